@@ -23,7 +23,8 @@ IMAGE_TAG ?= latest
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' contract/__init__.py)
 # More words for `docker build`, for example --network=host.
 DOCKER_BUILD_FLAGS ?=
-IMAGES := data-quality model-quality bias feature-attribution
+# The monitors, what one's own are built from, and what receives captures.
+IMAGES := data-quality model-quality bias feature-attribution base capture
 
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' contract/__init__.py)
 REVISION := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -112,6 +113,8 @@ lock: $(INSTALLED) ## write the locked requirements anew
 	$(COMPILE) pyproject.toml $(EVERYWHERE) --extra bias --output-file containers/requirements-bias.txt \
 	  --constraints containers/requirements-feature-attribution.txt
 	$(COMPILE) pyproject.toml $(EVERYWHERE) --output-file containers/requirements.txt \
+	  --constraints containers/requirements-feature-attribution.txt
+	$(COMPILE) capture/pyproject.toml --extra aws --extra receiver --output-file containers/requirements-capture.txt \
 	  --constraints containers/requirements-feature-attribution.txt
 	$(COMPILE) requirements/build.in --output-file requirements/build.txt
 	$(COMPILE) pyproject.toml requirements/build.in --all-extras --group dev --output-file requirements/dev.txt \

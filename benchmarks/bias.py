@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analyzers.bias.request import ALL_POST, ALL_PRE
+from analyzers.bias.summary import ALL_POST, ALL_PRE
 from benchmarks import measure
 from benchmarks.measure import Cost
 

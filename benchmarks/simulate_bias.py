@@ -28,8 +28,8 @@ from analyzers.bias.analyzer import BiasAnalyzer, check, suggest
 from analyzers.bias.check_sound import tables_of
 from analyzers.bias.documents import BiasStatistics, FacetStatistics, MetricValue
 from analyzers.bias.metrics import METRICS, Floats
-from analyzers.bias.request import ALL_POST, BiasRequest, FacetRequest
 from analyzers.bias.resampling import spreads
+from analyzers.bias.summary import ALL_POST, BiasRequest, FacetRequest
 from analyzers.shared.rules import Rules
 from contract.api import Baseline
 

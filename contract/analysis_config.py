@@ -82,7 +82,7 @@ def _metrics(known: tuple[str, ...]) -> Callable[[JsonObject, str], Any]:
         for name in names.keys() - set(known):
             alias = _ALIASES.get(name)
             hint = f": did you mean {alias}?" if alias in known else suggestion(name, known)
-            members.note("methods", f"asks for {names[name]!r}, which is no such metric{hint}")
+            members.note("methods", "analysis_config.metric", name=names[name], hint=hint)
         return tuple(name for name in known if name in names)
 
     return read
@@ -90,12 +90,12 @@ def _metrics(known: tuple[str, ...]) -> Callable[[JsonObject, str], Any]:
 
 def _baseline(members: JsonObject, key: str) -> Any:
     expected = "the URI of a file, or a list of rows, each a list of text, numbers and null, or an object"
-    return members.checked(key, _is_baseline, expected, "[[35, null, 0.5]]") or None
+    return members.checked(key, _is_baseline, expected, "[[35, null, 0.5]]")
 
 
 def _is_baseline(value: Any) -> bool:
     if not isinstance(value, list):
-        return isinstance(value, str | dict)
+        return isinstance(value, str | dict) and bool(value)
     are_cells = (
         isinstance(row, list) and all(cell is None or isinstance(cell, str | int | float) for cell in row)
         for row in value
@@ -116,7 +116,7 @@ def _names(members: JsonObject, key: str) -> tuple[str, ...]:
     names: tuple[str, ...] = values(is_text, "texts")(members, key)
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
-        members.note(key, f"names {repeated!r} twice; rename one")
+        members.note(key, "analysis_config.name_twice", name=repeated)
     return names
 
 
@@ -154,11 +154,11 @@ def _facet_columns(members: JsonObject, key: str) -> tuple[str | int, ...] | Non
     if value is None:
         return None
     if not columns:
-        members.note(key, "names no column; write a name")
+        members.note(key, "analysis_config.no_column")
     elif not all(is_locator(column) for column in columns):
         members.wrong(key, "a name, a zero-based position, or a list of these")
     elif len(set(columns)) < len(columns):
-        members.note(key, f"names a column twice: {shown(value)}; name each once")
+        members.note(key, "analysis_config.column_twice", value=shown(value))
     else:
         return tuple(columns)
     return None
@@ -188,10 +188,7 @@ def _segments(members: JsonObject) -> Segments:
         members.require("segments", '"segments":[["[18, 30]"]]')
     aliases, count = len(found.display_aliases), len(found.segments)
     if aliases and aliases not in (count, count + 1):
-        members.note(
-            "display_aliases",
-            f"has {aliases} names for {count} segments; give one for each, and at most one more for the rest",
-        )
+        members.note("display_aliases", "analysis_config.aliases", names=aliases, segments=count)
     return found
 
 
@@ -408,7 +405,7 @@ def read_analysis_config(value: Any, where: str, kind: Kind) -> AnalysisConfig:
         The file, for messages.
     kind
         What the configuration is for: ``groups`` needs a label, its positive values and a facet;
-        ``attribution`` needs ``methods.shap``.
+        ``attribution`` needs ``methods.shap`` or ``methods.pdp``.
 
     Raises
     ------
@@ -431,22 +428,17 @@ def _contradictions(config: AnalysisConfig, mistakes: Mistakes) -> None:
     """Note members that exclude each other, and templates without the tokens that they are filled by."""
     shap = config.methods and config.methods.shap
     if shap and shap.baseline is not None and shap.num_clusters is not None:
-        place = "methods.shap"
-        mistakes.add(f"{place}.baseline and {place}.num_clusters exclude each other; leave one out")
+        mistakes.add("analysis_config.baseline_twice", field="methods.shap.baseline")
     predictor = config.predictor
     if predictor is None or not isinstance(predictor.content_template, str):
         return
     template, kind = predictor.content_template, predictor.content_type
-    place = "predictor.content_template"
     if kind == "application/jsonlines" and "$features" not in template:
-        mistakes.add(f'{place} has no $features; write for example "{{\\"features\\":$features}}"')
+        mistakes.add("analysis_config.no_features", field="predictor.content_template")
     if kind == "application/json" and "$record" not in template:
-        mistakes.add(f'{place} has no $records; write for example "{{\\"instances\\":$records}}"')
+        mistakes.add("analysis_config.no_records", field="predictor.content_template")
     elif kind == "application/json" and predictor.record_template is None:
-        mistakes.add(
-            "predictor.record_template is missing beside content_template; "
-            'write for example "{\\"features\\":$features}"'
-        )
+        mistakes.add("analysis_config.no_record_template", field="predictor.record_template")
 
 
 def _require(config: AnalysisConfig, members: JsonObject, kind: Kind) -> None:
@@ -454,16 +446,15 @@ def _require(config: AnalysisConfig, members: JsonObject, kind: Kind) -> None:
     methods, given = config.methods, members.members.get("methods")
     asked = given if isinstance(given, dict) else {}
     if kind == "attribution":
-        if methods is None or (methods.shap is None and "shap" not in asked):
-            members.note("methods.shap", 'is missing; add for example "methods":{"shap":{}}')
+        if methods is None or not (methods.shap or methods.pdp or asked.keys() & {"shap", "pdp"}):
+            members.note("methods.shap", "members.required", example='"methods":{"shap":{}}')
+        elif methods.pdp and "shap" not in asked and not methods.pdp.features:
+            fix = '"features":["age"], or "shap":{} beside it for those with the largest attributions'
+            members.note("methods.pdp.features", "members.required", example=fix)
         return
     bias = ("pre_training_bias", "post_training_bias")
     if methods is not None and not any(getattr(methods, key) or key in asked for key in bias):
-        members.note(
-            "methods",
-            'asks for no bias metric; add "pre_training_bias":{"methods":"all"} or '
-            '"post_training_bias":{"methods":"all"}',
-        )
+        members.note("methods", "analysis_config.no_metric")
     members.require("label", '"label":"approved"')
     members.require("label_values_or_threshold", '"label_values_or_threshold":[1]')
     if not members.members.get("facets"):

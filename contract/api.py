@@ -35,7 +35,7 @@ from contract.page import Source as Source
 from contract.settings import Program
 from contract.settings import Rules as Rules
 from contract.settings import Settings as Settings
-from contract.variables import Variable as Variable
+from contract.settings import Variable as Variable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -126,6 +126,10 @@ class Checker[Statistics, Constraints](ABC):
     @abstractmethod
     def check(self, statistics: Statistics, baseline: Baseline[Statistics, Constraints]) -> Decision:
         """Compare a window's statistics with the baseline."""
+
+    def unanswered(self, baseline: Baseline[Statistics, Constraints], reason: str) -> tuple[Comparison, ...]:
+        """Return what the baseline asks for, not decided for a reason: of a window without rows."""
+        return ()
 
     def with_error_share(self, share: float) -> Self:
         """Return a checker that spends this share of the false alarms a job may raise."""
@@ -251,7 +255,7 @@ class Monitor(Program):
     load_replay
         Returns how past windows are checked again; None where they cannot be.
     offers
-        Which shared variables it has (see `contract.variables.Offer`).
+        Which shared variables it has (see `contract.settings.Offer`).
 
     Notes
     -----

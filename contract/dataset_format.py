@@ -119,7 +119,7 @@ def _indices(members: JsonObject, key: str) -> tuple[str, ...]:
     for name in names:
         if _normalized(name) not in known:
             hint = suggestion(name, CAPTURE_INDICES)
-            members.note(key, f"holds {name!r}, which is no capture index{hint}")
+            members.note(key, "dataset_format.index", name=name, hint=hint)
     return tuple(dict.fromkeys(known.get(_normalized(name), "") for name in names))
 
 

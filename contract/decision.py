@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from contract.schema import JsonObject
+from contract.schema import REQUIRED, gathered, member, of_kind, read_document
 
 # ``constraint_violations.json``: what is no longer as it was.
 
@@ -41,10 +41,10 @@ _BEFORE_METRIC = ("facet", "facet_value")
 class Violation:
     """One violation. Data quality names a feature; model quality names a metric."""
 
-    constraint_check_type: str
-    description: str
-    feature_name: str | None = None
-    metric_name: str | None = None
+    constraint_check_type: str = member(of_kind(str), REQUIRED)
+    description: str = member(of_kind(str), REQUIRED)
+    feature_name: str | None = member(of_kind(str))
+    metric_name: str | None = member(of_kind(str))
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -66,18 +66,9 @@ class Violations:
 
 def read_violations(value: dict[str, Any], where: str) -> Violations:
     """Build the document from parsed JSON."""
-    members = JsonObject.of_file(value, where)
-    violations = [
-        Violation(
-            constraint_check_type=each.get("constraint_check_type", str),
-            description=each.get("description", str),
-            feature_name=each.get("feature_name", str, None),
-            metric_name=each.get("metric_name", str, None),
-            extra=each.extra(),
-        )
-        for each in members.children("violations")
-    ]
-    return Violations(violations, members.extra())
+    with gathered(value, where) as members:
+        violations = [read_document(Violation, each) for each in members.children("violations")]
+        return Violations(violations, members.extra())
 
 
 def violations_to_json(document: Violations) -> dict[str, Any]:

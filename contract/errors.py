@@ -20,10 +20,30 @@ from __future__ import annotations
 
 import functools
 import tomllib
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any, Self
 
 from contract.masking import mask
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One of several things that are wrong.
+
+    Parameters
+    ----------
+    code
+        Which sentence of ``sentences.toml`` says it.
+    field
+        The setting or the path of the member that is at fault, empty where it is none.
+    text
+        That sentence, a clause as a rule, without a full stop.
+    """
+
+    code: str
+    field: str
+    text: str
 
 
 class MonitorError(Exception):
@@ -38,9 +58,9 @@ class MonitorError(Exception):
     file
         The file or folder that is at fault, empty where it is none.
     mistakes
-        What is wrong in it: for each mistake a clause that begins with the member's path.
+        All that is wrong in it, where that was gathered.
     code
-        Which sentence of ``sentences.toml`` it is, empty for a sentence of its own.
+        Which sentence of ``sentences.toml`` it is, of several the first; empty for a sentence of its own.
     field
         The setting, column or member that is at fault, empty where it is none.
     fix
@@ -55,7 +75,7 @@ class MonitorError(Exception):
         *,
         details: str | None = None,
         file: str = "",
-        mistakes: tuple[str, ...] = (),
+        mistakes: tuple[Mistake, ...] = (),
         code: str = "",
         field: str = "",
         fix: str = "",
@@ -63,7 +83,7 @@ class MonitorError(Exception):
         self.message = mask(message)
         self.details = None if details is None else mask(details)
         self.file = file
-        self.mistakes = tuple(map(mask, mistakes))
+        self.mistakes = tuple(replace(mistake, text=mask(mistake.text)) for mistake in mistakes)
         self.code, self.field, self.fix = code, field, mask(fix)
         super().__init__(self.message)
 
@@ -121,6 +141,13 @@ class Overtime(Stopped):
 def wording(code: str, **members: Any) -> str:
     """Return the sentence, or clause, that has `code`, for a log line, a note or a part of an error."""
     return "".join(_sentences()[code]).format_map(members)
+
+
+@functools.cache
+def topic(name: str) -> dict[str, str]:
+    """Return all texts of a topic by their names, for tables of them."""
+    texts = {code.partition("."): "".join(text) for code, text in _sentences().items()}
+    return {code: text for (room, _, code), text in texts.items() if room == name}
 
 
 @functools.cache

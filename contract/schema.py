@@ -1,21 +1,22 @@
 """JSON objects: members declared once, to read and to write.
 
 A dataclass is the schema of an object: each of its fields says by `member` how it is read and written.
-Mistakes name the path of the member. Those of a configuration are gathered and told together; the first of a
-document of ours ends the job.
+Mistakes name the path of the member, and all of one file are told together. What nobody knows is a mistake in
+a configuration. In a document it is one where it is nearly a member's name; the rest is kept.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
-from contract.errors import ConfigurationError, DocumentError, InputError
+from contract.errors import ConfigurationError, DocumentError, InputError, Mistake, wording
 
 # Beyond this, floats no longer hold every integer.
 _MOST = 2**53
@@ -33,44 +34,49 @@ class Mistakes:
         The file, empty for none.
     what
         What it is that is wrong, in the plural.
-    at_once
-        The error that the first mistake is; None to gather them.
     """
 
-    def __init__(self, where: str, what: str = "members", at_once: type[InputError] | None = None) -> None:
+    def __init__(self, where: str, what: str = "members") -> None:
         self.where = where
         self.what = what
-        self.at_once = at_once
-        self.texts: list[str] = []
-        self.field = ""
+        self.found: list[Mistake] = []
+        # Names that were meant by others; whether all names of the document have been looked at.
+        self.meant: set[str] = set()
+        self.names_known = False
 
-    def add(self, *texts: str, field: str = "") -> None:
-        """Note mistakes: each a clause that names the member and the fix."""
-        self.texts += [text.rstrip(".") for text in texts]
-        self.field = self.field or field
-        if self.at_once is not None:
-            self.stop_if_any(self.at_once)
+    def add(self, code: str, **members: Any) -> None:
+        """Note a mistake by the code of its clause, which names the member `field` and the fix."""
+        self.meant |= {members["meant"]} if code == "members.near_miss" else set()
+        self._note(code, str(members.get("field", "")), wording(code, **members))
+
+    def _note(self, code: str, field: str, text: str) -> None:
+        mistake = Mistake(code, field, text.rstrip("."))
+        if mistake not in self.found:
+            self.found.append(mistake)
+
+    def forget(self, code: str, field: str) -> None:
+        """Take a mistake back that another one explains."""
+        self.found = [one for one in self.found if (one.code, one.field) != (code, field)]
 
     def attempt[**P, T](self, read: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T | None:
         """Return what `read` gives; None where it raises InputError, which is noted."""
         try:
             return read(*arguments, **named)
         except InputError as error:
-            self.add(error.message)
+            self._note(error.code, error.field, error.message)
             return None
 
     def stop_if_any(self, error: type[InputError] = ConfigurationError) -> None:
         """Raise an error with all of them, when there are any."""
-        texts = list(dict.fromkeys(self.texts))
-        if not texts:
+        if not self.found:
             return
-        said = texts[0]
-        if len(texts) > 1:
-            numbered = (f"({number}) {text}" for number, text in enumerate(texts, start=1))
-            said = f"{len(texts)} {self.what} are wrong: {'; '.join(numbered)}"
+        first, said = self.found[0], self.found[0].text
+        if len(self.found) > 1:
+            numbered = (f"({number}) {mistake.text}" for number, mistake in enumerate(self.found, start=1))
+            said = f"{len(self.found)} {self.what} are wrong: {'; '.join(numbered)}"
         where = f"{self.where}: " if self.where else ""
         text = f"{where}{said}{'' if said.endswith('?') else '.'}"
-        raise error(text, file=self.where, field=self.field, mistakes=tuple(texts))
+        raise error(text, file=self.where, field=first.field, code=first.code, mistakes=tuple(self.found))
 
 
 class JsonObject:
@@ -89,28 +95,30 @@ class JsonObject:
     def __init__(self, value: Any, path: str, mistakes: Mistakes) -> None:
         self.path = path
         self.mistakes = mistakes
-        self.members: dict[str, Any] = value if isinstance(value, dict) else {}
+        self.is_object = isinstance(value, dict)
+        self.members: dict[str, Any] = value if self.is_object else {}
         self._known: dict[str, None] = {}
-        if not isinstance(value, dict):
-            mistakes.add(f"{path or 'the file'} must be an object, but is {shown(value)}", field=path)
-
-    @classmethod
-    def of_file(cls, value: Any, where: str) -> JsonObject:
-        """Return the object that a document holds, whose first mistake is a DocumentError."""
-        return cls(value, "", Mistakes(where, at_once=DocumentError))
+        if not self.is_object:
+            place = path or "the file"
+            mistakes.add("members.no_object", field=path, place=place, value=shown(value))
 
     def place(self, key: str) -> str:
         """Return the path of a member."""
         return f"{self.path}.{key}" if self.path else key
 
-    def note(self, key: str, clause: str) -> None:
-        """Note what is wrong with a member."""
-        self.mistakes.add(f"{self.place(key)} {clause}", field=self.place(key))
+    def note(self, key: str, code: str, **members: Any) -> None:
+        """Note what is wrong with a member: the code of a clause, and what it needs besides `field`."""
+        self.mistakes.add(code, field=self.place(key), **members)
 
     def wrong(self, key: str, expected: str, example: str = "") -> None:
         """Note that a member is not what was expected."""
         hint = f"; write {example}" if example else ""
-        self.note(key, f"must be {expected}, but is {shown(self.members[key])}{hint}")
+        self.note(key, "members.wrong", expected=expected, value=shown(self.members[key]), hint=hint)
+
+    def note_missing(self, key: str) -> None:
+        """Note that a member is missing, unless there is no object that could have it."""
+        if self.is_object and key not in self.mistakes.meant:
+            self.note(key, "members.missing")
 
     def raw(self, key: str) -> Any:
         """Return a member as it is, None when absent."""
@@ -128,10 +136,13 @@ class JsonObject:
     def get(self, key: str, kind: type, default: Any = REQUIRED) -> Any:
         """Return a member of one of the kinds of JSON; without a default it must be there."""
         value = self.raw(key)
-        if value is None or type(value) is kind:
-            return self._default(key, default) if value is None else value
-        self.wrong(key, _NAMES[kind])
-        return default
+        if type(value) is kind:
+            return value
+        if value is not None:
+            self.wrong(key, _NAMES[kind])
+        elif default is REQUIRED:
+            self.note_missing(key)
+        return kind() if default is REQUIRED else default
 
     def number(self, key: str, default: Any = REQUIRED) -> Any:
         """Return a numeric member as float, also one that the originals write as ``"NaN"`` or ``"Infinity"``.
@@ -142,10 +153,11 @@ class JsonObject:
         if type(value) in (int, float) or value in ("NaN", "Infinity", "-Infinity"):
             number = float(value)
             return default if default is None and math.isnan(number) else number
-        if value is None:
-            return self._default(key, default)
-        self.wrong(key, "a number")
-        return default
+        if value is not None:
+            self.wrong(key, "a number")
+        elif default is REQUIRED:
+            self.note_missing(key)
+        return 0.0 if default is REQUIRED else default
 
     def count(self, key: str, default: Any = REQUIRED) -> int:
         """Return a member that counts something; files of the originals may write it with a point."""
@@ -153,11 +165,6 @@ class JsonObject:
         if not 0 <= number <= _MOST:
             self.wrong(key, "a count of 0 or more")
         return int(number)
-
-    def _default(self, key: str, default: Any) -> Any:
-        if default is REQUIRED:
-            self.note(key, "is missing; is it a file of this monitor?")
-        return default
 
     def child(self, key: str) -> JsonObject | None:
         """Return the object at `key`, None when absent."""
@@ -184,16 +191,46 @@ class JsonObject:
         """Return the members nobody asked for."""
         return {key: member for key, member in self.members.items() if key not in self._known}
 
+    def note_near_misses(self, known: Iterable[str] = ()) -> None:
+        """Note unknown members whose names are nearly known, or in `known`; ``x-`` begins a user's."""
+        plain = {_plain(name): name for name in (*known, *self._known)}
+        for key in () if self.mistakes.names_known else self.extra():
+            close = difflib.get_close_matches(_plain(key), plain, n=1, cutoff=_NEAR)
+            if close and key not in known and not key.startswith(_OWN):
+                self.mistakes.forget("members.missing", self.place(plain[close[0]]))
+                self.note(key, "members.near_miss", meant=plain[close[0]], place="")
+
     def finish(self) -> None:
         """Note the members that nobody asked for."""
         for key in self.extra():
-            self.note(key, f"is unknown{suggestion(key, self._known)}")
+            self.note(key, "members.unknown", hint=suggestion(key, self._known))
 
     def require(self, key: str, example: str) -> None:
         """Note a member that is missing or empty; one that is wrong or misspelt has been noted already."""
         misspelt = any(suggestion(name, self._known) == suggestion(key, [key]) for name in self.extra())
         if self.members.get(key) in (None, []) and not misspelt:
-            self.note(key, f"is missing; add for example {example}")
+            self.note(key, "members.required", example=example)
+
+
+# Names that begin so are the user's own; how near a name must be to be taken for another.
+_OWN, _NEAR = "x-", 0.8
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").replace("-", "").casefold()
+
+
+@contextlib.contextmanager
+def gathered(value: Any, where: str) -> Iterator[JsonObject]:
+    """Yield the object that a document holds; when the block ends, its mistakes are one DocumentError."""
+    mistakes = Mistakes(where)
+    members = JsonObject(value, "", mistakes)
+    mistakes.stop_if_any(DocumentError)
+    try:
+        yield members
+    finally:
+        # Whatever else has gone wrong then comes of them.
+        mistakes.stop_if_any(DocumentError)
 
 
 _NAMES = {
@@ -206,12 +243,85 @@ _NAMES = {
 }
 
 
+@dataclass(frozen=True)
+class Level:
+    """The members that an object of a document may have, each with the level below it; ``*`` is any name.
+
+    `called` is what messages call such an object.
+    """
+
+    called: str
+    members: Mapping[str, Level | None]
+
+
+def unused_members(value: Any, level: Level, mistakes: Mistakes) -> list[str]:
+    """Return the paths of members that have no effect; those nearly named like a known one are mistakes."""
+    mistakes.names_known = True
+    return list(_unused(value, level, "", dict(_homes(level)), mistakes))
+
+
+def _homes(level: Level) -> Iterator[tuple[str, str]]:
+    """Yield every known name with the object it belongs into, the outermost last."""
+    for below in level.members.values():
+        yield from _homes(below) if below else ()
+    yield from ((name, level.called) for name in reversed([*level.members]) if name != "*")
+
+
+def _unused(
+    value: Any, level: Level, where: str, homes: Mapping[str, str], mistakes: Mistakes
+) -> Iterator[str]:
+    for name, member in value.items() if isinstance(value, dict) else ():
+        place, known = f"{where}.{name}".removeprefix("."), name if name in level.members else "*"
+        if known in level.members:
+            below = level.members[known]
+            if below is not None:
+                for inner, each in _objects(member, below, where, place):
+                    yield from _unused(each, below, inner, homes, mistakes)
+        elif name.startswith(_OWN):
+            continue
+        elif name in homes:
+            mistakes.add("members.misplaced", field=place, home=homes[name])
+        else:
+            # Of two spellings the first is shown, and what belongs here before what belongs elsewhere.
+            names = {_plain(one): one for one in reversed([*level.members, *homes])}
+            names |= {short: full for short, full in _SHORT.items() if full in homes}
+            close = difflib.get_close_matches(_plain(name), names, n=1, cutoff=_NEAR)
+            if not close:
+                yield place
+                continue
+            meant = names[close[0]]
+            elsewhere = "" if meant in level.members else f" in {homes[meant]}"
+            mistakes.add("members.near_miss", field=place, meant=meant, place=elsewhere)
+
+
+def _objects(value: Any, level: Level, where: str, place: str) -> Iterator[tuple[str, Any]]:
+    """Yield an object, or those of a list, with their paths: by their names, such as ``feature 'age'``."""
+    if not isinstance(value, list):
+        yield place, value
+        return
+    for at, each in enumerate(value):
+        name = each.get("name") if isinstance(each, dict) else None
+        called = f"{where}.{level.called.removeprefix('a ')} {name!r}".removeprefix(".")
+        yield called if name else f"{place}[{at}]", each
+
+
+_SHORT = {"min": "minimum", "max": "maximum"}
+
+
 def features_have(value: dict[str, Any], *keys: str) -> bool:
     """Return whether any of the features of a document has one of `keys`."""
     features = value.get("features")
     return isinstance(features, list) and any(
         isinstance(feature, dict) and not feature.keys().isdisjoint(keys) for feature in features
     )
+
+
+@dataclass(kw_only=True)
+class Kept:
+    """Members of a document that nobody knows here, and the order of all; both are written back."""
+
+    extra: dict[str, Any] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
 
 
 # How one member of an object is read: by its key; None when it is absent or wrong.
@@ -277,6 +387,12 @@ def _members(kind: Any) -> tuple[tuple[str, str, bool, Member], ...]:
     )
 
 
+def level_of(kind: Any, called: str, **below: Level | None) -> Level:
+    """Return the level of the objects that are read as a dataclass, with those below some of its members."""
+    names = dict.fromkeys(how.inside[0] if how.inside else key for _, key, _, how in _members(kind))
+    return Level(called, {**names, **below})
+
+
 def _read(kind: Any, members: JsonObject) -> dict[str, Any]:
     found = {}
     for name, key, must_be_there, how in _members(kind):
@@ -285,7 +401,9 @@ def _read(kind: Any, members: JsonObject) -> dict[str, Any]:
         if value is not None:
             found[name] = value
         elif must_be_there:
-            holder.note(key, "is missing; is it a file of this monitor?")
+            found[name] = None
+            if holder.members.get(key) is None:
+                holder.note_missing(key)
     return found
 
 
@@ -305,15 +423,32 @@ def read_members[T](
     """
     for key, subject in (refused or {}).items():
         if members.raw(key) is not None:
-            members.note(key, f"is for {subject}, but only tabular data is analysed; leave it out")
+            members.note(key, "members.not_tabular", subject=subject)
     found = _read(kind, members)
     members.finish()
     return kind(**found, **others)
 
 
-def read_document[T](kind: Callable[..., T], members: JsonObject, **others: Any) -> T:
-    """Return a dataclass made of an object of a document; what is unknown is kept in its ``extra``."""
+def read_document[T](
+    kind: Callable[..., T], members: JsonObject, *, known: Iterable[str] | None = (), **others: Any
+) -> T:
+    """Return a dataclass made of an object of a document; what is unknown is kept in its ``extra``.
+
+    Parameters
+    ----------
+    known
+        Further names: unknown ones that are nearly known are noted. None leaves all of them alone.
+    others
+        Fields that are no members.
+    """
     found = _read(kind, members) | others
+    if known is not None:
+        members.note_near_misses(known)
+        inner = dict.fromkeys(how.inside for _, _, _, how in _members(kind) if how.inside)
+        for path in inner:
+            keys = [key for _, key, _, how in _members(kind) if how.inside[: len(path)] == path]
+            deeper = [one[len(path)] for one in inner if len(one) > len(path) and one[: len(path)] == path]
+            members.within(*path).note_near_misses([*keys, *deeper])
     schema: Any = kind
     names = {one.name for one in fields(schema)}
     if "extra" in names:
@@ -378,9 +513,9 @@ def choice(choices: Iterable[str], refused: Mapping[str, str] | None = None) -> 
         if value is None or folded in known:
             return known.get(folded)
         if refused and folded in refused:
-            members.note(key, f"is {value!r}, which is for {refused[folded]}")
+            members.note(key, "members.not_served", value=value, subject=refused[folded])
         else:
-            members.note(key, f"is {value!r}, which is unknown{suggestion(folded, known.values())}")
+            members.note(key, "members.choice", value=value, hint=suggestion(folded, known.values()))
         return None
 
     return read
@@ -397,7 +532,7 @@ def values(fits: Callable[[Any], bool], expected: str, example: str = "") -> Rea
             return ()
         for position, element in enumerate(found or ()):
             if not fits(element):
-                members.note(f"{key}[{position}]", f"must be one of {expected}, but is {shown(element)}")
+                members.note(f"{key}[{position}]", "members.element", expected=expected, value=shown(element))
                 return ()
         return tuple(found or ())
 
@@ -454,7 +589,7 @@ def numbers(members: JsonObject, key: str) -> list[float] | None:
     """Read a list of numbers."""
     found: list[float] | None = members.get(key, list, None)
     if not all(type(number) in (int, float) for number in found or ()):
-        members.note(key, "must be a list of numbers")
+        members.note(key, "members.numbers")
     return found
 
 

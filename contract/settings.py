@@ -8,20 +8,193 @@ from __future__ import annotations
 
 import argparse
 import functools
+import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+import math
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, tzinfo
+from importlib import resources
 from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 import contract
-from contract.dataset_format import DatasetFormat, Shape
-from contract.errors import ConfigurationError, wording
+from contract.dataset_format import DatasetFormat, Shape, parse_dataset_format, parse_rows
+from contract.errors import ConfigurationError
 from contract.masking import learn, mask
 from contract.schema import Mistakes, nearest
-from contract.sink_addresses import SinkAddress
-from contract.variables import Kind, Variable
-from contract.window import Window, fill_in_start, folders_of, resolve_window
+from contract.sink_addresses import SinkAddress, parse_sinks
+from contract.window import (
+    Window,
+    fill_in_start,
+    folders_of,
+    parse_duration,
+    read_instant,
+    read_zone,
+    resolve_window,
+)
+
+# What a command offers. Shared variables say which of these they need, never which command.
+Offer = Literal[
+    "analysis",  # it is a monitor: every one offers this
+    "table",  # rows of a format that has to be named
+    "script",  # a user's script may change the rows
+    "segments",  # rows can be divided into segments
+    "predictions",  # columns of predictions and labels
+    "labels",  # labels can come from elsewhere
+    "configuration",  # analysis_config.json, and a model to ask
+    "problem",  # the kind of model is told by problem_type
+    "distributions",  # drift of single columns
+    "attributions",  # rows are explained
+    "joining",  # captures and labels are joined, and nothing else
+]
+Kind = (
+    Literal["text", "switch", "choice", "count", "share", "seconds"]
+    | Literal["instant", "zone", "names", "texts", "sinks", "format", "rows"]
+)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One thing a user can set.
+
+    Parameters
+    ----------
+    name, aliases
+        Of the environment variable; the flag is the name with hyphens.
+    help, example
+        For ``--help`` and messages; where they are empty, ``settings.toml`` has them.
+    kind, choices
+        How the text is read.
+    needs
+        What a command must offer to have it; empty for every command.
+    default
+        What stands for a text that is not given. `defaults` has those of commands that offer something.
+    required
+        Whether it must be set where there is no default; `required_with` asks that only of commands that
+        offer something.
+    ignored
+        Accepted, because the originals' jobs carry it, and changes nothing.
+    """
+
+    name: str
+    help: str = ""
+    kind: Kind = "text"
+    default: str | None = None
+    choices: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    required: bool = False
+    required_with: Offer | None = None
+    ignored: bool = False
+    example: str = ""
+    needs: Offer | None = None
+    defaults: tuple[tuple[Offer, str], ...] = ()
+
+    @property
+    def flag(self) -> str:
+        """Return the flag of the console command."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def told(self) -> tuple[str, str]:
+        """Return what it is, and an example; empty where there is none."""
+        shared = _shared().get(self.name, {})
+        return self.help or shared.get("help", ""), self.example or shared.get("example", "")
+
+    def read(self, text: str | None) -> Any:
+        """Return the value that a text means; None for no text.
+
+        Raises
+        ------
+        ConfigurationError
+            Naming the variable and how to write it.
+        """
+        return None if text is None else _READERS[self.kind](self, text)
+
+
+@functools.cache
+def _shared() -> dict[str, dict[str, str]]:
+    return tomllib.loads(resources.files(__package__).joinpath("settings.toml").read_text("utf-8"))
+
+
+def _switch(variable: Variable, text: str) -> bool:
+    words = {"enabled": True, "true": True, "1": True, "yes": True}
+    words |= {"disabled": False, "false": False, "0": False, "no": False}
+    if text.casefold() not in words:
+        raise ConfigurationError.of("setting.switch", field=variable.name, text=text)
+    return words[text.casefold()]
+
+
+def _choice(variable: Variable, text: str) -> str:
+    choices = {choice.casefold(): choice for choice in variable.choices}
+    if text.casefold() not in choices:
+        known = " or ".join(variable.choices)
+        raise ConfigurationError.of("setting.choice", field=variable.name, text=text, known=known)
+    return choices[text.casefold()]
+
+
+def _count(variable: Variable, text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigurationError.of("setting.count", field=variable.name, text=text)
+    return int(text)
+
+
+def _share(variable: Variable, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0.0 <= number <= 1.0:
+        raise ConfigurationError.of("setting.share", field=variable.name, text=text, example=variable.told[1])
+    return number
+
+
+def _seconds(variable: Variable, text: str) -> float:
+    example = variable.told[1] or variable.default or ""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = parse_duration(variable.name, text, example).total_seconds()
+    if not 0.0 < seconds < math.inf:
+        raise ConfigurationError.of("setting.seconds", field=variable.name, text=text, example=example)
+    return seconds
+
+
+def _names(variable: Variable, text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _texts(variable: Variable, text: str) -> tuple[str, ...]:
+    if not text.startswith("["):
+        return _names(variable, text)
+    try:
+        parts = json.loads(text)
+    except ValueError:
+        parts = None
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        raise ConfigurationError.of("setting.texts", field=variable.name, text=text)
+    return tuple(parts)
+
+
+_READERS: dict[Kind, Callable[[Variable, str], Any]] = {
+    "text": lambda _, text: text,
+    "switch": _switch,
+    "choice": _choice,
+    "count": _count,
+    "share": _share,
+    "seconds": _seconds,
+    "instant": lambda variable, text: read_instant(variable.name, text),
+    "zone": lambda variable, text: read_zone(variable.name, text),
+    "names": _names,
+    "texts": _texts,
+    "sinks": lambda variable, text: parse_sinks(variable.name, text),
+    "format": lambda _, text: parse_dataset_format(text),
+    "rows": lambda _, text: parse_rows(text),
+}
+
+
+# The settings of a job.
+
 
 Rules = Literal["sound", "sagemaker"]
 DEFAULT_MESSAGE_FILE = "/opt/ml/output/message"
@@ -30,13 +203,14 @@ _log = logging.getLogger(__name__)
 _SECRET = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
-def setting(text: str, kind: Kind = "text", default: str | None = None, **options: Any) -> Any:
+def setting(kind: Kind = "text", default: str | None = None, **options: Any) -> Any:
     """Return a member of `Settings`: the other parameters are those of `Variable`.
 
-    Unless `needs` says otherwise, every monitor has it; None gives it to every command.
+    Unless `needs` says otherwise, every monitor has it; None gives it to every command. What it is, and an
+    example, are in ``settings.toml``.
     """
     options = {"name": "", "needs": "analysis", **options}
-    return field(metadata={"variable": Variable(help=text, kind=kind, default=default, **options)})
+    return field(metadata={"variable": Variable(kind=kind, default=default, **options)})
 
 
 # Of every command, and of those that offer something.
@@ -57,290 +231,85 @@ class Settings:
 
     # What is read, how it is analysed, and what it is compared with.
     dataset_source: str = of_all(
-        "File or directory with the data, nested folders included; local or s3://.",
         aliases=("dataset_source_path",),
         required=True,
-        example="/opt/ml/processing/input/endpoint",
         defaults=(("configuration", "/opt/ml/processing/input/data"),),
     )
-    dataset_format: DatasetFormat = setting(
-        "How to read the data: csv, json, parquet or sagemakerCaptureJson, as JSON with options.",
-        "format",
-        required_with="table",
-        example='{"csv":{"header":true}}',
-    )
-    rows: Mapping[str, Shape] | None = setting(
-        "How the rows of a call stand in captured payloads: auto, row, list or columns, for both sides or "
-        "as request=columns,response=list; default: auto, decided from the first calls.",
-        "rows",
-        example="request=row,response=list",
-    )
-    output_path: str = of_all(
-        "Directory for statistics.json, constraints.json and constraint_violations.json.",
-        required=True,
-        example="/opt/ml/processing/output",
-        defaults=(("configuration", "/opt/ml/processing/output"),),
-    )
-    analysis_config: str | None = of_configured(
-        "analysis_config.json, or the folder that holds it; local or s3://.",
-        default="/opt/ml/processing/input/config",
-    )
-    model: str | None = of_configured(
-        "Model to ask: address of a model server, or a model file; local or s3://. Default: the endpoint "
-        "that analysis_config names.",
-        example="http://localhost:8080/invocations",
-    )
-    allow_pickled_model: bool = of_configured(
-        "Load a pickled model. Whoever made the file then runs code in this job: only for files you trust.",
-        default="Disabled",
-    )
-    attribution_drift_threshold: float | None = setting(
-        "NDCG below which the order of features has drifted, from 0 to 1; default: the baseline's, else 0.9.",
-        "share",
-        example="0.9",
-        needs="attributions",
-    )
-    max_runtime: float | None = setting(
-        "Time after which no further row is explained; the result is then marked partial.",
-        "seconds",
-        example="PT30M",
-        needs="attributions",
-    )
-    baseline_constraints: str | None = setting(
-        "constraints.json of a baseline job (bias: or Clarify's analysis.json). With it, the job monitors a"
-        " window."
-    )
-    baseline_statistics: str | None = setting(
-        "statistics.json of a baseline job. With it, drift is measured."
-    )
-    rules: Rules = setting(
-        "How to decide: sound (statistics) or sagemaker (as the original containers did).",
-        default="sound",
-    )
-    record_preprocessor_script: str | None = of_scripted(
-        "Python file with preprocess_handler(record) or preprocess_dataframe(df)."
-    )
-    post_analytics_processor_script: str | None = of_scripted(
-        "Python file with postprocess_handler(), run after the analysis."
-    )
-    start_time: str | None = of_all(
-        "Start of the window, ISO 8601, included.", example="2026-05-06T22:00:00Z"
-    )
-    end_time: str | None = of_all("End of the window, ISO 8601, excluded.", example="2026-05-06T23:00:00Z")
-    window: Window | None = setting(
-        "Length of the window as an ISO 8601 duration, when the orchestrator computes no times: PT1H is the"
-        " last full hour.",
-        example="PT1H",
-        needs=None,
-    )
-    each_window: bool = setting(
-        "Analyse each window from start_time to end_time by itself, in one pass over the data; window is"
-        " then the length of each.",
-        default="Disabled",
-    )
-    time_zone: tzinfo | None = setting(
-        "Time zone of days and weeks, and of times without an offset: its IANA name; default: UTC.",
-        "zone",
-        example="America/New_York",
-        needs=None,
-    )
-    gate_on: Literal["all", "last"] = setting(
-        "Which of the windows of each_window the exit code is about.", default="all"
-    )
-    start_time_offset: str | None = of_all(
-        "ISO 8601 duration added to the start of the window.", example="-P3D"
-    )
-    end_time_offset: str | None = of_all("ISO 8601 duration added to the end of the window.", example="-P1D")
-    exclude_features: tuple[str, ...] = of_scripted(
-        "Columns to leave out: names or zero-based positions, separated by commas.",
-        "names",
-        "",
-        name="exclude_features_attribute",
-        example="customer_id,0",
-    )
-    missing_values: tuple[str, ...] | None = setting(
-        "Texts that mean a missing value among numbers, dates, labels, groups and segments, separated by "
-        "commas or as a JSON list; default: NA, N/A, NULL, None, ? and the like (see reading.md).",
-        "texts",
-        example="NA,unknown,-999",
-    )
-    categorical_drift_method: Literal["LInfinity", "ChiSquared"] | None = setting(
-        "How drift of text features is measured; copied into the suggested constraints.",
-        needs="distributions",
-    )
-    segment_by: tuple[str, ...] = setting(
-        "Columns, separated by commas, whose values divide the rows into segments analysed each by itself.",
-        "names",
-        "",
-        example="carrier,origin",
-        needs="segments",
-    )
+    dataset_format: DatasetFormat = setting("format", required_with="table")
+    rows: Mapping[str, Shape] | None = setting("rows")
+    output_path: str = of_all(required=True, defaults=(("configuration", "/opt/ml/processing/output"),))
+    analysis_config: str | None = of_configured(default="/opt/ml/processing/input/config")
+    model: str | None = of_configured()
+    allow_pickled_model: bool = of_configured(default="Disabled")
+    attribution_drift_threshold: float | None = setting("share", needs="attributions")
+    max_runtime: float | None = setting("seconds", needs="attributions")
+    baseline_constraints: str | None = setting()
+    baseline_statistics: str | None = setting()
+    rules: Rules = setting(default="sound")
+    record_preprocessor_script: str | None = of_scripted()
+    post_analytics_processor_script: str | None = of_scripted()
+    start_time: str | None = of_all()
+    end_time: str | None = of_all()
+    window: Window | None = setting(needs=None)
+    each_window: bool = setting(default="Disabled")
+    time_zone: tzinfo | None = setting("zone", needs=None)
+    gate_on: Literal["all", "last"] = setting(default="all")
+    start_time_offset: str | None = of_all()
+    end_time_offset: str | None = of_all()
+    exclude_features: tuple[str, ...] = of_scripted("names", "", name="exclude_features_attribute")
+    missing_values: tuple[str, ...] | None = setting("texts")
+    categorical_drift_method: Literal["LInfinity", "ChiSquared"] | None = setting(needs="distributions")
+    segment_by: tuple[str, ...] = setting("names", "", needs="segments")
 
     # Where predictions and labels are found.
     problem_type: Literal["Regression", "BinaryClassification", "MulticlassClassification"] | None = setting(
-        "What the model predicts.",
-        required=True,
-        example="BinaryClassification",
-        needs="problem",
+        required=True, needs="problem"
     )
-    features_attribute: str | None = of_configured(
-        "Where requests hold the features: JMESPath.", example="instances[*].features"
-    )
-    inference_attribute: str | None = of_predictions(
-        "Column of the predicted value or label: name, zero-based position or JSON path.",
-        example="prediction",
-    )
-    probability_attribute: str | None = of_predictions(
-        "Column of the predicted probability: name, zero-based position or JSON path.", example="probability"
-    )
-    probability_threshold: float | None = of_predictions(
-        "Probability from which a row counts as predicted positive; default 0.5.",
-        "share",
-        name="probability_threshold_attribute",
-        example="0.5",
-    )
-    ground_truth_attribute: str | None = of_predictions(
-        "Column of the label: name, zero-based position or JSON path; default: the merged ground truth.",
-        example="label",
-    )
-    positive_label: str | None = setting(
-        "Label that counts as positive in a binary problem; default 1.", example="1", needs="problem"
-    )
-    id_attribute: str | None = of_all(
-        "Where rows hold the id by which labels are joined: column name, zero-based position or path; also "
-        "the name of the id in tables of labels.",
-        example="request_id",
-    )
-    time_attribute: str | None = setting(
-        "Where rows hold the time by which a window selects them: column name, zero-based position or path;"
-        " ISO 8601, or seconds, milliseconds or microseconds since 1970.",
-        example="time",
-    )
-    ground_truth_source: str | None = of_labels(
-        "Directory with labels to join by id with the rows of dataset_source; local or s3://.",
-        required_with="joining",
-        example="/opt/ml/processing/groundtruth",
-    )
-    human_review_label_attribute: str | None = of_labels(
-        "Where the answers of human reviewers hold the label: dotted path within answerContent; default: "
-        "their only value.",
-        example="sentiment.label",
-    )
-    human_review_id_attribute: str | None = of_labels(
-        "Where the input of human reviewers holds the id of the inference: dotted path within inputContent;"
-        " default: inferenceId, else eventId, else the name of the human loop.",
-        example="inferenceId",
-    )
-    ground_truth_id_column: str | None = of_labels(
-        "Column with the id of the inference in labels that are CSV or Parquet; default: inferenceId, else "
-        "eventId.",
-        example="request_id",
-    )
-    ground_truth_label_column: str | None = of_labels(
-        "Column with the label in labels that are CSV or Parquet; default: the only column beside the id.",
-        example="was_late",
-    )
+    features_attribute: str | None = of_configured()
+    inference_attribute: str | None = of_predictions()
+    probability_attribute: str | None = of_predictions()
+    probability_threshold: float | None = of_predictions("share", name="probability_threshold_attribute")
+    ground_truth_attribute: str | None = of_predictions()
+    positive_label: str | None = setting(needs="problem")
+    id_attribute: str | None = of_all()
+    time_attribute: str | None = setting()
+    ground_truth_source: str | None = of_labels(required_with="joining")
+    human_review_label_attribute: str | None = of_labels()
+    human_review_id_attribute: str | None = of_labels()
+    ground_truth_id_column: str | None = of_labels()
+    ground_truth_label_column: str | None = of_labels()
 
     # What follows from what was found: exit codes, a new baseline, metrics, events, the page, the history.
-    fail_on_violations: bool = setting("Exit with code 3 when there are violations.", default="Disabled")
-    fail_on_undecided: bool = setting(
-        "Exit with code 5 when something that was asked for could not be decided. Enabled by default where "
-        "fail_on_violations or register_new_baseline is set.",
-    )
-    skip_check: bool = setting(
-        "Compute and write everything, but compare with no baseline: there are no violations then.",
-        default="Disabled",
-    )
-    register_new_baseline: str | None = setting(
-        "Folder that gets statistics and constraints as the new baseline when the check passes or is "
-        "skipped; local or s3://. The baseline before is kept in its folder previous.",
-        example="/opt/ml/processing/baseline",
-    )
-    metrics_sinks: tuple[SinkAddress, ...] = setting(
-        "Where metrics go besides CloudWatch files, separated by commas: prometheus-textfile:/folder/, "
-        "pushgateway+http://host:9091, otlp+http://host:4318, cloudwatch:.",
-        "sinks",
-        "",
-        example="pushgateway+http://pushgateway:9091",
-    )
-    event_sinks: tuple[SinkAddress, ...] = setting(
-        "Who gets an event when there are violations, separated by commas: events+https://host/path "
-        "(CloudEvents), eventbridge:bus-name.",
-        "sinks",
-        "",
-        example="events+http://retraining:8080/events",
-    )
-    output_kms_key: str | None = of_all(
-        "Key of AWS KMS that encrypts what is written to S3: id, alias or ARN; default: the bucket's.",
-        example="alias/reports",
-    )
-    sink_timeout: float = setting("Time a sink has for all attempts.", "seconds", "PT30S")
-    sink_headers_file: str | None = setting(
-        "JSON file with HTTP headers by the host of a sink, ${NAME} standing for an environment variable; "
-        "local or s3://.",
-        example="/run/secrets/sink-headers.json",
-    )
-    report: bool = setting(
-        "Write report.html, the page to look at, beside the JSON files; Disabled saves its time.",
-        default="Enabled",
-    )
-    history_path: str | None = setting(
-        "Folder that gets a small record of every run; any number of jobs may share it; local or s3://.",
-        example="s3://bucket/model-monitor/history",
-    )
-    history_statistics: bool = setting(
-        "Keep each run's statistics and baseline in the history too, so that monitor-backtest can check it "
-        "again.",
-        default="Enabled",
-    )
-    fail_on_sink_error: bool = setting(
-        "Exit with code 4 when a sink did not get what was meant for it; the files are written all the same.",
-        default="Disabled",
-    )
-    publish_cloudwatch_metrics: bool = setting("Write CloudWatch metric files.", default="Disabled")
-    cloudwatch_metrics_directory: str = setting(
-        "Directory for CloudWatch metric files.", default="/opt/ml/output/metrics/cloudwatch"
-    )
+    fail_on_violations: bool = setting(default="Disabled")
+    fail_on_undecided: bool = setting()
+    skip_check: bool = setting(default="Disabled")
+    register_new_baseline: str | None = setting()
+    metrics_sinks: tuple[SinkAddress, ...] = setting("sinks", "")
+    event_sinks: tuple[SinkAddress, ...] = setting("sinks", "")
+    output_kms_key: str | None = of_all()
+    sink_timeout: float = setting("seconds", "PT30S")
+    sink_headers_file: str | None = setting()
+    report: bool = setting(default="Enabled")
+    history_path: str | None = setting()
+    history_statistics: bool = setting(default="Enabled")
+    fail_on_sink_error: bool = setting(default="Disabled")
+    publish_cloudwatch_metrics: bool = setting(default="Disabled")
+    cloudwatch_metrics_directory: str = setting(default="/opt/ml/output/metrics/cloudwatch")
 
     # How the job runs and reports.
-    output_message_file: str = of_all(
-        "File that gets the outcome in one sentence.", default=DEFAULT_MESSAGE_FILE
-    )
-    metric_time: datetime | None = setting(
-        "Timestamp of published metrics, ISO 8601; default: start of the window.", "instant"
-    )
-    model_name: str | None = setting(
-        "What people call the model: on pages, in the history and in events; default: the endpoint's name.",
-        example="flight-delay",
-    )
-    sagemaker_endpoint_name: str | None = of_all("Endpoint name, a dimension of published metrics.")
-    sagemaker_monitoring_schedule_name: str | None = of_all(
-        "Schedule name, a dimension of published metrics."
-    )
-    analysis_type: str | None = of_all("Only checked: an image refuses a job meant for another.")
-    workers: int | None = setting(
-        "Number of splits read at once; default: the processors available.", "count"
-    )
-    dask_scheduler_address: str | None = setting(
-        "Scheduler of a Dask cluster whose workers read the splits; they have this program, and see the "
-        "same files.",
-        example="scheduler.example:8786",
-    )
-    cluster_leader_address: str | None = setting(
-        "Where pods of an Indexed Job of Kubernetes find the one with index 0, which leads them.",
-        example="drift-0.drift:8786",
-    )
-    cluster_size: int | None = setting(
-        "Number of pods of an Indexed Job, its completions; the leader waits for them before it ends.",
-        "count",
-    )
-    cluster_wait: float = setting("How long hosts of a job wait for each other.", "seconds", "PT1M")
-    script_timeout: float = setting(
-        "Longest time of one call of a function of a script or inference.py.", "seconds", "PT1H"
-    )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = of_all(
-        "Least severity that is logged.", default="INFO"
-    )
+    output_message_file: str = of_all(default=DEFAULT_MESSAGE_FILE)
+    metric_time: datetime | None = setting("instant")
+    model_name: str | None = setting()
+    sagemaker_endpoint_name: str | None = of_all()
+    sagemaker_monitoring_schedule_name: str | None = of_all()
+    analysis_type: str | None = of_all()
+    workers: int | None = setting("count")
+    dask_scheduler_address: str | None = setting()
+    cluster_leader_address: str | None = setting()
+    cluster_size: int | None = setting("count")
+    cluster_wait: float = setting("seconds", "PT1M")
+    script_timeout: float = setting("seconds", "PT1H")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = of_all(default="INFO")
 
     validate_only: bool
     given: Mapping[str, str]
@@ -385,7 +354,7 @@ def _members() -> Iterator[tuple[str, Variable]]:
 _MEMBERS: dict[str, Variable] = dict(_members())
 VARIABLES: tuple[Variable, ...] = (
     *_MEMBERS.values(),
-    *(Variable(name, "Accepted for compatibility; not used.", ignored=True) for name in _UNUSED),
+    *(Variable(name, ignored=True) for name in _UNUSED),
 )
 VARIABLE_BY_NAME: dict[str, Variable] = {
     name: variable for variable in VARIABLES for name in (variable.name, *variable.aliases)
@@ -405,7 +374,7 @@ class Program:
     analysis_types
         Values of ``analysis_type`` it serves; empty for any.
     offers
-        What it offers: members of `contract.variables.Offer`.
+        What it offers: members of `contract.settings.Offer`.
     own_variables
         What can be set for this command only; `Settings.own` has their values.
     """
@@ -441,7 +410,7 @@ class _Parser(argparse.ArgumentParser):
         raise ConfigurationError.of("flags.wrong", said=said, program=self.prog)
 
 
-def _parser(program: Program) -> _Parser:
+def _parser(program: Program, *, with_help: bool) -> _Parser:
     """Return the parser of a console command: one flag per variable, plus --validate and --version."""
     parser = _Parser(
         prog=program.program,
@@ -459,7 +428,7 @@ def _parser(program: Program) -> _Parser:
         help="Check the settings, the baseline, the scripts and the first rows; write nothing.",
     )
     for variable in program.variables:
-        text = argparse.SUPPRESS if variable.ignored else _help(variable, program)
+        text = argparse.SUPPRESS if variable.ignored or not with_help else _help(variable, program)
         flags = [variable.flag, *("--" + alias.replace("_", "-") for alias in variable.aliases)]
         parser.add_argument(*flags, dest=variable.name, metavar="VALUE", help=text.replace("%", "%%"))
     return parser
@@ -469,7 +438,8 @@ _WRITTEN: dict[Kind, str] = {"switch": "Enabled or Disabled.", "seconds": "An IS
 
 
 def _help(variable: Variable, program: Program) -> str:
-    parts = [variable.help]
+    text, example = variable.told
+    parts = [text]
     if variable.choices:
         parts.append(f"One of {', '.join(variable.choices)}.")
     elif written := _WRITTEN.get(variable.kind):
@@ -477,7 +447,7 @@ def _help(variable: Variable, program: Program) -> str:
     if default := program.default_of(variable):
         parts.append(f"Default: {default}.")
     served = program.analysis_types if variable.name == "analysis_type" else ()
-    if example := variable.example or next(iter(served), ""):
+    if example := example or next(iter(served), ""):
         parts.append(f"Example: {example}")
     return " ".join(parts)
 
@@ -508,8 +478,10 @@ def read_settings(
         With every mistake found, each naming the variable and the fix.
     """
     mistakes = Mistakes("", "settings")
-    flags, unknown = _parser(program).parse_known_args(list(arguments))
-    mistakes.add(*_unknown_arguments(unknown, program), *_near_misses(environment, program))
+    with_help = not {"-h", "--help"}.isdisjoint(arguments)
+    flags, unknown = _parser(program, with_help=with_help).parse_known_args(list(arguments))
+    _note_unknown_arguments(unknown, program, mistakes)
+    _note_near_misses(environment, program, mistakes)
     given = _collect(vars(flags), environment, program)
     endpoints = (text for name, text in environment.items() if name.startswith("AWS_ENDPOINT_URL"))
     learn((*given.values(), *endpoints), (environment.get(name, "") for name in _SECRET))
@@ -524,8 +496,8 @@ def read_settings(
 
     values = {member: read(variable) for member, variable in _MEMBERS.items()}
     own = {variable.name: read(variable) for variable in program.own_variables}
-    mistakes.add(*_missing(given, environment, program))
-    mistakes.add(*_contradictions(values, program))
+    _note_missing(given, environment, program, mistakes)
+    _note_contradictions(values, program, mistakes)
     names = ("start_time", "end_time", "window", "start_time_offset", "end_time_offset")
     times = {name: values[name] for name in names}
     each, zone = values["each_window"], values["time_zone"] or UTC
@@ -538,7 +510,7 @@ def read_settings(
         is_gate = values["fail_on_violations"] or values["register_new_baseline"] is not None
         values["fail_on_undecided"] = is_gate
     # Without its window, which is among the mistakes already, a path has nothing to be filled in with.
-    if values["output_path"] and not mistakes.texts:
+    if values["output_path"] and not mistakes.found:
         path, window = values["output_path"], values["window"]
         if each:
             mistakes.attempt(folders_of, path, window.each(), zone)
@@ -568,56 +540,58 @@ def _collect(flags: Mapping[str, Any], environment: Mapping[str, str], program: 
     return given
 
 
-def _missing(given: Mapping[str, str], environment: Mapping[str, str], program: Program) -> Iterator[str]:
+def _note_missing(
+    given: Mapping[str, str], environment: Mapping[str, str], program: Program, mistakes: Mistakes
+) -> None:
     for variable in program.variables:
         if not program.requires(variable) or variable.name in given:
             continue
         if (upper := variable.name.upper()) in environment:
-            yield wording("setting.upper_case", field=variable.name, upper=upper)
+            mistakes.add("setting.upper_case", field=variable.name, upper=upper)
         else:
-            example = variable.example
-            yield wording("setting.missing", field=variable.name, flag=variable.flag, example=example)
+            _, example = variable.told
+            mistakes.add("setting.missing", field=variable.name, flag=variable.flag, example=example)
 
 
-def _contradictions(values: Mapping[str, Any], program: Program) -> Iterator[str]:
-    """Yield which settings do not go together, or not with the command."""
+def _note_contradictions(values: Mapping[str, Any], program: Program, mistakes: Mistakes) -> None:
+    """Note which settings do not go together, or not with the command."""
     asked, served = values["analysis_type"], program.analysis_types
     if asked and served and asked.upper() not in served:
-        yield wording("settings.other_image", asked=asked)
+        mistakes.add("settings.other_image", field="analysis_type", asked=asked)
     if values["segment_by"] and values["rules"] == "sagemaker":
-        yield wording("settings.no_segments")
-    folder = values["register_new_baseline"]
+        mistakes.add("settings.no_segments", field="segment_by")
+    folder, field = values["register_new_baseline"], "register_new_baseline"
     if folder is None:
         return
     if values["each_window"]:
-        yield wording("new_baseline.each_window")
+        mistakes.add("new_baseline.each_window", field=field)
     if folder.endswith(".json"):
-        yield wording("new_baseline.is_file", folder=folder)
+        mistakes.add("new_baseline.is_file", field=field, folder=folder)
     elif folder.rstrip("/") == (values["output_path"] or "").rstrip("/"):
-        yield wording("new_baseline.is_output")
+        mistakes.add("new_baseline.is_output", field=field)
     elif not (values["baseline_constraints"] or values["baseline_statistics"] or values["skip_check"]):
-        yield wording("new_baseline.nothing_before")
+        mistakes.add("new_baseline.nothing_before", field=field)
 
 
-def _near_misses(environment: Mapping[str, str], program: Program) -> Iterator[str]:
-    """Yield what looks like a misspelt setting; log settings in upper case, which others may have set."""
+def _note_near_misses(environment: Mapping[str, str], program: Program, mistakes: Mistakes) -> None:
+    """Note what looks like a misspelt setting; log settings in upper case, which others may have set."""
     names = {*VARIABLE_BY_NAME, *(variable.name for variable in program.own_variables)}
     # One short word is too near to what other programs' variables are called, such as mode.
     known = sorted(names - {"model", "report"})
     for name in environment:
         meant = name.lower()
         if name == meant and name not in names and (close := nearest(name, known, cutoff=0.84)):
-            yield f"variable {name} is unknown: did you mean {close}?"
+            mistakes.add("setting.near_miss", field=name, meant=close)
         # A single word is too likely somebody else's.
         if name != meant and "_" in name and meant in names and meant not in environment:
             _log.warning("Variable %s is set, but the name is lower-case: rename it to %s", name, meant)
 
 
-def _unknown_arguments(arguments: list[str], program: Program) -> Iterator[str]:
+def _note_unknown_arguments(arguments: list[str], program: Program, mistakes: Mistakes) -> None:
     flags = [argument.partition("=")[0] for argument in arguments if argument.startswith("-")]
     known = [variable.flag for variable in program.variables if not variable.ignored]
     for flag in flags:
         close = nearest(flag, [*known, "--validate", "--version", "--help"])
-        yield f"flag {flag} is unknown" + (f": did you mean {close}?" if close else "")
+        mistakes.add("flags.unknown", field=flag, hint=f": did you mean {close}?" if close else "")
     if arguments and not flags:
-        yield f"{arguments[0]!r} is no flag; values belong to flags, as in --output-path VALUE"
+        mistakes.add("flags.no_flag", text=arguments[0])

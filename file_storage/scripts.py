@@ -276,10 +276,7 @@ def _module(path: str, digest: str) -> types.ModuleType:
             details="".join(traceback.format_exception_only(error)),
         ) from error
     except BaseException as error:
-        hint = ""
-        if isinstance(error, ModuleNotFoundError) and error.name:
-            hint = f"; install {error.name.partition('.')[0]} in the image, or do without it"
-        raise ScriptError.of("script_file.not_loaded", **_told(path, error), hint=hint) from error
+        raise ScriptError.of("script_file.not_loaded", **_told(path, error)) from error
     return module
 
 
@@ -313,6 +310,8 @@ def _told(path: str, error: BaseException) -> dict[str, str]:
     frames = traceback.extract_tb(error.__traceback__)
     places = [number for number, frame in enumerate(frames) if frame.filename == path]
     text = " ".join(str(error).split())[:300]
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        text += f"; install {error.name.partition('.')[0]} in the image, or do without it"
     listed = traceback.format_list(frames[places[0] if places else 0 :])
     details = ["Traceback (most recent call last):\n", *listed, *traceback.format_exception_only(error)]
     return {

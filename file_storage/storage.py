@@ -17,16 +17,18 @@ import random
 import re
 import secrets
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
-from contract.errors import DatasetError, DocumentError, InputError, OutputError
+from contract.errors import ConfigurationError, DatasetError, DocumentError, InputError, OutputError
 from contract.schema import nearest
 from contract.wording import several
 from file_storage import cleanup, s3
@@ -558,13 +560,15 @@ def remove_file(path: str) -> None:
 
 
 @contextlib.contextmanager
-def reading(path: str, role: str = "", error: type[InputError] = DatasetError) -> Iterator[None]:
+def reading(
+    path: str, role: str = "", error: type[InputError] = DatasetError, *, is_written: bool = False
+) -> Iterator[None]:
     """Turn what storage raises inside the block into an error that names the path and the cause.
 
     Parameters
     ----------
     path
-        What is being read.
+        What is being read, or written.
     role
         Stands before the path in messages, such as ``"dataset_source "``.
     error
@@ -575,22 +579,15 @@ def reading(path: str, role: str = "", error: type[InputError] = DatasetError) -
     except OSError as problem:
         if problem.errno == errno.ENOMEM:
             raise MemoryError from problem
+        told = {"role": role, "cause": cause_of(problem, path), "field": role.strip()}
         raise error.of(
-            "stored_file.unreadable", file=path, role=role, cause=cause_of(problem, path), field=role.strip()
+            "stored_file.unwritable" if is_written else "stored_file.unreadable", file=path, **told
         ) from problem
 
 
-@contextlib.contextmanager
-def writing(path: str, role: str = "") -> Iterator[None]:
+def writing(path: str, role: str = "") -> contextlib.AbstractContextManager[None]:
     """Turn what storage raises inside the block into an OutputError that names the path and the cause."""
-    try:
-        yield
-    except OSError as problem:
-        if problem.errno == errno.ENOMEM:
-            raise MemoryError from problem
-        raise OutputError.of(
-            "stored_file.unwritable", file=path, role=role, cause=cause_of(problem, path), field=role.strip()
-        ) from problem
+    return reading(path, role, OutputError, is_written=True)
 
 
 def _list_local(source: str, variable: str) -> list[SourceFile]:
@@ -663,3 +660,112 @@ def _write_durably(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+# Temporary folders; in containers with a read-only root there may be none.
+#
+# Each is locked as long as its process lives, so that a later job can tell what a killed one has left.
+
+
+_LEAST_BYTES = 1 << 16
+
+
+@contextmanager
+def scratch_folder(prefix: str, purpose: str) -> Iterator[Path]:
+    """Yield a new folder for temporary files that is removed at the end.
+
+    Parameters
+    ----------
+    prefix
+        How its name begins.
+    purpose
+        What for, as the subject of the message.
+
+    Raises
+    ------
+    ConfigurationError
+        When no folder for temporary files can be written, naming the fix.
+    """
+    with contextlib.ExitStack() as stack:
+        with _naming_the_fix(purpose):
+            parent = tempfile.gettempdir()
+            remove_abandoned(parent)
+            folder = stack.enter_context(unfinished(parent, f"model-monitor-{prefix}", is_folder=True))
+        yield folder
+
+
+def find_scratch_folder(purpose: str) -> str:
+    """Return a folder that exists and can be written, for what asks for one and stores next to nothing.
+
+    Parameters
+    ----------
+    purpose
+        What for, as the subject of the message.
+
+    Raises
+    ------
+    ConfigurationError
+        When there is none, naming the fix.
+    """
+    # Containers with a read-only root still have shared memory, which is too small for real work.
+    for folder in (os.environ.get("TMPDIR"), "/tmp", "/dev/shm"):  # noqa: S108 - probed, not trusted
+        if folder and os.access(folder, os.W_OK):
+            return folder
+    with _naming_the_fix(purpose):
+        return tempfile.gettempdir()
+
+
+@contextmanager
+def _naming_the_fix(purpose: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        for folder in filter(None, (os.environ.get("TMPDIR"), "/tmp")):  # noqa: S108 - only measured
+            if Path(folder).is_dir() and shutil.disk_usage(folder).free < _LEAST_BYTES:
+                raise ConfigurationError.of("temporary_folder.full", file=folder, purpose=purpose) from error
+        raise ConfigurationError.of("temporary_folder.none", purpose=purpose, cause=error.strerror) from error
+
+
+# Files too large to hold in memory: written where nobody looks, before `storage` puts them in place.
+
+
+_CHUNK = 4 << 20
+
+
+@contextlib.contextmanager
+def staging_folder(output_path: str) -> Iterator[Path]:
+    """Yield a folder for unfinished files that is removed at the end, however that comes.
+
+    It lies within a local `output_path`, hidden, so that finished files need no copying.
+
+    Raises
+    ------
+    OutputError
+        When the folder cannot be made.
+    """
+    with contextlib.ExitStack() as stack:
+        if is_s3(output_path):
+            folder = stack.enter_context(scratch_folder("staging-", "writing to S3"))
+        else:
+            with writing(output_path, "output_path "):
+                Path(output_path).mkdir(parents=True, exist_ok=True)
+                folder = stack.enter_context(unfinished(output_path, "staging", is_folder=True))
+        yield folder
+
+
+def join_parts(parts: Sequence[Path]) -> Path:
+    """Return the first of `parts` after the others were appended to it, in their order, and removed.
+
+    Raises
+    ------
+    OutputError
+        Naming the part and the cause.
+    """
+    first, *others = parts
+    if others:
+        with writing(str(first)), first.open("ab") as whole:
+            for part in others:
+                with part.open("rb") as stream:
+                    shutil.copyfileobj(stream, whole, _CHUNK)
+                part.unlink()
+    return first

@@ -27,7 +27,7 @@ from job_runner.cluster.role import find_role
 
 if TYPE_CHECKING:
     from contract.api import Monitor
-    from job_runner.cluster.leader import Cluster
+    from job_runner.cluster.hosts import Cluster
 
 
 # What a console command arranges in a process of its own, before anything heavy is loaded.
@@ -161,7 +161,9 @@ def _leave_threads(exit_code: int) -> int:
         if thread is not threading.current_thread() and not thread.daemon:
             thread.join(max(0.0, until - time.monotonic()))
             if thread.is_alive():
-                _log.warning(wording("process.thread", thread=thread.name))
+                # Of a call to a model that was given up the job has said why.
+                level = logging.DEBUG if thread.name.startswith("asking") else logging.WARNING
+                _log.log(level, wording("process.thread", thread=thread.name))
                 sys.stdout.flush()
                 _exit(exit_code)
     return exit_code
@@ -190,7 +192,7 @@ def _run(settings: Settings, monitor: Monitor) -> tuple[int, str]:
     if role is None:
         return _run_here(settings, monitor)
     # Imported late, as what follows: only a job on several hosts loads Dask.
-    from job_runner.cluster.run import run_on_several_hosts
+    from job_runner.cluster.hosts import run_on_several_hosts
 
     return run_on_several_hosts(role, lambda cluster: _run_here(settings, monitor, cluster))
 

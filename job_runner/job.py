@@ -12,22 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from analyzers.shared.significance import binomial_tail
-from contract import json_layout
-from contract.api import (
-    PRESENCE_CHECK,
-    AnyAnalyzer,
-    Baseline,
-    Comparison,
-    Decision,
-    DocumentSet,
-    Facts,
-    MakeAnalyzer,
-    Monitor,
-    State,
-    Violation,
-    Violations,
-    violations_to_json,
-)
+from contract import api, json_layout
 from contract.dataset import MARKERS, CellRules, Dataset, LabelPlaces, Plan, Preprocessor, RowKeys
 from contract.decision import dump_comparisons
 from contract.errors import DatasetError, DocumentError, MonitorError, OutputError, wording
@@ -46,7 +31,7 @@ from reporting.sinks import publishing
 from reporting.sinks.run_summary import report_of
 
 if TYPE_CHECKING:
-    from job_runner.cluster.leader import Cluster
+    from job_runner.cluster.hosts import Cluster
     from reporting.sinks.delivery import Undelivered
 
 STATISTICS = "statistics.json"
@@ -55,7 +40,7 @@ VIOLATIONS = "constraint_violations.json"
 COMPARISONS = "comparisons.json"
 REPORT = "report.html"
 
-AnyBaseline = Baseline[Any, Any]
+AnyBaseline = api.Baseline[Any, Any]
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +51,7 @@ class Outcome:
 
     exit_code: int
     message: str
-    decision: Decision | None = None
+    decision: api.Decision | None = None
     files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -79,8 +64,8 @@ class _Found:
     statistics: Any
     constraints: Any
     compared: AnyBaseline | None
-    decision: Decision | None
-    facts: Facts
+    decision: api.Decision | None
+    facts: api.Facts
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -88,7 +73,7 @@ class _Found:
         return self.facts.notes if self.decision is None else self.decision.notes
 
 
-def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) -> Outcome:
+def run(settings: Settings, monitor: api.Monitor, cluster: Cluster | None = None) -> Outcome:
     """Run a baseline job (no baseline given, or no check wanted) or a monitoring job (baseline given).
 
     Parameters
@@ -117,16 +102,16 @@ class Job:
     """What a job knows before it reads: its settings, and what they led to; `started` is monotonic."""
 
     settings: Settings
-    monitor: Monitor
-    files: DocumentSet[Any, Any]
+    monitor: api.Monitor
+    files: api.DocumentSet[Any, Any]
     baseline: AnyBaseline | None
     request: Dataset
-    make: MakeAnalyzer
+    make: api.MakeAnalyzer
     sinks: publishing.Sinks | None
     started: float
 
 
-def prepare(settings: Settings, monitor: Monitor) -> Job:
+def prepare(settings: Settings, monitor: api.Monitor) -> Job:
     """Read what the settings name besides the data; their mistakes show before the work."""
     started = time.monotonic()
     s3.encrypt_with(settings.output_kms_key)
@@ -146,7 +131,7 @@ def prepare(settings: Settings, monitor: Monitor) -> Job:
     return Job(settings, monitor, files, baseline, request, make, sinks, started)
 
 
-def finish(job: Job, plan: Plan, analyzer: AnyAnalyzer, summary: Any) -> Outcome:
+def finish(job: Job, plan: Plan, analyzer: api.AnyAnalyzer, summary: Any) -> Outcome:
     """Conclude from the summary of a window, write its files, and tell others."""
     settings, monitor, files, request = job.settings, job.monitor, job.files, job.request
     rows = analyzer.row_count(summary)
@@ -201,7 +186,7 @@ def require_excluded(settings: Settings, request: Dataset) -> None:
     if not settings.exclude_features or request.preprocessor is not None:
         return
     # Imported late, as only jobs that leave something out need them.
-    from job_runner.clarify.columns import column_names, missing_columns
+    from job_runner.clarify import column_names, missing_columns
 
     names = column_names(replace(request, exclude=(), prediction=None, segments=()))
     for text in missing_columns(replace(settings, segment_by=(), problem_type=None), names, names):
@@ -211,7 +196,7 @@ def require_excluded(settings: Settings, request: Dataset) -> None:
 
 
 def _conclude(
-    settings: Settings, analyzer: AnyAnalyzer, summary: Any, baseline: AnyBaseline | None, plan: Plan
+    settings: Settings, analyzer: api.AnyAnalyzer, summary: Any, baseline: AnyBaseline | None, plan: Plan
 ) -> _Found:
     rows = analyzer.row_count(summary)
     statistics = analyzer.describe(summary)
@@ -224,17 +209,20 @@ def _conclude(
     decision = None
     if compared is not None:
         where = f"{settings.dataset_source}{between(settings.window)}"
-        decision = Decision(
-            Violations(),
+        decision = api.Decision(
+            api.Violations(),
             notes=(f"No rows in {where}, so nothing was checked.",),
             reason=f"there are no rows in {where}",
         )
+        decision = replace(decision, comparisons=analyzer.unanswered(compared, decision.reason))
         if rows:
             decision = analyzer.check(statistics, compared)
     return _Found(rows, statistics, constraints, compared, decision, analyzer.facts(statistics))
 
 
-def _with_label_coverage(settings: Settings, monitor: Monitor, facts: Facts, decision: Decision) -> Decision:
+def _with_label_coverage(
+    settings: Settings, monitor: api.Monitor, facts: api.Facts, decision: api.Decision
+) -> api.Decision:
     """Add whether as many labels came as to earlier windows by that age, where the history knows some.
 
     A violation is a share of labelled rows that lies below that of every one of them by more than ten points,
@@ -269,10 +257,10 @@ def _with_label_coverage(settings: Settings, monitor: Monitor, facts: Facts, dec
     p_value = binomial_tail(unlabelled, rows, 1.0 - lowest)
     shares = {"share": percent(labelled / rows), "lowest": percent(lowest), "chance": chance(p_value)}
     text = wording("labels.fewer", labelled=labelled, rows=rows, windows=len(usual), **shares)
-    comparison = Comparison(
+    comparison = api.Comparison(
         "labels",
-        PRESENCE_CHECK,
-        State.HOLDS,
+        api.PRESENCE_CHECK,
+        api.State.HOLDS,
         text,
         value=labelled / rows,
         expected=lowest,
@@ -281,14 +269,18 @@ def _with_label_coverage(settings: Settings, monitor: Monitor, facts: Facts, dec
         p_value=p_value,
         rows=rows,
     )
-    return decision.with_tested(comparison, Violation(PRESENCE_CHECK, "", metric_name="labels"), _LABELS_RATE)
+    return decision.with_tested(
+        comparison, api.Violation(api.PRESENCE_CHECK, "", metric_name="labels"), _LABELS_RATE
+    )
 
 
 # How many earlier windows say what is usual; how many labels fewer violate; how often chance may do it.
 _FEWEST_WINDOWS, _FEWER_LABELS, _LABELS_RATE = 3, 0.1, 0.0005
 
 
-def _documents(settings: Settings, files: DocumentSet[Any, Any], found: _Found, said: Said) -> dict[str, Any]:
+def _documents(
+    settings: Settings, files: api.DocumentSet[Any, Any], found: _Found, said: Said
+) -> dict[str, Any]:
     """Return JSON values, text or bytes by the name of the file they make."""
     documents = {
         STATISTICS: files.write_statistics(found.statistics, settings.rules == "sound"),
@@ -298,7 +290,7 @@ def _documents(settings: Settings, files: DocumentSet[Any, Any], found: _Found, 
     if reading := said.document(with_sentences=settings.rules == "sound"):
         documents[STATISTICS] |= {"reading": reading}
     if found.decision is not None:
-        documents[VIOLATIONS] = violations_to_json(found.decision.violations)
+        documents[VIOLATIONS] = api.violations_to_json(found.decision.violations)
         if settings.rules == "sound":
             documents[COMPARISONS] = dump_comparisons(found.decision)
     return documents
@@ -306,8 +298,8 @@ def _documents(settings: Settings, files: DocumentSet[Any, Any], found: _Found, 
 
 def _page(
     settings: Settings,
-    monitor: Monitor,
-    files: DocumentSet[Any, Any],
+    monitor: api.Monitor,
+    files: api.DocumentSet[Any, Any],
     documents: dict[str, Any],
     found: _Found,
     said: tuple[str, ...],
@@ -319,7 +311,7 @@ def _page(
     from contract import page as view
     from reporting.report import page
 
-    before = found.compared or Baseline()
+    before = found.compared or api.Baseline()
     source = view.Source(
         statistics=documents[STATISTICS],
         constraints=documents[CONSTRAINTS],
@@ -339,7 +331,7 @@ def _content(document: Any) -> bytes:
     return document.encode() if isinstance(document, str) else json_layout.dumps(document)
 
 
-def load_documents(settings: Settings, monitor: Monitor) -> DocumentSet[Any, Any]:
+def load_documents(settings: Settings, monitor: api.Monitor) -> api.DocumentSet[Any, Any]:
     """Return how the job's documents are read and written."""
     documents = monitor.load_documents()
     if not settings.segment_by:
@@ -349,7 +341,7 @@ def load_documents(settings: Settings, monitor: Monitor) -> DocumentSet[Any, Any
     return segmented_documents(documents)
 
 
-def make_analyzer(settings: Settings, plan: Plan, make: MakeAnalyzer) -> AnyAnalyzer:
+def make_analyzer(settings: Settings, plan: Plan, make: api.MakeAnalyzer) -> api.AnyAnalyzer:
     """Return the monitor's analyzer, repeated by segment when the settings ask for it."""
     analyzer = make(settings, plan)
     if not settings.segment_by:
@@ -359,7 +351,7 @@ def make_analyzer(settings: Settings, plan: Plan, make: MakeAnalyzer) -> AnyAnal
     return SegmentedAnalyzer(analyzer, settings.segment_by)
 
 
-def read_baseline(settings: Settings, documents: DocumentSet[Any, Any]) -> AnyBaseline | None:
+def read_baseline(settings: Settings, documents: api.DocumentSet[Any, Any]) -> AnyBaseline | None:
     """Read the baseline documents the settings name, None in a baseline job.
 
     Where the check is skipped, a baseline still lends its names and an expert's additions, if it is there.
@@ -388,12 +380,12 @@ def read_baseline(settings: Settings, documents: DocumentSet[Any, Any]) -> AnyBa
 
     constraints = read("baseline_constraints", documents.constraints_names, documents.read_constraints)
     statistics = read("baseline_statistics", (STATISTICS,), documents.read_statistics)
-    return Baseline(statistics, constraints) if constraints or statistics else None
+    return api.Baseline(statistics, constraints) if constraints or statistics else None
 
 
 def dataset_request(
     settings: Settings,
-    files: DocumentSet[Any, Any],
+    files: api.DocumentSet[Any, Any],
     baseline: AnyBaseline | None,
     preprocessor: Preprocessor | None,
 ) -> Dataset:
@@ -418,7 +410,7 @@ def dataset_request(
 
 
 def _cell_rules(
-    settings: Settings, files: DocumentSet[Any, Any], baseline: AnyBaseline | None
+    settings: Settings, files: api.DocumentSet[Any, Any], baseline: AnyBaseline | None
 ) -> CellRules | None:
     if settings.rules == "sagemaker":
         return None  # the originals take every cell as it is
@@ -437,8 +429,8 @@ def _cell_rules(
 
 
 def summarize(
-    settings: Settings, make: MakeAnalyzer, request: Dataset, cluster: Cluster | None
-) -> tuple[Plan, AnyAnalyzer, Any]:
+    settings: Settings, make: api.MakeAnalyzer, request: Dataset, cluster: Cluster | None
+) -> tuple[Plan, api.AnyAnalyzer, Any]:
     """Read the data and return how, the analyzer, and its summary."""
     plan = plan_dataset(request)
     analyzer = make(settings, plan)
@@ -490,7 +482,12 @@ def _outcome(
     said = [kept] if kept else []
     if decision and decision.undecided and not is_empty:
         asked, open_ = len(decision.comparisons), len(decision.undecided)
-        members = {"asked": asked, "decided": asked - open_, "open": open_, "why": decision.why_undecided}
+        members = {
+            "asked": asked,
+            "decided": asked - open_,
+            "open": f"{open_:,} {'was' if open_ == 1 else 'were'}",
+            "why": decision.why_undecided,
+        }
         said.insert(0, wording("outcome.undecided", **members))
     if undelivered:
         missed = "; ".join(f"{parcel.address}: {parcel.reason}" for parcel in undelivered)
@@ -509,7 +506,7 @@ def _outcome(
 
 
 def exit_code_of(
-    settings: Settings, decision: Decision | None, undelivered: tuple[Undelivered, ...] = ()
+    settings: Settings, decision: api.Decision | None, undelivered: tuple[Undelivered, ...] = ()
 ) -> int:
     """Return the exit code that the settings ask for."""
     violations = len(decision.violations.violations) if decision else 0
@@ -525,7 +522,7 @@ def exit_code_of(
 
 
 def register_baseline_if_decided(
-    settings: Settings, decision: Decision | None, documents: Mapping[str, bytes]
+    settings: Settings, decision: api.Decision | None, documents: Mapping[str, bytes]
 ) -> str | None:
     """Register the run's documents as the new baseline, if the settings ask for it and the check allows it.
 

@@ -26,14 +26,12 @@ from contract.settings import Settings
 from contract.window import Window, between, folder_hour, folder_overlaps
 from contract.wording import several
 from file_storage import s3, storage
-from file_storage.storage import SourceFile
-from file_storage.temporary import join_parts, staging_folder
+from file_storage.storage import SourceFile, join_parts, staging_folder
 from job_runner.engine import available_processors
 from readers.arrow_json import text_buffer
 from readers.captures.envelope import LABEL, Envelope, parse_instant
 from readers.captures.split import envelopes
-from readers.labels.index import LabelIndex, Positions, index_labels
-from readers.labels.lines import UNKNOWN_HOUR, Hours, hour_number, hour_text
+from readers.labels import UNKNOWN_HOUR, Hours, LabelIndex, Positions, hour_number, hour_text, index_labels
 from readers.plan import CAPTURE_SLACK
 from readers.python_rows import loads
 from readers.splitting import FileRange, LineBlock, divide, has_lines

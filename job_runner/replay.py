@@ -33,6 +33,11 @@ class Document:
     value: dict[str, Any]
     where: str
 
+    @classmethod
+    def of(cls, content: bytes, path: str) -> Document:
+        """Return the document that a file holds."""
+        return cls(json_layout.loads(content, path), path)
+
 
 @dataclass(frozen=True)
 class Material:
@@ -134,11 +139,7 @@ def _load(history: str, run: Run) -> Material:
 
 def _kept(path: str) -> Document | None:
     content = folder.read_if_there(path)
-    return None if content is None else _parsed(content, path)
-
-
-def _parsed(content: bytes, path: str) -> Document:
-    return Document(json_layout.loads(content, path), path)
+    return None if content is None else Document.of(content, path)
 
 
 def _from_output(run: Run) -> Document:
@@ -152,7 +153,7 @@ def _from_output(run: Run) -> Document:
         raise DatasetError.of("replay.gone", file=path)
     if digest(content) != run.statistics_digest:
         raise DatasetError.of("replay.overwritten", file=path)
-    return _parsed(content, path)
+    return Document.of(content, path)
 
 
 def _baseline(history: str, name: str | None, path: str | None, notes: list[str]) -> Document | None:
@@ -162,9 +163,9 @@ def _baseline(history: str, name: str | None, path: str | None, notes: list[str]
     if kept is not None or path is None or not path.endswith(".json"):
         return kept
     with contextlib.suppress(DatasetError, DocumentError):
-        if (content := folder.read_if_there(path)) is not None:
+        if (now := _kept(path)) is not None:
             notes.append(wording("replay.baseline_of_now", file=path))
-            return _parsed(content, path)
+            return now
     return None
 
 
@@ -176,7 +177,7 @@ def read_document(path: str) -> Document:
     DocumentError
         Naming the path and the cause.
     """
-    return _parsed(storage.read_bytes(path, DocumentError), path)
+    return Document.of(storage.read_bytes(path, DocumentError), path)
 
 
 @dataclass(frozen=True)
@@ -408,7 +409,7 @@ def windows_of_folders(
             if f"{place}/{VIOLATIONS}" in known:
                 document = read_document(f"{place}/{VIOLATIONS}")
                 violations = tuple(read_violations(document.value, document.where).violations)
-            load = functools.partial(_material, path)
+            load = functools.partial(lambda path: Material(read_document(path)), path)
             window = PastWindow(place, None, rules, None, violations, load, checking)
             # Where nobody can tell the monitor, replaying the window will say why.
             monitor = None
@@ -417,10 +418,6 @@ def windows_of_folders(
             if monitor is None or monitor in wanted:
                 windows.append(replace(window, monitor=monitor))
     return windows
-
-
-def _material(path: str) -> Material:
-    return Material(read_document(path))
 
 
 # What a backtest found, for people and for programs.
@@ -463,7 +460,7 @@ class Backtest:
 def to_text(backtest: Backtest) -> str:
     """Return a table: a line per window, below it one per violation that goes (-) or comes (+), and a sum."""
     head = ("WINDOW", "MONITOR", "OF", "BEFORE", "AFTER", "")
-    lines = [head, *(_line(window) for window in backtest.windows)]
+    lines = [head, *map(_line, backtest.windows)]
     table = aligned(lines).splitlines()
     text = table[:1]
     # What all windows have in common is said once.

@@ -21,24 +21,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.api import (
-    Analyzer,
-    AnyAnalyzer,
-    Baseline,
-    Checker,
-    Comparison,
-    Decision,
-    DocumentSet,
-    Facts,
-    Finding,
-    Metric,
-    Pass,
-    State,
-    Violation,
-    Violations,
-)
+from contract import api
 from contract.errors import DatasetError, wording
-from contract.schema import JsonObject, nearest
+from contract.schema import JsonObject, gathered, nearest
 from contract.wording import several, some_of
 
 # Segments in ``statistics.json``: the member ``segments``, beside any monitor's statistics.
@@ -89,10 +74,10 @@ class SegmentedStatistics[Statistics]:
     rows_left_out: int = 0
 
 
-SegmentedBaseline = Baseline[SegmentedStatistics[Any], Any]
+SegmentedBaseline = api.Baseline[SegmentedStatistics[Any], Any]
 
 
-def whole_baseline(baseline: SegmentedBaseline | None) -> Baseline[Any, Any] | None:
+def whole_baseline(baseline: SegmentedBaseline | None) -> api.Baseline[Any, Any] | None:
     """Return the baseline without its segments, as the inner analyzer knows it."""
     if baseline is None or baseline.statistics is None:
         return baseline
@@ -104,7 +89,9 @@ def expected_segments(baseline: SegmentedBaseline) -> Sequence[Segment[Any]]:
     return baseline.statistics.segments if baseline.statistics else ()
 
 
-def segmented_documents(documents: DocumentSet[Any, Any]) -> DocumentSet[SegmentedStatistics[Any], Any]:
+def segmented_documents(
+    documents: api.DocumentSet[Any, Any],
+) -> api.DocumentSet[SegmentedStatistics[Any], Any]:
     """Return how a monitor's documents are read and written when there are segments.
 
     Parameters
@@ -115,8 +102,8 @@ def segmented_documents(documents: DocumentSet[Any, Any]) -> DocumentSet[Segment
 
     def read(value: dict[str, Any], where: str) -> SegmentedStatistics[Any]:
         whole = {key: member for key, member in value.items() if key not in (_SEGMENTS, _LEFT_OUT)}
-        members = JsonObject.of_file(value, where).children(_SEGMENTS, [])
-        segments = [_read_segment(member, documents) for member in members]
+        with gathered(value, where) as members:
+            segments = [_read_segment(member, documents) for member in members.children(_SEGMENTS, [])]
         return SegmentedStatistics(documents.read_statistics(whole, where), segments)
 
     def write(statistics: SegmentedStatistics[Any], with_extensions: bool) -> dict[str, Any]:
@@ -137,13 +124,13 @@ def segmented_documents(documents: DocumentSet[Any, Any]) -> DocumentSet[Segment
         documents,
         read_statistics=read,
         write_statistics=write,
-        declared=lambda baseline: documents.declared(whole_baseline(baseline) or Baseline()),
-        column_names=lambda baseline: documents.column_names(whole_baseline(baseline) or Baseline()),
+        declared=lambda baseline: documents.declared(whole_baseline(baseline) or api.Baseline()),
+        column_names=lambda baseline: documents.column_names(whole_baseline(baseline) or api.Baseline()),
         further_files=lambda statistics, constraints: documents.further_files(statistics.whole, constraints),
     )
 
 
-def _read_segment(members: JsonObject, documents: DocumentSet[Any, Any]) -> Segment[Any]:
+def _read_segment(members: JsonObject, documents: api.DocumentSet[Any, Any]) -> Segment[Any]:
     values = members.get("segment", dict)
     if not all(value is None or isinstance(value, str) for value in values.values()):
         members.wrong("segment", "an object of texts, or null for missing values")
@@ -390,7 +377,7 @@ class SegmentedSummary:
 
 
 @dataclass(frozen=True)
-class SegmentedAnalyzer(Analyzer[SegmentedSummary, Statistics, Any]):
+class SegmentedAnalyzer(api.Analyzer[SegmentedSummary, Statistics, Any]):
     """An analyzer that repeats another one's work per segment.
 
     Parameters
@@ -405,7 +392,7 @@ class SegmentedAnalyzer(Analyzer[SegmentedSummary, Statistics, Any]):
         Columns that the log has already said to be absent somewhere.
     """
 
-    inner: AnyAnalyzer
+    inner: api.AnyAnalyzer
     columns: tuple[str, ...]
     most: int = MOST_SEGMENTS
     warned_of: set[str] = field(default_factory=set, compare=False, repr=False)
@@ -444,6 +431,11 @@ class SegmentedAnalyzer(Analyzer[SegmentedSummary, Statistics, Any]):
         self._give_up(left, {key: segment.rows for key, segment in left.segments.items()})
         return left
 
+    def unanswered(self, baseline: api.Baseline[Any, Any], reason: str) -> tuple[api.Comparison, ...]:
+        """Return what the baseline asks for of the whole."""
+        whole = whole_baseline(baseline)
+        return () if whole is None else self.inner.unanswered(whole, reason)
+
     def row_count(self, summary: SegmentedSummary) -> int:
         """Return how many rows were summarized."""
         return self.inner.row_count(summary.whole)
@@ -476,7 +468,7 @@ class SegmentedAnalyzer(Analyzer[SegmentedSummary, Statistics, Any]):
 
         Columns that the data has no names for take those of the baseline's segments.
         """
-        before = whole_baseline(baseline) or Baseline()
+        before = whole_baseline(baseline) or api.Baseline()
         segments = [
             replace(segment, statistics=self.inner.estimate(segment.statistics, before))
             for segment in named_alike(statistics.segments, expected_segments(baseline))
@@ -487,11 +479,11 @@ class SegmentedAnalyzer(Analyzer[SegmentedSummary, Statistics, Any]):
         """Suggest constraints of the whole; those of a segment follow from the baseline's statistics."""
         return self.inner.suggest(statistics.whole, whole_baseline(baseline))
 
-    def check(self, statistics: Statistics, baseline: SegmentedBaseline) -> Decision:
+    def check(self, statistics: Statistics, baseline: SegmentedBaseline) -> api.Decision:
         """Compare the whole and every segment with the baseline's."""
         return check_segments(self.inner, statistics, baseline)
 
-    def facts(self, statistics: Statistics) -> Facts:
+    def facts(self, statistics: Statistics) -> api.Facts:
         """Return those of the whole."""
         return self.inner.facts(statistics.whole)
 
@@ -500,8 +492,8 @@ class SegmentedAnalyzer(Analyzer[SegmentedSummary, Statistics, Any]):
         return self.inner.tried(statistics.whole)
 
     def metrics(
-        self, statistics: Statistics, baseline: SegmentedBaseline | None, decision: Decision | None
-    ) -> list[Metric]:
+        self, statistics: Statistics, baseline: SegmentedBaseline | None, decision: api.Decision | None
+    ) -> list[api.Metric]:
         """Return the values of the whole: metrics are published without a dimension for segments."""
         return self.inner.metrics(statistics.whole, whole_baseline(baseline), decision)
 
@@ -538,7 +530,9 @@ class SegmentedAnalyzer(Analyzer[SegmentedSummary, Statistics, Any]):
                 hint = self._hint(column, summary)
                 _log.warning("segment_by names %r, which rows read just now do not have; %s", column, hint)
 
-    def _pass_on(self, summary: SegmentedSummary, waiting: DividedRows, begin: Callable[[], Pass]) -> None:
+    def _pass_on(
+        self, summary: SegmentedSummary, waiting: DividedRows, begin: Callable[[], api.Pass]
+    ) -> None:
         """Hand the rows that waited on to the passes over their segments."""
         counts = Counter({key: segment.rows for key, segment in summary.segments.items()})
         counts.update(waiting.counts)
@@ -595,19 +589,19 @@ class _Checked:
     """A segment and what its check concluded."""
 
     segment: Segment[Any]
-    decision: Decision
+    decision: api.Decision
 
     @property
-    def violations(self) -> list[Violation]:
+    def violations(self) -> list[api.Violation]:
         """Return what the check found."""
         return self.decision.violations.violations
 
     @property
-    def finding(self) -> Finding:
+    def finding(self) -> api.Finding:
         """Return how many violations there are, as a finding of the whole."""
         count = len(self.violations)
         text = f"{several(count, 'violation')} in {several(self.segment.item_count, 'row')}"
-        return Finding(f"segment {self.segment.text}", text, violated=count > 0)
+        return api.Finding(f"segment {self.segment.text}", text, violated=count > 0)
 
     @property
     def severity(self) -> tuple[bool, float, int, float]:
@@ -639,8 +633,8 @@ def named_alike(segments: Sequence[Segment[Any]], expected: Sequence[Segment[Any
 
 
 def check_segments(
-    analyzer: Checker[Any, Any], statistics: SegmentedStatistics[Any], segmented: SegmentedBaseline
-) -> Decision:
+    analyzer: api.Checker[Any, Any], statistics: SegmentedStatistics[Any], segmented: SegmentedBaseline
+) -> api.Decision:
     """Compare the whole with its baseline and each segment with the same segment of the baseline.
 
     A segment's constraints are those its baseline statistics suggest, with what an expert changed in the
@@ -661,7 +655,7 @@ def check_segments(
         Violations of the whole first, then those of the segments, the worst segment first. Findings stay
         the whole's, with one per segment behind them.
     """
-    expected, baseline = expected_segments(segmented), whole_baseline(segmented) or Baseline()
+    expected, baseline = expected_segments(segmented), whole_baseline(segmented) or api.Baseline()
     columns = list(statistics.segments[0].values) if statistics.segments else []
     gone = {segment.key(columns): segment for segment in expected}
     found = [(segment, gone.pop(segment.key(columns), None)) for segment in statistics.segments]
@@ -677,7 +671,7 @@ def check_segments(
     inner = analyzer.with_error_share((1.0 - WHOLE_SHARE) / max(1, len(comparable)))
     checked = []
     for segment, before in comparable:
-        of_segment = Baseline(before.statistics, inner.suggest(before.statistics, baseline))
+        of_segment = api.Baseline(before.statistics, inner.suggest(before.statistics, baseline))
         checked.append(_Checked(segment, inner.check(segment.statistics, of_segment)))
     checked.sort(key=lambda one: one.severity, reverse=True)
     said = {violation.description for violation in whole.violations.violations}
@@ -700,8 +694,8 @@ def check_segments(
         notes = [wording("segments.other_baseline", by=", ".join(expected[0].values))]
     else:
         notes = _notes(statistics, checked, new, [*gone.values()], small)
-    return Decision(
-        Violations([*whole.violations.violations, *violations], whole.violations.extra),
+    return api.Decision(
+        api.Violations([*whole.violations.violations, *violations], whole.violations.extra),
         (*whole.findings, *(one.finding for one in checked)),
         (*whole.notes, *notes),
         (*whole.comparisons, *comparisons),
@@ -709,12 +703,14 @@ def check_segments(
     )
 
 
-def _undecided(segment: Segment[Any], reason: str, lost: bool = False) -> Comparison:
-    about = Comparison(f"segment {segment.text}", SEGMENT_CHECK, State.UNDECIDED, segment=segment.values)
+def _undecided(segment: Segment[Any], reason: str, lost: bool = False) -> api.Comparison:
+    about = api.Comparison(
+        f"segment {segment.text}", SEGMENT_CHECK, api.State.UNDECIDED, segment=segment.values
+    )
     return replace(about, reason=reason, lost=lost)
 
 
-def _violations(one: _Checked, said: set[str]) -> list[Violation]:
+def _violations(one: _Checked, said: set[str]) -> list[api.Violation]:
     """Return a segment's violations, without those that the whole has in the same words: a missing column."""
     return [
         replace(

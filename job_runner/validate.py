@@ -31,7 +31,7 @@ from file_storage import storage
 from file_storage.scripts import load_postprocessor, load_preprocessor
 from file_storage.storage import nearby
 from file_storage.transport import require_url
-from job_runner.clarify.columns import batches_of, missing_columns
+from job_runner.clarify import batches_of, missing_columns
 from job_runner.job import AnyBaseline, dataset_request, load_documents, make_analyzer, read_baseline
 from readers.captures.envelope import LABEL
 from readers.dataset import segments_of

@@ -34,7 +34,7 @@ from readers.splitting import SMALL
 from reporting.sinks import run_summary
 
 if TYPE_CHECKING:
-    from job_runner.cluster.leader import Cluster
+    from job_runner.cluster.hosts import Cluster
 
 MOST_TOGETHER = 100
 _MOST_NAMED = 5

@@ -157,14 +157,17 @@ class RequestBatcher:
         self._pool.shutdown(wait=False, cancel_futures=True)
         self.channel.close()
 
+    def usual_rows(self, table: pa.RecordBatch) -> int:
+        """Return how many rows such as these fill a request of the usual size."""
+        sampled = min(table.num_rows, _SAMPLED_ROWS, self.most_rows)
+        row_bytes = max(1.0, len(self.render(table.slice(0, sampled))) / sampled)
+        return max(1, min(int(min(self.policy.usual_bytes, self.most_bytes) / row_bytes), self.most_rows))
+
     def _divide(self, table: pa.RecordBatch) -> list[range]:
         """Divide rows evenly into requests of the usual size, or as many as can run at once."""
         rows = table.num_rows
-        sampled = min(rows, _SAMPLED_ROWS, self.most_rows)
-        row_bytes = max(1.0, len(self.render(table.slice(0, sampled))) / sampled)
-        usual = int(min(self.policy.usual_bytes, self.most_bytes) / row_bytes)
         share = max(_FEWEST_ROWS, -(-rows // self.policy.concurrency))
-        most = max(1, min(usual, share, self.most_rows))
+        most = min(share, self.usual_rows(table))
         count = -(-rows // most)
         bounds = [number * rows // count for number in range(count + 1)]
         return [range(start, stop) for start, stop in pairwise(bounds)]

@@ -37,6 +37,7 @@ from model_clients.model import (
     plain,
     require,
     require_finite,
+    require_no_label,
     select,
     tensor_values,
 )
@@ -46,6 +47,10 @@ _log = logging.getLogger(__name__)
 
 CONTENT_TYPES = ("text/csv", "application/jsonlines", "application/json")
 INVOCATIONS = "/invocations"
+# Fewer may all have whole numbers as a score.
+_ROWS_THAT_TELL = 8
+# Services that capture their calls leave out those that have it.
+_NOT_CAPTURED = {"X-Model-Monitor-No-Capture": "1"}
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,8 @@ class EndpointModel:
     reopen: tuple[Callable[..., Any], tuple[Any, ...]] = (object, ())
     # Called once it is closed.
     at_close: Callable[[], object] | None = None
+    # Of the features in the model's order, where it is known to have any.
+    names: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         self.where = self.channel.where
@@ -150,6 +157,9 @@ class EndpointModel:
                 "model_answer.widths", model=self.where, widths=" or ".join(map(str, sorted(widths)))
             )
         scores = np.concatenate(answers)
+        told = (self.predictor.label, self.predictor.probability, self.predictor.label_headers or None)
+        if len(scores) >= _ROWS_THAT_TELL and told == (None, None, None):
+            require_no_label(scores, self.where)
         return require_finite(scores if kinds is None else scores[kinds], self.where)
 
     def predict_labels(self, table: pa.RecordBatch) -> pa.Array:
@@ -164,6 +174,10 @@ class EndpointModel:
             labels = pa.array([str(value) for value in values])  # of several kinds
         return labels if kinds is None else labels.take(pa.array(kinds))
 
+    def requests(self, table: pa.RecordBatch, rows: int) -> int:
+        """Return about how many requests so many rows take that are such as these."""
+        return -(-rows // self._asker.usual_rows(plain(table)))
+
     def close(self) -> None:
         """Close the connections and stop the threads."""
         self._asker.close()
@@ -171,6 +185,9 @@ class EndpointModel:
             self.at_close()
 
     def _ask(self, table: pa.RecordBatch, read: Callable[[bytes, int], Any]) -> tuple[list[Any], Any]:
+        # Where names are others than the columns', the model's own code has yet to make its features.
+        if sorted(self.names) == sorted(table.schema.names):
+            table = table.select(list(self.names))
         table = plain(table)
         first, kinds = identical_rows(table) or (None, None)
         return self._asker.ask(table if first is None else table.take(pa.array(first)), read), kinds
@@ -202,6 +219,7 @@ def open_http(
     codec = make_codec(predictor)
     headers = {"Content-Type": codec.content_type, "Accept": codec.accept_type}
     headers |= {f"X-Amzn-SageMaker-{name}": text for name, text in _passed_on(predictor).items()}
+    headers |= _NOT_CAPTURED
     channel = HttpChannel(url, headers, policy.timeout)
     path = urlsplit(url).path
     if path.endswith(INVOCATIONS):
@@ -269,7 +287,7 @@ def open_inference(
     """
     path = urlsplit(url).path.rstrip("/").removesuffix(_INFER)
     model_url = urlsplit(url)._replace(path=path).geturl()
-    headers = {"Content-Type": _JSON, "Accept": _JSON}
+    headers = {"Content-Type": _JSON, "Accept": _JSON, **_NOT_CAPTURED}
     channel = HttpChannel(model_url + _INFER, headers, policy.timeout)
     check_health(channel, f"{path}/ready", policy)
     try:

@@ -6,26 +6,31 @@ import contextlib
 import inspect
 import io
 import json
+import logging
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from packaging.requirements import InvalidRequirement, Requirement
 
 from contract.analysis_config import PredictorConfig
-from contract.errors import ModelError
+from contract.errors import ModelError, wording
 from contract.wording import one_line
 from file_storage import storage
 from file_storage.scripts import call_script, load_module
-from file_storage.temporary import scratch_folder
+from file_storage.storage import scratch_folder
 from file_storage.transport import Reply
 from model_clients import local
 from model_clients.endpoints import EndpointModel, make_codec
 from model_clients.model import Model, Policy
+
+_log = logging.getLogger(__name__)
 
 # A user's ``inference.py`` with the functions of the SageMaker inference toolkit, run in this process.
 #
@@ -68,10 +73,10 @@ def open_script(
     codec = make_codec(predictor)
     name = f"{where}:{script.relative_to(folder)}"
     module = load_module(str(script))
-    answer = _handler(module, name, folder, codec.content_type, codec.accept_type)
+    answer, names = _handler(module, name, folder, codec.content_type, codec.accept_type)
     channel = _ScriptChannel(name, answer)
     # Its functions were written for one request at a time.
-    return EndpointModel(channel, codec, predictor, replace(policy, concurrency=1))
+    return EndpointModel(channel, codec, predictor, replace(policy, concurrency=1), names=names)
 
 
 @dataclass
@@ -90,7 +95,8 @@ class _ScriptChannel:
 
 def _handler(
     module: ModuleType, name: str, folder: Path, content_type: str, accept: str
-) -> Callable[[bytes], bytes]:
+) -> tuple[Callable[[bytes], bytes], list[str]]:
+    """Return what answers a request, and the names of the features that the loaded model knows."""
     names = ("model_fn", "input_fn", "predict_fn", "output_fn", "transform_fn")
     load, read, ask, write, transform = (getattr(module, name, None) for name in names)
     if load is None:
@@ -119,7 +125,10 @@ def _handler(
             return bytes(result)
         return _encode(result, accept).encode()
 
-    return answer
+    members = ("feature_names_in_", "feature_names", "feature_names_", "feature_name")
+    known = next((found for each in members if (found := getattr(model, each, None)) is not None), None)
+    known = known() if callable(known) else known
+    return answer, [str(one) for one in known] if isinstance(known, list | tuple | np.ndarray) else []
 
 
 def _call(function: Any, *arguments: Any) -> Any:
@@ -168,8 +177,11 @@ _HEADERS = (
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
 )
 _SCRIPTS = ("code/inference.py", "inference.py")
+_REQUIREMENTS = ("code/requirements.txt", "requirements.txt")
+_MOST_REQUIREMENTS = 1_000
+_NAMED_HERE = {"xgboost": "xgboost-cpu"}
 _NAMES = ("xgboost-model", "model_algo-1")
-_ENDINGS = (".onnx", ".json", ".ubj", ".xgb", ".bst", ".txt", ".pkl", ".pickle", ".joblib")
+_ENDINGS = (".onnx", ".json", ".ubj", ".xgb", ".bst", ".txt", ".cbm", ".pkl", ".pickle", ".joblib")
 
 
 def open_archive(
@@ -187,6 +199,10 @@ def open_archive(
         folder = stack.enter_context(scratch_folder("model-", f"unpacking {path}"))
         unpack(path, folder)
         script = next((folder / name for name in _SCRIPTS if (folder / name).is_file()), None)
+        for name in _REQUIREMENTS:
+            if packages := [*_lacking(folder / name)]:
+                told = {"file": path, "field": name, "packages": "; ".join(packages)}
+                _log.warning("%s", wording("model_archive.requirements", **told))
         if script is None:
             file = _model_file(folder, path)
             where = f"{path}:{file.relative_to(folder)}"
@@ -194,6 +210,22 @@ def open_archive(
         model = open_script(script, folder, path, predictor, policy)
         model.at_close = stack.pop_all().close
         return model
+
+
+def _lacking(requirements: Path) -> Iterator[str]:
+    """Return what a file of requirements asks for that is not installed, or in another version."""
+    lines = requirements.read_text("utf-8", "replace").splitlines() if requirements.is_file() else []
+    for line in lines[:_MOST_REQUIREMENTS]:
+        try:
+            wanted = Requirement(line.partition("#")[0])
+            if wanted.marker is None or wanted.marker.evaluate():
+                found = metadata.version(_NAMED_HERE.get(wanted.name.lower(), wanted.name))
+                if not wanted.specifier.contains(found, prereleases=True):
+                    yield f"{wanted} ({found} is installed)"
+        except InvalidRequirement:
+            continue  # an empty line, an option of pip, or a file
+        except metadata.PackageNotFoundError:
+            yield f"{wanted} (not installed)"
 
 
 def unpack(path: str, folder: Path) -> None:
@@ -308,7 +340,7 @@ def open_single(
     elif content.startswith(b"binf"):
         raise ModelError.of("model_file.old_xgboost", file=where)
     elif content.startswith(b"CBM1"):
-        raise ModelError.of("model_file.catboost", file=where)
+        model = local.open_catboost(content, where, policy.threads)
     else:
         begin = repr(content[:20]) if content else "nothing: it is empty"
         raise ModelError.of("model_file.unknown", file=where, begin=begin)

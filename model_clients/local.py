@@ -31,8 +31,10 @@ from contract.wording import listing
 from model_clients.model import (
     Scores,
     category_codes,
+    category_key,
     largest_labels,
     numeric_matrix,
+    order_of_classes,
     plain,
     require,
     require_finite,
@@ -41,7 +43,7 @@ from model_clients.model import (
 
 _log = logging.getLogger(__name__)
 
-Kind = Literal["onnx", "xgboost", "lightgbm", "linear", "pickled"]
+Kind = Literal["onnx", "xgboost", "lightgbm", "catboost", "linear", "pickled"]
 
 
 @dataclass
@@ -64,7 +66,9 @@ class LocalModel:
     label
         Gives labels, when the model has them as an answer of its own.
     label_headers
-        Names of the classes.
+        Names of the classes, as the user says.
+    classes
+        The classes in the order of the scores, as the model says.
     names, count
         The features' names, when the model knows them, and their number, when it says.
     numeric_trees
@@ -78,6 +82,7 @@ class LocalModel:
     reopen: tuple[Callable[..., Any], tuple[Any, ...]] = (object, ())
     label: Callable[[pa.RecordBatch], Any] | None = None
     label_headers: Sequence[str | int] = ()
+    classes: Sequence[str | int] = ()
     names: Sequence[str] | None = None
     count: int | None = None
     numeric_trees: bool = False
@@ -89,8 +94,10 @@ class LocalModel:
         """Return the scores; see `Model.predict`."""
         if not table.num_rows:
             return np.empty((0, 1))
-        scores = np.asarray(self._ask(self.score, table), dtype=np.float64)
-        return require_finite(scores.reshape(table.num_rows, -1), self.where)
+        scores = np.asarray(self._ask(self.score, table), dtype=np.float64).reshape(table.num_rows, -1)
+        if len(self.classes) == scores.shape[1]:
+            scores = scores[:, order_of_classes(self.classes, self.label_headers, self.where)]
+        return require_finite(scores, self.where)
 
     def predict_labels(self, table: pa.RecordBatch) -> pa.Array:
         """Return the labels; see `Model.predict_labels`."""
@@ -280,21 +287,29 @@ def open_lightgbm(content: bytes, where: str, threads: int) -> LocalModel:
     """
     lightgbm = require("lightgbm", "lightgbm", where)
 
+    def load() -> Any:
+        text = content.decode()
+        # Asked for damaged parameters of training, LightGBM at times reads memory that is not its own.
+        booster = lightgbm.Booster(model_str=_TRAINING.sub("", text))
+        return booster, text
+
     def attempt() -> None:
-        # Threads of the original do not exist in the copy.
-        lightgbm.basic._LIB.omp_set_num_threads(1)
-        copy = lightgbm.Booster(model_str=content.decode())
+        # Threads of the original do not exist in the copy, and LightGBM remembers how many it last used.
+        lightgbm.basic._LIB.LGBM_SetMaxThreads(1)
+        copy, _ = load()
         copy.predict(varied_rows(copy.num_feature()), num_threads=1)
 
     with _whole(where, "LightGBM", attempt, content, lightgbm.basic.LightGBMError, "model.txt"):
-        booster = lightgbm.Booster(model_str=content.decode())
-    return _lightgbm_model(booster, where, threads)
+        booster, text = load()
+    return _lightgbm_model(booster, where, threads, text)
 
 
-def _lightgbm_model(booster: Any, where: str, threads: int) -> LocalModel:
+_TRAINING = re.compile(r"^parameters:.*?(^end of parameters|\Z)", re.MULTILINE | re.DOTALL)
+
+
+def _lightgbm_model(booster: Any, where: str, threads: int, text: str) -> LocalModel:
     names = booster.feature_name()
     known = None if names == [f"Column_{number}" for number in range(len(names))] else names
-    text = booster.model_to_string(num_iteration=1)
     ranges = re.search(r"^feature_infos=(.*)$", text, re.MULTILINE)
     declared = re.search(r"^\[categorical_feature: ([\d,]+)\]", text, re.MULTILINE)
     # Codes that training saw of each categorical feature; none are written of one that was constant.
@@ -363,7 +378,7 @@ def open_pickled(content: bytes, where: str, allowed: bool) -> LocalModel:
     if type(model).__name__ == "Booster" and type(model).__module__.startswith("xgboost"):
         return _xgboost_model(model, where)
     if type(model).__name__ == "Booster" and type(model).__module__.startswith("lightgbm"):
-        return _lightgbm_model(model, where, 1)
+        return _lightgbm_model(model, where, 1, model.model_to_string(num_iteration=1))
     method = getattr(model, "predict_proba", None) or getattr(model, "predict", None)
     if not callable(method):
         raise ModelError.of("pickled_model.no_method", file=where, kind=type(model).__name__)
@@ -377,9 +392,55 @@ def open_pickled(content: bytes, where: str, allowed: bool) -> LocalModel:
 
     opened = LocalModel(where, "pickled", model, lambda table: method(features(table)))
     if getattr(model, "classes_", None) is not None:
+        opened.classes = np.asarray(model.classes_).tolist()
         opened.label = lambda table: model.predict(features(table))
     opened.names = None if names is None else [str(name) for name in names]
     opened.count = getattr(model, "n_features_in_", None)
+    return opened
+
+
+# What CatBoost's own classes predict by the loss of training; anything else as the trees add up.
+_PROBABILITIES = ("Logloss", "CrossEntropy", "MultiClass", "MultiClassOneVsAll")
+_PREDICTIONS = dict.fromkeys(_PROBABILITIES, "Probability") | {"Poisson": "Exponent", "Tweedie": "Exponent"}
+
+
+def open_catboost(content: bytes, where: str, threads: int) -> LocalModel:
+    """Return the model of a CatBoost file; scores are probabilities where it was trained for such.
+
+    Raises
+    ------
+    ModelError
+        When the file is damaged, or catboost is not installed, as in the images.
+    """
+    try:
+        import catboost
+    except ImportError as error:
+        raise ModelError.of("model_file.catboost", file=where) from error
+
+    def load() -> Any:
+        return catboost.CatBoost().load_model(blob=content)
+
+    with _whole(where, "CatBoost", load, content, catboost.CatBoostError, "model.cbm"):
+        model = load()
+    loss = model.get_all_params()["loss_function"].partition(":")[0]
+    kind = _PREDICTIONS.get(loss, "RawFormulaVal")
+    texts = {*model.get_cat_feature_indices(), *model.get_text_feature_indices()}
+
+    def score(table: pa.RecordBatch) -> Any:
+        columns: dict[str, Any] = {}
+        for number, (name, column) in enumerate(zip(table.schema.names, table.columns, strict=True)):
+            if number not in texts:
+                columns[name] = numeric_matrix(table.select([number]), np.float64, where)[:, 0]
+                continue
+            if column.null_count:
+                raise ModelError.of("model_columns.missing", field=name, model=where, kind="categories")
+            columns[name] = [category_key(value) for value in column.to_pylist()]
+        frame = require("pandas", "pandas", where).DataFrame(columns)
+        return model.predict(frame, prediction_type=kind, thread_count=threads)
+
+    names = model.feature_names_
+    opened = LocalModel(where, "catboost", model, score, classes=model.classes_.tolist(), count=len(names))
+    opened.names = None if names == [str(number) for number in range(len(names))] else names
     return opened
 
 

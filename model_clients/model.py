@@ -153,18 +153,51 @@ def largest_labels(scores: Scores, label_headers: Sequence[str | int], where: st
         raise ModelError.of(
             "model_answer.label_headers", headers=len(label_headers), model=where, outputs=outputs
         )
-    if outputs == 2 and len(scores):
-        whole = (scores == np.floor(scores)).all(axis=0)
-        if whole[0] != whole[1] and not np.allclose(scores.sum(axis=1), 1.0, rtol=0, atol=1e-3):
-            label = int(whole[1])
-            pair = {"number": label, "label": scores[0, label], "score": scores[0, 1 - label]}
-            raise ModelError.of("model_answer.label_and_score", model=where, **pair)
+    require_no_label(scores, where)
     largest = pa.array(scores.argmax(axis=1))
     if not label_headers:
         return largest
     if all(isinstance(header, int) for header in label_headers):
         return pa.array(label_headers, pa.int64()).take(largest)
     return pa.array([str(header) for header in label_headers], pa.string()).take(largest)
+
+
+def require_no_label(scores: Scores, where: str) -> None:
+    """Raise ModelError where two values per row look like a label beside its score."""
+    if scores.shape[1] != 2 or not len(scores):
+        return
+    whole = (scores == np.floor(scores)).all(axis=0)
+    if whole[0] != whole[1] and not np.allclose(scores.sum(axis=1), 1.0, rtol=0, atol=1e-3):
+        label = int(whole[1])
+        pair = {"label": scores[0, label], "score": scores[0, 1 - label]}
+        raise ModelError.of("model_answer.label_and_score", model=where, number=label, **pair)
+
+
+def order_of_classes(
+    classes: Sequence[str | int], label_headers: Sequence[str | int], where: str
+) -> list[int] | slice:
+    """Return which score stands where in the order of `label_headers`, which may be other names altogether.
+
+    Parameters
+    ----------
+    classes
+        In the order of the scores, as the model says.
+    label_headers
+        As the user says; none for the model's own order.
+
+    Raises
+    ------
+    ModelError
+        When some are classes of the model, and some are not.
+    """
+    known, given = [category_key(name) for name in classes], [category_key(name) for name in label_headers]
+    others = [name for name in given if name not in known]
+    if len(others) == len(given):
+        return slice(None)
+    if others or len(given) != len(known):
+        header = others[0] if others else next(name for name in known if name not in given)
+        raise ModelError.of("model_answer.classes", model=where, classes=listing(known), header=header)
+    return [known.index(name) for name in given]
 
 
 # Columns on their way to a model: by name or by position, with their types kept.
@@ -231,7 +264,8 @@ def select(
             name, column = names[0], table.schema.names[0]
             _say_once(wording("model_columns.by_position", model=where, name=name, column=column))
         return table
-    counts = {"features": several(expected, "feature"), "columns": several(table.num_columns, "column")}
+    listed = f"{several(table.num_columns, 'column')} ({listing(table.schema.names, 12)})"
+    counts = {"features": several(expected, "feature"), "columns": listed}
     raise ModelError.of("model_columns.count", model=where, **counts, hint=hint if names else "")
 
 

@@ -8,7 +8,7 @@ holds floats, which for classifiers converted from scikit-learn are the probabil
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +61,9 @@ def open_onnx(source: str | bytes, where: str, predictor: PredictorConfig, threa
         copy = _session(source, where, threads=1)
         copy.run(None, {tensor.name: _trial_values(tensor) for tensor in copy.get_inputs()})
 
-    size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
+    content = source if isinstance(source, bytes) else Path(source).read_bytes()
     require("onnxruntime", "onnxruntime", where)
-    if reason := crash_of(attempt, size):
+    if reason := crash_of(attempt, len(content)):
         raise ModelError.of("onnx.harmful", file=where, reason=reason)
     session = _session(source, where, threads)
     inputs = session.get_inputs()
@@ -89,6 +89,9 @@ def open_onnx(source: str | bytes, where: str, predictor: PredictorConfig, threa
     model = LocalModel(where, "onnx", session, lambda table: run(table, score_output))
     if label_output:
         model.label = lambda table: run(table, label_output)
+    model.classes = onnx_classes(content)
+    if any(one.name == score_output and one.type.startswith("seq(map(") for one in outputs):
+        model.classes = sorted(model.classes)
     model.names = None if is_matrix else [tensor.name for tensor in inputs]
     model.count = width if isinstance(width, int) else None
     return model
@@ -167,7 +170,46 @@ def _run(session: Any, feeds: dict[str, NDArray[Any]], output: str) -> NDArray[A
     finally:
         watch.cancel()
     if isinstance(values, list) and values and isinstance(values[0], dict):
-        # scikit-learn's converter writes one map of class to probability per row.
+        # scikit-learn's converter writes one map of class to probability per row, classes ascending.
         classes = list(values[0])
         return np.array([[row[name] for name in classes] for row in values])
     return np.asarray(values)
+
+
+def onnx_classes(content: bytes) -> list[str | int]:
+    """Return the classes of a classifier in the order of its scores; none where the file has none.
+
+    Converters write them into the node that gives the scores: field 5 of nodes, which are field 1 of the
+    graph, which is field 7; in it texts are field 9, whole numbers 8. The last such node counts.
+    """
+    classes: list[str | int] = []
+    for graph in _members(memoryview(content), 7):
+        for node in _members(graph, 1):
+            for attribute in _members(node, 5):
+                if bytes(next(_members(attribute, 1), b"")).startswith(b"classlabels_"):
+                    classes = [bytes(text).decode() for text in _members(attribute, 9)]
+                    classes += [value - (value >> 63 << 64) for value in _members(attribute, 8)]
+    return classes
+
+
+def _members(message: memoryview, field: int) -> Iterator[Any]:
+    """Yield a repeated field of a message of Protocol Buffers: whole numbers, or views of bytes."""
+    at = 0
+
+    def number() -> int:
+        nonlocal at
+        value = shift = 0
+        while message[at] > 127:
+            at, value, shift = at + 1, value | (message[at] & 127) << shift, shift + 7
+        at += 1
+        return value | message[at - 1] << shift
+
+    while at < len(message):
+        found, kind = divmod(number(), 8)
+        if kind == 0:
+            value: Any = number()
+        else:
+            size = number() if kind == 2 else {1: 8, 5: 4}[kind]
+            at, value = at + size, message[at : at + size]
+        if found == field:
+            yield value

@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, zip_longest
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -354,7 +355,12 @@ def _feature_columns(rows: list[FeatureRow], headers: tuple[str, ...]) -> dict[s
     if all(isinstance(row, dict) for row in rows):
         batch = rows_to_batch(rows)  # type: ignore[arg-type]  # all are mappings here
         return dict(zip(batch.schema.names, batch.columns, strict=True))
-    columns = list(zip_longest(*(row.values() if isinstance(row, dict) else row for row in rows)))
+    widths = Counter(map(len, rows)).most_common()
+    if len(widths) > 1:
+        (usual, _), (other, count) = widths[:2]
+        shown = next(list(row) for row in rows if len(row) == other)
+        raise DatasetError.of("column_paths.widths", usual=usual, other=other, count=count, first=shown)
+    columns = list(zip(*(row.values() if isinstance(row, dict) else row for row in rows), strict=True))
     names = _names(headers, len(columns))
     return {name: _column(name, list(values)) for name, values in zip(names, columns, strict=True)}
 

@@ -28,7 +28,7 @@ from readers.inference_logs import log_of, refuse_log
 from readers.splitting import SMALL, FileRange, FileSplit, Pieces, Transform, each, first_bytes
 
 if TYPE_CHECKING:
-    from readers.labels.index import LabelIndex
+    from readers.labels import LabelIndex
 
 
 # A record lies in the folder of the hour it was written, which need not be that of its inference.
@@ -289,7 +289,7 @@ def _index(request: Dataset) -> LabelIndex | None:
         return None
     if request.format.kind not in CAPTURES and (keys is None or keys.identifier is None):
         raise ConfigurationError.of("label_files.no_ids", file=request.source)
-    from readers.labels.index import index_labels
+    from readers.labels import index_labels
 
     index = index_labels(source, request.label_places)
     _log.info("Read %s from %s, %d replaced later", several(index.records, "label"), source, index.duplicates)

@@ -22,7 +22,7 @@ from contract.window import Window
 from readers.cell_types import instants_of
 
 if TYPE_CHECKING:
-    from readers.labels.index import LabelIndex
+    from readers.labels import LabelIndex
 
 # What batch transform calls them in JSON; in CSV they are the last two cells.
 
@@ -92,7 +92,7 @@ def keyed_rows(
 def _labelled(batch: pa.RecordBatch, ids: pa.StringArray, index: LabelIndex) -> pa.RecordBatch:
     """Return the batch with the labels of its rows as the last column."""
     from readers.captures.envelope import Part, with_label_columns
-    from readers.labels.index import labels_of
+    from readers.labels import labels_of
 
     data, encodings = labels_of(index, ids)
     notice("labelled", count=len(data) - data.null_count)

@@ -32,7 +32,7 @@ from readers.captures.split import Notes, envelopes, survey, table_of
 from readers.csv_records import CellsError
 from readers.dataset import POSITIONAL, excluded_positions, positional_names
 from readers.flatten import flatten_batch
-from readers.labels.index import LabelIndex
+from readers.labels import LabelIndex
 from readers.lanes import like_first
 from readers.python_rows import column_of, loads, rows_to_batch
 from readers.splitting import (

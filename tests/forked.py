@@ -12,8 +12,7 @@ from pathlib import Path
 _LOADED = (
     "analyzers.data_quality.analyzer",
     "containers.data_quality.main",
-    "job_runner.cluster.remote",
-    "job_runner.cluster.run",
+    "job_runner.cluster.hosts",
     "readers.csv",
     "reporting.history.append",
     "job_runner.job",

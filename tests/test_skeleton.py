@@ -40,7 +40,7 @@ TARGETS = [
     "clean",
 ]
 JOBS = sorted((ROOT / "orchestrators" / "kubernetes").glob("*.yaml"))
-IMAGES = ["data-quality", "model-quality", "bias", "feature-attribution"]
+IMAGES = ["data-quality", "model-quality", "bias", "feature-attribution", "base", "capture"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 # The console commands and their modules.
 COMMANDS = {command: target.partition(":")[0] for command, target in PROJECT["scripts"].items()}

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from analyzers.bias import groups
 from analyzers.bias import summary as summaries
-from analyzers.bias.check_sagemaker import check_sagemaker
+from analyzers.bias.check_sagemaker import absent_groups, check_sagemaker
 from analyzers.bias.check_sound import check_sound
 from analyzers.bias.describe import Evidence, describe
 from analyzers.bias.documents import (
@@ -26,12 +26,17 @@ from analyzers.bias.documents import (
 )
 from analyzers.bias.explain import impact_findings
 from analyzers.bias.metrics import METRICS
-from analyzers.bias.request import BiasRequest
-from analyzers.bias.summary import BiasSummary, SummaryPlan
+from analyzers.bias.summary import BiasRequest, BiasSummary, SummaryPlan
 from analyzers.shared.cells import as_number, label_of
-from analyzers.shared.presence import with_presence
-from analyzers.shared.rules import Rules, constraints_to_check, nothing_checked, why_unchecked
-from contract.api import PRESENCE_CHECK, Analyzer, Decision, Facts, Metric, Violation, Violations
+from analyzers.shared.rules import (
+    Rules,
+    constraints_to_check,
+    nothing_checked,
+    unused_notes,
+    why_unchecked,
+    with_presence,
+)
+from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, Violation, Violations
 from contract.errors import ConfigurationError, DatasetError, DocumentError
 
 # CloudWatch holds no infinity; Clarify publishes this in its place.
@@ -107,6 +112,7 @@ def check(
     """
     notes = [*statistics.notes, *(f"{what}: {why}" for what, why in statistics.problems.items())]
     constraints = constraints_to_check(baseline, rules, suggest)
+    notes += unused_notes(constraints)
     reason = why_unchecked(constraints, constraints is not None and bool(list(constraints.stages())))
     if constraints is None or reason:
         return nothing_checked(reason, notes, Violations([], {"version": "1.0"}))
@@ -268,6 +274,15 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
     def check(self, statistics: BiasStatistics, baseline: BiasBaseline) -> Decision:
         """Compare a window's statistics with the baseline."""
         return check(statistics, baseline, rules=self.rules, error_share=self.error_share, seed=self.seed)
+
+    def unanswered(self, baseline: BiasBaseline, reason: str) -> tuple[Comparison, ...]:
+        """Return what the constraints ask for, not decided for a reason."""
+        constraints = constraints_to_check(baseline, self.rules, suggest)
+        if constraints is None or why_unchecked(constraints, asks_for_any=True):
+            return ()
+        empty = BiasStatistics(0, "")
+        asked = absent_groups(empty, constraints, is_sound=self.rules == "sound")
+        return tuple(replace(one, reason=reason) for one in asked)
 
     def facts(self, statistics: BiasStatistics) -> Facts:
         """Return the notes."""

@@ -75,7 +75,7 @@ def check_sagemaker(statistics: BiasStatistics, constraints: BiasConstraints) ->
         Violations(violations, {"version": "1.0"}),
         tuple(findings),
         tuple(notes),
-        (*comparisons, *absent_groups(statistics, constraints)),
+        (*comparisons, *absent_groups(statistics, constraints, is_sound=False)),
     )
 
 
@@ -93,7 +93,9 @@ def undecided_comparison(facet: FacetStatistics, name: str, reason: str, lost: b
     return Comparison(subject, CHECK_TYPE, State.UNDECIDED, reason=reason, lost=lost)
 
 
-def absent_groups(statistics: BiasStatistics, constraints: BiasConstraints) -> list[Comparison]:
+def absent_groups(
+    statistics: BiasStatistics, constraints: BiasConstraints, *, is_sound: bool
+) -> list[Comparison]:
     """Return the comparisons of groups and metrics that the baseline has and the window has not."""
     there = {
         (id(before), metric.name)
@@ -102,18 +104,25 @@ def absent_groups(statistics: BiasStatistics, constraints: BiasConstraints) -> l
         if before is not None
     }
     why = next(iter(statistics.problems.values()), "").rstrip(".")
-    return [
-        Comparison(
-            f"{metric.name} of {name} {member.value_or_threshold}",
-            CHECK_TYPE,
-            State.UNDECIDED,
-            reason=why or f"the window has no metrics of the group {name} = {member.value_or_threshold}",
-            lost=True,
-        )
-        for name, member in constraints.groups()
-        for metric in member.metrics
-        if metric.value is not None and (id(member), metric.name) not in there
-    ]
+    known = {facet.facet for facet in statistics.facets}
+    found = []
+    for name, member in constraints.groups():
+        reason = why or f"the window has no metrics of the group {name} = {member.value_or_threshold}"
+        if name in known and not statistics.has_predictions:
+            reason = "no row has a prediction"
+        found += [
+            Comparison(
+                f"{metric.name} of {name} {member.value_or_threshold}",
+                CHECK_TYPE,
+                State.UNDECIDED,
+                reason=reason,
+                lost=True,
+            )
+            for metric in member.metrics
+            if (metric.asks_for_something if is_sound else metric.value is not None)
+            and (id(member), metric.name) not in there
+        ]
+    return found
 
 
 def _groups(

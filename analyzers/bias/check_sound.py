@@ -319,10 +319,10 @@ def hold(
         group = groups[id(facet)]
         limit = limit_of(constraint, None if group.known is None else group.known.metric(metric.name))
         lost = metric.value is None
+        if lost and not constraint.asks_for_something:
+            continue  # as at the baseline
         if not statistics.has_labels and metric.name not in WITHOUT_LABELS:
             undecided.append(undecided_comparison(facet, metric.name, "no row has a label", lost=True))
-        elif lost and limit is None and constraint.value is None:
-            continue  # as at the baseline
         elif lost or limit is None:
             undefined.setdefault(group_text(facet), []).append(metric.name)
             reason = f"the baseline has no finite value of {metric.name}"
@@ -528,13 +528,16 @@ class MetricTest:
         """Return whether the value is beyond the limit, be it by chance."""
         return self.limit.is_left(self.metric.name, self.value)
 
+    def is_certain(self, level: float) -> bool:
+        """Return whether chance does not explain the value, `level` being that of a weight of 1."""
+        return self.p_value < level * _weight(self.metric.name)
+
     def is_violated(self, level: float) -> bool:
-        """Return whether chance does not explain the value, `level` being that of a weight of 1.
+        """Return whether the value is certain, and worse by so much that somebody would act.
 
         A limit that is the baseline's own value leaves room for a change that nobody would act on.
         """
-        matters = self.limit.decided or self.growth > _LEAST_GROWTH
-        return matters and self.p_value < level * _weight(self.metric.name)
+        return self.is_certain(level) and (self.limit.decided or self.growth > _LEAST_GROWTH)
 
     @property
     def growth(self) -> float:
@@ -572,7 +575,7 @@ def check_sound(
     # In GE groups play no part: the first group's stands for all.
     entropies = [one for one in comparisons if one.metric.name == "GE"]
     comparisons = [one for one in comparisons if one not in entropies[1:]]
-    violated = _violated(groups, comparisons, FALSE_ALARM_RATE * error_share, seed)
+    violated, level = _violated(groups, comparisons, FALSE_ALARM_RATE * error_share, seed)
     found = {one: _finding(one, one in violated) for one in comparisons}
     findings = sorted(found.values(), key=lambda finding: (not finding.violated, -(finding.distance or 0.0)))
     findings += [
@@ -583,28 +586,36 @@ def check_sound(
         notes.append(wording("bias_notes.exact"))
     shown = [one for one in comparisons if one in violated]
     violations = [violation(one.group.facet, one.metric.name, _violation_text(one)) for one in shown]
-    answers = [_comparison(one, finding) for one, finding in found.items()]
+    answers = [_comparison(one, finding, level) for one, finding in found.items()]
+    answers += [
+        replace(answer, subject=violation(one.group.facet, "GE", "").subject)
+        for answer in answers
+        for one in entropies[1:]
+        if answer.subject.startswith("GE of ")
+    ]
     return Decision(
         Violations(violations, {"version": "1.0"}),
         tuple(findings),
         (*unmatched(statistics, constraints), *notes),
-        (*answers, *undecided, *absent_groups(statistics, constraints)),
+        (*answers, *undecided, *absent_groups(statistics, constraints, is_sound=True)),
     )
 
 
-def _comparison(one: MetricTest, finding: Finding) -> Comparison:
-    requirement, facet = one.limit.requirement, one.group.facet
+def _comparison(one: MetricTest, finding: Finding, level: float) -> Comparison:
+    requirement, facet, known = one.limit.requirement, one.group.facet, one.group.known
+    state = State.CHANGED if one.is_certain(level) else State.HOLDS
     return Comparison(
         violation(facet, one.metric.name, "").subject,
         CHECK_TYPE,
-        State.VIOLATED if finding.violated else State.HOLDS,
+        State.VIOLATED if finding.violated else state,
         finding.text,
         value=one.value if math.isfinite(one.value) else None,
         expected=None if isinstance(requirement, tuple) else requirement,
         effect=one.growth if math.isfinite(one.growth) else None,
-        limit=0.0,
+        limit=0.0 if one.limit.decided else _LEAST_GROWTH,
         p_value=one.p_value,
         rows=int(np.sum(facet.counts)) if facet.counts else None,
+        baseline_rows=int(np.sum(known.counts)) if known and known.counts else None,
     )
 
 
@@ -612,15 +623,17 @@ def _weight(name: str) -> float:
     return _WEIGHTS.get(name, 1.0)
 
 
-def _violated(groups: list[Held], comparisons: list[MetricTest], rate: float, seed: int) -> set[MetricTest]:
-    """Return what is violated, in steps: the tests left after each have the whole rate again."""
+def _violated(
+    groups: list[Held], comparisons: list[MetricTest], rate: float, seed: int
+) -> tuple[set[MetricTest], float]:
+    """Return what is violated, and the last level: what is left after a step has the whole rate again."""
     violated: set[MetricTest] = set()
     while True:
         left = [one for one in comparisons if one not in violated]
         level = _level(groups, left, {one.group.test_of(one.metric.name) for one in violated}, rate, seed)
         found = {one for one in left if one.is_violated(level)}
         if not found:
-            return violated
+            return violated, level
         violated |= found
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -31,13 +32,8 @@ class Placed(Coded):
     """A collapsed column: its codes are the places of its cells."""
 
 
-def kind_of(value: Value) -> Kind:
-    """Return which kind of cell a value is."""
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, int):
-        return "integer"
-    return "float" if isinstance(value, float) else "text"
+# Which kind of cell a value is.
+_KINDS: dict[type, Kind] = {bool: "bool", int: "integer", float: "float", str: "text"}
 
 
 class Buffers:
@@ -150,10 +146,6 @@ class Distinct:
 def hash_numbers(numbers: npt.NDArray[np.float64]) -> Hashes:
     """Return the bits of numbers, so that equal numbers are one value whatever type they had."""
     return np.unique(numbers + 0.0).view(np.uint64)  # adding zero makes -0.0 and 0.0 the same
-
-
-# Up to so many new values in a batch, looking for the first cell of each is quicker than sorting.
-_MOST_FIRSTS = 32
 
 
 class Beyond(NamedTuple):
@@ -303,10 +295,13 @@ def register(summary: ColumnSummary, coded: Coded, rows: Codes, plan: ColumnPlan
     if before + len(new) > plan.most_values:
         return None
     lookup = np.zeros(coded.size, dtype=np.int64)
-    for code in _by_first_cell(coded.codes, new):
+    if len(new) > 1:
+        rank = {code: place for place, code in enumerate(pa.array(coded.codes).unique().to_pylist())}
+        new.sort(key=rank.__getitem__)
+    for code in new:
         summary.place(values[code])
     for code, value in values.items():
-        summary.kinds.add(kind_of(value))
+        summary.kinds.add(_KINDS[type(value)])
         lookup[code] = summary.place(value)
     if summary.rows == 0 and coded.codes.size and coded.codes[0]:
         summary.first = coded.values[int(coded.codes[0]) - 1]
@@ -316,16 +311,6 @@ def register(summary: ColumnSummary, coded: Coded, rows: Codes, plan: ColumnPlan
     return lookup
 
 
-def _by_first_cell(codes: Codes, wanted: list[int]) -> list[int]:
-    if len(wanted) <= 1:
-        return wanted
-    if len(wanted) <= _MOST_FIRSTS:
-        return sorted(wanted, key=lambda code: int(np.argmax(codes == code)))
-    found, firsts = np.unique(codes, return_index=True)
-    first = dict(zip(found.tolist(), firsts.tolist(), strict=True))
-    return sorted(wanted, key=first.__getitem__)
-
-
 def _add_texts(summary: ColumnSummary, cells: Coded, plan: ColumnPlan) -> Codes:
     """Add cells of text to a collapsed column."""
     known = cells.values
@@ -333,7 +318,7 @@ def _add_texts(summary: ColumnSummary, cells: Coded, plan: ColumnPlan) -> Codes:
     occurring = (np.flatnonzero(np.bincount(cells.codes, minlength=cells.size)[1:]) + 1).tolist()
     values = [known[code - 1] for code in occurring]
     for code, value in zip(occurring, values, strict=True):
-        summary.kinds.add(kind_of(value))
+        summary.kinds.add(_KINDS[type(value)])
         lookup[code] = summary.place(_reduced(value, plan))
     _measure(summary, values)
     if summary.rows == 0 and cells.codes[0]:
@@ -420,8 +405,7 @@ def merge(left: ColumnSummary, right: ColumnSummary, plan: ColumnPlan) -> tuple[
     -------
     The combined summary, and the new place of every place of the left and of the right one.
     """
-    merged = _copy(left)
-    later = _copy(right)
+    merged, later = copy.deepcopy(left), copy.deepcopy(right)
     of_left, of_right = np.arange(len(left.values) + 1), np.arange(len(right.values) + 1)
     together = len(merged.places.keys() | later.places.keys())
     if merged.collapsed or later.collapsed or together > plan.most_values:
@@ -443,15 +427,3 @@ def merge(left: ColumnSummary, right: ColumnSummary, plan: ColumnPlan) -> tuple[
     if merged.distinct is not None and later.distinct is not None:
         merged.distinct.add_all(later.distinct)
     return merged, of_left, later_places[of_right]
-
-
-def _copy(summary: ColumnSummary) -> ColumnSummary:
-    copied = replace(
-        summary, values=list(summary.values), places=dict(summary.places), kinds=set(summary.kinds)
-    )
-    if summary.distinct is not None:
-        copied.distinct = Distinct()
-        copied.distinct.add_all(summary.distinct)
-    if summary.collapsed_extent is not None:
-        copied.collapsed_extent = replace(summary.collapsed_extent)
-    return copied

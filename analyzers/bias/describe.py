@@ -18,42 +18,10 @@ from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, WITHOUT_LABELS, q
 from analyzers.bias.resampling import Tables, spreads
 from analyzers.bias.summary import MOST_STRATA, BiasSummary, SummaryPlan
 from analyzers.shared.cells import Floats, label_of
-from contract.errors import wording
+from contract.errors import topic, wording
 from contract.wording import shorten
 
 # How good the whole model is, and how labels are distributed: what Clarify's report says besides.
-
-
-_MODEL_METRICS = (
-    ("Accuracy", "Proportion of inputs assigned the correct predicted label by the model."),
-    (
-        "Proportion of Positive Predictions in Labels",
-        "Proportion of input assigned in positive predicted label.",
-    ),
-    (
-        "Proportion of Negative Predictions in Labels",
-        "Proportion of input assigned the negative predicted label.",
-    ),
-    (
-        "True Positive Rate / Recall",
-        "Proportion of inputs with positive observed label correctly assigned the positive predicted label.",
-    ),
-    (
-        "True Negative Rate / Specificity",
-        "Proportion of inputs with negative observed label correctly assigned the negative predicted label.",
-    ),
-    (
-        "Acceptance Rate / Precision",
-        "Proportion of inputs with positive predicted label that actually have a positive observed label.",
-    ),
-    (
-        "Rejection Rate",
-        "Proportion of inputs with negative predicted label that actually have a negative observed label.",
-    ),
-    ("Conditional Acceptance", "Ratio between the positive observed labels and positive predicted labels."),
-    ("Conditional Rejection", "Ratio between the negative observed labels and negative predicted labels."),
-    ("F1 Score", "Harmonic mean of precision and recall."),
-)
 
 
 def model_metrics(counts: Floats) -> list[MetricValue]:
@@ -64,7 +32,9 @@ def model_metrics(counts: Floats) -> list[MetricValue]:
     counted = (tp + tn, tp + fp, tn + fn, tp, tn, tp, tn, tp + fn, tn + fp, 2.0 * precision * recall)
     of = (total, total, total, tp + fn, tn + fp, tp + fp, tn + fn, tp + fp, tn + fn, precision + recall)
     values = quotient(np.array(counted), np.array(of)).tolist()
-    return [MetricValue(*text, value) for text, value in zip(_MODEL_METRICS, values, strict=True)]
+    return [
+        MetricValue(*text, value) for text, value in zip(topic("model_metrics").items(), values, strict=True)
+    ]
 
 
 def _ratio(numerator: float, denominator: float) -> float:
@@ -305,7 +275,7 @@ def _measure(
     if analysis.reading.labels is None and name not in WITHOUT_LABELS:
         return None, NO_LABELS
     if metric.table == "strata":
-        problem = _strata_problem(analysis)
+        problem = _strata_problem(analysis, counts.strata.get(name))
         if problem is not None or name not in counts.strata:
             return None, problem or NO_GROUP_VARIABLE
         table = counts.strata[name]
@@ -317,7 +287,7 @@ def _measure(
     return float(metric.function(table)), None
 
 
-def _strata_problem(analysis: _Analysis) -> str | None:
+def _strata_problem(analysis: _Analysis, counts: Floats | None) -> str | None:
     column = analysis.plan.request.group_variable
     if column is None:
         return NO_GROUP_VARIABLE
@@ -326,6 +296,8 @@ def _strata_problem(analysis: _Analysis) -> str | None:
         return groups.absent("group_variable", column, analysis.summary.names).message.rstrip(".")
     if summary.collapsed:
         return f"Group variable {shorten(column)!r} has more than {MOST_STRATA:,} distinct values"
+    if analysis.reading.leave_out and counts is not None and counts.sum() < 2.0 * len(counts):
+        return wording("bias_groups.strata", name=column, values=len(counts), rows=counts.sum())
     return None
 
 

@@ -15,14 +15,18 @@ from typing import Any, Literal
 
 from analyzers.shared import analysis_json
 from analyzers.shared.analysis_json import VERSION, figure, range_to_json, read_range
-from analyzers.shared.rules import SWITCH
+from analyzers.shared.rules import SWITCH, read_unused
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
 from contract.schema import (
     REQUIRED,
     JsonObject,
+    Kept,
+    Level,
     Reader,
     count,
+    gathered,
+    level_of,
     member,
     object_of,
     objects_of,
@@ -39,7 +43,7 @@ Table = list[list[list[int]]]
 
 
 @dataclass
-class MetricValue:
+class MetricValue(Kept):
     """One metric of one facet value.
 
     Parameters
@@ -62,8 +66,11 @@ class MetricValue:
     allowed: tuple[float, float] | None = member(read_range, write=range_to_json)
     standard_error: float | None = figure()
     threshold: float | None = figure()
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
+
+    @property
+    def asks_for_something(self) -> bool:
+        """Return whether there is anything that a later value could be held to."""
+        return self.value is not None or self.allowed is not None or self.threshold is not None
 
 
 # ``statistics.json`` of bias jobs: for every facet value, the counts that all metrics follow from.
@@ -85,7 +92,7 @@ def _counts(axes: str, number: int | None = None) -> Reader:
     def read(members: JsonObject, key: str) -> Any:
         tables = members.get(key, list, None)
         if tables is not None and not _is_table(tables, (number or len(tables), 2, 2)):
-            members.note(key, f"must be counts by {axes}; give the file as a bias job wrote it")
+            members.note(key, "bias_documents.counts", axes=axes)
         return tables
 
     return read
@@ -105,7 +112,7 @@ def _best_to_json(best: tuple[str, list[MetricValue]]) -> dict[str, Any]:
 
 
 @dataclass
-class FacetStatistics:
+class FacetStatistics(Kept):
     """One facet value: how many rows, and every metric.
 
     Parameters
@@ -143,8 +150,6 @@ class FacetStatistics:
     pre: list[MetricValue] | None = member(objects_of(MetricValue), key="pre_training")
     post: list[MetricValue] | None = member(objects_of(MetricValue), key="post_training")
     against_best: tuple[str, list[MetricValue]] | None = member(_best, write=_best_to_json)
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
 
     def stages(self) -> Iterator[tuple[Stage, list[MetricValue]]]:
         """Yield the metrics of each stage there is, post-training first as Clarify writes them."""
@@ -159,7 +164,7 @@ class FacetStatistics:
 
 
 @dataclass
-class BiasStatistics:
+class BiasStatistics(Kept):
     """The whole of ``statistics.json``.
 
     Parameters
@@ -198,8 +203,6 @@ class BiasStatistics:
     problems: dict[str, str] = member(of_kind(dict), {}, written="if any")
     notes: list[str] = member(texts, [], written="if any")
     evidence: Any = None
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
     where: str = "statistics.json"
 
 
@@ -211,11 +214,11 @@ def read_statistics(value: dict[str, Any], where: str) -> BiasStatistics:
     DocumentError
         Naming file and path, when a member is missing or of the wrong type.
     """
-    members = JsonObject.of_file(value, where)
-    members.raw("version")
-    if members.child("dataset") is None or "facets" not in value:
-        raise DocumentError.of("bias_documents.statistics", file=where, field="baseline_statistics")
-    return read_document(BiasStatistics, members, where=where)
+    with gathered(value, where) as members:
+        members.raw("version")
+        if members.child("dataset") is None or "facets" not in value:
+            raise DocumentError.of("bias_documents.statistics", file=where, field="baseline_statistics")
+        return read_document(BiasStatistics, members, where=where)
 
 
 def statistics_to_json(document: BiasStatistics, with_extensions: bool = True) -> dict[str, Any]:
@@ -244,13 +247,11 @@ def _groups_to_json(facets: dict[str, list[FacetMetrics]]) -> dict[str, Any]:
 
 
 @dataclass
-class FacetMetrics:
+class FacetMetrics(Kept):
     """The metrics of one facet value against all other rows."""
 
     value_or_threshold: str = member(_group, REQUIRED)
     metrics: list[MetricValue] = member(objects_of(MetricValue), REQUIRED)
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
 
     def metric(self, name: str) -> MetricValue | None:
         """Return the metric called `name`, None when it is not there."""
@@ -258,24 +259,21 @@ class FacetMetrics:
 
 
 @dataclass
-class StageMetrics:
+class StageMetrics(Kept):
     """Pre-training or post-training metrics, by facet."""
 
     label: str = member(of_kind(str, ""), REQUIRED)
     facets: dict[str, list[FacetMetrics]] = member(_groups, REQUIRED, write=_groups_to_json)
     label_value_or_threshold: str = member(of_kind(str), "")
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
 
 
 @dataclass
-class BiasConstraints:
+class BiasConstraints(Kept):
     """``constraints.json`` or ``analysis.json``; other analyses in the file are kept in `extra`."""
 
     post: StageMetrics | None = member(object_of(StageMetrics), key=POST)
     pre: StageMetrics | None = member(object_of(StageMetrics), key=PRE)
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
+    unused: list[str] = field(default_factory=list, compare=False)
     where: str = "constraints.json"
 
     def stages(self) -> Iterator[tuple[Stage, StageMetrics]]:
@@ -296,6 +294,10 @@ class BiasConstraints:
             for name, members in stage.facets.items():
                 yield from ((name, member) for member in members)
 
+
+_GROUP = level_of(FacetMetrics, "a group", metrics=level_of(MetricValue, "a metric"))
+_STAGE = level_of(StageMetrics, "a stage", facets=Level("facets", {"*": _GROUP}))
+_FILE = Level("the file", {"version": None, "explanations": None, POST: _STAGE, PRE: _STAGE})
 
 BiasBaseline = Baseline[BiasStatistics, BiasConstraints]
 
@@ -352,9 +354,10 @@ def read_constraints(value: dict[str, Any], where: str) -> BiasConstraints:
     DocumentError
         Naming file and path, when a member is missing or of the wrong type, or there are no metrics of bias.
     """
-    members = JsonObject.of_file(value, where)
-    members.raw("version")
-    document = read_document(BiasConstraints, members, where=where)
+    with gathered(value, where) as members:
+        unused = read_unused(members, _FILE)
+        members.raw("version")
+        document = read_document(BiasConstraints, members, where=where, unused=unused)
     if not list(document.stages()):
         raise DocumentError.of("bias_documents.constraints", file=where, field="baseline_constraints")
     return document

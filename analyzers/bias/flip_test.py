@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from analyzers.bias.groups import Group, Reading, count_in_words, rows_lacking
-from analyzers.bias.row_sample import RowSample
+from analyzers.bias.summary import RowSample
 from analyzers.shared.cells import Flags, Floats
 from contract.errors import wording
 from contract.wording import listing
@@ -60,33 +61,13 @@ def nearest(points: Floats, queries: Floats, k: int) -> Indices:
 
 
 def distinct_rows(rows: Floats) -> tuple[Floats, Indices]:
-    """Return the distinct rows in the order of their first appearance, and which of them each row is.
-
-    Rows are told apart by a hash, which is many times quicker than sorting them, and compared in full to be
-    sure.
-    """
-    hashes = _hashes(rows)
-    ordered = np.sort(hashes)
-    if (ordered[1:] != ordered[:-1]).all():
-        return rows, np.arange(len(rows), dtype=np.int64)
-    _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
-    order = np.argsort(first, kind="stable")
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    distinct, places = rows[first[order]], rank[inverse.reshape(-1)]
-    if not np.array_equal(distinct[places], rows):
-        distinct, places = np.unique(rows, axis=0, return_inverse=True)
-    return distinct, places.reshape(-1).astype(np.int64)
-
-
-def _hashes(rows: Floats) -> npt.NDArray[np.uint64]:
-    """Return a 64-bit hash of each row: multiply and shift, column by column, as splitmix64 does."""
-    hashes = np.full(len(rows), 0x9E3779B97F4A7C15, dtype=np.uint64)
-    for column in rows.T:
-        bits = (column + 0.0).view(np.uint64)  # adding zero makes -0.0 and 0.0 the same
-        hashes = (hashes ^ bits) * np.uint64(0xBF58476D1CE4E5B9)
-        hashes ^= hashes >> np.uint64(29)
-    return hashes
+    """Return the distinct rows in the order of their first appearance, and which of them each row is."""
+    # Arrow tells them apart by their bytes; adding zero makes -0.0 and 0.0 the same.
+    kind, content = pa.binary(rows.shape[1] * rows.itemsize), np.ascontiguousarray(rows + 0.0)
+    cells = pa.FixedSizeBinaryArray.from_buffers(kind, len(rows), [None, pa.py_buffer(content)])
+    places = cells.dictionary_encode().indices.to_numpy().astype(np.int64)
+    _, first = np.unique(places, return_index=True)
+    return rows[first], places
 
 
 def compares_all(points: Floats, k: int) -> bool:

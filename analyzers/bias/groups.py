@@ -549,6 +549,26 @@ def unlabelled_predictions(
     return wording("bias_groups.no_label", name=name, values=listing(other, _MOST_NAMED)) if other else None
 
 
+def other_vocabulary(
+    name: str, column: ColumnSummary, label: ColumnSummary, values: Sequence[Value]
+) -> ColumnError | None:
+    """Return that no prediction can be meant as a label: numbers beside words, or other words altogether."""
+    labels = {text for text in (*_texts(label), *map(label_of, values)) if text}
+    predictions = {text for text in _texts(column) if text}
+    if column.collapsed or label.collapsed or not predictions or labels & predictions:
+        return None
+    kinds = [{as_number(text) is None for text in texts} for texts in (labels, predictions)]
+    if kinds[0] & kinds[1] and (False in kinds[1] or len(labels) == 1 or len(predictions) == 1):
+        return None  # a small window may have few of many labels
+    return ColumnError.of(
+        "bias_groups.vocabulary",
+        field="predicted_label",
+        name=name,
+        labels=listing(sorted(labels), _MOST_NAMED),
+        predictions=listing(sorted(predictions), _MOST_NAMED),
+    )
+
+
 def unselected_group(group: Group, cells: Cells, columns: dict[str, ColumnSummary]) -> str | None:
     """Return that no row, or every row, is in a group, and which values occur; None when neither is so.
 
@@ -646,6 +666,8 @@ def select_predictions(summary: BiasSummary, plan: SummaryPlan, labels: Selectio
     known = plan.known_thresholds.get(request.label)
     threshold = known if labels is None else labels.threshold is not None
     selection = select_sound(column, plan.columns[name], values, threshold=threshold)
+    if selection.threshold is None and (problem := other_vocabulary(name, column, observed, values)):
+        raise problem
     extent, is_many = column.extent(), column.collapsed or len(column.values) > MOST_CODES
     if selection.threshold is None and is_many and not extent.has_words and not extent.is_integral:
         low, high = number(extent.least), number(extent.greatest)

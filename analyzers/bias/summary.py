@@ -7,18 +7,197 @@ when all rows are known, since Clarify's rules look at the whole column.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
+import xxhash
 
 from analyzers.bias import column_summary
 from analyzers.bias.column_summary import Buffers, ColumnPlan, ColumnSummary
-from analyzers.bias.request import BiasRequest
-from analyzers.bias.row_sample import RowSample, SamplePlan
-from analyzers.shared.cells import Coded, Codes, Floats, Value, as_number, label_of
+from analyzers.shared import row_sample
+from analyzers.shared.cells import (
+    Coded,
+    Codes,
+    Flags,
+    Floats,
+    Value,
+    as_number,
+    floats,
+    is_textual,
+    label_of,
+    read_numbers,
+)
 from analyzers.shared.rules import Rules
+
+ALL_PRE = ("CDDL", "CI", "DPL", "JS", "KL", "KS", "LP", "TVD")
+ALL_POST = ("AD", "CDDPL", "DAR", "DCA", "DCR", "DI", "DPPL", "DRR", "FT", "GE", "RD", "SD", "TE")
+
+
+@dataclass(frozen=True)
+class FacetRequest:
+    """One way to tell groups apart.
+
+    Parameters
+    ----------
+    columns
+        Names of the columns; several form the intersection of their groups.
+    values
+        What selects the sensitive rows (facet d). For one column: the values, any of which selects, or a
+        threshold. For several columns: tuples with one value per column, any of which selects. Empty:
+        every distinct value, or every combination seen, in turn.
+    """
+
+    columns: tuple[str, ...]
+    values: tuple[Value, ...] | tuple[tuple[Value, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class BiasRequest:
+    """Everything a bias analysis needs to know of the data, by names of columns.
+
+    Parameters
+    ----------
+    label
+        Column of observed labels.
+    label_values
+        The positive labels, or a threshold above which a label is positive.
+    facets
+        The groups to compare with the rest.
+    group_variable
+        Column of the strata of CDDL and CDDPL.
+    predicted_label
+        Column of predictions, read as labels are.
+    probability
+        Column of scores, used when there is no `predicted_label`.
+    probability_threshold
+        A score above it, exclusive, is a positive prediction.
+    pre_training, post_training
+        Names of the metrics asked for; None when the stage is not asked for. Post-training metrics need
+        `predicted_label` or `probability`.
+    label_name
+        The label's name in ``analysis.json``; that of its column when empty.
+    features
+        The columns that make rows neighbours in the flip test; None takes all but the facet, the label and
+        the prediction.
+    """
+
+    label: str
+    label_values: tuple[Value, ...]
+    facets: tuple[FacetRequest, ...]
+    group_variable: str | None = None
+    predicted_label: str | None = None
+    probability: str | None = None
+    probability_threshold: float = 0.5
+    pre_training: tuple[str, ...] | None = ALL_PRE
+    post_training: tuple[str, ...] | None = ALL_POST
+    label_name: str = ""
+    features: tuple[str, ...] | None = None
+
+
+# The rows that the flip test looks at: all of them while they are few, else a random sample.
+
+
+# Cells and rows kept at most: 64 MB, and a search for neighbours of a minute or so.
+MOST_CELLS = 1 << 23
+MOST_ROWS = 1_000_000
+
+# Begins the names of columns of places, since a facet may be a feature as well.
+_PLACE = "\0"
+
+
+@dataclass(frozen=True)
+class SamplePlan:
+    """Which columns to keep.
+
+    Parameters
+    ----------
+    features
+        Names; None takes every column of the first batch but `excluded`.
+    excluded
+        Never kept as features.
+    places
+        Columns whose places are kept with each row.
+    numeric_texts
+        Whether text that is a number counts as one.
+    seed
+        Of the sampling.
+    """
+
+    features: tuple[str, ...] | None
+    excluded: frozenset[str]
+    places: tuple[str, ...]
+    numeric_texts: bool
+    seed: int
+
+
+@dataclass
+class RowSample(row_sample.RowSample):
+    """Rows in their order: feature values, and the place of each facet and prediction.
+
+    `not_numeric` names features that hold text; their values are NaN.
+    """
+
+    names: tuple[str, ...] | None = None
+    not_numeric: frozenset[str] = frozenset()
+    seed: int | None = None
+
+    def take_in(self, batch: pa.RecordBatch, places: Mapping[str, Codes], plan: SamplePlan) -> None:
+        """Add the rows of a batch."""
+        if self.names is None:
+            names = plan.features if plan.features is not None else tuple(batch.schema.names)
+            self.names = tuple(name for name in dict.fromkeys(names) if name not in plan.excluded)
+        if self.seed is None:
+            # Splits differ in their first rows, so that their rows get different priorities.
+            head = repr((plan.seed, batch.num_rows, batch.slice(0, 64).to_pylist())).encode()
+            self.seed = xxhash.xxh3_64_intdigest(head)
+        columns = {name: pa.array(self._feature(batch, name, plan).copy()) for name in self.names}
+        for name in plan.places:
+            columns[f"{_PLACE}{name}"] = pa.array(places[name].astype(np.int32))
+        self.add(pa.RecordBatch.from_pydict(columns), self.seed, self.rows_seen, run=1, is_new=True)
+
+    def _feature(self, batch: pa.RecordBatch, name: str, plan: SamplePlan) -> Floats:
+        if name in batch.schema.names and name not in self.not_numeric:
+            numbers = read_numbers(batch.column(name))
+            if not numbers.unusable and (plan.numeric_texts or not is_textual(batch.column(name).type)):
+                return numbers.values
+            self.not_numeric |= {name}
+        return np.full(batch.num_rows, np.nan)
+
+    def merge(self, other: Self) -> None:
+        """Append the rows of the splits that follow; their places must have the same meaning."""
+        self.names = tuple(dict.fromkeys((*(self.names or ()), *(other.names or ())))) or None
+        self.not_numeric |= other.not_numeric
+        super().merge(other)
+
+    def moved(self, moves: Mapping[str, Codes]) -> Self:
+        """Return the same rows with new numbers for the places of some columns."""
+
+        def renumbered(rows: pa.RecordBatch) -> pa.RecordBatch:
+            for name, moved in moves.items():
+                if (place := rows.schema.get_field_index(f"{_PLACE}{name}")) >= 0:
+                    codes = moved[rows.column(place).to_numpy()].astype(np.int32)
+                    rows = rows.set_column(place, f"{_PLACE}{name}", pa.array(codes))
+            return rows
+
+        return replace(self, chunks=[replace(chunk, rows=renumbered(chunk.rows)) for chunk in self.chunks])
+
+    def matrix(self, kept: Flags | slice = slice(None)) -> Floats:
+        """Return the features, or those `kept`, shape (rows, features)."""
+        columns, names = self.columns(), np.array(self.names or (), dtype=object)[kept]
+        found = [np.concatenate([floats(part) for part in columns[name]]) for name in names]
+        return np.column_stack(found) if found else np.empty((self.rows, 0))
+
+    def places_of(self, column: str) -> Codes:
+        """Return the places of a column, shape (rows,)."""
+        parts = self.columns().get(f"{_PLACE}{column}", [])
+        return np.concatenate([part.to_numpy() for part in parts] or [np.empty(0)]).astype(np.int64)
+
+    def _most_rows(self) -> int:
+        return min(MOST_ROWS, MOST_CELLS // max(1, len(self.names or ())))
+
 
 # Distinct values kept of a label or prediction, of a facet, of a group variable.
 MOST_LABELS = 64

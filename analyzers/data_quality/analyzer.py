@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from analyzers.data_quality.check_sagemaker import check_sagemaker
 from analyzers.data_quality.check_sound import check_sound
+from analyzers.data_quality.columns import unanswered
 from analyzers.data_quality.describe import MOST_CATEGORIES, describe
 from analyzers.data_quality.documents import (
     Constraints,
@@ -29,9 +30,8 @@ from analyzers.data_quality.summary import (
     merge,
     summarize,
 )
-from analyzers.shared.rules import Rules, constraints_to_check, nothing_checked
-from contract.api import Analyzer, Decision, Facts, Metric
-from contract.wording import listing
+from analyzers.shared.rules import Rules, constraints_to_check, nothing_checked, unused_notes
+from contract.api import Analyzer, Comparison, Decision, Facts, Metric
 
 _GAUGE = "model_monitor_feature"
 
@@ -130,10 +130,13 @@ class DataQualityAnalyzer(Analyzer[DatasetSummary, Statistics, Constraints]):
             decision = check_sagemaker(statistics, constraints, baseline.statistics)
         else:
             decision = check_sound(statistics, constraints, baseline.statistics, self.error_share)
-        if constraints.unused:
-            unused = f"Members of {constraints.where} without effect: {listing(constraints.unused, 20)}."
-            decision = replace(decision, notes=(*decision.notes, unused))
-        return decision
+        return replace(decision, notes=(*decision.notes, *unused_notes(constraints)))
+
+    def unanswered(self, baseline: DataQualityBaseline, reason: str) -> tuple[Comparison, ...]:
+        """Return what the constraints ask for, not decided for a reason."""
+        constraints = constraints_to_check(baseline, self.rules, suggest)
+        is_sound = self.rules == "sound"
+        return () if constraints is None else unanswered(constraints, reason, with_ranges=is_sound)
 
     def facts(self, statistics: Statistics) -> Facts:
         """Return whether the columns came without names."""

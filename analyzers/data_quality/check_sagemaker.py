@@ -14,6 +14,7 @@ from analyzers.data_quality.columns import (
     compare_counts,
     comparisons,
     pair_features,
+    unanswered,
 )
 from analyzers.data_quality.distance import category_shift, collapsed_distance, corrected, goodness_of_fit
 from analyzers.data_quality.documents import Constraints, Statistics
@@ -55,6 +56,7 @@ def check_sagemaker(
         return Decision(
             Violations(mismatch),
             notes=("The numbers of columns differ, so no feature was checked, as in the originals.",),
+            comparisons=unanswered(constraints, "the numbers of columns differ", with_ranges=False),
         )
     pairs = pair_features(statistics, constraints, baseline)
     violations = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analyzers.data_quality.documents import (
     Constraints,
@@ -147,8 +147,9 @@ def comparisons(
         for check in (check for check, is_asked in asked.items() if is_asked):
             drift = drifts.get(feature.name) if check is CheckType.BASELINE_DRIFT else None
             violation = violated.get((feature.name, check))
-            reason, lost = ("", False) if violation else _obstacle(pair, check, drift)
             moved = State.CHANGED if drift and feature.name in changed else State.HOLDS
+            is_told = violation is not None or moved is State.CHANGED
+            reason, lost = ("", False) if is_told else _obstacle(pair, check, drift)
             state = State.VIOLATED if violation else State.UNDECIDED if reason else moved
             found.append(
                 Comparison(
@@ -168,6 +169,12 @@ def comparisons(
     return tuple(found)
 
 
+def unanswered(constraints: Constraints, reason: str, *, with_ranges: bool) -> tuple[Comparison, ...]:
+    """Return every comparison that the constraints ask for, not decided for a reason."""
+    every = comparisons(constraints, (), (), {}, with_ranges=with_ranges)
+    return tuple(replace(one, reason=reason) for one in every)
+
+
 def holds_dates(feature: FeatureStatistics | None) -> bool:
     """Return whether a feature is dates, which have a range and an age, and are new every day."""
     return feature is not None and feature.string is not None and "dates" in feature.string.extra
@@ -177,6 +184,8 @@ def _obstacle(pair: FeaturePair | None, check: CheckType, drift: Finding | None)
     """Return why a check cannot be decided, and whether only the window is to blame; empty where it can."""
     if pair is None:
         return "the window lacks columns", True
+    if drift is not None and drift.noise and (drift.limit or 0.0) < (drift.distance or 0.0) <= drift.noise:
+        return "there are too few rows to tell so large a drift from chance", False
     if check is CheckType.COMPLETENESS or drift is not None:
         return "", False
     known = pair.baseline

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import math
 from collections import Counter
@@ -18,12 +17,16 @@ from contract.errors import DocumentError
 from contract.schema import (
     REQUIRED,
     JsonObject,
+    Kept,
+    Level,
     Mistakes,
     choice,
     count,
     effect,
     features_have,
+    gathered,
     in_order,
+    level_of,
     member,
     nested,
     number,
@@ -33,6 +36,7 @@ from contract.schema import (
     of_kind,
     read_document,
     share,
+    unused_members,
     write_document,
 )
 
@@ -73,14 +77,14 @@ def _levels(members: JsonObject, key: str) -> list[npt.NDArray[np.float64]]:
     try:
         return [np.asarray(level, dtype=np.float64).reshape(-1) for level in members.get(key, list)]
     except (TypeError, ValueError):
-        members.note(key, "must be lists of numbers, one per level")
+        members.note(key, "data_quality_documents.levels")
         return []
 
 
 def _repeated(members: JsonObject, key: str) -> list[tuple[Any, int]]:
     repeated = members.get(key, list, [])
     if not all(isinstance(pair, list) and len(pair) == 2 for pair in repeated):
-        members.note(key, "must be a list of pairs: a value and its rows")
+        members.note(key, "data_quality_documents.pairs")
     return [(value, int(rows)) for value, rows in repeated]
 
 
@@ -88,19 +92,15 @@ def _sample(members: JsonObject) -> SampleStatistics:
     sample = read_document(SampleStatistics, members)
     kept = tail_ranks(sample.rows).size
     if (sample.low or sample.high) and {len(sample.low), len(sample.high)} != {kept}:
-        members.note(
-            "low",
-            f"and .high must each have the {kept} numbers kept of {sample.rows} rows, but have "
-            f"{len(sample.low)} and {len(sample.high)}; give the file a baseline job wrote, or remove that "
-            "sample",
-        )
+        lengths = {"low": len(sample.low), "high": len(sample.high)}
+        members.note("low", "data_quality_documents.tails", kept=kept, rows=sample.rows, **lengths)
     return sample
 
 
 def _correlations(members: JsonObject) -> Correlations:
     found = read_document(Correlations, members)
     if len(found.pairs) != len(found.features) * (len(found.features) - 1) // 2:
-        members.note("pairs", "must have one number for each pair of its features")
+        members.note("pairs", "data_quality_documents.correlations")
     return found
 
 
@@ -152,7 +152,7 @@ class CategoryBucket:
 
 
 @dataclass
-class NumericalStatistics:
+class NumericalStatistics(Kept):
     """Statistics of an Integral or Fractional feature. `std_dev` is the population standard deviation."""
 
     num_present: int = member(count, 0, inside="common")
@@ -168,12 +168,10 @@ class NumericalStatistics:
         objects_of(NumericBucket), inside="distribution.kll", write=_write_buckets
     )
     sketch: QuantileSketch | None = member(object_of(QuantileSketch), inside="distribution.kll")
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
 
 
 @dataclass
-class StringStatistics:
+class StringStatistics(Kept):
     """Statistics of a String or Unknown feature; `categories` is None above the cardinality limit."""
 
     num_present: int = member(count, 0, inside="common")
@@ -183,8 +181,6 @@ class StringStatistics:
     categories: list[CategoryBucket] | None = member(
         objects_of(CategoryBucket), key="buckets", inside="distribution.categorical", write=_write_buckets
     )
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
 
 
 @dataclass
@@ -232,7 +228,7 @@ class Correlations:
 
 
 @dataclass
-class FeatureStatistics:
+class FeatureStatistics(Kept):
     """One feature; exactly one of `numerical` and `string` is set.
 
     `data_types` counts the non-missing cells by class (``Integral``, ``IntegralValued`` for numbers such
@@ -245,8 +241,6 @@ class FeatureStatistics:
     string: StringStatistics | None = member(object_of(StringStatistics), key="string_statistics")
     data_types: dict[str, int] | None = member(nested(_counts), ours=True)
     sample: SampleStatistics | None = member(nested(_sample), ours=True)
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
 
     @property
     def num_present(self) -> int:
@@ -272,7 +266,7 @@ class FeatureStatistics:
 
 
 @dataclass
-class Statistics:
+class Statistics(Kept):
     """The whole document.
 
     `positional` says that the columns came without names (a CSV without header), so a comparison goes
@@ -283,8 +277,6 @@ class Statistics:
     features: list[FeatureStatistics] = member(objects_of(FeatureStatistics), [])
     positional: bool = False
     correlations: Correlations | None = member(nested(_correlations), ours=True)
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
     where: str = "statistics.json"
 
 
@@ -300,9 +292,9 @@ def read_statistics(value: dict[str, Any], where: str) -> Statistics:
         raise DocumentError.of("data_quality_documents.no_statistics", file=where)
     if features_have(value, "num_constraints", "string_constraints"):
         raise DocumentError.of("data_quality_documents.constraints_for_statistics", file=where)
-    members = JsonObject.of_file(value, where)
-    members.number("version", 0.0)
-    return read_document(Statistics, members, where=where)
+    with gathered(value, where) as members:
+        members.number("version", 0.0)
+        return read_document(Statistics, members, where=where)
 
 
 def statistics_to_json(document: Statistics, with_extensions: bool = True) -> dict[str, Any]:
@@ -391,7 +383,7 @@ class MonitoringConfig:
 
 
 @dataclass
-class FeatureConstraints:
+class FeatureConstraints(Kept):
     """What is expected of one feature. `domains` is None when any text is allowed.
 
     `overrides` replaces keys of ``monitoring_config`` for this feature, flat or nested as there. The extras
@@ -407,10 +399,8 @@ class FeatureConstraints:
         of_kind(dict), {}, key=_STRING_OVERRIDES, inside="string_constraints", written="if any"
     )
     overrides: dict[str, Any] = member(of_kind(dict), {}, key=OVERRIDES, written="if any")
-    extra: dict[str, Any] = field(default_factory=dict)
     numeric_extra: dict[str, Any] = field(default_factory=dict)
     string_extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
 
     @property
     def minimum(self) -> float | None:
@@ -441,7 +431,7 @@ class FeatureConstraints:
 
 
 @dataclass
-class Constraints:
+class Constraints(Kept):
     """The whole document; `monitoring_config` holds the JSON as read or suggested.
 
     `unused` names the members that have no effect.
@@ -449,9 +439,7 @@ class Constraints:
 
     features: list[FeatureConstraints]
     monitoring_config: dict[str, Any] = member(of_kind(dict), {}, written="if any")
-    extra: dict[str, Any] = field(default_factory=dict)
     unused: list[str] = field(default_factory=list, compare=False)
-    order: tuple[str, ...] = ()
     where: str = "constraints.json"
 
     def config(self, feature: FeatureConstraints | None = None) -> MonitoringConfig:
@@ -476,7 +464,7 @@ class Constraints:
                 # One threshold given for one feature means that feature, text or number.
                 overrides["categorical_comparison_threshold"] = overrides["comparison_threshold"]
         members = JsonObject(_flatten(self.monitoring_config) | overrides, where, mistakes)
-        config = read_document(MonitoringConfig, members)
+        config = read_document(MonitoringConfig, members, known=None)
         # The statistic of chi-squared has no upper end; distances and p-values have.
         for name in ("comparison_threshold", "categorical_comparison_threshold"):
             if config.categorical_drift_method != "ChiSquared" and (getattr(config, name) or 0.0) > 1.0:
@@ -498,44 +486,19 @@ _ALIASES = {
     "comparion_method": "comparison_method",
 }
 
-# Where each member may stand, by level; the last of a level's words says so in a message.
-_FILE, _ONE, _NUMBERS, _TEXTS = "the file", "a feature", "num_constraints", "string_constraints"
+_CONFIG_NAMES: dict[str, Level | None] = dict.fromkeys((*vars(MonitoringConfig()), *_ALIASES))
 _CONFIG = f"monitoring_config, or {OVERRIDES} of a feature"
-_LEVELS: dict[str, tuple[str, ...]] = {
-    _FILE: ("version", "features", "monitoring_config"),
-    _ONE: ("name", "inferred_type", "completeness", "num_constraints", "string_constraints", *_BOTH),
-    _NUMBERS: ("is_non_negative", "minimum", "maximum", *_BOTH),
-    _TEXTS: ("domains", *_BOTH),
-    _CONFIG: (*vars(MonitoringConfig()), *_ALIASES, "distribution_constraints"),
-}
-_NEAR = 0.8
-# Names that begin so are the user's own.
-_OWN = "x-"
-
-
-def _look_for_unknown(value: Any, level: str, where: str, mistakes: Mistakes, unused: list[str]) -> None:
-    """Note members that have no effect where they stand: near misses as mistakes, the rest as unused."""
-    homes = {name: home for home, names in reversed(_LEVELS.items()) for name in names}
-    for name in value if isinstance(value, dict) else ():
-        if name in _LEVELS[level] or name.startswith(_OWN):
-            continue
-        if name in homes:
-            mistakes.add(f"{where}.{name} has no effect there; it belongs into {homes[name]}")
-            continue
-        # Of two spellings the first is shown, and what belongs here before what belongs elsewhere.
-        plain = {_plain(known): known for known in reversed((*_LEVELS[level], *homes))}
-        plain |= {"min": "minimum", "max": "maximum"}
-        close = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=_NEAR)
-        if not close:
-            unused.append(f"{where}.{name}".removeprefix("."))
-            continue
-        meant = plain[close[0]]
-        place = "" if meant in _LEVELS[level] else f" in {homes[meant]}"
-        mistakes.add(f"{where}.{name} is unknown; did you mean {meant}{place}?".removeprefix("."))
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", "").replace("-", "").casefold()
+_IN_CONFIG = Level(_CONFIG, {**_CONFIG_NAMES, "distribution_constraints": Level(_CONFIG, _CONFIG_NAMES)})
+_OVERRIDDEN: dict[str, Level | None] = dict.fromkeys(_BOTH, _IN_CONFIG)
+_NUMBERS, _TEXTS = "num_constraints", "string_constraints"
+_FEATURE = level_of(
+    FeatureConstraints,
+    "a feature",
+    num_constraints=Level(_NUMBERS, dict.fromkeys(("is_non_negative", "minimum", "maximum")) | _OVERRIDDEN),
+    string_constraints=Level(_TEXTS, {"domains": None, **_OVERRIDDEN}),
+    **_OVERRIDDEN,
+)
+FILE = Level("the file", {"version": None, "features": _FEATURE, "monitoring_config": _IN_CONFIG})
 
 
 def read_constraints(value: dict[str, Any], where: str) -> Constraints:
@@ -550,37 +513,36 @@ def read_constraints(value: dict[str, Any], where: str) -> Constraints:
         raise DocumentError.of("data_quality_documents.no_constraints", file=where)
     if features_have(value, "numerical_statistics", "string_statistics"):
         raise DocumentError.of("data_quality_documents.statistics_for_constraints", file=where)
-    mistakes, members = Mistakes(where), JsonObject.of_file(value, where)
-    unused: list[str] = []
-    members.number("version", 0.0)
-    features = [_read_constraints_of(each, mistakes, unused) for each in members.children("features")]
-    document = read_document(Constraints, members, features=features, unused=unused, where=where)
-    names = Counter(feature.name for feature in features)
-    mistakes.add(
-        *(f"feature {name!r} is there {count} times; keep one" for name, count in names.items() if count > 1)
-    )
-    _look_for_unknown(value, _FILE, "", mistakes, unused)
-    _look_in_config(document.monitoring_config, "monitoring_config", mistakes, unused)
-    document.read_config(None, mistakes)
-    # Of a feature only what its own overrides add, as the rest was said of the whole.
-    for feature in features if not mistakes.texts else ():
-        document.read_config(feature, mistakes)
-    mistakes.stop_if_any(DocumentError)
+    with gathered(value, where) as members:
+        mistakes = members.mistakes
+        unused = unused_members(value, FILE, mistakes)
+        members.number("version", 0.0)
+        features = [_read_constraints_of(each, mistakes, unused) for each in members.children("features")]
+        document = read_document(
+            Constraints, members, known=None, features=features, unused=unused, where=where
+        )
+        names = Counter(feature.name for feature in features)
+        for name, times in names.items():
+            if times > 1:
+                mistakes.add("data_quality_documents.feature_twice", field=f"feature {name!r}", count=times)
+        _refuse_twice(document.monitoring_config, "monitoring_config", mistakes)
+        document.read_config(None, mistakes)
+        # Of a feature only what its own overrides add, as the rest was said of the whole.
+        for feature in features if not mistakes.found else ():
+            document.read_config(feature, mistakes)
     return document
 
 
-def _look_in_config(value: Any, where: str, mistakes: Mistakes, unused: list[str]) -> None:
-    _look_for_unknown(value, _CONFIG, where, mistakes, unused)
-    if isinstance(value, dict):
-        nested = value.get("distribution_constraints")
-        _look_for_unknown(nested, _CONFIG, f"{where}.distribution_constraints", mistakes, unused)
-        twice = [name for name in value if isinstance(nested, dict) and name in nested]
-        mistakes.add(*(f"{where}.{name} is in distribution_constraints too, which wins" for name in twice))
+def _refuse_twice(config: dict[str, Any], where: str, mistakes: Mistakes) -> None:
+    nested = config.get("distribution_constraints")
+    for name in config:
+        if isinstance(nested, dict) and name in nested:
+            mistakes.add("data_quality_documents.said_twice", field=f"{where}.{name}")
 
 
 def _read_constraints_of(members: JsonObject, mistakes: Mistakes, unused: list[str]) -> FeatureConstraints:
     """Return the constraints of one feature, and note what is wrong or without effect in them."""
-    feature = read_document(FeatureConstraints, members)
+    feature = read_document(FeatureConstraints, members, known=None)
     numeric, string = members.within(_NUMBERS), members.within(_TEXTS)
     feature.numeric_extra = {key: each for key, each in numeric.members.items() if key != "is_non_negative"}
     feature.string_extra = {
@@ -590,18 +552,15 @@ def _read_constraints_of(members: JsonObject, mistakes: Mistakes, unused: list[s
     # A text NaN is no number; it would switch the check off.
     share = math.nan if members.raw("completeness") == "NaN" else feature.completeness
     if share is not None and not 0.0 <= share <= 1.0:
-        mistakes.add(f"{here}: completeness is {share:g}; use a share from 0 to 1, such as 0.95")
+        mistakes.add("data_quality_documents.completeness", field=here, share=share)
     least, most = (numeric.number(bound, None) for bound in ("minimum", "maximum"))
     if least is not None and most is not None and least > most:
-        mistakes.add(f"{here}: minimum {least:g} is above maximum {most:g}; exchange them")
+        mistakes.add("data_quality_documents.bounds", field=here, least=least, most=most)
     if feature.inferred_type == "String" and numeric.members:
         unused.append(f"{here}.{_NUMBERS}")
-    _look_for_unknown(numeric.members, _NUMBERS, f"{here}.{_NUMBERS}", mistakes, unused)
-    _look_for_unknown(string.members, _TEXTS, f"{here}.{_TEXTS}", mistakes, unused)
-    _look_for_unknown(members.members, _ONE, here, mistakes, unused)
     for holder in (members, numeric, string):
         for spelling in _BOTH:
-            _look_in_config(holder.get(spelling, dict, {}), f"{here}.{spelling}", mistakes, unused)
+            _refuse_twice(holder.get(spelling, dict, {}), f"{here}.{spelling}", mistakes)
     return feature
 
 
@@ -616,7 +575,7 @@ def _constraints_of_to_json(feature: FeatureConstraints) -> dict[str, Any]:
     for name, extra in ((_NUMBERS, feature.numeric_extra), (_TEXTS, feature.string_extra)):
         if extra or name in feature.order:
             written[name] = written.get(name, {}) | extra
-    own = {key: written[key] for key in _LEVELS[_ONE] if key in written}
+    own = {key: written[key] for key in _FEATURE.members if key in written}
     return in_order(own, written, feature.order)
 
 

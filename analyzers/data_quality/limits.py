@@ -48,11 +48,14 @@ def check_type(pair: FeaturePair, alpha: float) -> str | None:
     ratio = 1.0 - mismatches / present
     if ratio >= threshold:
         return None
+    known, then = 0, ""
     if pair.baseline is not None and (known := _mismatches(pair.baseline, expected)):
         before = (known, pair.baseline.num_present)
-        if not _is_more(before, (mismatches, present), dependence(pair), alpha, pair.config):
-            return None
-    elif _tail(mismatches, present, 1.0 - threshold, dependence(pair)) >= alpha:
+        then = f", where {known:,} of {before[1]:,} were of another type at the baseline"
+        p_value = _chance_of_more(before, (mismatches, present), dependence(pair), alpha, pair.config)
+    else:
+        p_value = _tail(mismatches, present, 1.0 - threshold, dependence(pair))
+    if p_value >= alpha:
         return None
     counts = class_counts(pair.current)
     wrong = [(name, count) for name, count in counts.items() if count and name not in CLASSES[expected]]
@@ -61,7 +64,7 @@ def check_type(pair: FeaturePair, alpha: float) -> str | None:
         f"Data type match requirement is not met. Expected data type: {expected}, "
         f"Expected match: {java_double(threshold * 100)}%. "
         f"Observed: Only {java_double(ratio * 100)}% of data is {expected}. "
-        f"Of {present} values there are {found}."
+        f"Of {present:,} values there are {found}{then}; {chance(p_value)}."
     )
 
 
@@ -74,11 +77,13 @@ def _check_no_numbers(pair: FeaturePair, alpha: float) -> str | None:
     usual = _usual_numbers(known)
     if usual is None or usual > _FEW_NUMBERS:
         return None
-    if binomial_tail(numbers, present, max(usual, 1.0 / known.num_present)) >= alpha:
+    p_value = binomial_tail(numbers, present, max(usual, 1.0 / known.num_present))
+    if p_value >= alpha:
         return None
     return (
         "Data type match requirement is not met. Expected data type: String. "
-        f"Of {present} values there are {numbers} numbers, where {percent(usual)} were in the baseline."
+        f"Of {present:,} values {numbers:,} are numbers, where {percent(usual)} of {known.num_present:,} "
+        f"were at the baseline; {chance(p_value)}."
     )
 
 
@@ -111,16 +116,18 @@ def check_completeness(pair: FeaturePair, alpha: float) -> str | None:
     missing, rows = pair.current.num_missing, pair.current.rows
     sampled = _sampled_completeness(pair)
     found = dependence(pair, of_missing=True)
+    then = f"about {number(round(rows * (1.0 - expected), 1))} were to be expected"
     if sampled is not None:
         before = (sampled.num_missing, sampled.rows)
-        if not _is_more(before, (missing, rows), found, alpha, pair.config):
-            return None
-    elif _tail(missing, rows, 1.0 - expected, found) >= alpha:
+        then = f"{before[0]:,} of {before[1]:,} were at the baseline"
+        p_value = _chance_of_more(before, (missing, rows), found, alpha, pair.config)
+    else:
+        p_value = _tail(missing, rows, 1.0 - expected, found)
+    if p_value >= alpha:
         return None
-    usual = number(round(rows * (1.0 - expected), 1))
     return (
         f"Only {percent(observed)} of values are present, {percent(expected)} are expected: "
-        f"{missing} of {rows} are missing, where about {usual} were to be expected."
+        f"{missing:,} of {rows:,} are missing, where {then}; {chance(p_value)}."
     )
 
 
@@ -142,13 +149,14 @@ def smallest_completeness_p_value(pair: FeaturePair) -> float:
     return math.exp(-_evidence((missing - most, sampled.rows), (most, rows), found))
 
 
-def _is_more(
+def _chance_of_more(
     before: tuple[int, int], now: tuple[int, int], found: Dependence, alpha: float, config: MonitoringConfig
-) -> bool:
-    """Return whether a share of rows, given as (rows with it, all rows), grew beyond the limit and chance."""
-    effect = float(effect_size(before[0] / before[1], now[0] / now[1]))
-    limit = config.share_threshold(text=False)
-    return effect > limit and _evidence(before, now, found) > found.least_evidence(2.0 * alpha)
+) -> float:
+    """Return the p-value of a growing share, given as (rows with it, all rows); 1 within the limit."""
+    effect, told = float(effect_size(before[0] / before[1], now[0] / now[1])), _evidence(before, now, found)
+    if effect <= config.share_threshold(text=False) or told <= found.least_evidence(2.0 * alpha):
+        return 1.0
+    return math.exp(-told)
 
 
 def _evidence(before: tuple[int, int], now: tuple[int, int], found: Dependence) -> float:
@@ -181,14 +189,16 @@ def check_categories(pair: FeaturePair, alpha: float) -> str | None:
     present = pair.current.num_present
     outside = sum(unseen.values())
     ratio = 1.0 - outside / present
-    if ratio >= threshold or _tail(outside, present, 1.0 - threshold, dependence(pair)) >= alpha:
+    p_value = _tail(outside, present, 1.0 - threshold, dependence(pair))
+    if ratio >= threshold or p_value >= alpha:
         return None
     if is_sampled and effect_size(1.0 - threshold, 1.0 - ratio) <= pair.config.share_threshold(text=True):
         return None
+    of_rows = f" of {pair.baseline.num_present:,} rows" if pair.baseline else ""
     return (
         f"Only {percent(ratio)} of values are known, {percent(threshold)} are expected: "
-        f"{outside} of {present} are not among the {len(domains)} values of the baseline, such as "
-        f"{counted(unseen.items())}."
+        f"{outside:,} of {present:,} are not among the {len(domains)} values{of_rows} of the baseline, "
+        f"such as {counted(unseen.items())}; {chance(p_value)}."
     )
 
 

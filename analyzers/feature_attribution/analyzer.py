@@ -10,11 +10,13 @@ import pyarrow as pa
 
 from analyzers.feature_attribution import check_sound as checks
 from analyzers.feature_attribution.documents import (
+    PARTIAL_DEPENDENCE,
     AttributionBaseline,
     AttributionConstraints,
     AttributionStatistics,
     LabelAttributions,
 )
+from analyzers.feature_attribution.partial_dependence import Dependence, partial_dependence
 from analyzers.feature_attribution.summary import (
     Ask,
     AttributionRequest,
@@ -25,8 +27,8 @@ from analyzers.feature_attribution.summary import (
     merge,
     summarize,
 )
-from analyzers.shared.rules import Rules, nothing_checked, why_unchecked
-from contract.api import Analyzer, Checker, Decision, Facts, Metric
+from analyzers.shared.rules import Rules, nothing_checked, unused_notes, why_unchecked
+from contract.api import Analyzer, Checker, Comparison, Decision, Facts, Metric
 from contract.errors import DocumentError, wording
 from contract.wording import listing, number, several
 
@@ -103,7 +105,8 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
                 sampling_errors={},
                 extra=dict(former.extra),
             )
-        return AttributionConstraints(labels=labels, design=statistics.design)
+        further = {PARTIAL_DEPENDENCE: statistics.dependence} if statistics.dependence else {}
+        return AttributionConstraints(labels, statistics.design, further)
 
     def check(self, statistics: AttributionStatistics, baseline: AttributionBaseline) -> Decision:
         """Compare a window's attributions with the baseline's, its statistics where it has no constraints.
@@ -118,22 +121,32 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
         if before is None or not statistics.labels:
             reason = reason or ("there is no baseline" if before is None else "no row was explained")
         if before is None or reason:
-            return nothing_checked(reason, statistics.notes, checks.document([]))
+            asked = self.unanswered(baseline, reason)
+            return nothing_checked(reason, statistics.notes, checks.document([]), asked)
         _require_comparable(before, statistics)
+        is_sound = self.rules == "sound"
         pairs = list(checks.pair_labels(before, statistics))
-        if self.rules == "sound":
+        if is_sound:
             decision = checks.check_sound(pairs, self.drift_limit, seed=self.seed)
         else:
             decision = checks.check_sagemaker(pairs)
-        others = checks.decision_of(checks.unpaired(before.labels, statistics.labels))
+        others = checks.decision_of(checks.unpaired(before.labels, statistics.labels, with_sizes=is_sound))
         notes = (
             *statistics.notes,
+            *unused_notes(baseline.constraints),
             *others.notes,
             *(note for pair in pairs for note in pair.notes),
             *_other_reference(before, statistics),
             *decision.notes,
         )
         return replace(decision, notes=notes, comparisons=(*decision.comparisons, *others.comparisons))
+
+    def unanswered(self, baseline: AttributionBaseline, reason: str) -> tuple[Comparison, ...]:
+        """Return what the baseline asks for, not decided for a reason."""
+        before = baseline.constraints or baseline.statistics
+        if before is None or why_unchecked(baseline.constraints, asks_for_any=True):
+            return ()
+        return tuple(checks.unanswered(before.labels, reason, with_sizes=self.rules == "sound"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +168,8 @@ class FeatureAttributionAnalyzer(
         Gives exact values without coalitions, where it can.
     finish
         Called when the model will not be asked again.
+    dependence
+        The partial dependence that is wanted, None for none.
     """
 
     request: AttributionRequest
@@ -162,6 +177,7 @@ class FeatureAttributionAnalyzer(
     budget: Budget = field(default_factory=Budget, compare=False)
     shortcut: Shortcut | None = None
     finish: Callable[[], None] | None = None
+    dependence: Dependence | None = None
 
     def empty(self) -> AttributionSummary:
         """Return the identity of `merge`."""
@@ -180,10 +196,19 @@ class FeatureAttributionAnalyzer(
         return summary.rows_read
 
     def describe(self, summary: AttributionSummary) -> AttributionStatistics:
-        """Turn a summary into the statistics document; the model is not asked again."""
+        """Turn a summary into the statistics document; the model is asked for partial dependence alone."""
+        statistics = describe(summary, self.request, self.budget.spent)
+        if self.dependence is not None and self.dependence.rows.num_rows:
+            arguments = (self.dependence, self.request, statistics.labels, self.ask, self.budget)
+            statistics.dependence = partial_dependence(*arguments)
+            statistics.notes += tuple(
+                wording("attributions.no_dependence", feature=one["feature_name"], why=one["error"])
+                for one in statistics.dependence
+                if "error" in one
+            )
         if self.finish is not None:
             self.finish()
-        return describe(summary, self.request, self.budget.spent)
+        return statistics
 
     def facts(self, statistics: AttributionStatistics) -> Facts:
         """Return the notes."""

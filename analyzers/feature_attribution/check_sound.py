@@ -287,7 +287,20 @@ def pair_labels(
         yield _pair(name, former, statistics.labels[name], rows, before.where)
 
 
-def unpaired(baseline: Labels, live: Labels) -> Outcomes:
+def unanswered(labels: Labels, reason: str, *, with_sizes: bool) -> Iterator[Comparison]:
+    """Yield what is asked for of labels of the baseline, not decided for a reason."""
+    for name, label in labels.items():
+        subjects = {name: CHECK_TYPE}
+        if with_sizes and _first(label.magnitude_threshold, MAGNITUDE_THRESHOLD) > 0.0:
+            sizes = {feature: abs(value or 0.0) for feature, value in label.values.items()}
+            least = MATTERS * sum(sizes.values())
+            watched = [feature for feature, size in sizes.items() if size >= least > 0.0]
+            subjects |= dict.fromkeys((f"{name} total", *watched), MAGNITUDE_CHECK)
+        for subject, check in subjects.items():
+            yield Comparison(subject, check, State.UNDECIDED, reason=reason, lost=True)
+
+
+def unpaired(baseline: Labels, live: Labels, *, with_sizes: bool) -> Outcomes:
     """Yield what there is to say of labels that only one side has."""
     if len(baseline) == len(live) == 1:
         return
@@ -295,8 +308,8 @@ def unpaired(baseline: Labels, live: Labels) -> Outcomes:
         yield f"The labels {listing(gone)} of the baseline are not in the window, so are not checked."
     if new := [name for name in live if name not in baseline]:
         yield f"The labels {listing(new)} are not in the baseline, so are not checked."
-    for name in gone:
-        yield Comparison(name, CHECK_TYPE, State.UNDECIDED, reason="the window lacks labels", lost=True)
+    lacking = {name: baseline[name] for name in gone}
+    yield from unanswered(lacking, "the window lacks labels", with_sizes=with_sizes)
 
 
 def _pair(
@@ -348,6 +361,8 @@ def _attributions(label: LabelAttributions, features: tuple[str, ...], rows: int
     if total_error is None or (label.total is not None and not math.isclose(label.total, total)):
         # At most: as if all features moved together.
         total_error = float(errors.sum())
+    if rows == 1:  # which does not tell how rows scatter
+        errors, total_error = np.full(errors.shape, np.inf), math.inf
     return Attributions(values, errors, total, total_error, rows)
 
 
@@ -447,6 +462,9 @@ def check_sound(pairs: Sequence[Pair], drift_limit: float | None, *, seed: int) 
                 )
             yield from _order(pair, drift_limit, alpha, np.random.default_rng([seed, place]))
             yield from _sizes(pair, alpha)
+            asked = unanswered({pair.label: pair.before}, "features have no value", with_sizes=True)
+            known = (*pair.features, pair.label, f"{pair.label} total")
+            yield from (one for one in asked if one.subject not in known)
 
     decision = decision_of(outcomes())
     ordered = sorted(decision.findings, key=lambda one: (not one.violated, -(one.distance or 0.0)))
@@ -462,15 +480,16 @@ def _order(pair: Pair, drift_limit: float | None, alpha: float, generator: np.ra
     widths = half_widths(pair.baseline, pair.live, alpha)
     granted = ndcg_beyond_noise(pair.baseline.values, pair.live.values, widths)
     error = ndcg_error(pair.baseline, pair.live, generator)
-    violated = granted < threshold
+    violated, is_told = granted < threshold, math.isfinite(error)
     known = number(error) if math.isfinite(error) else "unknown"
     text = f"NDCG {score:.4f} (standard error {known}, {granted:.4f} with chance granted)"
     yield Finding(pair.label, text, distance=1.0 - granted, violated=violated)
     yield Comparison(
         pair.label,
         CHECK_TYPE,
-        State.VIOLATED if violated else State.CHANGED if granted < _ALIKE else State.HOLDS,
+        _state(violated, granted < _ALIKE, is_told),
         text,
+        reason="" if is_told else _UNTOLD,
         value=score,
         expected=threshold,
         effect=1.0 - granted,
@@ -485,6 +504,16 @@ def _order(pair: Pair, drift_limit: float | None, alpha: float, generator: np.ra
         yield wording(
             "attributions.within_chance", label=pair.label, score=score, threshold=threshold, granted=granted
         )
+
+
+_UNTOLD = "too few rows or coalitions were explained to tell changes from chance"
+
+
+def _state(violated: bool, changed: bool, is_told: bool) -> State:
+    """Return how a comparison ends; `is_told` is whether the errors are known that tell it from chance."""
+    if not is_told:
+        return State.UNDECIDED
+    return State.VIOLATED if violated else State.CHANGED if changed else State.HOLDS
 
 
 def _moved(pair: Pair) -> str:
@@ -538,11 +567,16 @@ def _size(
     """Yield what there is to say of the size of one feature, or of all together."""
     subject, ratio = feature or f"{pair.label} total", _ratio_text(change)
     moved = abs(math.log(max(change.nearest, 1e-9)))
+    place = pair.features.index(feature) if feature else None
+    sides = (pair.baseline, pair.live)
+    errors = [side.total_error if place is None else float(side.errors[place]) for side in sides]
+    is_told = all(map(math.isfinite, errors))
     yield Comparison(
         subject,
         MAGNITUDE_CHECK,
-        State.VIOLATED if violated else State.CHANGED if change.nearest != 1.0 else State.HOLDS,
+        _state(violated, change.nearest != 1.0, is_told),
         f"The attribution {ratio}.",
+        reason="" if is_told else _UNTOLD,
         effect=moved,
         limit=math.log(factor),
         rows=pair.live.rows,

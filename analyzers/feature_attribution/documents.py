@@ -11,24 +11,30 @@ files of their own.
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from analyzers.feature_attribution.rows import plain_values
 from analyzers.shared import analysis_json
 from analyzers.shared.analysis_json import VERSION, figure, number_to_json, read_number
-from analyzers.shared.rules import SWITCH
+from analyzers.shared.rules import SWITCH, read_unused
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
 from contract.schema import (
     REQUIRED,
     JsonObject,
+    Kept,
+    Level,
     Reader,
     count,
+    gathered,
     in_order,
+    level_of,
     member,
     number,
     of_kind,
@@ -37,43 +43,25 @@ from contract.schema import (
     write_document,
 )
 
-# The tables of feature-attribution jobs: CSV with a header, as Clarify writes it.
+# The tables of feature-attribution jobs.
 
 
 _ROWS_AT_ONCE = 65_536
-_SPECIAL = r'[,"\r\n]|^\s|\s$'
 
 
 def table_to_csv(table: pa.Table) -> bytes:
-    """Return a table as CSV: names in the first line, nothing for missing values.
+    """Return a table as CSV, as Clarify writes it: names in the first line, nothing for missing values.
 
-    Names and cells are quoted only where they hold a comma, a quote, a line end, or space at an end.
+    Names and cells are quoted only where they hold a comma, a quote or a line end.
     """
-    parts = [",".join(_cells(pa.array(table.column_names, pa.large_string())).to_pylist()).encode() + b"\n"]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.column_names)
     for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
-        cells = [_cells(column) for column in batch.columns]
-        if len(cells) == 1:
-            # An empty line is no row to most readers.
-            cells = [pc.if_else(pc.equal(cells[0], _text("")), _text('""'), cells[0])]
-        lines = pc.binary_join_element_wise(*cells, _text(",")) if cells else pa.nulls(0, pa.large_string())
-        parts.append("".join(f"{line}\n" for line in lines.to_pylist()).encode())
-    return b"".join(parts)
-
-
-def _cells(column: pa.Array) -> pa.Array:
-    """Return the values as the file shows them."""
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    texts = column.cast(pa.large_string()).fill_null("")
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        return texts
-    doubled = pc.replace_substring(texts, '"', '""')
-    quoted = pc.binary_join_element_wise(_text('"'), doubled, _text('"'), _text(""))
-    return pc.if_else(pc.match_substring_regex(texts, _SPECIAL), quoted, texts)
-
-
-def _text(text: str) -> pa.Scalar:
-    return pa.scalar(text, pa.large_string())
+        # Arrow writes numbers with the fewest digits that give the same.
+        cells = (plain_values(column).cast(pa.string()).to_pylist() for column in batch.columns)
+        writer.writerows(zip(*cells, strict=True))
+    return text.getvalue().encode()
 
 
 ANALYSIS = "analysis.json"
@@ -81,6 +69,7 @@ LOCAL_VALUES = "explanations_shap/out.csv"
 BASELINE_ROWS = "explanations_shap/baseline.csv"
 EXPLANATIONS = "explanations"
 KERNEL_SHAP = "kernel_shap"
+PARTIAL_DEPENDENCE = "pdp"
 
 
 def _numbers(members: JsonObject, key: str) -> dict[str, float]:
@@ -92,7 +81,7 @@ def _numbers(members: JsonObject, key: str) -> dict[str, float]:
 def _values(members: JsonObject, key: str) -> dict[str, float | None] | None:
     values = members.within(key)
     if members.raw(key) == {}:
-        members.note(key, "names no feature; give the file of a job that has explained")
+        members.note(key, "attributions.no_feature")
     return {name: read_number(values, name) for name in values.members} or None
 
 
@@ -113,7 +102,7 @@ def _limit(meant: str, least: float, most: float) -> Reader:
 
 
 @dataclass
-class LabelAttributions:
+class LabelAttributions(Kept):
     """The global values of one label.
 
     Parameters
@@ -147,8 +136,6 @@ class LabelAttributions:
     magnitude_threshold: float | None = member(
         _limit("a factor of 1 or more, or 0 for any", 1.0, math.inf), write=number_to_json, ours=True
     )
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -180,7 +167,7 @@ class SamplingDesign:
 
 
 @dataclass
-class AttributionConstraints:
+class AttributionConstraints(Kept):
     """``constraints.json`` or ``analysis.json``.
 
     Other explanations in the file are kept in `further_explanations`, other analyses in `extra`.
@@ -189,9 +176,14 @@ class AttributionConstraints:
     labels: dict[str, LabelAttributions]
     design: SamplingDesign = field(default_factory=SamplingDesign)
     further_explanations: dict[str, Any] = field(default_factory=dict)
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
+    unused: list[str] = field(default_factory=list, compare=False)
     where: str = "constraints.json"
+
+
+_OF_LABEL = Level(KERNEL_SHAP, {"*": level_of(LabelAttributions, "a label", global_top_shap_text=None)})
+_EXPLANATIONS = {KERNEL_SHAP: _OF_LABEL, "sampling_design": level_of(SamplingDesign, "sampling_design")}
+_OTHERS = dict.fromkeys(("version", "pre_training_bias_metrics", "post_training_bias_metrics"))
+_FILE = Level("the file", {**_OTHERS, EXPLANATIONS: Level(EXPLANATIONS, {**_EXPLANATIONS, "pdp": None})})
 
 
 @dataclass
@@ -230,6 +222,7 @@ class AttributionStatistics:
     where: str = "statistics.json"
     local_values: pa.Table | None = None
     baseline_rows: pa.RecordBatch | None = None
+    dependence: list[dict[str, Any]] = field(default_factory=list)
 
 
 AttributionBaseline = Baseline[AttributionStatistics, AttributionConstraints]
@@ -246,10 +239,12 @@ def read_constraints(value: dict[str, Any], where: str) -> AttributionConstraint
     DocumentError
         Naming file and path, when a member is missing or of the wrong type, or there are no values.
     """
-    members = JsonObject.of_file(value, where)
-    members.raw("version")
-    labels, design, further = _read_explanations(members, where)
-    return AttributionConstraints(labels, design, further, members.extra(), tuple(value), where)
+    with gathered(value, where) as members:
+        unused = read_unused(members, _FILE)
+        members.raw("version")
+        labels, design, further = _read_explanations(members, where)
+        extra = members.extra()
+    return AttributionConstraints(labels, design, further, unused, where, extra=extra, order=tuple(value))
 
 
 def _read_explanations(
@@ -262,16 +257,22 @@ def _read_explanations(
         raise DocumentError.of("attributions.wrong_file", file=where, field=values.path)
     labels = {name: read_document(LabelAttributions, each) for name, each in values.objects().items()}
     design = read_document(SamplingDesign, explanations.within("sampling_design"))
+    explanations.note_near_misses()
     return labels, design, explanations.extra()
 
 
 def constraints_to_json(document: AttributionConstraints) -> dict[str, Any]:
     """Return the constraints as JSON values."""
-    explanations: dict[str, Any] = {KERNEL_SHAP: _labels_to_json(document.labels)}
+    explanations: dict[str, Any] = _values_to_json(document, _labels_to_json(document.labels))
     if design := write_document(document.design):
         explanations["sampling_design"] = design
     members = {"version": VERSION, EXPLANATIONS: explanations | document.further_explanations}
     return in_order(members, document.extra if document.order else SWITCH | document.extra, document.order)
+
+
+def _values_to_json(document: AttributionConstraints, labels: dict[str, Any]) -> dict[str, Any]:
+    # Of partial dependence alone there are no values.
+    return {} if document.further_explanations and not labels else {KERNEL_SHAP: labels}
 
 
 def _labels_to_json(labels: dict[str, LabelAttributions]) -> dict[str, Any]:
@@ -284,7 +285,8 @@ def analysis_to_json(document: AttributionConstraints) -> dict[str, Any]:
         name: write_document(replace(label, extra={}, order=()), with_ours=False)
         for name, label in document.labels.items()
     }
-    members = {"version": VERSION, EXPLANATIONS: {KERNEL_SHAP: labels, **document.further_explanations}}
+    explanations = _values_to_json(document, labels) | document.further_explanations
+    members = {"version": VERSION, EXPLANATIONS: explanations}
     return in_order(members, document.extra, document.order)
 
 
@@ -299,10 +301,14 @@ def read_statistics(value: dict[str, Any], where: str) -> AttributionStatistics:
     DocumentError
         Naming file and path, when a member is missing or of the wrong type.
     """
-    members = JsonObject.of_file(value, where)
-    labels, design, _ = _read_explanations(members, where)
-    explained = read_document(Explained, members.within("explained"))
-    return AttributionStatistics(labels, explained, design, tuple(texts(members, "notes") or ()), where)
+    with gathered(value, where) as members:
+        members.raw("version")
+        labels, design, _ = _read_explanations(members, where)
+        explained = members.within("explained")
+        explained.raw("rows_per_second")
+        found, notes = read_document(Explained, explained), tuple(texts(members, "notes") or ())
+        members.note_near_misses()
+    return AttributionStatistics(labels, found, design, notes, where)
 
 
 def statistics_to_json(document: AttributionStatistics, with_extensions: bool = True) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from analyzers.feature_attribution.documents import (
 )
 from analyzers.feature_attribution.kernel import WINDOW_ROWS, Explanation, Sampling, explain_windows
 from analyzers.feature_attribution.rows import FeatureStream, Floats
-from contract.errors import wording
-from contract.wording import number, several
+from contract.errors import ModelError, wording
+from contract.wording import listing, number, several
 
 Ask = Callable[[pa.RecordBatch], Floats]
 # Rows and baseline rows in; exact values out, or None where coalitions have to be asked.
@@ -60,6 +60,8 @@ class AttributionRequest:
         On how the request came about, for the statistics.
     model
         Its address or file, for a trial's report.
+    explain
+        Whether rows are explained; where not, they are counted.
     """
 
     features: tuple[str, ...]
@@ -74,6 +76,7 @@ class AttributionRequest:
     most_rows: int | None = None
     notes: tuple[str, ...] = ()
     model: str = "the model"
+    explain: bool = True
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -127,6 +130,7 @@ _SHARE_OF_TIME = 0.05
 _FIRST_ROWS = 4
 
 _FEWEST_ROWS_OF_A_RANGE = 30
+_FEWEST_ROWS_OF_HARD = 10
 _FAR = 0.25  # of the range of the rows, beyond it
 
 
@@ -152,6 +156,8 @@ class AttributionSummary:
         The column that is copied beside them.
     ranges
         Least and greatest number of each feature, in the rows explained.
+    is_hard
+        Whether every answer was 0 or 1.
     """
 
     totals: aggregate.GlobalSummary | None = None
@@ -162,6 +168,7 @@ class AttributionSummary:
     local: list[Floats] = field(default_factory=list)
     joined: list[pa.Array] = field(default_factory=list)
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    is_hard: bool = True
 
     @property
     def rows(self) -> int:
@@ -174,6 +181,7 @@ class AttributionSummary:
         self.totals = window if self.totals is None else aggregate.merge(self.totals, window)
         self.expected = explanation.expected
         self.model_rows += explanation.model_rows
+        self.is_hard &= bool(np.isin(explanation.predictions, (0.0, 1.0)).all())
         if request.keep_local:
             self.local.append(explanation.local)
 
@@ -199,6 +207,7 @@ def merge(left: AttributionSummary, right: AttributionSummary) -> AttributionSum
         local=left.local + right.local,
         joined=left.joined + right.joined,
         ranges=dict(left.ranges),
+        is_hard=left.is_hard and right.is_hard,
     )
     both.widen(right.ranges)
     return both
@@ -245,16 +254,25 @@ def summarize(
             position = WINDOW_ROWS * (xxhash.xxh64_intdigest(text.encode()) >> 24)
         exact = None if shortcut is None else shortcut(features, baseline)
         windows = explain_windows(ask, features, baseline, request.sampling, position)
-        for explanation in windows if exact is None else [exact]:
-            summary.add(_reported(explanation, request), request)
-            budget.explained += len(explanation.local)
+        try:
+            for explanation in windows if exact is None else [exact]:
+                summary.add(_reported(explanation, request), request)
+                budget.explained += len(explanation.local)
+        except ModelError as error:
+            nulls = [name for name in request.features if baseline.column(name).null_count]
+            if not nulls or request.unused:
+                raise
+            names, member = listing(nulls), "methods.shap.baseline"
+            raise ModelError.of(
+                "attributions.nulls", field=member, names=names, cause=error.message.rstrip(".")
+            ) from error
         position += WINDOW_ROWS * (1 + (block.num_rows - 1) // WINDOW_ROWS)
         if request.join_column is not None and request.keep_local:
             summary.joined.append(block.column(request.join_column))
-    if summary.rows < (request.most_rows or summary.rows + 1) and budget.is_over:
+    if not request.explain or (summary.rows < (request.most_rows or summary.rows + 1) and budget.is_over):
         stream.skip_rest()
     summary.rows_read = stream.rows_read
-    summary.partial = request.most_rows is None and summary.rows < stream.rows_read
+    summary.partial = request.explain and request.most_rows is None and summary.rows < stream.rows_read
     return summary
 
 
@@ -292,7 +310,7 @@ def _blocks(stream: FeatureStream, request: AttributionRequest, budget: Budget) 
     count = _FIRST_ROWS if budget.is_limited else _BLOCK_ROWS
     left = request.most_rows
     # However short the time, something is explained.
-    while not (budget.is_over and budget.explained):
+    while request.explain and not (budget.is_over and budget.explained):
         block = stream.take(count if left is None else min(count, left))
         if block is None:
             return
@@ -337,6 +355,8 @@ def describe(
             for number, name in enumerate(names)
         }
         notes += [*_notes(values, request, len(names)), *_far_baseline(summary, request.baseline)]
+        if summary.is_hard and summary.rows >= _FEWEST_ROWS_OF_HARD and not request.sampling.use_logit:
+            notes.append(wording("attributions.hard"))
     if summary.partial:
         notes.append(wording("attributions.out_of_time", rows=summary.rows, all_rows=summary.rows_read))
     return AttributionStatistics(

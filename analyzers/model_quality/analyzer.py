@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from analyzers.model_quality.check_sagemaker import check_sagemaker, suggest
 from analyzers.model_quality.check_sound import check_sound
-from analyzers.model_quality.columns import Task
 from analyzers.model_quality.describe import Evidence, describe
 from analyzers.model_quality.documents import (
     ModelQualityBaseline,
@@ -21,12 +20,17 @@ from analyzers.model_quality.documents import (
     ProblemType,
     ScoreCalibration,
 )
-from analyzers.model_quality.probabilities import probabilities
-from analyzers.model_quality.scores import ScoreHistogram
-from analyzers.model_quality.summary import ModelQualitySummary, merge, summarize
+from analyzers.model_quality.scores import ScoreHistogram, probabilities
+from analyzers.model_quality.summary import ModelQualitySummary, Task, merge, summarize
 from analyzers.shared.cells import Floats, label_of
-from analyzers.shared.presence import with_presence
-from analyzers.shared.rules import Rules, constraints_to_check, nothing_checked, why_unchecked
+from analyzers.shared.rules import (
+    Rules,
+    constraints_to_check,
+    nothing_checked,
+    unused_notes,
+    why_unchecked,
+    with_presence,
+)
 from analyzers.shared.significance import sum_of_products
 from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, State, Violation
 from contract.errors import ConfigurationError, DatasetError, DocumentError
@@ -235,20 +239,26 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
                 raise DocumentError.of(
                     "quality_documents.problem_type", file=file, found=found, expected=expected
                 )
+        known, now = baseline.statistics, statistics.positive_label
+        if known is not None and now and known.positive_label not in (None, now):
+            raise DocumentError.of(
+                "quality_documents.positive_label",
+                file=known.where,
+                field="positive_label",
+                then=known.positive_label,
+                now=now,
+            )
         notes = list(statistics.notes)
         if statistics.estimated:
             notes.append(_estimated(statistics.estimated))
         constraints = constraints_to_check(baseline, self.rules, suggest)
+        notes += unused_notes(constraints)
         why = why_unchecked(constraints, bool(constraints and constraints.metrics))
         if constraints is None or why:
             return nothing_checked(why, notes)
         if not statistics.item_count:
             why = _why_no_rows(statistics)
-            undecided = (
-                Comparison(name, constraint.operator, State.UNDECIDED, reason=why, lost=True)
-                for name, constraint in constraints.metrics.items()
-            )
-            return nothing_checked(why, notes, comparisons=undecided)
+            return nothing_checked(why, notes, comparisons=self.unanswered(baseline, why))
         if self.rules == "sagemaker":
             decision = check_sagemaker(statistics, constraints)
         else:
@@ -270,6 +280,16 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
             )
             decision = with_presence(decision, of, lacking, usual, self.error_share)
         return replace(decision, notes=(*notes, *decision.notes))
+
+    def unanswered(self, baseline: ModelQualityBaseline, reason: str) -> tuple[Comparison, ...]:
+        """Return what the constraints ask for, not decided for a reason."""
+        constraints = constraints_to_check(baseline, self.rules, suggest)
+        if constraints is None or why_unchecked(constraints, asks_for_any=True):
+            return ()
+        return tuple(
+            Comparison(name, constraint.operator, State.UNDECIDED, reason=reason, lost=True)
+            for name, constraint in constraints.metrics.items()
+        )
 
     def facts(self, statistics: ModelQualityStatistics) -> Facts:
         """Return the notes, and how many rows have a label."""

@@ -23,27 +23,17 @@ from contract.json_layout import java_double
 
 # Which direction is worse, for every metric that is constrained by itself, in the originals' order.
 CONSTRAINED: dict[str, dict[str, Operator]] = {
-    "Regression": {"mae": GREATER, "mse": GREATER, "rmse": GREATER, "r2": LESS},
+    "Regression": {**dict.fromkeys(("mae", "mse", "rmse"), GREATER), "r2": LESS},
     "BinaryClassification": {
-        "recall": LESS,
-        "precision": LESS,
-        "accuracy": LESS,
-        "true_positive_rate": LESS,
-        "true_negative_rate": LESS,
-        "false_positive_rate": GREATER,
-        "false_negative_rate": GREATER,
-        "auc": LESS,
-        "f0_5": LESS,
-        "f1": LESS,
-        "f2": LESS,
+        **dict.fromkeys(
+            ("recall", "precision", "accuracy", "true_positive_rate", "true_negative_rate"), LESS
+        ),
+        **dict.fromkeys(("false_positive_rate", "false_negative_rate"), GREATER),
+        **dict.fromkeys(("auc", "f0_5", "f1", "f2"), LESS),
     },
     "MulticlassClassification": {
         "accuracy": LESS,
-        "weighted_recall": LESS,
-        "weighted_precision": LESS,
-        "weighted_f0_5": LESS,
-        "weighted_f1": LESS,
-        "weighted_f2": LESS,
+        **{f"weighted_{name}": LESS for name in ("recall", "precision", "f0_5", "f1", "f2")},
     },
 }
 
@@ -87,7 +77,7 @@ def suggest(
         decided = before is not None and not is_own_value(constraint, before.value(name))
         threshold = constraint.threshold if decided or value is None else value
         metrics[name] = MetricConstraint(threshold, constraint.operator, constraint.extra)
-    return ModelQualityConstraints(statistics.problem_type, metrics, known.extra, known.order)
+    return ModelQualityConstraints(statistics.problem_type, metrics, extra=known.extra, order=known.order)
 
 
 def is_own_value(constraint: MetricConstraint, value: float | None) -> bool:

@@ -25,6 +25,7 @@ from analyzers.model_quality.check_sagemaker import (
 )
 from analyzers.model_quality.confusion import binary_cells, binary_metrics
 from analyzers.model_quality.documents import (
+    LEAST_CHANGES,
     LESS,
     MetricConstraint,
     MetricValue,
@@ -36,17 +37,13 @@ from analyzers.shared.cells import Floats
 from analyzers.shared.dependence import student_ratio
 from contract.api import Decision, Finding, State, Violation, Violations
 from contract.errors import DocumentError, wording
-from contract.wording import chance, number
+from contract.wording import chance, number, several
 
 _LOSSES = frozenset(("mae", "mse", "rmse", "mape", "log_loss", "brier_score", "expected_calibration_error"))
 _SMALLEST_P = 1e-12
 
 # The originals' spread comes from subsamples of 80 % without replacement, half as wide as a standard error.
 _SUBSAMPLE_FACTOR = 2.0
-
-# A change of the baseline's own value that somebody would act on, where monitoring_config says nothing else:
-# of shares and areas as Cohen's h, of errors and of what R² leaves unexplained as a ratio.
-_LEAST_CHANGES = {"share_comparison_threshold": 0.03, "error_comparison_threshold": 0.02}
 
 # A change that a window should be able to tell: 5 points of a share, a tenth of an error.
 RELEVANT_POINTS = 0.05
@@ -392,10 +389,9 @@ def _why_open(tests: list[MetricTest], statistics: ModelQualityStatistics) -> st
     needed = [test.rows_needed(rows, test.worse) for test in tests if test.is_open]
     alike = ", which depend on each other," if statistics.design_effect > 1.0 else ""
     enough = [count for count in needed if count is not None]
-    tell = (
-        f"about {max(rows + 1, *enough):,} would" if enough else "the baseline is too small for any to do so"
-    )
-    return f"{rows:,} rows{alike} do not tell so large a change from chance; {tell}"
+    could = f"about {max(rows + 1, *enough, 0):,} could"
+    tell = could if enough else "the baseline is too small for any to do so"
+    return f"{several(rows, 'row')}{alike} cannot tell so large a change from chance; {tell}"
 
 
 def _tests(
@@ -445,14 +441,14 @@ def _side(
 def _least_changes(constraints: ModelQualityConstraints) -> list[float]:
     """Return the smallest changes of shares and of errors that count, as monitoring_config sets them."""
     config = constraints.extra.get("monitoring_config")
-    given = {**_LEAST_CHANGES, **config} if isinstance(config, Mapping) else _LEAST_CHANGES
-    for name, usual in _LEAST_CHANGES.items():
+    given = {**LEAST_CHANGES, **config} if isinstance(config, Mapping) else LEAST_CHANGES
+    for name, usual in LEAST_CHANGES.items():
         value = given[name]
         if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0.0:
             raise DocumentError.of(
                 "quality_documents.change", file=constraints.where, field=name, value=value, usual=usual
             )
-    return [given[name] for name in _LEAST_CHANGES]
+    return [given[name] for name in LEAST_CHANGES]
 
 
 def _refuse_unknown(statistics: ModelQualityStatistics, constraints: ModelQualityConstraints) -> None:

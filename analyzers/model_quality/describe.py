@@ -11,8 +11,8 @@ from functools import partial
 import numpy as np
 
 from analyzers.model_quality import confusion, intervals, scores
+from analyzers.model_quality.check_sagemaker import CONSTRAINED
 from analyzers.model_quality.check_sound import widened
-from analyzers.model_quality.columns import Task
 from analyzers.model_quality.documents import (
     CONFUSION_MATRIX,
     PR_CURVE,
@@ -21,9 +21,9 @@ from analyzers.model_quality.documents import (
     ModelQualityStatistics,
 )
 from analyzers.model_quality.intervals import Interval, Spread, deviation
-from analyzers.model_quality.probabilities import calibrate, expected_calibration_error
 from analyzers.model_quality.residuals import BUCKETS, Residuals, regression_metrics, regression_spreads
-from analyzers.model_quality.summary import NEGATIVE, ModelQualitySummary
+from analyzers.model_quality.scores import calibrate, expected_calibration_error
+from analyzers.model_quality.summary import NEGATIVE, ModelQualitySummary, Task
 from analyzers.shared.cells import Codes, Floats, as_number
 from analyzers.shared.dependence import design_effect, is_dependent, quantile_groups, student_ratio
 from analyzers.shared.row_sample import RowSample
@@ -354,14 +354,7 @@ def _put_probabilities(run: _Run) -> None:
         run.statistics.metrics["expected_calibration_error"] = MetricValue(error, deviation(errors))
 
 
-_CONSTANT_MULTICLASS = (
-    "accuracy",
-    "weighted_recall",
-    "weighted_precision",
-    "weighted_f0_5",
-    "weighted_f1",
-    "weighted_f2",
-)
+_CONSTANT_MULTICLASS = tuple(CONSTRAINED["MulticlassClassification"])
 _MULTICLASS_ORDER = (
     CONFUSION_MATRIX,
     *_CONSTANT_MULTICLASS,
@@ -461,6 +454,8 @@ def describe(summary: ModelQualitySummary, task: Task, *, rules: Rules, seed: in
         "MulticlassClassification": _describe_multiclass,
     }[task.problem_type]
     describe_type(_Run(summary, task, rules == "sound", np.random.default_rng(seed), statistics))
+    if task.problem_type == "BinaryClassification":
+        statistics.positive_label = task.positive
     statistics.unlabelled_count = summary.unlabelled
     statistics.unpredicted_count = summary.not_predicted
     statistics.evaluation_time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"

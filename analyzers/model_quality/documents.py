@@ -12,15 +12,19 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from analyzers.shared.analysis_json import range_to_json, read_range
-from analyzers.shared.rules import SWITCH
+from analyzers.shared.rules import SWITCH, read_unused
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
 from contract.schema import (
     REQUIRED,
     JsonObject,
+    Kept,
+    Level,
     count,
     effect,
+    gathered,
     in_order,
+    level_of,
     member,
     nested,
     numbers,
@@ -62,7 +66,7 @@ def _number_to_json(value: float | None) -> float | str:
 def _calibration(members: JsonObject) -> ScoreCalibration:
     calibration = read_document(ScoreCalibration, members)
     if not calibration.scores or len(calibration.scores) != len(calibration.positive_rates):
-        members.note("scores", "and .positive_rates must be of the same length")
+        members.note("scores", "quality_documents.lengths", other="positive_rates")
     return calibration
 
 
@@ -95,7 +99,7 @@ class ScoreCalibration:
 
 
 @dataclass
-class ModelQualityStatistics:
+class ModelQualityStatistics(Kept):
     """The whole of ``statistics.json``.
 
     Parameters
@@ -116,6 +120,8 @@ class ModelQualityStatistics:
         Rows without a label.
     unpredicted_count
         Rows with a label and without a usable prediction.
+    positive_label
+        The label that counts as positive; None where there is none.
     estimated
         What was estimated for rows without a label, as JSON.
     calibration
@@ -137,6 +143,7 @@ class ModelQualityStatistics:
     curves: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     unlabelled_count: int = member(count, 0, inside="dataset", written="if any", ours=True)
     unpredicted_count: int = member(count, 0, inside="dataset", written="if any", ours=True)
+    positive_label: str | None = member(of_kind(str), inside="dataset", ours=True)
     estimated: dict[str, Any] | None = member(of_kind(dict), ours=True)
     calibration: ScoreCalibration | None = member(nested(_calibration), key="score_calibration", ours=True)
     design_effect: float = member(effect, 1.0, ours=True)
@@ -144,8 +151,6 @@ class ModelQualityStatistics:
     notes: list[str] = member(texts, [], written="if any", ours=True)
     evidence: Any = None
     other_metrics: dict[str, Any] = field(default_factory=dict)
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
     metric_order: tuple[str, ...] = ()
     where: str = "statistics.json"
 
@@ -169,15 +174,21 @@ class MetricConstraint:
 
 
 @dataclass
-class ModelQualityConstraints:
+class ModelQualityConstraints(Kept):
     """The whole of ``constraints.json``."""
 
     problem_type: ProblemType
     metrics: dict[str, MetricConstraint]
-    extra: dict[str, Any] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
+    unused: list[str] = field(default_factory=list, compare=False)
     where: str = "constraints.json"
 
+
+# A change of the baseline's own value that somebody would act on, where monitoring_config says nothing else:
+# of shares and areas as Cohen's h, of errors and of what R² leaves unexplained as a ratio.
+LEAST_CHANGES = {"share_comparison_threshold": 0.03, "error_comparison_threshold": 0.02}
+
+_OF_METRIC = Level("metrics", {"*": level_of(MetricConstraint, "a metric")})
+_FILE = Level("the file", {"version": None, **dict.fromkeys(_CONSTRAINTS.values(), _OF_METRIC)})
 
 ModelQualityBaseline = Baseline[ModelQualityStatistics, ModelQualityConstraints]
 
@@ -203,34 +214,35 @@ def read_statistics(value: dict[str, Any], where: str) -> ModelQualityStatistics
     DocumentError
         Naming file and path, when a member is missing or of the wrong type.
     """
-    file = JsonObject.of_file(value, where)
-    problem_type, members = _problem_type(file, _METRICS, "baseline_statistics", "statistics.json")
-    file.number("version", 0.0)
-    document = read_document(
-        ModelQualityStatistics,
-        file,
-        problem_type=problem_type,
-        metrics={},
-        metric_order=tuple(members.members),
-        where=where,
-    )
-    for name, found in members.members.items():
-        if name == CONFUSION_MATRIX:
-            document.confusion_matrix = {
-                actual: {predicted: row.count(predicted) for predicted in row.members}
-                for actual, row in members.within(name).objects().items()
-            }
-        elif name in (ROC_CURVE, PR_CURVE):
-            lists = members.within(name)
-            document.curves[name] = {
-                points: [float(number) for number in numbers(lists, points) or ()] for points in lists.members
-            }
-            if len({len(points) for points in document.curves[name].values()}) > 1:
-                members.note(name, "must have lists of one length")
-        elif isinstance(found, dict) and "value" in found:
-            document.metrics[name] = read_document(MetricValue, members.within(name))
-        else:
-            document.other_metrics[name] = found
+    with gathered(value, where) as file:
+        problem_type, members = _problem_type(file, _METRICS, "baseline_statistics", "statistics.json")
+        file.number("version", 0.0)
+        document = read_document(
+            ModelQualityStatistics,
+            file,
+            problem_type=problem_type,
+            metrics={},
+            metric_order=tuple(members.members),
+            where=where,
+        )
+        for name, found in members.members.items():
+            if name == CONFUSION_MATRIX:
+                document.confusion_matrix = {
+                    actual: {predicted: row.count(predicted) for predicted in row.members}
+                    for actual, row in members.within(name).objects().items()
+                }
+            elif name in (ROC_CURVE, PR_CURVE):
+                lists = members.within(name)
+                document.curves[name] = {
+                    points: [float(number) for number in numbers(lists, points) or ()]
+                    for points in lists.members
+                }
+                if len({len(points) for points in document.curves[name].values()}) > 1:
+                    members.note(name, "quality_documents.points")
+            elif isinstance(found, dict) and "value" in found:
+                document.metrics[name] = read_document(MetricValue, members.within(name))
+            else:
+                document.other_metrics[name] = found
     return document
 
 
@@ -274,12 +286,15 @@ def read_constraints(value: dict[str, Any], where: str) -> ModelQualityConstrain
     DocumentError
         Naming file, metric and key, when a member is missing or unusable.
     """
-    file = JsonObject.of_file(value, where)
-    problem_type, members = _problem_type(file, _CONSTRAINTS, "baseline_constraints", "constraints.json")
-    file.number("version", 0.0)
-    present = [name for name in members.members if members.raw(name) is not None]
-    metrics = {name: read_document(MetricConstraint, members.within(name)) for name in present}
-    return ModelQualityConstraints(problem_type, metrics, file.extra(), tuple(value), where)
+    with gathered(value, where) as file:
+        unused = read_unused(file, _FILE, *LEAST_CHANGES)
+        problem_type, members = _problem_type(file, _CONSTRAINTS, "baseline_constraints", "constraints.json")
+        file.number("version", 0.0)
+        present = [name for name in members.members if members.raw(name) is not None]
+        metrics = {name: read_document(MetricConstraint, members.within(name)) for name in present}
+    return ModelQualityConstraints(
+        problem_type, metrics, unused, where, extra=file.extra(), order=tuple(value)
+    )
 
 
 def constraints_to_json(document: ModelQualityConstraints) -> dict[str, Any]:

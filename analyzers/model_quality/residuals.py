@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from analyzers.model_quality.intervals import Spread, spread_of_total
-from analyzers.model_quality.probabilities import add_up
+from analyzers.model_quality.scores import add_up
 from analyzers.shared.cells import Floats
 
 BUCKETS = 2000

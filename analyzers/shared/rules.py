@@ -1,14 +1,18 @@
-"""The two sets of rules, and which constraints each of them checks."""
+"""The two sets of rules, which constraints each of them checks, and what both decide alike."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from contract.api import Baseline, Comparison, Decision, Violations
-from contract.errors import DocumentError
+from analyzers.shared.significance import hypergeometric_tail
+from contract.api import PRESENCE_CHECK, Baseline, Comparison, Decision, State, Violation, Violations
+from contract.errors import DocumentError, wording
+from contract.schema import JsonObject, Level, unused_members
+from contract.wording import chance, listing, percent
 
 Rules = Literal["sound", "sagemaker"]
 
@@ -38,6 +42,31 @@ def constraints_to_check[Statistics, Constraints](
 SWITCH = {"monitoring_config": {"evaluate_constraints": "Enabled"}}
 
 
+def read_unused(file: JsonObject, level: Level, *settings: str) -> list[str]:
+    """Return the members of a constraints.json that have no effect; near misses are noted as mistakes.
+
+    Parameters
+    ----------
+    file
+        The document.
+    level
+        What it may have besides ``monitoring_config``.
+    settings
+        Members of ``monitoring_config`` besides the switch.
+    """
+    config = Level("monitoring_config", dict.fromkeys((*SWITCH["monitoring_config"], *settings)))
+    level = replace(level, members={**level.members, config.called: config})
+    return unused_members(file.members, level, file.mistakes)
+
+
+def unused_notes(constraints: Switchable | None) -> list[str]:
+    """Return the note on members of a constraints.json that have no effect, if there are any."""
+    if constraints is None or not constraints.unused:
+        return []
+    names = listing(constraints.unused, 20)
+    return [wording("members.unused", file=constraints.where, names=names)]
+
+
 def is_switched_off(extra: Mapping[str, Any], where: str) -> bool:
     """Return whether a constraints.json says that nothing is to be checked.
 
@@ -64,6 +93,7 @@ class Switchable(Protocol):
     """A constraints.json that may say that nothing is to be checked."""
 
     extra: dict[str, Any]
+    unused: list[str]
     where: str
 
 
@@ -151,3 +181,60 @@ def _pair_hash(first: int, second: int) -> int:
 
 def _rotate(value: int, bits: int) -> int:
     return (value << bits | value >> (32 - bits)) & _WORD
+
+
+# Whether what an analysis needs is there as often as at the baseline: predictions, groups, labels.
+
+
+# Probability of a false alarm of one such check, and by how much the share of rows that lack it may grow.
+FALSE_ALARM_RATE = 0.0005
+LIMIT = 0.01
+
+
+def with_presence(
+    decision: Decision,
+    of: Violation,
+    lacking: tuple[int, int],
+    usual: tuple[int, int],
+    error_share: float,
+) -> Decision:
+    """Add to a decision whether the share of rows that lack something has grown.
+
+    A violation is a growth by more than one row in a hundred that chance does not explain (Fisher's exact
+    test).
+
+    Parameters
+    ----------
+    of
+        What a violation would be; its description says what the rows lack: ``rows lack a prediction``.
+    lacking, usual
+        Rows that lack it, and all rows, of the window and of the baseline. Without rows on both sides there
+        is nothing to compare.
+    error_share
+        Share of the false-alarm rate that this check may spend.
+    """
+    (missing, rows), (missing_before, rows_before) = lacking, usual
+    if not rows or not rows_before:
+        return decision
+    share, share_before = missing / rows, missing_before / rows_before
+    p_value = hypergeometric_tail(missing, rows, missing + missing_before, rows + rows_before)
+    text = (
+        f"{missing:,} of {rows:,} {of.description} ({percent(share)}), where {missing_before:,} of "
+        f"{rows_before:,} did at the baseline ({percent(share_before)}); {chance(p_value)}."
+    )
+    comparison = Comparison(
+        of.subject,
+        PRESENCE_CHECK,
+        State.HOLDS,
+        text,
+        value=share,
+        effect=share - share_before,
+        limit=LIMIT,
+        p_value=p_value,
+        rows=rows,
+        baseline_rows=rows_before,
+    )
+    with_it = decision.with_tested(comparison, of, FALSE_ALARM_RATE * error_share)
+    # That rows are complete decides nothing of what is in them.
+    is_violated = len(with_it.violations.violations) > len(decision.violations.violations)
+    return decision if decision.is_empty and not is_violated else with_it

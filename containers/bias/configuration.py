@@ -6,21 +6,23 @@ import logging
 from dataclasses import replace
 
 from analyzers.bias.analyzer import BiasAnalyzer
-from analyzers.bias.request import ALL_POST, ALL_PRE, BiasRequest, FacetRequest
+from analyzers.bias.summary import ALL_POST, ALL_PRE, BiasRequest, FacetRequest
 from contract.analysis_config import AnalysisConfig
 from contract.api import AnyAnalyzer, MakeAnalyzer, Plan
 from contract.dataset import Dataset
 from contract.errors import wording
 from contract.schema import Mistakes
 from contract.settings import Settings
-from job_runner.clarify.columns import (
+from job_runner.clarify import (
     Columns,
+    arrange_dataset,
+    ask_model,
     find_column,
     load_analysis_config,
     log_other_methods,
+    names_a_model,
     segment_columns,
 )
-from job_runner.clarify.resolve_columns import arrange_dataset, ask_model, names_a_model
 from readers.cell_types import texts_in
 
 _log = logging.getLogger("monitor.bias")
@@ -131,6 +133,6 @@ def _stages(
         _log.warning(wording("bias_configuration.only_data"))
         return ALL_PRE, None
     if methods.post_training_bias is not None and not columns.has_predictions:
-        mistakes.add(wording("bias_configuration.predictions"))
-    log_other_methods(config, ("shap", "pdp", "report"), _log)
+        mistakes.add("bias_configuration.predictions", field="methods.post_training_bias")
+    log_other_methods(config, ("shap", "pdp"), _log)
     return methods.pre_training_bias, methods.post_training_bias

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from functools import partial
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from contract.api import MakeAnalyzer, Monitor
@@ -12,9 +13,9 @@ from contract.settings import Rules, Settings
 from job_runner.console import run_command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from contract.api import AnyAnalyzer, Body, Dataset, DocumentSet, Replay, Source
+    from contract.api import AnyAnalyzer, Dataset, Replay
 
 
 def _arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer]:
@@ -25,27 +26,15 @@ def _arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyze
 
 def _adjust(settings: Settings) -> Settings:
     """Return the settings with the segments of ``analysis_config.json``."""
-    from job_runner.clarify.columns import load_analysis_config, segment_names
+    from job_runner.clarify import load_analysis_config, segment_names
 
     names = segment_names(load_analysis_config(settings, "groups"))
     return replace(settings, segment_by=(*settings.segment_by, *names))
 
 
-def _documents() -> DocumentSet[Any, Any]:
-    from analyzers.bias.documents import BIAS
-
-    return BIAS
-
-
-def _body() -> Callable[[Source], Body]:
-    from containers.bias.page import body
-
-    return body
-
-
 def _replay() -> Replay:
     from analyzers.bias.analyzer import BiasAnalyzer
-    from analyzers.bias.request import BiasRequest
+    from analyzers.bias.summary import BiasRequest
     from contract.api import Replay
 
     def make_checker(rules: Rules, checking: Mapping[str, Any], statistics: Any) -> AnyAnalyzer:
@@ -69,10 +58,10 @@ MONITOR = Monitor(
     title="Bias",
     lead="The model, or its data, treats groups differently than at the baseline.",
     offers=frozenset({"analysis", "configuration", "segments", "predictions", "labels"}),
-    load_documents=_documents,
+    load_documents=partial(resolve_name, "analyzers.bias.documents:BIAS"),
     arrange=_arrange,
     adjust=_adjust,
-    load_body=_body,
+    load_body=partial(resolve_name, "containers.bias.page:body"),
     load_replay=_replay,
 )
 main = partial(run_command, MONITOR)

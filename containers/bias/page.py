@@ -9,6 +9,7 @@ from typing import Any
 from containers.metrics import Metrics, Scope
 from contract import page
 from contract.api import Violation
+from contract.errors import wording
 from reporting.report import charts
 
 _STAGES = (("pre_training", "The data"), ("post_training", "The model's answers"))
@@ -23,11 +24,6 @@ _UNBOUNDED = ("DI", "TE", "DCA", "DCR", "KL")
 _SHARES = ("DPPL", "DI", "AD", "RD", "DPL", "DRR", "DAR", "SD")
 _FIRST = (*_SHARES, "DCA", "DCR", "CDDPL", "CDDL", "TE", "CI", "FT")
 _MOST_SENTENCES = 4
-_ADVICE = (
-    "look at the groups' counts below first: few rows move these numbers a lot. If the gap is real, find "
-    "which feature carries it (feature attribution), and talk to whoever answers for the decision before "
-    "retraining."
-)
 
 Key = tuple[str, str]
 
@@ -180,7 +176,7 @@ def _card(key: Key, where: str, found: list[Violation], scope: Scope) -> page.Ca
     return page.Card(
         title=f"{title}: {meaning}{others}",
         sentences=list(_sentences([by_name[name] for name in names], scope)),
-        advice=_ADVICE,
+        advice=wording("page_advice.bias"),
         weight=growth * (0.5 if where else 1.0),
         violations=found,
         chart=_chart(f"Metrics that violate, {title}", bounded, scope),

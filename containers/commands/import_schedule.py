@@ -18,17 +18,17 @@ from typing import Any
 
 from containers.commands.command_line import new_parser, run_action
 from contract.errors import ConfigurationError
-from orchestrators.import_schedule import airflow, compose, kubernetes, sagemaker
+from orchestrators.import_schedule import manifests
 from orchestrators.import_schedule.describe import ask_service, combine, parse_documents
 from orchestrators.import_schedule.jobs import Jobs, Options, make_jobs
 
 WRITERS: dict[str, Callable[[Jobs], str]] = {
-    "kubernetes": kubernetes.manifest,
-    "sagemaker": sagemaker.manifest,
-    "airflow": airflow.manifest,
-    "airflow-kubernetes": lambda jobs: airflow.manifest(jobs, "kubernetes"),
-    "argo": kubernetes.argo_manifest,
-    "compose": compose.manifest,
+    "kubernetes": manifests.for_kubernetes,
+    "sagemaker": manifests.for_sagemaker,
+    "airflow": manifests.for_airflow,
+    "airflow-kubernetes": lambda jobs: manifests.for_airflow(jobs, "kubernetes"),
+    "argo": manifests.for_argo,
+    "compose": manifests.for_compose,
 }
 
 

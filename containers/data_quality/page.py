@@ -7,58 +7,20 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
+from contract import page
 from contract.api import CheckType, Finding, Violation
-from contract.page import (
-    Body,
-    Card,
-    Cell,
-    Chart,
-    Row,
-    Section,
-    Source,
-    Table,
-    as_number,
-    number,
-    percent,
-    sentence,
-    short,
-)
+from contract.errors import topic
 from reporting.report.charts import distribution, segment_section, segment_text
 
-# How much a violation of each check matters, and what to do.
-_CHECKS: dict[str, tuple[float, str]] = {
-    CheckType.MISSING_COLUMN: (
-        100.0,
-        "find out why the column no longer arrives; the model does without it.",
-    ),
-    CheckType.DATA_TYPE: (
-        90.0,
-        "look at what writes the column: a format or unit may have changed upstream.",
-    ),
-    CheckType.BASELINE_DRIFT: (
-        20.0,
-        (
-            "decide whether the world changed or the pipeline did. If the world did, see whether the model "
-            "still holds (model quality) and retrain with newer data; if this is how it is now, make a new "
-            "baseline."
-        ),
-    ),
-    CheckType.RANGE: (
-        18.0,
-        "look at what writes the column: a sign, a unit or a code for missing values may have changed.",
-    ),
-    CheckType.CATEGORICAL_VALUES: (
-        15.0,
-        "check whether the new values are real or misspelt; the model never saw them in training.",
-    ),
-    CheckType.COMPLETENESS: (
-        12.0,
-        "look for the source that stopped delivering, and at what the model does with missing values.",
-    ),
-    CheckType.EXTRA_COLUMN: (
-        5.0,
-        "confirm that the column is meant to be there, and did not displace another.",
-    ),
+# How much a violation of each check matters.
+_WEIGHTS: dict[str, float] = {
+    CheckType.MISSING_COLUMN: 100.0,
+    CheckType.DATA_TYPE: 90.0,
+    CheckType.BASELINE_DRIFT: 20.0,
+    CheckType.RANGE: 18.0,
+    CheckType.CATEGORICAL_VALUES: 15.0,
+    CheckType.COMPLETENESS: 12.0,
+    CheckType.EXTRA_COLUMN: 5.0,
 }
 _WEIGHT_OF_DISTANCE = 50.0
 
@@ -78,7 +40,7 @@ _IN_WORDS = (
 Features = dict[str, Mapping[str, Any]]
 
 
-def body(source: Source) -> Body:
+def body(source: page.Source) -> page.Body:
     """Return what the page shows of a data-quality run."""
     now, then = _features(source.statistics), _features(source.baseline_statistics)
     # Each made once, so that a card and its row share one.
@@ -86,7 +48,7 @@ def body(source: Source) -> Body:
     findings = source.findings()
     violated = {violation.feature_name for violation in source.violations if "segment" not in violation.extra}
     rows = [
-        Row(
+        page.Row(
             _cells(name, now.get(name), then.get(name), findings.get(name), source),
             chart(name),
             name in violated,
@@ -94,7 +56,7 @@ def body(source: Source) -> Body:
         for name in {**now, **then}
     ]
     rows.sort(key=lambda row: (not row.violated, -(row.cells[2].sort or -1.0)))
-    table = Table(
+    table = page.Table(
         "One row per feature; its name opens the distribution.",
         [
             "feature",
@@ -116,10 +78,10 @@ def body(source: Source) -> Body:
         if then
         else "What the data looks like; later windows are compared with it."
     )
-    sections = [Section("Features", text, tables=[table])]
+    sections = [page.Section("Features", text, tables=[table])]
     sections += segment_section(source)
     facts = [("Features", f"{len(now):,}")]
-    return Body(_cards(source, chart), sections, facts)
+    return page.Body(_cards(source, chart), sections, facts)
 
 
 def _features(statistics: Mapping[str, Any]) -> Features:
@@ -131,18 +93,18 @@ def _cells(
     now: Mapping[str, Any] | None,
     then: Mapping[str, Any] | None,
     finding: Finding | None,
-    source: Source,
-) -> list[Cell]:
+    source: page.Source,
+) -> list[page.Cell]:
     before, after = _summary(then), _summary(now)
     kind = (now or then or {}).get("inferred_type", "")
     if now and then and then.get("inferred_type") != kind:
         kind = f"{then.get('inferred_type')} → {kind}"
     return [
-        Cell(short(name)),
-        Cell(kind),
+        page.Cell(page.short(name)),
+        page.Cell(kind),
         _distance_cell(finding),
-        *(Cell(percent(side["missing"]), side["missing"]) for side in (before, after)),
-        *(Cell(number(side["mean"]), side["mean"]) for side in (before, after)),
+        *(page.Cell(page.percent(side["missing"]), side["missing"]) for side in (before, after)),
+        *(page.Cell(page.number(side["mean"]), side["mean"]) for side in (before, after)),
         source.verdict(name),
     ]
 
@@ -152,18 +114,18 @@ def _summary(feature: Mapping[str, Any] | None) -> dict[str, float | None]:
     common = (numerical or (feature or {}).get("string_statistics") or {}).get("common", {})
     present, missing = common.get("num_present", 0), common.get("num_missing", 0)
     total = present + missing
-    return {"missing": missing / total if total else None, "mean": as_number(numerical.get("mean"))}
+    return {"missing": missing / total if total else None, "mean": page.as_number(numerical.get("mean"))}
 
 
-def _distance_cell(finding: Finding | None) -> Cell:
+def _distance_cell(finding: Finding | None) -> page.Cell:
     if finding is None or finding.distance is None:
-        return Cell("–")
+        return page.Cell("–")
     ends = {"value": finding.distance, "limit": finding.limit, "noise-share": finding.noise}
     gauge = {name: round(min(1.0, end), 3) for name, end in ends.items() if end is not None}
-    return Cell(number(finding.distance, 3), round(finding.distance, 6), gauge)
+    return page.Cell(page.number(finding.distance, 3), round(finding.distance, 6), gauge)
 
 
-def _cards(source: Source, chart: Callable[[str], Chart | None]) -> list[Card]:
+def _cards(source: page.Source, chart: Callable[[str], page.Chart | None]) -> list[page.Card]:
     """Return one card per feature, of all rows or of a segment, heaviest first."""
     groups: dict[tuple[str, str], list[Violation]] = {}
     for violation in source.violations:
@@ -176,8 +138,8 @@ def _cards(source: Source, chart: Callable[[str], Chart | None]) -> list[Card]:
         advised = [_advised(violation, finding) for violation in group]
         weight, advice = max(advised, key=lambda pair: pair[0])
         cards.append(
-            Card(
-                title=f"{short(name)} in {where}" if where else short(name),
+            page.Card(
+                title=f"{page.short(name)} in {where}" if where else page.short(name),
                 sentences=list(_sentences(group)),
                 advice=advice,
                 # A segment is a part of what its whole says.
@@ -192,8 +154,9 @@ def _cards(source: Source, chart: Callable[[str], Chart | None]) -> list[Card]:
 def _advised(violation: Violation, finding: Finding | None) -> tuple[float, str]:
     """Return how much a violation matters, and what to do."""
     drift, code = CheckType.BASELINE_DRIFT, violation.constraint_check_type
-    weight, advice = _CHECKS.get(code, _CHECKS[drift])
-    if finding and (code == drift or code not in _CHECKS):
+    known = code if code in _WEIGHTS else drift
+    weight, advice = _WEIGHTS[known], topic("page_advice")[known]
+    if finding and known == drift:
         weight += _WEIGHT_OF_DISTANCE * (finding.distance or 0.0)
     return weight, advice
 
@@ -202,17 +165,17 @@ def _sentences(group: Iterable[Violation]) -> Iterable[str]:
     for violation in group:
         said = _DISTANCE.search(violation.description)
         if said is None:
-            yield sentence(short(violation.description, 600))
+            yield page.sentence(page.short(violation.description, 600))
             continue
         text = violation.description[: said.start()].strip()
         for pattern, words in _IN_WORDS:
             text = re.sub(pattern, words, text)
         moved = _plain(said["distance"], said["limit"])
-        yield f"{sentence(short(text, 600))} {moved}".strip()
+        yield f"{page.sentence(page.short(text, 600))} {moved}".strip()
 
 
 def _plain(distance: str, limit: str) -> str:
     try:
-        return f"Drift distance {number(float(distance), 3)}, allowed {number(float(limit), 3)}."
+        return f"Drift distance {page.number(float(distance), 3)}, allowed {page.number(float(limit), 3)}."
     except ValueError:
         return ""

@@ -1,46 +1,234 @@
-"""From settings and ``analysis_config.json`` to what is read and explained."""
+"""From settings and ``analysis_config.json`` to what is read and explained, and how the model is asked."""
 
 from __future__ import annotations
 
 import csv
 import io
 import logging
-from collections.abc import Sequence
+import time
+import weakref
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from analyzers.feature_attribution.analyzer import FeatureAttributionAnalyzer
 from analyzers.feature_attribution.documents import BASELINE_ROWS
 from analyzers.feature_attribution.kernel import Sampling
-from analyzers.feature_attribution.rows import cluster_baselines
+from analyzers.feature_attribution.partial_dependence import MOST_ROWS as MOST_DEPENDENCE_ROWS
+from analyzers.feature_attribution.partial_dependence import Dependence
+from analyzers.feature_attribution.rows import FeatureStream, cluster_baselines
 from analyzers.feature_attribution.summary import AttributionRequest, Budget
-from containers.feature_attribution.asking import Asking, count_rows, sample_rows
 from containers.feature_attribution.shortcut import open_shortcut
-from contract.analysis_config import AnalysisConfig, Locator, PredictorConfig, ShapConfig
-from contract.api import AnyAnalyzer, MakeAnalyzer, Plan
-from contract.dataset import Dataset
+from contract.analysis_config import (
+    AnalysisConfig,
+    Locator,
+    Methods,
+    PartialDependenceConfig,
+    PredictorConfig,
+    ShapConfig,
+)
+from contract.api import AnyAnalyzer, MakeAnalyzer
+from contract.dataset import Dataset, Plan
 from contract.dataset_format import DatasetFormat
 from contract.errors import ConfigurationError, DocumentError, wording
 from contract.schema import Mistakes
 from contract.settings import Settings
 from contract.wording import listing, several
 from file_storage import storage
-from job_runner.clarify.columns import (
+from job_runner.clarify import (
+    KINDS,
     Columns,
+    arrange_dataset,
     column_names,
     find_column,
     load_analysis_config,
     log_other_methods,
+    model_features,
+    predictor_of,
 )
-from job_runner.clarify.resolve_columns import arrange_dataset
 from job_runner.engine import available_processors
-from model_clients.model import Policy
+from model_clients.endpoints import EndpointModel
+from model_clients.model import Model, Policy
 from model_clients.opening import open_model
+from readers.dataset import NotSplittable
 from readers.paths import compile_path, feature_rows, typed_text
+from readers.plan import plan_dataset
+
+# One pass over the dataset before the model is asked: how many rows there are, and some of them.
+
+
+# Rows that clusters are made from, and what is read at a time.
+SAMPLED_ROWS = 20_000
+_BLOCK_ROWS = 65_536
+# Larger datasets are not read an extra time only to tell how long is left.
+MOST_BYTES_COUNTED = 256 << 20
+
+
+def count_rows(plan: Plan, request: Dataset) -> int | None:
+    """Return the number of rows, None where finding out would take long or run a user's script twice."""
+    if plan.total_bytes > MOST_BYTES_COUNTED or request.preprocessor is not None:
+        return None
+    try:
+        rows: int = sum(batch.num_rows for batch in _batches(plan))
+    except NotSplittable:
+        return None
+    return rows
+
+
+def sample_rows(
+    plan: Plan, request: Dataset, features: tuple[str, ...], seed: int, most: int | None = None
+) -> pa.RecordBatch:
+    """Return at most so many rows, `SAMPLED_ROWS` by default, each with the same chance, in their order.
+
+    Parameters
+    ----------
+    plan
+        The dataset.
+    request
+        What the plan was made of, in case it must be made anew with whole files.
+    features
+        The columns to keep.
+    seed
+        Of the choice.
+    most
+        Rows.
+    """
+    most = most or SAMPLED_ROWS
+    try:
+        return _sample(_batches(plan), features, seed, most)
+    except NotSplittable:
+        whole = plan_dataset(request, whole_files=True)
+        return _sample(_batches(whole), features, seed, most)
+
+
+def _sample(
+    batches: Iterator[pa.RecordBatch], features: tuple[str, ...], seed: int, most: int
+) -> pa.RecordBatch:
+    generator = np.random.default_rng([seed, 1])
+    empty = pa.RecordBatch.from_arrays([pa.nulls(0) for _ in features], names=list(features))
+
+    def joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+        rows = sum(batch.num_rows for batch in batches)
+        return FeatureStream(batches, features, empty).take(max(1, rows)) or empty
+
+    kept: list[pa.RecordBatch] = []
+    keys = np.zeros(0)
+    stream = FeatureStream(batches, features, empty)
+    while (block := stream.take(_BLOCK_ROWS)) is not None:
+        kept.append(block)
+        keys = np.concatenate((keys, generator.random(block.num_rows)))
+        if len(keys) > most:
+            # The rows with the smallest keys are a sample whatever comes later.
+            chosen = np.sort(np.argpartition(keys, most)[:most])
+            kept = [joined(kept).take(pa.array(chosen))]
+            keys = keys[chosen]
+    return joined(kept)
+
+
+def _batches(plan: Plan) -> Iterator[pa.RecordBatch]:
+    for split in plan.splits:
+        yield from split.batches()
+
+
+INTERVAL = 10.0
+_FIRST = 1.0
+
+_log = logging.getLogger("monitor.feature_attribution")
+
+
+class Asking:
+    """The model as a function of rows.
+
+    Parameters
+    ----------
+    model
+        To ask.
+    budget
+        Knows how many rows have been explained.
+    rows
+        In the dataset; None where nobody knows.
+    most
+        Rows the model may be asked for in all; 0 where nobody knows.
+    """
+
+    def __init__(self, model: Model, budget: Budget, rows: int | None, most: int = 0) -> None:
+        self._model = model
+        self._budget = budget
+        self._rows = rows
+        self._most = most
+        self._answered = 0
+        self._logged = time.monotonic() - INTERVAL + _FIRST
+        # A job that fails forgets the model anywhere on its way; its connections are closed all the same.
+        self._close = weakref.finalize(self, model.close)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # On another host it asks, and says how far it is, for itself.
+        return (Asking, (self._model, self._budget, self._rows, self._most))
+
+    def __call__(self, table: pa.RecordBatch) -> NDArray[np.float64]:
+        """Return the scores of some rows."""
+        scores = self._model.predict(table)
+        self._answered += table.num_rows
+        self.log()
+        return scores
+
+    def close(self) -> None:
+        """Close the model; it is not asked again."""
+        self._close()
+
+    def log(self, underway: int = 0) -> None:
+        """Say how far the job is, if it has not been said for a while.
+
+        Parameters
+        ----------
+        underway
+            Rows answered of the call that has not ended yet.
+        """
+        now = time.monotonic()
+        if now - self._logged < INTERVAL:
+            return
+        self._logged = now
+        _log.info("%s", progress(self._answered + underway, self._budget, self._rows, self._most))
+
+
+def progress(answered: int, budget: Budget, rows: int | None, most: int = 0) -> str:
+    """Return how far the job is as a sentence.
+
+    Parameters
+    ----------
+    answered
+        Rows the model has been asked for.
+    budget
+        Of the time and the rows.
+    rows
+        In the dataset; None where nobody knows.
+    most
+        As `Asking` has it.
+    """
+    explained = budget.explained
+    rate = answered / max(budget.spent, 1e-9)
+    text = f"Explained {explained}" + ("" if rows is None else f" of {rows}") + " rows"
+    text += f", asked the model for {answered} ({rate:.0f} a second)"
+    left = budget.left
+    if rows is not None and explained:
+        left = min(left, budget.spent * (rows - explained) / explained)
+    elif most and answered:
+        left = min(left, budget.spent * max(0, most - answered) / answered)
+    return text + (f", about {_duration(left)} left" if left < float("inf") else "")
+
+
+def _duration(seconds: float) -> str:
+    seconds = max(0.0, seconds)
+    if seconds < 90.0:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60.0:.0f} min" if seconds < 5400.0 else f"{seconds / 3600.0:.1f} h"
+
 
 # The rows that stand for absent features: written in the configuration, read from a file, or none yet.
 
@@ -230,11 +418,8 @@ def _column(values: list[Any]) -> pa.Array:
         return pa.array([None if value is None else str(value) for value in values], pa.string())
 
 
-_CONTENT_TYPES = ("text/csv", "application/jsonlines", "application/json")
 _TABLES = ("text/csv", "application/x-parquet")
 _CAPTURES = ("sagemakerCaptureJson", "sagemakerMergeJson")
-
-_log = logging.getLogger("monitor.feature_attribution")
 
 
 @dataclass(frozen=True)
@@ -255,6 +440,10 @@ class Wanted:
         How to explain.
     predictor
         How to ask the model.
+    explain
+        Whether Shapley values are asked for.
+    pdp
+        Partial dependence, and of which columns; of those that are most important when there are none.
     """
 
     columns: tuple[str, ...]
@@ -263,6 +452,8 @@ class Wanted:
     join_column: str | None
     shap: ShapConfig
     predictor: PredictorConfig
+    explain: bool = True
+    pdp: PartialDependenceConfig | None = None
 
 
 def arrange_attribution(
@@ -288,7 +479,7 @@ def arrange_attribution(
         request, columns = named or arrange_dataset(settings, unasked, request, mistakes)
     wanted = _wanted(config, columns, mistakes)
     mistakes.stop_if_any()
-    log_other_methods(config, ("pre_training_bias", "post_training_bias", "pdp", "report"), _log)
+    log_other_methods(config, ("pre_training_bias", "post_training_bias"), _log)
     return request, wanted
 
 
@@ -305,14 +496,18 @@ def _named_as_at_the_baseline(
         arranged = arrange_dataset(settings, replace(config, headers=names), request, mistakes)
     except ConfigurationError:
         return None
-    return None if mistakes.texts else arranged
+    return None if mistakes.found else arranged
 
 
 def _scripted(
     settings: Settings, config: AnalysisConfig, request: Dataset, mistakes: Mistakes
 ) -> tuple[Dataset, Columns]:
     """Arrange records whose columns a user's script names."""
-    form = settings.dataset_format if "dataset_format" in settings.given else _format_of(config)
+    form = settings.dataset_format
+    if "dataset_format" not in settings.given:
+        kind = KINDS.get(str(config.dataset_type), "sagemakerCaptureJson")
+        sides = ("endpointInput",) if kind in _CAPTURES else ()
+        form = DatasetFormat(kind, header=kind == "csv" and not config.headers, capture_indices=sides)
     source = config.dataset_uri or settings.dataset_source
     request = replace(
         request, source=source, format=form, text_only=False, column_names=config.headers or None
@@ -320,56 +515,39 @@ def _scripted(
     names = column_names(request)
 
     def find(locator: Locator | None, place: str) -> str | None:
-        return None if locator is None else find_column(locator, names, place, mistakes, config.headers)
+        return find_column(locator, names, place, mistakes, config.headers)
 
     label = None if form.kind in _CAPTURES else find(config.label, "label")
-    return request, Columns(
-        names, label=label, predicted_label=find(config.predicted_label, "predicted_label")
-    )
-
-
-def _format_of(config: AnalysisConfig) -> DatasetFormat:
-    """Return how the data is read by what the configuration says of it; nothing: captures."""
-    match config.dataset_type:
-        case None | "application/sagemakercapturejson":
-            return DatasetFormat("sagemakerCaptureJson", capture_indices=("endpointInput",))
-        case "text/csv":
-            return DatasetFormat("csv", header=not config.headers)
-        case "application/x-parquet":
-            return DatasetFormat("parquet")
-        case _:
-            return DatasetFormat("json")
+    predicted = find(config.predicted_label, "predicted_label")
+    return request, Columns(names, label=label, predicted_label=predicted)
 
 
 def _wanted(config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> Wanted:
-    def find(locator: Locator, place: str, names: Sequence[str]) -> str | None:
-        return find_column(locator, names, place, mistakes, config.headers)
-
-    def is_name(locator: Locator) -> bool:
-        return isinstance(locator, str) and not locator.isdecimal()
-
     names = columns.names
-    excluded = {
-        find(locator, f"excluded_columns[{number}]", names)
-        for number, locator in enumerate(config.excluded_columns)
-    }
-    join = config.joinsource_name_or_index
-    join_column = None if join is None else find(join, "joinsource_name_or_index", names)
-    features = tuple(name for name in columns.features if name not in (*excluded, join_column))
-    shap = (config.methods and config.methods.shap) or ShapConfig()
-    reported = {
-        find(locator, f"methods.shap.features_to_explain[{number}]", features if is_name(locator) else names)
-        for number, locator in enumerate(shap.features_to_explain)
-    }
+    features, join_column = model_features(config, columns, mistakes)
+    methods = config.methods or Methods()
+    shap, pdp = methods.shap or ShapConfig(), methods.pdp
+
+    def among_features(locators: Sequence[Locator], place: str) -> tuple[str, ...]:
+        found = set()
+        for number, locator in enumerate(locators):
+            is_name = isinstance(locator, str) and not locator.isdecimal()
+            among = features if is_name else names
+            found.add(find_column(locator, among, f"{place}[{number}]", mistakes, config.headers))
+        return tuple(name for name in features if name in found)
+
     if names and not features:
-        mistakes.add(
-            "no column is left to explain; leave some of label, predicted_label and excluded_columns out"
-        )
-    predictor = config.predictor or PredictorConfig()
-    if predictor.content_type is None and config.dataset_type in _CONTENT_TYPES:
-        predictor = replace(predictor, content_type=config.dataset_type)  # type: ignore[arg-type]  # one of the three
-    reported_in_order = tuple(name for name in features if name in reported)
-    return Wanted(names, features, reported_in_order, join_column, shap, predictor)
+        mistakes.add("shap_rows.no_column", field="excluded_columns")
+    return Wanted(
+        columns=names,
+        features=features,
+        reported=among_features(shap.features_to_explain, "methods.shap.features_to_explain"),
+        join_column=join_column,
+        shap=shap,
+        predictor=predictor_of(config),
+        explain=methods.shap is not None or pdp is None,
+        pdp=pdp and replace(pdp, features=among_features(pdp.features, "methods.pdp.features")),
+    )
 
 
 def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer]:
@@ -397,14 +575,26 @@ def _make_analyzer(
         progress=lambda done, all_rows: asked[0].log(done) if asked else None,
         start=not settings.validate_only and rows != 0 and bool(plan.splits),
     )
-    asked.append(Asking(model, budget, rows))
+    sampling = Sampling(shap.num_samples, shap.use_logit, shap.seed or 0)
+    width = len(wanted.features)
+    most = (rows or 0) * (1 + 2 * sampling.pairs(width, width) * baseline.num_rows) if wanted.explain else 0
+    asked.append(Asking(model, budget, rows, most))
+    if most and isinstance(model, EndpointModel) and not settings.validate_only:
+        told = {"rows": several(rows or 0, "row"), "most": most, "requests": model.requests(baseline, most)}
+        _log.info("%s", wording("attributions.cost", model=model.where, **told))
+        if model.codec.is_single:
+            _log.warning("%s", wording("attributions.one_record"))
     names = getattr(model, "names", None) or wanted.features
     unused = tuple(name for name in wanted.features if not {name, name.replace(" ", "_")} & set(names))
     if len(wanted.features) - len(unused) != len(names):
         unused = ()  # columns go by position, or the model refuses them
     if unused:
         notes = (*notes, f"{model.where} has no feature called {listing(unused)}; the attribution is 0.")
-    sampling = Sampling(shap.num_samples, shap.use_logit, shap.seed or 0)
+    dependence = None
+    if wanted.pdp is not None and wanted.columns and not settings.validate_only:
+        some = sample_rows(plan, request, wanted.features, sampling.seed, MOST_DEPENDENCE_ROWS)
+        asked_for = tuple(map(str, wanted.pdp.features))
+        dependence = Dependence(some, wanted.pdp.grid_resolution, asked_for, wanted.pdp.top_k_features)
     return FeatureAttributionAnalyzer(
         rules=settings.rules,
         request=AttributionRequest(
@@ -420,6 +610,7 @@ def _make_analyzer(
             most_rows=1 if settings.validate_only else None,
             notes=notes,
             model=model.where,
+            explain=wanted.explain,
         ),
         ask=asked[0],
         drift_limit=settings.attribution_drift_threshold,
@@ -427,6 +618,7 @@ def _make_analyzer(
         shortcut=open_shortcut(model, asked[0], sampling, wanted.features, rows),
         finish=asked[0].close,
         seed=sampling.seed,
+        dependence=dependence,
     )
 
 
@@ -434,7 +626,7 @@ def _baseline_rows(
     settings: Settings, config: AnalysisConfig, request: Dataset, wanted: Wanted, plan: Plan
 ) -> tuple[pa.RecordBatch, tuple[str, ...]]:
     """Return the rows that stand for absent features, and notes on where they come from."""
-    if not wanted.columns:  # a window without data
+    if not (wanted.columns and wanted.explain):  # a window without data, or partial dependence alone
         return pa.RecordBatch.from_arrays([], names=[]), ()
     shape = Shape(wanted.features, wanted.columns, settings.features_attribute or config.features)
     rows = given_rows(config, shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from contract.api import Monitor
@@ -11,9 +12,9 @@ from contract.settings import Rules, Settings
 from job_runner.console import run_command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from contract.api import AnyAnalyzer, Body, DocumentSet, Plan, Replay, Source
+    from contract.api import AnyAnalyzer, Plan, Replay
 
 
 def _make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
@@ -28,18 +29,6 @@ def _make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
         ground_truth_attribute=settings.ground_truth_attribute,
         positive_label=settings.positive_label,
     )
-
-
-def _documents() -> DocumentSet[Any, Any]:
-    from analyzers.model_quality.documents import MODEL_QUALITY
-
-    return MODEL_QUALITY
-
-
-def _body() -> Callable[[Source], Body]:
-    from containers.model_quality.page import body
-
-    return body
 
 
 _PROBLEMS = ("regression", "binary_classification", "multiclass_classification")
@@ -71,9 +60,9 @@ MONITOR = Monitor(
     title="Model quality",
     lead="The model answers worse than it did at the baseline.",
     offers=frozenset({"analysis", "table", "script", "segments", "predictions", "labels", "problem"}),
-    load_documents=_documents,
+    load_documents=partial(resolve_name, "analyzers.model_quality.documents:MODEL_QUALITY"),
     make_analyzer=_make_analyzer,
-    load_body=_body,
+    load_body=partial(resolve_name, "containers.model_quality.page:body"),
     load_replay=_replay,
 )
 main = partial(run_command, MONITOR)

@@ -11,6 +11,7 @@ from typing import Any
 from containers.metrics import Metrics, Scope
 from contract import page
 from contract.api import State, Violation
+from contract.errors import wording
 from reporting.report import charts
 
 MATRIX = "confusion_matrix"
@@ -106,10 +107,6 @@ def segments_of(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 # The same number under another name, or its complement.
 _SAME_AS_RECALL = ("true_positive_rate", "false_negative_rate")
-_ADVICE = (
-    "look at which rows go wrong (segments, where there are any, say where), check that labels and features "
-    "still mean what they did, then retrain with newer data."
-)
 
 
 def cards(source: page.Source, whole: Scope) -> list[page.Card]:
@@ -157,7 +154,7 @@ def _card(where: str, group: list[Violation], scope: Scope, share: float, sure: 
     return page.Card(
         title=title,
         sentences=sentences,
-        advice=_ADVICE,
+        advice=wording("page_advice.model_quality"),
         weight=share * sum(changes) / max(1, len(changes)) if where else 100.0,
         violations=group,
         chart=_chart(scope, names[:8]),

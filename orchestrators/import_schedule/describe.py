@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contract.errors import ConfigurationError
+from contract.schema import Mistakes
 from orchestrators.import_schedule.fields import Scalar, checked, scalars
 
 # What runs where nothing is said: once a day, at midnight.
@@ -120,6 +121,7 @@ def combine(documents: Sequence[dict[str, Any]]) -> Description:
         Naming what is missing and the command that prints it.
     """
     given: dict[str, dict[str, Any]] = {}
+    mistakes = Mistakes("")
     for document in documents:
         document = json.loads(json.dumps(document, default=str))  # boto3 has read times
         present = {name for name, value in document.items() if value is not None}
@@ -130,7 +132,8 @@ def combine(documents: Sequence[dict[str, Any]]) -> Description:
             )
         if kinds[0] in given:
             raise ConfigurationError.of("schedule_description.twice", mark=_MARKS[kinds[0]][0])
-        given[kinds[0]] = checked(document, kinds[0])
+        given[kinds[0]] = checked(document, kinds[0], mistakes)
+    mistakes.stop_if_any()
     schedule = given.get("schedule")
     if schedule is None:
         raise ConfigurationError.of("schedule_description.no_schedule")

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import yaml  # type: ignore[import-untyped] # it has no types of its own
 
-from contract.errors import ConfigurationError
+from contract.schema import Mistakes, nearest
 
 Scalar = str | int | float | bool
 
@@ -57,6 +57,8 @@ class Field(NamedTuple):
 
 _TABLE = Path(__file__).parent / "templates" / "fields.yaml"
 FIELDS = tuple(Field(*row) for row in yaml.safe_load(_TABLE.read_text(encoding="utf-8")))
+# Names of members, of which others may be misspellings.
+_NAMES = tuple(dict.fromkeys([row.path.rpartition(".")[2].lstrip("*") for row in FIELDS]))
 _UNKNOWN = Field("*", "any", "left out: unknown to import-schedule; see whether it matters")
 
 
@@ -67,45 +69,47 @@ def field_of(path: str) -> Field:
     return next((field for field in FIELDS if fnmatchcase(plain, f"*.{field.path}")), _UNKNOWN)
 
 
-def checked(value: Any, path: str) -> Any:
-    """Return a member without what is null in it.
-
-    Raises
-    ------
-    ConfigurationError
-        Naming the first member that is not what the service sends.
-    """
+def checked(value: Any, path: str, mistakes: Mistakes) -> Any:
+    """Return a member without what is null in it, and note what in it is not as the service sends it."""
     name = path.rpartition(".")[2]
     inner = path.rpartition(".")[0].endswith("Environment")
-    if _OBJECTS.fullmatch(name) and not inner:
-        _expect(isinstance(value, dict), path, value, "an object")
-    if name in _LISTS and not inner:
-        _expect(isinstance(value, list), path, value, "a list")
-        kind = dict if _LISTS[name] == "objects" else str
-        for at, member in enumerate(value):
-            _expect(isinstance(member, kind), f"{path}[{at}]", member, f"one of {_LISTS[name]}")
     field = field_of(path)
-    if not (_OBJECTS.fullmatch(name) or name in _LISTS or field.path.endswith("*")) or inner:
-        _expect(not isinstance(value, dict | list), path, value, _SHAPES[field.shape][1])
-    if isinstance(value, dict):
-        return {key: checked(part, f"{path}.{key}") for key, part in value.items() if part is not None}
-    if isinstance(value, list):
-        return [checked(part, f"{path}[{at}]") for at, part in enumerate(value)]
     pattern, words = _SHAPES[field.shape]
-    if field.shape not in ("any", "count", "number", "switch") or inner:
-        _expect(isinstance(value, str), path, value, words)
+    kind, expected = (dict, "an object") if _OBJECTS.fullmatch(name) else (list, "a list")
+    if (kind is dict or name in _LISTS) and not inner:
+        if not isinstance(value, kind):
+            return _note(path, value, expected, mistakes)
+    elif isinstance(value, dict | list) and (inner or not field.path.endswith("*")):
+        return _note(path, value, words, mistakes)
+    if isinstance(value, dict):
+        for key in value:
+            is_known = key in _NAMES or key in _LISTS or _OBJECTS.fullmatch(key)
+            if is_known or field_of(f"{path}.{key}") is not _UNKNOWN:
+                continue
+            if meant := nearest(key, _NAMES, 0.8):
+                mistakes.add("members.near_miss", field=_plain(f"{path}.{key}"), meant=meant, place="")
+        parts = {key: part for key, part in value.items() if part is not None}
+        return {key: checked(part, f"{path}.{key}", mistakes) for key, part in parts.items()}
+    if isinstance(value, list):
+        element = dict if _LISTS.get(name) == "objects" else str
+        for at, member in enumerate(value if name in _LISTS else ()):
+            if not isinstance(member, element):
+                _note(f"{path}[{at}]", member, f"one of {_LISTS[name]}", mistakes)
+        return [checked(part, f"{path}[{at}]", mistakes) for at, part in enumerate(value)]
     text = json.dumps(value) if not isinstance(value, str) else value
-    _expect(re.fullmatch(pattern, text) is not None, path, value, words)
-    _expect(not _UNTEXTUAL.search(text), path, value, "text without the characters NUL and lone surrogates")
-    _expect(not inner or _VARIABLE.fullmatch(name), path, name, "a name of letters, digits and underscores")
+    is_text = field.shape not in ("any", "count", "number", "switch") or inner
+    if (is_text and not isinstance(value, str)) or not re.fullmatch(pattern, text):
+        _note(path, value, words, mistakes)
+    elif _UNTEXTUAL.search(text):
+        _note(path, value, "text without the characters NUL and lone surrogates", mistakes)
+    elif inner and not _VARIABLE.fullmatch(name):
+        _note(path, name, "a name of letters, digits and underscores", mistakes)
     return value
 
 
-def _expect(holds: object, path: str, value: Any, words: str) -> None:
-    if not holds:
-        raise ConfigurationError.of(
-            "schedule_description.value", field=_plain(path), value=json.dumps(value)[:80], expected=words
-        )
+def _note(path: str, value: Any, expected: str, mistakes: Mistakes) -> None:
+    told = {"value": json.dumps(value)[:80], "expected": expected}
+    mistakes.add("schedule_description.value", field=_plain(path), **told)
 
 
 def scalars(value: Any, path: str) -> Iterator[tuple[str, Scalar]]:

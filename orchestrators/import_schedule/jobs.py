@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any
 
 from contract import __version__
-from contract.errors import ConfigurationError
+from contract.errors import ConfigurationError, topic
 from contract.window import parse_duration
 from orchestrators.import_schedule.describe import Description
 from orchestrators.import_schedule.fields import table
@@ -213,12 +213,12 @@ class Jobs:
         """Return which monitor it is."""
         return self.description.monitor
 
-    def header(self, target: str, how: Iterable[str]) -> str:
+    def header(self, target: str) -> str:
         """Return the comment above a manifest: how to apply it, and what became of each member."""
         notes = [
             f"Was the monitoring schedule {self.description.name}.",
             *([] if self.description.baseline else [_WITHOUT_BASELINE]),
-            *how,
+            *topic("how_to_apply")[target].splitlines(),
             "",
             *table(self.description.members, target, self.said),
         ]

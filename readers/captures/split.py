@@ -42,7 +42,7 @@ from readers.captures.envelope import (
 )
 from readers.captures.layout import find_layout
 from readers.csv_records import CellParser, CellsError
-from readers.labels.index import LabelIndex, labels_of
+from readers.labels import LabelIndex, labels_of
 from readers.lanes import Counts, Table, of_kinds
 from readers.splitting import FileSplit, Pieces
 

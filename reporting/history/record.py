@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from contract.api import Finding, Metric, Violation, Violations, read_violations, violations_to_json
+from contract.api import Finding, Metric, Violation, Violations, violations_to_json
 from contract.errors import DocumentError
 from contract.schema import (
     REQUIRED,
     JsonObject,
     count,
+    gathered,
     member,
     number,
     object_of,
@@ -43,7 +44,8 @@ def _read_time(members: JsonObject, key: str) -> datetime:
     try:
         instant = datetime.fromisoformat(members.get(key, str))
     except ValueError:
-        members.wrong(key, "an ISO 8601 time")
+        if isinstance(members.raw(key), str):
+            members.wrong(key, "an ISO 8601 time")
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
@@ -61,9 +63,8 @@ def _write_window(window: tuple[datetime, datetime]) -> dict[str, str]:
 
 
 def _read_violations(members: JsonObject, key: str) -> tuple[Violation, ...] | None:
-    found = members.get(key, list, None)
-    where = members.mistakes.where
-    return None if found is None else tuple(read_violations({"violations": found}, where).violations)
+    found = objects_of(Violation)(members, key)
+    return None if found is None else tuple(found)
 
 
 def _write_violations(violations: Iterable[Violation]) -> Any:
@@ -249,14 +250,15 @@ def read_run(value: dict[str, Any], where: str) -> Run:
     DocumentError
         Naming file and member, when one is missing or of the wrong type.
     """
-    members = JsonObject.of_file(_upgraded(value, where), where)
-    members.raw("schema")
-    return read_document(Run, members)
+    with gathered(_upgraded(value, where), where) as members:
+        is_newer = members.count("schema") > SCHEMA
+        return read_document(Run, members, known=None if is_newer else ())
 
 
 def _upgraded(value: dict[str, Any], where: str) -> dict[str, Any]:
     """Return a record of an older schema as one of this schema."""
-    schema = JsonObject.of_file(value, where).count("schema")
+    with gathered(value, where) as members:
+        schema = members.count("schema")
     if schema < min(_UPGRADES):
         raise DocumentError.of("history_record.schema", place=where, schema=schema)
     for older in range(schema, SCHEMA):

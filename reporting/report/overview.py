@@ -272,7 +272,8 @@ def _section(track: Track, link: Link, page: str) -> Section:
         for run in reversed(runs)
     ]
     columns = ["window (UTC)", "verdict", "what, how much, how sure", "rows", "labels"]
-    table = Table("One row per window, the latest first.", columns, rows, frozenset({3, 4}), searchable=True)
+    caption = f"{track.title}: one row per window, the latest first."
+    table = Table(caption, columns, rows, frozenset({3, 4}), searchable=True)
     left = len(subjects) - MOST_TRENDS
     text = f"{several(len(runs), 'run')}; red dots are violations."
     text += f" Those of {several(left, 'subject')} that moved less are left out." if left > 0 else ""

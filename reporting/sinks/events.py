@@ -14,7 +14,7 @@ import orjson
 
 from contract.api import Violations, violations_to_json
 from contract.sink_addresses import SinkAddress
-from reporting.sinks import aws, http
+from reporting.sinks import aws, delivery
 from reporting.sinks.delivery import NotDeliveredError
 from reporting.sinks.run_summary import RunSummary
 
@@ -74,7 +74,7 @@ def event_data(report: RunSummary, most_bytes: int) -> dict[str, Any]:
     return data
 
 
-def post(address: SinkAddress, event: dict[str, Any], headers: http.Headers, timeout: float) -> None:
+def post(address: SinkAddress, event: dict[str, Any], headers: delivery.Headers, timeout: float) -> None:
     """Send the event to an HTTP sink.
 
     Raises
@@ -82,10 +82,12 @@ def post(address: SinkAddress, event: dict[str, Any], headers: http.Headers, tim
     NotDeliveredError
         When it does not take it.
     """
-    http.send("POST", address.target, _json(event), http.headers_for(address, headers, CONTENT_TYPE), timeout)
+    delivery.send(
+        "POST", address.target, _json(event), delivery.headers_for(address, headers, CONTENT_TYPE), timeout
+    )
 
 
-def put(address: SinkAddress, event: dict[str, Any], headers: http.Headers, timeout: float) -> None:
+def put(address: SinkAddress, event: dict[str, Any], headers: delivery.Headers, timeout: float) -> None:
     """Put the event on an EventBridge bus: type and data become detail type and detail.
 
     Raises

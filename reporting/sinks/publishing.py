@@ -22,8 +22,7 @@ from file_storage.storage import write_files_atomically
 from reporting.sinks.run_summary import RunSummary, metric_entry
 
 if TYPE_CHECKING:
-    from reporting.sinks.delivery import Undelivered
-    from reporting.sinks.http import Headers
+    from reporting.sinks.delivery import Headers, Undelivered
 
 FILE_NAME = "cloudwatch_metrics.jsonl"
 _NAMES_SHOWN = 6
@@ -88,12 +87,12 @@ def open_sinks(settings: Settings) -> Sinks | None:
     addresses = (*settings.metrics_sinks, *settings.event_sinks)
     if not (addresses or settings.sink_headers_file):
         return None
-    from reporting.sinks import aws, http
+    from reporting.sinks import aws, delivery
 
     for address in addresses:
         if address.kind in ("cloudwatch", "eventbridge"):
             aws.require_boto3(address.shown)
-    headers = http.read_headers(settings.sink_headers_file, addresses)
+    headers = delivery.read_headers(settings.sink_headers_file, addresses)
     return Sinks(settings.metrics_sinks, settings.event_sinks, headers, settings.sink_timeout)
 
 

@@ -21,38 +21,16 @@ import orjson
 
 from contract import __version__
 from contract.api import Metric
-from contract.errors import OutputError
+from contract.errors import OutputError, topic
 from contract.sink_addresses import SinkAddress
 from file_storage.storage import write_files_atomically
-from reporting.sinks import http
+from reporting.sinks import delivery
 from reporting.sinks.delivery import NotDeliveredError
 from reporting.sinks.run_summary import RunSummary
 
 # What a metric is called that does not say how.
 OTHER = "model_monitor_value"
-HELP: dict[str, str] = {
-    "model_monitor_violations": "Violations the last completed run found.",
-    "model_monitor_violations_by_check": "Violations the last completed run found, by kind of check.",
-    "model_monitor_comparisons_decided": "Comparisons of the last completed run that have an answer.",
-    "model_monitor_comparisons_undecided": "Comparisons of the last completed run that have no answer.",
-    "model_monitor_rows": "Rows the last completed run read.",
-    "model_monitor_duration_seconds": "Seconds the last completed run took until its files were written.",
-    "model_monitor_last_success_timestamp_seconds": "When the last run completed, in seconds since 1970.",
-    "model_monitor_window_start_timestamp_seconds": "Start of the window of the last completed run.",
-    "model_monitor_window_end_timestamp_seconds": "End of the window of the last completed run.",
-    "model_monitor_feature_drift": "Distance of a feature from its baseline.",
-    "model_monitor_feature_completeness": "Share of rows in which a feature is present.",
-    "model_monitor_feature_count": "Numbers of a feature that are present.",
-    "model_monitor_feature_sum": "Sum of the numbers of a feature.",
-    "model_monitor_feature_min": "Smallest number of a feature.",
-    "model_monitor_feature_max": "Largest number of a feature.",
-    "model_monitor_quality": "A measure of how good predictions are, from labels.",
-    "model_monitor_quality_estimated": "A measure of how good predictions are, estimated without labels.",
-    "model_monitor_bias": "A measure of how differently a group is treated.",
-    "model_monitor_attribution": "Global SHAP value of a feature.",
-    "model_monitor_expected_value": "What the model predicts when all features are absent.",
-    OTHER: "A value that the monitor measures.",
-}
+HELP = topic("gauges")
 
 _STATISTICS = {"SampleCount": "count", "Sum": "sum", "Minimum": "min", "Maximum": "max"}
 
@@ -136,7 +114,7 @@ def request_body(values: Sequence[Value], instant: datetime) -> bytes:
 
 
 def export(
-    address: SinkAddress, values: list[Value], report: RunSummary, headers: http.Headers, timeout: float
+    address: SinkAddress, values: list[Value], report: RunSummary, headers: delivery.Headers, timeout: float
 ) -> None:
     """Send the values to a collector.
 
@@ -147,11 +125,11 @@ def export(
     """
     parts = urlsplit(address.target)
     path = parts.path if parts.path.endswith(_PATH) else parts.path.rstrip("/") + _PATH
-    answer = http.send(
+    answer = delivery.send(
         "POST",
         parts._replace(path=path).geturl(),
         request_body(values, report.metric_time or report.finished),
-        http.headers_for(address, headers, "application/json"),
+        delivery.headers_for(address, headers, "application/json"),
         timeout,
     )
     try:
@@ -211,7 +189,7 @@ def textfile_path(target: str, labels: dict[str, str]) -> Path:
 
 
 def write_textfile(
-    address: SinkAddress, values: list[Value], report: RunSummary, headers: http.Headers, timeout: float
+    address: SinkAddress, values: list[Value], report: RunSummary, headers: delivery.Headers, timeout: float
 ) -> None:
     """Write the file; it appears whole.
 
@@ -231,7 +209,7 @@ def write_textfile(
 
 
 def push(
-    address: SinkAddress, values: list[Value], report: RunSummary, headers: http.Headers, timeout: float
+    address: SinkAddress, values: list[Value], report: RunSummary, headers: delivery.Headers, timeout: float
 ) -> None:
     """Replace what the Pushgateway holds of this monitor, endpoint and schedule.
 
@@ -243,7 +221,9 @@ def push(
     group = "".join(_group_member(name, text) for name, text in report.labels.items())
     parts = urlsplit(address.target)
     url = parts._replace(path=f"{parts.path.rstrip('/')}/metrics/job/model_monitor{group}").geturl()
-    http.send("PUT", url, exposition(values), http.headers_for(address, headers, CONTENT_TYPE), timeout)
+    delivery.send(
+        "PUT", url, exposition(values), delivery.headers_for(address, headers, CONTENT_TYPE), timeout
+    )
 
 
 def _group_member(name: str, text: str) -> str:
@@ -258,7 +238,7 @@ def _escape(text: str) -> str:
 
 
 # How the values reach a sink, by its kind.
-SENDERS: dict[str, Callable[[SinkAddress, list[Value], RunSummary, http.Headers, float], None]] = {
+SENDERS: dict[str, Callable[[SinkAddress, list[Value], RunSummary, delivery.Headers, float], None]] = {
     "prometheus-textfile": write_textfile,
     "pushgateway": push,
     "otlp": export,

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from refusals import refused
 
 from containers.bias.main import MONITOR
 from contract.analysis_config import read_analysis_config
@@ -14,8 +15,7 @@ from contract.api import DocumentSet
 from contract.errors import ConfigurationError, DatasetError
 from contract.schema import Mistakes
 from contract.settings import read_settings
-from job_runner.clarify.columns import Columns
-from job_runner.clarify.resolve_columns import arrange_dataset
+from job_runner.clarify import Columns, arrange_dataset
 from job_runner.job import dataset_request
 from readers.plan import plan_dataset
 
@@ -222,7 +222,7 @@ def test_captures_without_labels(tmp_path: Path) -> None:
 
 def test_captures_have_no_files_beside_them(tmp_path: Path) -> None:
     path = write(tmp_path / "d.jsonl", capture("3,f", "0.5", None))
-    with pytest.raises(ConfigurationError, match="facet_dataset_uri is for datasets"):
+    with refused(ConfigurationError, "column.not_of_captures"):
         arrange(path, {**BIAS, "facet_dataset_uri": "x.csv"})
 
 

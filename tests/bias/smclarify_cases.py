@@ -11,7 +11,7 @@ from fixtures import fixture
 
 from analyzers.bias.analyzer import BiasAnalyzer
 from analyzers.bias.documents import BiasStatistics, MetricValue
-from analyzers.bias.request import ALL_POST, ALL_PRE, BiasRequest, FacetRequest
+from analyzers.bias.summary import ALL_POST, ALL_PRE, BiasRequest, FacetRequest
 
 _TYPES = {"int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_(), "object": pa.string()}
 

@@ -21,7 +21,7 @@ from analyzers.bias.documents import (
     read_statistics,
     statistics_to_json,
 )
-from analyzers.bias.request import BiasRequest, FacetRequest
+from analyzers.bias.summary import BiasRequest, FacetRequest
 from analyzers.shared import analysis_json
 from contract.errors import DocumentError
 

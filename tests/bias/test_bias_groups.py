@@ -12,8 +12,7 @@ import pytest
 from analyzers.bias.analyzer import BiasAnalyzer
 from analyzers.bias.describe import describe
 from analyzers.bias.documents import BiasConstraints, BiasStatistics
-from analyzers.bias.request import BiasRequest, FacetRequest
-from analyzers.bias.summary import SummaryPlan, summarize
+from analyzers.bias.summary import BiasRequest, FacetRequest, SummaryPlan, summarize
 from contract.api import Baseline
 from contract.errors import ConfigurationError, DatasetError, DocumentError
 

@@ -21,8 +21,7 @@ from analyzers.bias.describe import basic_statistics, label_confusion, model_met
 from analyzers.bias.flip_test import flip_test
 from analyzers.bias.groups import cells_of
 from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, Floats
-from analyzers.bias.request import ALL_POST, ALL_PRE, BiasRequest, FacetRequest
-from analyzers.bias.summary import SummaryPlan, summarize
+from analyzers.bias.summary import ALL_POST, ALL_PRE, BiasRequest, FacetRequest, SummaryPlan, summarize
 
 _OF_DISTRIBUTIONS: dict[str, Callable[[Floats], Floats]] = {
     "KL": metrics.kullback_leibler,

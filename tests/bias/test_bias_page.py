@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analyzers.bias import flip_test, groups, row_sample, summary
+from analyzers.bias import flip_test, groups, summary
 from analyzers.bias.describe import FEWEST_ROWS
 from analyzers.bias.metrics import METRICS
 
@@ -18,8 +18,8 @@ def test_every_metric_is_defined() -> None:
 
 def test_every_bound_is_that_of_the_code() -> None:
     for bound in (
-        f"{row_sample.MOST_ROWS:,} rows",
-        f"{row_sample.MOST_CELLS:,} cells",
+        f"{summary.MOST_ROWS:,} rows",
+        f"{summary.MOST_CELLS:,} cells",
         f"{flip_test.MOST_PAIRS:,} of",
         f"{summary.MOST_LABELS} distinct",
         f"a facet {summary.MOST_FACET_VALUES:,}",

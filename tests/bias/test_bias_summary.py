@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzers.bias import row_sample, summary
+from analyzers.bias import summary
 from analyzers.bias.analyzer import BiasAnalyzer
 from analyzers.bias.documents import BiasStatistics, statistics_to_json
-from analyzers.bias.request import BiasRequest, FacetRequest
+from analyzers.bias.summary import BiasRequest, FacetRequest
 
 _FACET = st.one_of(st.none(), st.sampled_from(["a", "b", "c"]))
 _ROW = st.tuples(
@@ -166,7 +166,7 @@ def _describe(request: BiasRequest, batch: pa.RecordBatch, rules: Any = "sound")
 
 
 def test_many_rows_are_sampled_for_the_flip_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(row_sample, "MOST_ROWS", 400)
+    monkeypatch.setattr(summary, "MOST_ROWS", 400)
     generator = np.random.default_rng(1)
     size = 3_000
     group, predicted = generator.integers(0, 2, size), generator.integers(0, 2, size)

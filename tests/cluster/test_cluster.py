@@ -15,8 +15,8 @@ from several_splits import write_rows
 
 from contract.errors import ConfigurationError, DatasetError, MonitorError
 from contract.reading import Tally
-from job_runner.cluster import leader
-from job_runner.cluster.leader import Cluster, open_cluster
+from job_runner.cluster import hosts
+from job_runner.cluster.hosts import Cluster, open_cluster
 from job_runner.cluster.role import Role
 
 pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
@@ -74,8 +74,8 @@ def test_the_log_says_who_was_lost(
                 return super().merge(left, right)
 
         # The workers get the class they know.
-        parcel = leader.Parcel(Labels(), splits, leader.gather(()))
-        seen = cluster._divide(Killing(), leader.pack(parcel), splits, Tally())
+        parcel = hosts.Parcel(Labels(), splits, hosts.gather(()))
+        seen = cluster._divide(Killing(), hosts.pack(parcel), splits, Tally())
     assert seen.labels == [str(i) for i in range(16)]
     assert "Lost pod 1; others read its splits again" in caplog.text
 
@@ -127,10 +127,10 @@ def test_a_worker_that_loses_its_leader_fails(port: int, tmp_path: Path) -> None
 def test_a_host_with_other_files_is_named(
     cluster: Cluster, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = leader.gather
+    real = hosts.gather
     changed = [("/nowhere/else.csv", 10)]
     monkeypatch.setattr(
-        leader, "gather", lambda sources: dataclasses.replace(real(sources), sizes=tuple(changed))
+        hosts, "gather", lambda sources: dataclasses.replace(real(sources), sizes=tuple(changed))
     )
     with pytest.raises(DatasetError) as caught:
         cluster.summarize(Labels(), (Piece("a"),), (), Tally())
@@ -203,7 +203,7 @@ def test_dask_opens_no_port_for_others_and_writes_no_log(cluster: Cluster) -> No
 def test_a_scheduler_lost_in_the_middle_ends_the_job(tmp_path: Path, port: int) -> None:
     role = Role("client", "client", f"127.0.0.1:{port}", (), SECONDS)
     splits = tuple(Piece(str(i), 0.05) for i in range(30))
-    parcel = leader.pack(leader.Parcel(Labels(), splits, leader.gather(())))
+    parcel = hosts.pack(hosts.Parcel(Labels(), splits, hosts.gather(())))
     (tmp_path / "rows.csv").write_text("a\n1\n", encoding="utf-8")
     with worker(tmp_path / "leader", port, 0, dataset_source=str(tmp_path), cluster_size="3") as process:
 
@@ -231,7 +231,7 @@ def test_a_split_that_takes_workers_with_it_is_given_up(cluster: Cluster, port: 
 def test_a_cluster_that_loses_all_its_workers_ends_the_job(
     cluster: Cluster, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leader, "_ASKING_SECONDS", 2.0)
+    monkeypatch.setattr(hosts, "_ASKING_SECONDS", 2.0)
     cluster.client.retire_workers()
     splits = (Piece("0"), Piece("1", kills_all_but=os.getpid()))
     role = Role("client", "client", f"127.0.0.1:{port}", (), 1.0)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from contract.errors import DatasetError
-from job_runner.cluster.remote import gather, verify
+from job_runner.cluster.hosts import gather, verify
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ sys.path.insert(0, {str(ROOT)!r})
 from containers.data_quality.main import main
 code = main(["--dataset-source", "rows.csv", "--dataset-format", '{{"csv":{{"header":true}}}}',
              "--output-path", "output", "--output-message-file", "message"])
-loaded = [name for name in ("dask", "distributed", "tornado", "asyncio", "job_runner.cluster.library")
+loaded = [name for name in ("dask", "distributed", "tornado", "asyncio", "job_runner.cluster.hosts")
           if name in sys.modules]
 sys.exit(code or (str(loaded) if loaded else 0))
 """

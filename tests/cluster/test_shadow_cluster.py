@@ -14,7 +14,7 @@ from several_splits import write_rows
 from shadow_account import Account, account_of, sagemaker
 
 from containers.bias.main import main as monitor_bias
-from job_runner.cluster.leader import Cluster
+from job_runner.cluster.hosts import Cluster
 
 pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
 

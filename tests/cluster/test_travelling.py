@@ -22,7 +22,7 @@ from contract.api import AnyAnalyzer
 from contract.dataset import Prediction, Split
 from contract.reading import Tally
 from job_runner import engine
-from job_runner.cluster.remote import Evidence, Parcel, pack, summarize_piece, unpack
+from job_runner.cluster.hosts import Evidence, Parcel, pack, summarize_piece, unpack
 
 ROWS = 400
 SCRIPT = """\

@@ -45,13 +45,21 @@ def uses() -> Iterator[tuple[str, str, set[str], bool]]:
             for node in ast.walk(ast.parse(path.read_text())):
                 if not isinstance(node, ast.Call):
                     continue
-                of = isinstance(node.func, ast.Attribute) and node.func.attr == "of"
-                if not (of or (isinstance(node.func, ast.Name) and node.func.id == "wording")):
+                called = ast.unparse(node.func).lower()
+                if called == "topic":
+                    for code in SENTENCES:
+                        if code.startswith(f"{codes_of(node.args[0])[0]}."):
+                            yield str(path), code, set(), False
                     continue
-                if of and not ast.unparse(node.func).lower().endswith("error.of"):
+                # Notes of a member have its key before the code, and name the field themselves.
+                is_note = called.endswith(("members.note", "self.note", "holder.note"))
+                if not is_note and not called.endswith(("error.of", "wording", "mistakes.add")):
                     continue
+                if path.name == "schema.py" and not isinstance(node.args[-1], ast.Constant):
+                    continue  # where notes hand on the code that they were given
                 given = {keyword.arg for keyword in node.keywords if keyword.arg}
-                for code in codes_of(node.args[0]):
+                given |= {"field"} if is_note else set()
+                for code in codes_of(node.args[1 if is_note else 0]):
                     place = f"{path.relative_to(ROOT)}:{node.lineno}"
                     yield place, code, given, any(keyword.arg is None for keyword in node.keywords)
 

@@ -8,8 +8,7 @@ from fixtures import ROOT
 
 from containers.data_quality.main import MONITOR
 from contract.errors import ConfigurationError
-from contract.settings import VARIABLES, Settings, message_file, read_settings
-from contract.variables import Variable
+from contract.settings import VARIABLES, Settings, Variable, message_file, read_settings
 
 NEEDED = {"dataset_source": "/in", "dataset_format": '{"csv":{"header":true}}', "output_path": "/out"}
 NOW = datetime(2026, 5, 6, 22, 40, tzinfo=UTC)

@@ -84,5 +84,5 @@ def test_all_mistakes_are_named_at_once():
         parse_dataset_format('{"csv":{"header":"maybe","separator":"x","heder":true}}')
     error = pickle.loads(pickle.dumps(caught.value))
     assert error.file == "dataset_format"
-    assert [text.split()[0] for text in error.mistakes] == ["csv.header", "csv.separator", "csv.heder"]
-    assert all(text in error.message for text in error.mistakes)
+    assert [mistake.field for mistake in error.mistakes] == ["csv.header", "csv.separator", "csv.heder"]
+    assert all(mistake.text in error.message for mistake in error.mistakes)

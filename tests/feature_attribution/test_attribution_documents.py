@@ -134,7 +134,7 @@ def test_tables_can_be_read_again() -> None:
 def test_cells_are_quoted_only_where_they_must_be() -> None:
     texts = pa.array(["plain", "two words", 'a "b"', "1,5", " spaced", "", None])
     assert table_to_csv(pa.table([texts, pa.array(range(7))], names=["text", "row"])).decode() == (
-        'text,row\nplain,0\ntwo words,1\n"a ""b""",2\n"1,5",3\n" spaced",4\n,5\n,6\n'
+        'text,row\nplain,0\ntwo words,1\n"a ""b""",2\n"1,5",3\n spaced,4\n,5\n,6\n'
     )
     assert table_to_csv(pa.table({"lone": ["x", None]})) == b'lone\nx\n""\n'
     assert table_to_csv(pa.table({"a": pa.array([], pa.float64())})) == b"a\n"

@@ -12,9 +12,16 @@ import pytest
 
 from analyzers.feature_attribution.summary import Budget
 from benchmarks import simulate_attribution
-from containers.feature_attribution import asking
-from containers.feature_attribution.asking import Asking, count_rows, progress, sample_rows
-from containers.feature_attribution.configuration import Shape, given_rows, rows_of_files
+from containers.feature_attribution import configuration
+from containers.feature_attribution.configuration import (
+    Asking,
+    Shape,
+    count_rows,
+    given_rows,
+    progress,
+    rows_of_files,
+    sample_rows,
+)
 from contract.analysis_config import AnalysisConfig, Methods, ShapConfig
 from contract.dataset import Dataset
 from contract.dataset_format import DatasetFormat
@@ -36,8 +43,8 @@ def test_rows_are_counted_and_sampled_once_each(dataset: Dataset, monkeypatch: p
     everything = sample_rows(plan, dataset, ("text", "number"), seed=0)
     assert everything.schema.names == ["text", "number"]
     assert everything.column("number").to_pylist() == list(range(300))
-    monkeypatch.setattr(asking, "SAMPLED_ROWS", 50)
-    monkeypatch.setattr(asking, "_BLOCK_ROWS", 40)
+    monkeypatch.setattr(configuration, "SAMPLED_ROWS", 50)
+    monkeypatch.setattr(configuration, "_BLOCK_ROWS", 40)
     some = sample_rows(plan, dataset, ("number",), seed=0).column("number").to_pylist()
     assert len(set(some)) == 50
     assert some == sorted(some)
@@ -52,12 +59,12 @@ def test_quoted_line_ends_are_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text("number,text\n" + rows, encoding="utf-8")
     request = Dataset(str(tmp_path), DatasetFormat("csv"))
     plan = plan_dataset(request)
-    assert sample_rows(plan, request, ("number",), seed=0).num_rows == asking.SAMPLED_ROWS
+    assert sample_rows(plan, request, ("number",), seed=0).num_rows == configuration.SAMPLED_ROWS
     assert count_rows(plan, request) in (None, 25_000)
 
 
 def test_large_datasets_are_not_counted(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "MOST_BYTES_COUNTED", 100)
+    monkeypatch.setattr(configuration, "MOST_BYTES_COUNTED", 100)
     assert count_rows(plan_dataset(dataset), dataset) is None
 
 
@@ -131,6 +138,8 @@ class _Elapsed(Budget):
 def test_progress_tells_the_rate_and_the_time_left() -> None:
     budget = _Elapsed()
     assert progress(0, budget, None) == "Explained 0 rows, asked the model for 0 (0 a second)"
+    # Before a row is explained, what it may take at most.
+    assert progress(5_000, budget, 200, 20_000).endswith("(50 a second), about 5 min left")
     budget.explained = 50
     assert progress(5_000, budget, 200) == (
         "Explained 50 of 200 rows, asked the model for 5000 (50 a second), about 5 min left"
@@ -161,7 +170,7 @@ def test_progress_is_logged_once_in_a_while_and_the_model_closed(
     with caplog.at_level(logging.INFO, "monitor.feature_attribution"):
         ask(table)
         assert caplog.messages == []
-        monkeypatch.setattr(asking, "INTERVAL", 0.0)
+        monkeypatch.setattr(configuration, "INTERVAL", 0.0)
         ask(table)
         ask.log(underway=3)
     assert caplog.messages[0].startswith("Explained 0 of 10 rows, asked the model for 4 (")

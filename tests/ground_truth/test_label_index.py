@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from label_data import label, write
 
 from contract.errors import DatasetError
-from readers.labels import index as ground_truth_index
-from readers.labels.index import hash_ids, index_labels
+from readers import labels as ground_truth_index
+from readers.labels import hash_ids, index_labels
 
 _ids = st.sampled_from(["a", "b", "c", "d", "e", "f", "g", "h"]) | st.text(max_size=2)
 

@@ -19,7 +19,7 @@ from run_jobs import run_job
 from containers.model_quality.main import main as monitor
 from contract.dataset import LabelPlaces
 from file_storage.storage import list_files
-from readers.labels.lines import read_table
+from readers.labels import read_table
 
 
 class Joined:

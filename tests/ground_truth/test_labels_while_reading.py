@@ -217,7 +217,7 @@ def test_scripts_see_the_label(tmp_path):
 def test_splits_with_labels_travel(tmp_path, monkeypatch):
     source = write(tmp_path / "a.jsonl", [capture("a")])
     truth = write(tmp_path / "labels.jsonl", [label("a")])
-    monkeypatch.setattr("readers.labels.index.MEMORY", 0)
+    monkeypatch.setattr("readers.labels.MEMORY", 0)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
     (tmp_path / "scratch").mkdir()
     [split] = plan_dataset(request(source, OUTPUT, ground_truth_source=str(truth))).splits

@@ -20,8 +20,8 @@ from containers.model_quality.main import main as monitor_model_quality
 from job_runner import merge
 from job_runner.merge import Merged, _log_report, coverage_report
 from readers import arrow_json
+from readers import labels as index
 from readers.captures import envelope
-from readers.labels import index
 
 
 def _merge(tmp_path, captures, labels, **variables):

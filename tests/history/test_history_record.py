@@ -104,7 +104,7 @@ def test_members_of_a_newer_schema_are_left_as_they_are() -> None:
         ("[]", "runs.jsonl, line 1: the file must be an object"),
         ("{}", "runs.jsonl, line 1: schema is missing"),
         ('{"schema": 0}', "schema is 0, which no version has written"),
-        ('{"schema": 2, "run": 7}', "runs.jsonl, line 1: run must be text"),
+        ('{"schema": 2, "run": 7}', "runs.jsonl, line 1: 7 members are wrong: .1. run must be text"),
     ],
 )
 def test_mistakes_name_their_place(line: str, says: str) -> None:

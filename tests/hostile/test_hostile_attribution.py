@@ -174,8 +174,8 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_model_with_other_features(tmp_path: Path, numbers: Path, trees: Path) -> None:
     assert_sentence(
         run(tmp_path, numbers, table_config(baseline=[[1, 2]]), trees),
-        f"{trees} takes 3 features, but the data has 2 columns; give exactly the columns the model was "
-        "trained on (excluded_columns leaves out others).",
+        f"{trees} takes 3 features, but the data has 2 columns ('age', 'income'); give exactly "
+        "the columns the model was trained on (excluded_columns leaves out others).",
     )
 
 

@@ -11,13 +11,14 @@ from typing import Any
 
 DOCKER = os.environ.get("DOCKER", "docker")
 NAMES = ("data-quality", "model-quality", "bias", "feature-attribution")
-DATA_QUALITY, MODEL_QUALITY, BIAS, FEATURE_ATTRIBUTION = (
-    "{}/{}:{}".format(
+# What one's own monitor is built from, and what receives captures.
+IMAGES = {
+    name: "{}/{}:{}".format(
         os.environ.get("IMAGE_PREFIX", "model-monitor"), name, os.environ.get("IMAGE_TAG", "latest")
     )
-    for name in NAMES
-)
-IMAGES = dict(zip(NAMES, (DATA_QUALITY, MODEL_QUALITY, BIAS, FEATURE_ATTRIBUTION), strict=True))
+    for name in (*NAMES, "base", "capture")
+}
+DATA_QUALITY, MODEL_QUALITY, BIAS, FEATURE_ATTRIBUTION, BASE, CAPTURE = IMAGES.values()
 CSV_WITH_HEADER = '{"csv":{"header":true}}'
 # Where Clarify's images find their configuration and data, told nothing.
 INPUT = "/opt/ml/processing/input"

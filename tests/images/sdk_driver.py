@@ -68,7 +68,7 @@ def main(data_quality: str, model_quality: str, folder: Path) -> None:
     answers |= suggest_model_baseline(model_quality, folder / "model", session)
     answers |= monitor_model(model_quality, folder / "model", session)
     for prefix in ("baseline", "model-baseline"):
-        switch_off(prefix, folder / "documents", session)
+        switch_off(session, BUCKET, prefix, folder / "documents")
     answers["switched_off"] = [
         *monitor(data_quality, folder, session)["violations"],
         *monitor_model(model_quality, folder / "model", session)["model_violations"],
@@ -203,14 +203,14 @@ def read_baseline(session: LocalSession, prefix: str, folder: Path) -> tuple[dic
     return statistics.body_dict, constraints.body_dict
 
 
-def switch_off(prefix: str, folder: Path, session: LocalSession) -> None:
+def switch_off(session: LocalSession, bucket: str, prefix: str, folder: Path) -> None:
     """Have the SDK switch a baseline's constraints off, and put them back."""
-    download(session, BUCKET, prefix, folder)
+    download(session, bucket, prefix, folder)
     file = folder / "constraints.json"
     constraints = Constraints.from_file_path(str(file), sagemaker_session=session)
     constraints.set_monitoring(False)
     text = json.dumps(constraints.body_dict)
-    boto3.client("s3").put_object(Bucket=BUCKET, Key=f"{prefix}/constraints.json", Body=text.encode())
+    boto3.client("s3").put_object(Bucket=bucket, Key=f"{prefix}/constraints.json", Body=text.encode())
 
 
 def read_violations(session: LocalSession, bucket: str, prefix: str, folder: Path) -> list[dict]:

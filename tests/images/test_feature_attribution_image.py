@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from attribution_data import CONFIG, FEATURES, Predict, draw, exact, write_reque
 from bias_data import write_config
 from image_runner import (
     COMPARED,
+    DOCKER,
     FEATURE_ATTRIBUTION,
     INPUT,
     REPORTING,
     ImageRun,
     assert_refused,
+    call,
     capture_format,
     run_image,
 )
@@ -102,3 +105,21 @@ def test_a_missing_model_file_exits_2_and_names_it(tmp_path: Path) -> None:
         model="/model/model.json",
     )
     assert_refused(run, "/model/model.json")
+
+
+def test_the_example_of_an_image_with_more_packages(tmp_path: Path) -> None:
+    """Build the Dockerfile of docs/models.md as it stands there, but for the names of the images."""
+    text = (Path(__file__).parents[2] / "docs/models.md").read_text(encoding="utf-8")
+    dockerfile = text.partition("```Dockerfile\n")[2].partition("```")[0]
+    dockerfile = dockerfile.replace("model-monitor/feature-attribution", FEATURE_ATTRIBUTION)
+    base = os.environ.get("BASE_IMAGE", "python:3.13-slim-trixie")
+    (tmp_path / "Dockerfile").write_text(dockerfile.replace("python:3.13-slim-trixie", base))
+    index = ("--build-arg", f"PIP_INDEX_URL={os.environ.get('PIP_INDEX_URL', 'https://pypi.org/simple')}")
+    built = call(DOCKER, "build", "--network", "host", *index, "--tag", "models-with-catboost", tmp_path)
+    unreachable = ("name resolution", "Could not find a version", "Connection", "not a trusted")
+    if built.returncode and any(text in built.stderr + built.stdout for text in unreachable):
+        pytest.skip("there is no package index to be reached")
+    assert built.returncode == 0, built.stderr
+    command = (DOCKER, "run", "--rm", "--entrypoint", "python", "models-with-catboost", "-c")
+    assert call(*command, "import catboost; print(catboost.__version__)", check=True).stdout
+    call(DOCKER, "image", "rm", "models-with-catboost")

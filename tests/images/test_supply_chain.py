@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from image_runner import DOCKER, IMAGES, NAMES, call
+from image_runner import DOCKER, IMAGES, call
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".cache" / "supply-chain-venv" / "bin" / "python"
@@ -25,6 +25,7 @@ REQUIREMENTS = {
     "model-quality": "requirements.txt",
     "bias": "requirements-bias.txt",
     "feature-attribution": "requirements-feature-attribution.txt",
+    "capture": "requirements-capture.txt",
 }
 # What may be shipped in a closed product without asking anybody; MPL-2.0 asks for its own files only.
 PERMISSIVE = re.compile(
@@ -56,7 +57,7 @@ def describe(name: str, folder: Path) -> Described:
     return Described(name, folder, json.loads((folder / "sbom.cdx.json").read_text(encoding="utf-8")))
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=REQUIREMENTS)
 def described(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Described:
     """Return an image's description."""
     return describe(request.param, tmp_path_factory.mktemp(request.param))

@@ -334,3 +334,61 @@ def test_parts_of_embeddings_are_explained_with_the_real_model(tmp_path: Path) -
     marks = [[0, request["text"].count("!")] for request in requests]
     wanted = [[*block.sum(axis=1), *mark] for block, mark in zip(blocks, marks, strict=True)]
     np.testing.assert_allclose(np.array(rows, dtype=float), np.array(wanted), atol=1e-9)
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_the_cost_of_an_endpoint_is_said_before_it_is_spent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], single: bool
+) -> None:
+    said: list[str] = []
+
+    def answer(request: Request) -> Answer:
+        said.append(capsys.readouterr().err)
+        found = json.loads(request.body)["instances"]
+        scores = [{"score": score(one["features"])} for one in ([found] if single else found)]
+        return Answer(json.dumps({"predictions": scores}))
+
+    config = table_config()
+    config["predictor"] = {
+        "content_type": "application/json",
+        "content_template": f'{{"instances":${"record" if single else "records"}}}',
+        "record_template": '{"features":$features}',
+        "probability": "predictions[*].score",
+    }
+    source = write_csv(tmp_path / "data.csv", people(30).rows)
+    with serving(answer) as server:
+        result = run(tmp_path, source, config, server.url, log_level="INFO")
+    assert result.exit_code == 0, result.message
+    # Three features have six coalitions besides none and all.
+    assert "Explaining 30 rows asks http" in said[0]
+    assert f"for up to {30 * 7} rows, in about {30 * 7 if single else 1} requests" in said[0]
+    assert ("with $records many go at once" in said[0]) == single
+
+
+@pytest.mark.parametrize(("column", "code"), [("label,score", 2), ("label,score,more", 0)])
+def test_a_label_beside_its_score_is_not_explained(tmp_path: Path, column: str, code: int) -> None:
+    def answer(request: Request) -> Answer:
+        scores = [score(row) for row in request.rows()]
+        more = ",0.5" if column.endswith("more") else ""
+        return Answer("".join(f"{int(one > 3)},{one!r}{more}\n" for one in scores))
+
+    source = write_csv(tmp_path / "data.csv", people(40).rows)
+    with serving(answer) as server:
+        result = run(tmp_path, source, table_config(), server.url)
+        assert result.exit_code == code, result.message
+        assert ("look like a label (number 0, such as " in result.message) == (code == 2)
+        config = table_config()
+        config["predictor"]["probability"] = 1
+        result = run(tmp_path, source, config, server.url)
+    assert attributions(result) == pytest.approx(people(40).global_values, abs=1e-9)
+
+
+def test_lists_of_fewer_features_are_refused(tmp_path: Path, endpoint: str) -> None:
+    records: list[dict[str, Any]] = [{"features": row} for row in people(30).rows]
+    records[7]["features"] = records[7]["features"][:2]
+    source = tmp_path / "data.jsonl"
+    source.write_text("\n".join(map(json.dumps, records)))
+    config = {**table_config(), "dataset_type": "application/jsonlines", "features": "features"}
+    result = run(tmp_path, source, config, endpoint)
+    assert result.exit_code == 2
+    assert "rows have 3 features as a rule, but 1 have 2, the first being" in result.message

@@ -11,7 +11,7 @@ from quality_tables import batch, binary_analyzer, measure, multiclass_analyzer,
 from scipy.stats import fisher_exact
 
 from contract.api import Baseline, Decision, State
-from contract.errors import DatasetError
+from contract.errors import DatasetError, DocumentError
 
 
 def rows(count: int, lacking: int, seed: int = 0) -> pa.RecordBatch:
@@ -243,3 +243,13 @@ def test_predictions_in_another_unit(change, said: bool) -> None:
     label = np.random.default_rng(5).normal(100.0, 20.0, 50)
     statistics = measure(regression_analyzer(), batch(label=label, prediction=change(label + 3.0)))
     assert _said(statistics, "write both in one unit") is said
+
+
+def test_the_positive_label_is_that_of_the_baseline() -> None:
+    before, now = (binary_analyzer(probability_attribute=None, positive_label=text) for text in ("0", "1"))
+    baseline = measure(before, rows(500, 0))
+    known = Baseline(baseline, before.suggest(baseline, None))
+    assert before.check(measure(before, rows(400, 0, seed=1)), known).comparisons
+    with pytest.raises(DocumentError) as refused:
+        now.check(measure(now, rows(400, 0, seed=1)), known)
+    assert (refused.value.code, refused.value.field) == ("quality_documents.positive_label", "positive_label")

@@ -24,7 +24,7 @@ from analyzers.model_quality.documents import (
     read_statistics,
 )
 from analyzers.model_quality.intervals import area_interval
-from analyzers.model_quality.probabilities import isotonic
+from analyzers.model_quality.scores import isotonic
 from contract import json_layout
 from contract.api import Baseline, Decision, State
 from contract.errors import DocumentError

@@ -5,7 +5,7 @@ from blas_threads import printed_by_threads
 COMPUTE = """
 import numpy as np
 from analyzers.model_quality.analyzer import estimate
-from analyzers.model_quality.probabilities import ProbabilitySums
+from analyzers.model_quality.scores import ProbabilitySums
 from analyzers.model_quality.scores import ScoreHistogram
 from analyzers.model_quality.documents import ModelQualityStatistics, ScoreCalibration
 rng = np.random.default_rng(7)

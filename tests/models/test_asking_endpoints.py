@@ -99,6 +99,8 @@ def test_headers_carry_what_the_predictor_says(ask: Ask) -> None:
     assert headers["Accept"] == "application/json"
     assert headers["X-Amzn-SageMaker-Custom-Attributes"] == "trace=1"
     assert headers["X-Amzn-SageMaker-Target-Model"] == "m.tar.gz"
+    assert headers["User-Agent"] == "model-monitor"
+    assert headers["X-Model-Monitor-No-Capture"] == "1"
 
 
 def test_a_pickled_model_asks_anew(ask: Ask) -> None:

@@ -16,6 +16,7 @@ from models.model_files import NAMES, ROWS, category_models, own_answers, table
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ModelError
+from model_clients.model import Policy
 from model_clients.opening import open_model
 
 
@@ -115,7 +116,7 @@ def test_another_number_of_features(boosters: dict[str, Any], name: str, kind: s
     model = open_model(str(boosters["folder"] / name))
     message = {
         "names": "takes 4 features by name, but of the data's columns only 3 .* it lacks 'delay'",
-        "none": "takes 4 features, but the data has 3 columns; give exactly",
+        "none": r"takes 4 features, but the data has 3 columns \('age', 'income', 'visits'\); give exactly",
     }
     with pytest.raises(ModelError, match=message[kind]):
         model.predict(table().select(NAMES[:3]))
@@ -268,3 +269,14 @@ def test_what_names_decide_is_said(boosters: dict[str, Any], caplog: pytest.LogC
     by_position = table(ROWS, ["_c0", "_c1", "_c2", "_c3"])
     assert np.array_equal(model.predict(by_position), model.predict(table()))
     assert "columns are taken by their positions: '_c0' as 'age'" in caplog.text
+
+
+def test_a_model_is_opened_again_after_many_threads_have_asked_it(
+    boosters: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy of the process that tries the file has none of these threads to wait for."""
+    monkeypatch.setattr("model_clients.local.LEAST_SECONDS", 5.0)
+    for name in ("binary.txt", "binary.json"):
+        for _ in range(2):
+            model = open_model(str(boosters["folder"] / name), policy=Policy(threads=2))
+            model.predict(table(np.tile(ROWS, (20, 1))))

@@ -26,7 +26,7 @@ from contract.analysis_config import PredictorConfig
 from contract.errors import ConfigurationError, ModelError
 from file_storage import transport
 from model_clients.opening import open_model
-from reporting.sinks import aws, http
+from reporting.sinks import aws, delivery
 from reporting.sinks.delivery import NotDeliveredError
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -107,7 +107,7 @@ def test_a_model_server_that_never_stops(
 def test_sinks(answer: tuple[bytes, bytes, float], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "MOST_ANSWER_BYTES", 1 << 20)
     with saying(*answer) as host, pytest.raises(NotDeliveredError):
-        in_time(lambda: http.send("POST", f"http://{host}/", b"x", {}, 0.5))
+        in_time(lambda: delivery.send("POST", f"http://{host}/", b"x", {}, 0.5))
 
 
 @pytest.mark.parametrize("answer", [TRICKLES["body"], *FLOODS.values()], ids=["body", *FLOODS])

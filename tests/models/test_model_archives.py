@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import pickle
+import re
 import tarfile
 import zipfile
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from models.model_files import ROWS, packed, table
+from models.model_files import NAMES, ROWS, packed, table
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ModelError, ScriptError
@@ -164,3 +165,54 @@ def test_models_that_expand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         archive.writestr("mx-mod-0000.params", bytes(65 << 20))
     with pytest.raises(ModelError, match="larger than 64 MB unpacked"):
         open_model(str(tmp_path / "model_algo-1"))
+
+
+POSITIONS = """
+import io
+import numpy as np
+
+class Model:
+    {names}
+
+def model_fn(model_dir):
+    return Model()
+
+def predict_fn(data, model):
+    return data @ np.array([1.0, 10.0, 100.0, 1000.0])
+"""
+
+
+@pytest.mark.parametrize(
+    "member", ["feature_names_in_ = np.array({})", "feature_names = {}", "feature_name = lambda self: {}"]
+)
+def test_columns_go_to_a_script_in_the_order_of_its_model(tmp_path: Path, member: str) -> None:
+    script = POSITIONS.replace("{names}", member.format(NAMES))
+    model = open_model(packed(tmp_path / "model.tar.gz", {"code/inference.py": script.encode()}))
+    expected = model.predict(table())
+    assert np.array_equal(model.predict(table().select(NAMES[::-1])), expected)
+    # A script may make features of columns that are called otherwise.
+    assert np.array_equal(model.predict(table().rename_columns(["a", "b", "c", "d"])), expected)
+    model.close()
+
+
+def test_a_package_that_is_missing_when_the_model_is_loaded(tmp_path: Path) -> None:
+    script = b"def model_fn(folder):\n    import torch_of_tomorrow.nn"
+    with pytest.raises(ScriptError, match="install torch_of_tomorrow in the image, or do without it"):
+        open_model(packed(tmp_path / "model.tar.gz", {"code/inference.py": script}))
+
+
+def test_requirements_are_checked_and_never_installed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wanted = "# ours\nnumpy<1\npandas\ntorch_of_tomorrow==9 # soon\n-r more.txt\n\nxgboost\n"
+    wanted += "x; python_version<'3'\n"
+    members: dict[str, bytes | Path] = {
+        "code/inference.py": POSITIONS.replace("{names}", "pass").encode(),
+        "code/requirements.txt": wanted.encode(),
+    }
+    open_model(packed(tmp_path / "model.tar.gz", members)).close()
+    [said] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "packages in code/requirements.txt that are not here" in said
+    assert re.search(r": numpy<1 \([\d.]+ is installed\); torch_of_tomorrow==9 \(not installed\)\. No", said)
+    assert "pandas" not in said
+    assert "xgboost" not in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -126,3 +127,53 @@ def test_a_network_that_wants_all_memory(tmp_path: Path) -> None:
     )
     with pytest.raises(ModelError, match=r"\(it needs more than the [\d.]+ GB of memory that are free\)"):
         open_model(saved(graph, tmp_path / "model.onnx"))
+
+
+def classifier(folder: Path, classes: list[str] | list[int], *, maps: bool = False) -> tuple[str, np.ndarray]:
+    """Write what converters make of a linear classifier; return it, and its scores in the classes' order."""
+    name = "classlabels_strings" if isinstance(classes[0], str) else "classlabels_ints"
+    kind = TensorProto.STRING if isinstance(classes[0], str) else TensorProto.INT64
+    linear = helper.make_node(
+        "LinearClassifier", ["x"], ["label", "scores"], domain="ai.onnx.ml", post_transform="SOFTMAX",
+        coefficients=WEIGHTS.T.ravel().tolist(), intercepts=[0.0, 0.1, 0.2], **{name: classes},
+    )  # fmt: skip
+    nodes, output = [linear], helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", 3])
+    if maps:
+        wide = name if kind == TensorProto.STRING else "classlabels_int64s"
+        nodes.append(helper.make_node("ZipMap", ["scores"], ["maps"], domain="ai.onnx.ml", **{wide: classes}))
+        each = helper.make_map_type_proto(kind, helper.make_tensor_type_proto(TensorProto.FLOAT, []))
+        output = helper.make_value_info("maps", helper.make_sequence_type_proto(each))
+    graph = helper.make_graph(
+        nodes,
+        "classes",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4])],
+        [helper.make_tensor_value_info("label", kind, ["n"]), output],
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    path = folder / "classes.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), path)
+    sums = np.exp(ROWS.astype(np.float32) @ WEIGHTS + [0.0, 0.1, 0.2])
+    return str(path), sums / sums.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("maps", [False, True])
+@pytest.mark.parametrize("classes", [["mid", "high", "low"], [7, -1, 3]])
+def test_classes_of_the_file_order_the_labels(tmp_path: Path, classes: list[Any], maps: bool) -> None:
+    path, expected = classifier(tmp_path, classes, maps=maps)
+    named = [str(name) for name in classes]
+    for headers in (tuple(classes), tuple(reversed(classes)), (classes[1], classes[2], classes[0])):
+        model = open_model(path, PredictorConfig(label_headers=headers))
+        scores = dict(zip(map(str, headers), model.predict(table()).T, strict=True))
+        for name, column in zip(named, expected.T, strict=True):
+            np.testing.assert_allclose(scores[name], column, atol=1e-6)
+        own = [classes[largest] for largest in expected.argmax(axis=1)]
+        assert model.predict_labels(table()).to_pylist() == own
+    assert open_model(path).predict_labels(table()).to_pylist() == own
+    # Other names altogether are names for the positions.
+    model = open_model(path, PredictorConfig(label_headers=("a", "b", "c")))
+    in_order = expected[:, np.argsort(classes)] if maps else expected
+    np.testing.assert_allclose(model.predict(table()), in_order, atol=1e-6)
+    for headers in ((classes[0], classes[1], "mild"), tuple(classes[:2]), (*classes, "more")):
+        with pytest.raises(ModelError) as caught:
+            open_model(path, PredictorConfig(label_headers=headers)).predict(table())
+        assert caught.value.code == "model_answer.classes"

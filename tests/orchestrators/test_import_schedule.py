@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from imported_schedules import LABELLED, MONITORS, SCHEDULES, descriptions, import_schedule
 from kubernetes_validate import validate as validate_kubernetes
+from refusals import refused
 
 from containers.commands import import_schedule as command
 from contract.errors import ConfigurationError
 from orchestrators.import_schedule.describe import combine, parse_documents
 from orchestrators.import_schedule.jobs import hours_between, translate, unique_name
-from orchestrators.import_schedule.yaml_text import dump
+from orchestrators.import_schedule.manifests import dump
 
 CALLS = {
     "data-quality": "DescribeDataQualityJobDefinition",
@@ -303,5 +304,5 @@ def test_documents_may_follow_each_other(documents: list[dict[str, int]]) -> Non
 def test_a_description_without_a_role_says_so() -> None:
     documents = [json.loads(Path(file).read_text()) for file in descriptions("bias")]
     del documents[1]["RoleArn"]
-    with pytest.raises(ConfigurationError, match="lacks RoleArn"):
+    with refused(ConfigurationError, "job_definition.lacks"):
         combine(documents)

@@ -317,7 +317,7 @@ def test_500_features(browser: Browser, tmp_path: Path, capsys: pytest.CaptureFi
     names = [f"a_feature_with_a_rather_long_name_{place}" for place in range(500)]
     page = monitored(tmp_path, names, moved=500).output / "report.html"
     opened(browser, page)
-    assert len(names_shown(browser)) == 500
+    assert set(names_shown(browser)) == set(names)  # those not decided have a row in a second table
     loaded = browser.run("return performance.getEntriesByType('navigation')[0].loadEventEnd") / 1e3
     size = page.stat().st_size
     with capsys.disabled():

@@ -6,14 +6,14 @@ import pytest
 from sink_server import HANG, RESET, TRICKLE, Answer, Behaviour, always, failing, free_host, serving
 
 from contract.sink_addresses import parse_sinks
-from reporting.sinks import http
+from reporting.sinks import delivery
 from reporting.sinks.delivery import Delivery, NotDeliveredError, deliver
 
 
 def parcel(host: str) -> Delivery:
     url = f"http://{host}/events"
     return Delivery(
-        f"events+{url}", "1 event", lambda timeout: http.send("POST", url, b"{}", {}, timeout) and None
+        f"events+{url}", "1 event", lambda timeout: delivery.send("POST", url, b"{}", {}, timeout) and None
     )
 
 
@@ -115,5 +115,5 @@ def test_an_attempt_that_fails_oddly_is_only_not_delivered() -> None:
 
 def test_credentials_of_an_address_become_a_header() -> None:
     (address,) = parse_sinks("event_sinks", "events+http://me:pw@h:1/x")
-    headers = http.headers_for(address, {"h:1": {"X-Team": "ml"}, "other": {"X-Not": "1"}}, "text/plain")
+    headers = delivery.headers_for(address, {"h:1": {"X-Team": "ml"}, "other": {"X-Not": "1"}}, "text/plain")
     assert headers == {"Content-Type": "text/plain", "Authorization": "Basic bWU6cHc=", "X-Team": "ml"}

@@ -17,7 +17,7 @@ from fixtures import ROOT
 from reports import report
 from run_jobs import Result, run_job
 
-from reporting.sinks import events, http
+from reporting.sinks import delivery, events
 from reporting.sinks.delivery import NotDeliveredError
 
 EXAMPLE = ROOT / "orchestrators" / "retraining"
@@ -81,7 +81,7 @@ def receiving(folder: Path, *command: str, **variables: str) -> Iterator[Receive
 def post(receiver: Receiver, event: Any, **headers: str) -> bytes:
     headers = {"Content-Type": events.CONTENT_TYPE, **headers}
     body = event if isinstance(event, bytes) else json.dumps(event).encode()
-    return http.send("POST", f"http://{receiver.host}/", body, headers, 20.0)
+    return delivery.send("POST", f"http://{receiver.host}/", body, headers, 20.0)
 
 
 def write_csv(path: Path, seed: int, slope: float, shift: float) -> Path:

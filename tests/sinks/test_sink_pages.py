@@ -8,8 +8,8 @@ from fixtures import ROOT
 from reports import report
 
 from contract.sink_addresses import WRITTEN, parse_sinks
+from reporting.sinks.delivery import _AGAIN
 from reporting.sinks.events import cloud_event
-from reporting.sinks.http import _AGAIN
 from reporting.sinks.values import HELP
 
 PAGE = (ROOT / "docs" / "acting_on_drift.md").read_text(encoding="utf-8")

@@ -238,8 +238,8 @@
     drawing.append(svg("text", { x: left, y: height - 6, class: "quiet" }, points[0].name));
     if (points.length > 1) drawing.append(svg("text", { x: right, y: height - 6, "text-anchor": "end", class: "quiet" }, points[points.length - 1].name));
     const limit = chart.limit === null || chart.limit === undefined ? null : `${chart.limitName} ${number(chart.limit)}`;
-    const rows = points.map((point) => [point.name, withInterval(point.value === null ? null : [point.value, ...(point.interval || [null])], number), ...(early.length ? [number(point.estimate)] : []), point.violated ? "violated" : ""]);
-    return [["run", chart.title, ...(early.length ? ["estimated"] : []), "verdict"], rows, limit, { hasBand: known.some(([point]) => point.interval), hasEarly: early.length > 0 }];
+    const rows = points.map((point) => [point.name, withInterval(point.value === null ? null : [point.value, ...(point.interval || [null])], number), ...(early.length ? [number(point.estimate)] : []), ...(chart.axis ? [] : [point.violated ? "violated" : ""])]);
+    return [[chart.axis || "run", chart.title, ...(early.length ? ["estimated"] : []), ...(chart.axis ? [] : ["verdict"])], rows, limit, { hasBand: known.some(([point]) => point.interval), hasEarly: early.length > 0 }];
   }
 
   const KINDS = { histogram, bars, intervals, magnitudes, curve, trend };

@@ -1,4 +1,4 @@
-"""From an analysis configuration to a dataset that can be read, and the names of its columns.
+"""What an ``analysis_config.json`` means for the data at hand: a dataset that can be read, and its columns.
 
 The first rows are read to learn what the columns are called; nothing is computed here.
 """
@@ -6,35 +6,249 @@ The first rows are read to learn what the columns are called; nothing is compute
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
-from dataclasses import replace
+import logging
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import orjson
 import pyarrow as pa
 
-from contract.analysis_config import AnalysisConfig, Locator, PredictorConfig
+from contract.analysis_config import AnalysisConfig, Locator, PredictorConfig, Segments, read_analysis_config
+from contract.analysis_config import Kind as Purpose
 from contract.checklist import NotTriedError
-from contract.dataset import CellRules, ColumnPaths, Dataset, LabelPlaces, Location, Prediction
+from contract.dataset import CellRules, ColumnPaths, Dataset, LabelPlaces, Location, Prediction, SegmentColumn
 from contract.dataset_format import DatasetFormat, Kind
-from contract.errors import wording
-from contract.schema import Mistakes
+from contract.errors import ConfigurationError
+from contract.schema import Mistakes, nearest
 from contract.settings import Settings
-from contract.wording import several
+from contract.wording import several, some_of
+from file_storage import storage
 from file_storage.storage import list_files
-from job_runner.clarify.columns import Columns, column_names, find_column, first_batch
 from readers.captures.envelope import LABEL
 from readers.captures.split import first_sides, survey
 from readers.cell_types import PANDAS_MARKERS
 from readers.csv import first_records
 from readers.csv_dialect import header_evidence
+from readers.dataset import REST, NotSplittable, is_interval
 from readers.json_files import is_document
-from readers.labels.lines import read_labels
+from readers.labels import read_labels
 from readers.paths import GROUND_TRUTH, PREFIX, RESPONSE
 from readers.plan import files_of, plan_dataset
 
 if TYPE_CHECKING:
     from model_clients.model import Model
+
+
+# The first rows of a dataset, from which its columns are known.
+
+
+def batches_of(request: Dataset, most_splits: int | None = None) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of the first splits, of whole files where the first rows show that to be necessary."""
+    try:
+        for split in plan_dataset(request).splits[:most_splits]:
+            yield from split.batches()
+    except NotSplittable:
+        for split in plan_dataset(request, whole_files=True).splits[:most_splits]:
+            yield from split.batches()
+
+
+def first_batch(request: Dataset) -> pa.RecordBatch | None:
+    """Return the first rows, of any window and without labels from elsewhere; None when there are none."""
+    request = replace(request, window=None, ground_truth_source=None, beside=(), cells=None)
+    return next(batches_of(request), None)
+
+
+def column_names(request: Dataset) -> tuple[str, ...]:
+    """Return the names of a dataset's columns, none when it has no rows."""
+    batch = first_batch(request)
+    return () if batch is None else tuple(batch.schema.names)
+
+
+_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of the batches that are read, by their names.
+
+    Parameters
+    ----------
+    names
+        All of them; empty when there is no data to tell them.
+    label, predicted_label, probability
+        None where there is none.
+    label_name
+        What files call the label.
+    facets
+        Names of the columns of a separate facet dataset, which positions of facets then refer to.
+    """
+
+    names: tuple[str, ...]
+    label: str | None = None
+    predicted_label: str | None = None
+    probability: str | None = None
+    label_name: str = ""
+    facets: tuple[str, ...] = ()
+
+    @property
+    def has_predictions(self) -> bool:
+        """Return whether the data says what the model predicted."""
+        return self.predicted_label is not None or self.probability is not None
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Return the columns that are neither label nor prediction."""
+        apart = {self.label, self.predicted_label, self.probability}
+        return tuple(name for name in self.names if name not in apart)
+
+
+def find_column(
+    locator: Locator | None, names: Sequence[str], place: str, mistakes: Mistakes, headers: Sequence[str] = ()
+) -> str | None:
+    """Return the name of the column that a name or zero-based position leads to; note it when there is none.
+
+    Parameters
+    ----------
+    locator
+        A name; a position, also as text. None leads to none.
+    names
+        The columns there are; when empty, a name is believed.
+    place
+        The member or setting, for the message.
+    headers
+        Other names of the same columns, when there are as many.
+    """
+    if locator is None or not names:
+        return None if locator is None else str(locator)
+    if isinstance(locator, str):
+        if locator in names:
+            return locator
+        if locator in headers and len(headers) == len(names):
+            return names[headers.index(locator)]
+        if not locator.isdecimal():
+            close = nearest(locator, names)
+            hint = f": did you mean {close}?" if close else f"; its columns are {some_of(names, _SHOWN)}"
+            mistakes.add("column.absent", field=place, column=locator, hint=hint)
+            return None
+        locator = int(locator)
+    if locator < len(names):
+        return names[locator]
+    columns, last = several(len(names), "column"), len(names) - 1
+    mistakes.add("column.beyond", field=place, position=locator, columns=columns, last=last)
+    return None
+
+
+# What a configuration asks for that is another job's.
+
+
+def log_other_methods(config: AnalysisConfig, names: Iterable[str], log: logging.Logger) -> None:
+    """Log which members of ``methods``, of those named, the configuration has.
+
+    Parameters
+    ----------
+    config
+        As read.
+    names
+        The members that are not for this job.
+    log
+        The job's.
+    """
+    ignored = [name for name in names if getattr(config.methods, name, None) is not None]
+    if ignored:
+        log.info("methods.%s of the configuration is not for this job", " and methods.".join(ignored))
+
+
+# The segments of an analysis configuration, as columns that divide the rows.
+
+
+def segment_names(config: AnalysisConfig) -> tuple[str, ...]:
+    """Return the names of the columns that tell the segments."""
+    return tuple(_name(segments) for segments in config.segment_config)
+
+
+def segment_columns(
+    config: AnalysisConfig, columns: Columns, mistakes: Mistakes
+) -> tuple[SegmentColumn, ...]:
+    """Return how the configuration divides the rows; columns that are not in the data are noted."""
+    found = []
+    for number, segments in enumerate(config.segment_config):
+        place = f"segment_config[{number}].name_or_index"
+        source = find_column(segments.name_or_index, columns.names, place, mistakes, config.headers)
+        for member in (member for members in segments.segments for member in members):
+            if isinstance(member, str) and member[:1] in "[(" and not is_interval(member):
+                place = f"segment_config[{number}].segments"
+                mistakes.add("column.no_interval", field=place, text=member)
+        found.append(SegmentColumn(_name(segments), source or "", segments.segments, _labels(segments)))
+    return tuple(found)
+
+
+def _name(segments: Segments) -> str:
+    return segments.config_name or f"{segments.name_or_index} segment"
+
+
+def _labels(segments: Segments) -> tuple[str, ...]:
+    texts = [",".join(str(member) for member in members) for members in segments.segments]
+    aliases = list(segments.display_aliases)
+    return tuple(aliases + [*texts, REST][len(aliases) :])
+
+
+# Finding and parsing the analysis configuration that the settings name.
+
+
+FILE_NAME = "analysis_config.json"
+
+
+def load_analysis_config(settings: Settings, kind: Purpose) -> AnalysisConfig:
+    """Read the file that ``analysis_config`` names, or that lies in the folder it names.
+
+    Raises
+    ------
+    ConfigurationError
+        When the file is no JSON, with the place in it; else with everything that is wrong with it.
+    DocumentError
+        When there is no such file.
+    """
+    path = storage.resolve_document(settings.analysis_config or "", (FILE_NAME,), "analysis_config")
+    data = storage.read_bytes(path, ConfigurationError)
+    try:
+        value = orjson.loads(data.removeprefix(b"\xef\xbb\xbf"))
+    except orjson.JSONDecodeError as error:
+        raise ConfigurationError.of("json.broken", file=path, cause=error) from None
+    return read_analysis_config(value, path, kind)
+
+
+# Paths, lists and names with a shared beginning are looked up by the monitor itself.
+_PLAIN_NAME = re.compile(r"[\w -]+")
+
+
+def missing_columns(settings: Settings, names: Sequence[str], kept: Sequence[str]) -> list[str]:
+    """Return a sentence for each column that settings name and the data lacks.
+
+    Parameters
+    ----------
+    names
+        Columns of the data.
+    kept
+        Those that are left when the excluded ones are left out.
+    """
+    mistakes = Mistakes("")
+    for name in settings.exclude_features:
+        find_column(name, names, "exclude_features_attribute", mistakes)
+    # Rows are divided by what is read, without what is left out.
+    for name in settings.segment_by:
+        find_column(name, kept, "segment_by", mistakes)
+    for variable in ("inference_attribute", "probability_attribute", "ground_truth_attribute"):
+        text = getattr(settings, variable)
+        if text is None or settings.problem_type is None or not _PLAIN_NAME.fullmatch(text):
+            continue
+        if not any(name.startswith(text) for name in kept):
+            find_column(text, kept, variable, mistakes)
+    texts = [mistake.text for mistake in mistakes.found]
+    return [text if text.endswith("?") else f"{text}; name one that is there." for text in texts]
+
 
 # What stands where, by what settings and configuration say.
 
@@ -195,7 +409,7 @@ def _named_csv(
     names = column_names(request)
     if headers and names and len(names) != len(headers):
         members = {"file": request.source, "field": member, "width": len(names)}
-        mistakes.add(wording("headers.other_width", given=several(len(headers), "column"), **members))
+        mistakes.add("headers.other_width", given=several(len(headers), "column"), **members)
     if not headers and names:
         request = replace(request, column_names=tuple(f"{PREFIX}{at}" for at in range(len(names))))
     return request
@@ -288,7 +502,7 @@ def name_columns(
         for other in locations.others:
             if other.side != GROUND_TRUTH and batch.column(other.name).null_count == batch.num_rows:
                 members = {"field": other.variable, "path": other.path, "rows": batch.num_rows}
-                mistakes.add(wording("column.empty_path", **members))
+                mistakes.add("column.empty_path", **members)
     beside = [other.name for other in locations.others]
     features = tuple(name for name in found if name not in beside)
     names = _names(features, beside, config, mistakes)
@@ -321,7 +535,7 @@ def _names(
     if not least <= len(config.headers) <= most:
         further = "".join(f" and the {name.replace('_', ' ')}" for name in listed)
         given, expected = several(len(config.headers), "column"), several(least, "feature") + further
-        mistakes.add(wording("headers.other_columns", given=given, expected=expected))
+        mistakes.add("headers.other_columns", given=given, expected=expected)
         mistakes.stop_if_any()  # of columns with other names, more would be said that is beside the point
     return dict(zip([*features, *listed], config.headers, strict=False))
 
@@ -342,7 +556,7 @@ def arrange_captures(
     """Return what to read and its columns, for captures."""
     for member in ("facet_dataset_uri", "predicted_label_dataset_uri"):
         if getattr(config, member):
-            mistakes.add(wording("column.not_of_captures", field=member))
+            mistakes.add("column.not_of_captures", field=member)
     sides = first_sides(files_of(request)[0])
     labels_are_csv = sides.pop(GROUND_TRUTH, True) and _single_labels(request)
     inputs = [side for side in sides if side.endswith("Input")]
@@ -376,7 +590,7 @@ def _csv_captures(
         if str(path).isdecimal() and int(path) < answers:
             found[role] = response[int(path)]
         else:
-            mistakes.add(wording("column.no_position", field=place, text=str(path), columns=answers))
+            mistakes.add("column.no_position", field=place, text=str(path), columns=answers)
     columns = Columns(
         names=(*features, LABEL),
         label=LABEL,
@@ -407,11 +621,11 @@ def _feature_names(config: AnalysisConfig, width: int, mistakes: Mistakes) -> tu
     if len(names) == width:
         return names
     given = several(len(names), "feature")
-    mistakes.add(wording("headers.other_requests", given=given, width=width))
+    mistakes.add("headers.other_requests", given=given, width=width)
     return unnamed
 
 
-_KINDS: dict[str, Kind] = {
+KINDS: dict[str, Kind] = {
     "text/csv": "csv",
     "application/jsonlines": "json",
     "application/json": "json",
@@ -446,7 +660,7 @@ def arrange_dataset(
         form = settings.dataset_format
     else:
         # The configuration of a monitor says nothing of the data, which are captures.
-        form = DatasetFormat(_KINDS[config.dataset_type] if config.dataset_type else "sagemakerMergeJson")
+        form = DatasetFormat(KINDS[config.dataset_type] if config.dataset_type else "sagemakerMergeJson")
     request = replace(
         request,
         source=config.dataset_uri or settings.dataset_source,
@@ -490,12 +704,9 @@ def ask_model(
     """
     from model_clients.opening import open_model
 
-    features = model_features(config, columns, mistakes)
+    features, _ = model_features(config, columns, mistakes)
     mistakes.stop_if_any()
-    predictor = config.predictor or PredictorConfig()
-    kind = config.dataset_type
-    if predictor.content_type is None and kind in ("text/csv", "application/json", "application/jsonlines"):
-        predictor = replace(predictor, content_type=kind)
+    predictor = predictor_of(config)
     first = first_batch(request)
     is_given = settings.model is not None or predictor.endpoint_name is not None
     model = open_model(
@@ -524,13 +735,26 @@ def _scores(model: Model, rows: pa.RecordBatch) -> pa.Array:
     return pa.array(np.ascontiguousarray(model.predict(rows)[:, 0]))
 
 
-def model_features(config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> tuple[str, ...]:
-    """Return the columns that the model takes: all but label, predictions, and those that are left out."""
+def predictor_of(config: AnalysisConfig) -> PredictorConfig:
+    """Return how the model is asked: in the type of the dataset, where nothing else is said."""
+    predictor, kind = config.predictor or PredictorConfig(), config.dataset_type
+    if predictor.content_type is None and kind in ("text/csv", "application/json", "application/jsonlines"):
+        predictor = replace(predictor, content_type=kind)
+    return predictor
+
+
+def model_features(
+    config: AnalysisConfig, columns: Columns, mistakes: Mistakes
+) -> tuple[tuple[str, ...], str | None]:
+    """Return the columns that the model takes, and the one that joins what is written with other data.
+
+    The model takes all but label, predictions, and those that are left out.
+    """
     excluded = {
         find_column(locator, columns.names, f"excluded_columns[{number}]", mistakes, config.headers)
         for number, locator in enumerate(config.excluded_columns)
     }
     join, place = config.joinsource_name_or_index, "joinsource_name_or_index"
-    excluded.add(find_column(join, columns.names, place, mistakes, config.headers))
-    excluded.update(columns.facets)
-    return tuple(name for name in columns.features if name not in excluded)
+    join = find_column(join, columns.names, place, mistakes, config.headers)
+    left_out = {*excluded, join, *columns.facets}
+    return tuple(name for name in columns.features if name not in left_out), join

@@ -1,1 +1,0 @@
-"""What an ``analysis_config.json`` means for the data at hand."""

@@ -1,1 +1,0 @@
-"""Labels that come later, and which captured rows they belong to."""
