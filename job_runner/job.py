@@ -27,8 +27,8 @@ from job_runner import engine
 from readers.cell_types import texts_in
 from readers.dataset import NotSplittable
 from readers.plan import plan_dataset
+from reporting.history.record import completed_run
 from reporting.sinks import publishing
-from reporting.sinks.run_summary import report_of
 
 if TYPE_CHECKING:
     from job_runner.cluster.hosts import Cluster
@@ -152,8 +152,8 @@ def finish(job: Job, plan: Plan, analyzer: api.AnyAnalyzer, summary: Any) -> Out
     # From here on others are told, which may take its time: whatever becomes of it, the files are there.
     published = analyzer.metrics(found.statistics, found.compared, found.decision)
     seconds = time.monotonic() - job.started
-    report = report_of(settings, monitor, rows, seconds, published, found.decision, contents)
-    undelivered = publishing.publish(report, settings, job.sinks)
+    run = completed_run(settings, monitor, seconds, rows, found.facts, found.decision, published, contents)
+    undelivered = publishing.publish(run, settings, job.sinks)
     no_baseline = {VIOLATIONS, COMPARISONS, *files.not_in_baseline}
     baseline_files = {name: content for name, content in contents.items() if name not in no_baseline}
     kept = register_baseline_if_decided(settings, found.decision, baseline_files)
@@ -163,21 +163,15 @@ def finish(job: Job, plan: Plan, analyzer: api.AnyAnalyzer, summary: Any) -> Out
     if settings.history_path is None:
         return outcome
     # Imported late, as only jobs that keep a history need it.
-    from reporting.history.append import keep_run
+    from reporting.history.append import keep_run, to_json
 
-    unrecorded = keep_run(
-        settings,
-        report,
-        exit_code=outcome.exit_code,
-        message=outcome.message,
-        notes=len(found.notes),
-        decision=found.decision,
-        facts=found.facts,
-        statistics=found.statistics,
-        baseline=found.compared,
-        files=files,
-        statistics_file=contents[STATISTICS],
-    )
+    def all_statistics() -> bytes:
+        # The originals' files lack members that another check of the same statistics can use.
+        is_whole = settings.rules == "sound"
+        return contents[STATISTICS] if is_whole else to_json(files.write_statistics(found.statistics, True))
+
+    run = replace(run, exit_code=outcome.exit_code, message=outcome.message)
+    unrecorded = keep_run(settings, run, found.compared, files, all_statistics)
     return _outcome(settings, found, written, (*undelivered, *unrecorded), kept) if unrecorded else outcome
 
 

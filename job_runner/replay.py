@@ -15,8 +15,8 @@ from contract.wording import several, some_of
 from file_storage import storage
 from job_runner.segments import check_segments, segmented_documents
 from reporting.history import folder
-from reporting.history.append import baseline_file, digest
-from reporting.history.record import Run
+from reporting.history.append import baseline_file
+from reporting.history.record import Run, digest
 from reporting.history.tables import aligned, window_text
 
 # Past windows that can be checked again: from a history, or from the folders that jobs wrote.

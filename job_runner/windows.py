@@ -31,7 +31,7 @@ from job_runner import job as jobs
 from job_runner.segments import SegmentedAnalyzer, SegmentedSummary
 from readers.plan import CAPTURES, files_of
 from readers.splitting import SMALL
-from reporting.sinks import run_summary
+from reporting.history.record import for_others
 
 if TYPE_CHECKING:
     from job_runner.cluster.hosts import Cluster
@@ -166,7 +166,7 @@ def _finished(of: Mapping[Window, jobs.Job]) -> dict[Window, Decision | None]:
             names = {file.path.rpartition("/")[2] for file in storage.list_files(folder)}
         except DatasetError:
             continue
-        record = (window.start, window.end), run_summary.for_others(folder)
+        record = (window.start, window.end), for_others(folder)
         if wanted <= names and (recorded is None or record in recorded):
             decision = _decision_in(folder, settings.rules) if settings.is_monitoring else None
             if decision is None or not decision.is_empty:
