@@ -27,11 +27,12 @@ from job_runner import engine
 from readers.cell_types import texts_in
 from readers.dataset import NotSplittable
 from readers.plan import plan_dataset
-from reporting.history.record import completed_run
+from reporting.history.record import Run, completed_run
 from reporting.sinks import publishing
 
 if TYPE_CHECKING:
     from job_runner.cluster.hosts import Cluster
+    from reporting.history.record import Run
     from reporting.sinks.delivery import Undelivered
 
 STATISTICS = "statistics.json"
@@ -144,15 +145,15 @@ def finish(job: Job, plan: Plan, analyzer: api.AnyAnalyzer, summary: Any) -> Out
     contents = {name: _content(document) for name, document in documents.items()}
     outdated = {VIOLATIONS, COMPARISONS, REPORT, *files.occasional_files} - contents.keys()
     said = tuple(request.said.lines())
-    page = _page(settings, monitor, files, documents, found, said)
+    published = analyzer.metrics(found.statistics, found.compared, found.decision)
+    seconds = time.monotonic() - job.started
+    run = completed_run(settings, monitor, seconds, rows, found.facts, found.decision, published, contents)
+    page = _page(job, documents, found, run, said)
     # One set: two jobs with one output folder never leave the page of one beside the figures of the other.
     storage.write_files_atomically(settings.output_path, contents | page, outdated - page.keys())
     written = (*documents, *page)
 
     # From here on others are told, which may take its time: whatever becomes of it, the files are there.
-    published = analyzer.metrics(found.statistics, found.compared, found.decision)
-    seconds = time.monotonic() - job.started
-    run = completed_run(settings, monitor, seconds, rows, found.facts, found.decision, published, contents)
     undelivered = publishing.publish(run, settings, job.sinks)
     no_baseline = {VIOLATIONS, COMPARISONS, *files.not_in_baseline}
     baseline_files = {name: content for name, content in contents.items() if name not in no_baseline}
@@ -291,21 +292,16 @@ def _documents(
 
 
 def _page(
-    settings: Settings,
-    monitor: api.Monitor,
-    files: api.DocumentSet[Any, Any],
-    documents: dict[str, Any],
-    found: _Found,
-    said: tuple[str, ...],
+    job: Job, documents: dict[str, Any], found: _Found, run: Run, said: tuple[str, ...]
 ) -> dict[str, bytes]:
     """Return the page people look at by its name; empty where none is asked for, or none can be made."""
-    if not settings.report:
+    if not job.settings.report:
         return {}
     # Imported late: a job without a report loads nothing of it.
     from contract import page as view
     from reporting.report import page
 
-    before = found.compared or api.Baseline()
+    before, files = found.compared or api.Baseline(), job.files
     source = view.Source(
         statistics=documents[STATISTICS],
         constraints=documents[CONSTRAINTS],
@@ -314,7 +310,7 @@ def _page(
         decision=found.decision,
     )
     notes = (*(found.decision.notes if found.decision else ()), *said)
-    content = page.make_report(settings, monitor, found.rows, source, notes)
+    content = page.make_report(job.settings, job.monitor, run, source, notes)
     return {} if content is None else {REPORT: content}
 
 

@@ -15,9 +15,9 @@ from urllib.parse import quote
 
 import contract
 from contract.page import Body, Cell, Row, Section, Table, count, number, sentence, several, short
-from reporting.history.record import Run, RunFinding
+from reporting.history.record import Run
 from reporting.history.tables import result_text, window_text
-from reporting.report.page import NAME, fill_in, past_point, point, trend, trend_of
+from reporting.report.page import NAME, excess, fill_in, left_out, trends
 
 MOST_WINDOWS = 90
 MOST_TRENDS = 12
@@ -65,7 +65,7 @@ class Track:
     def need(self) -> tuple[int, float]:
         """Return what is larger the sooner it needs a look: violations first, by how far beyond the limit."""
         if state_of(self.last) == "violated":
-            return VIOLATED, max((_excess(one) for one in self.last.findings if one.violated), default=1.0)
+            return VIOLATED, max((excess(one) for one in self.last.findings if one.violated), default=1.0)
         return (SILENT if self.is_silent else UNDECIDED if state_of(self.last) == "undecided" else 0), 0.0
 
     @property
@@ -200,17 +200,11 @@ def _now_cells(track: Track, link: Link) -> list[Cell]:
     ]
 
 
-def _excess(finding: RunFinding) -> float:
-    """Return how many times its limit something moved, at least 1; by its distance where none is known."""
-    moved = abs(finding.distance or 0.0)
-    return max(1.0, moved / finding.limit) if finding.limit else 1.0 + moved
-
-
 def _how_much(run: Run) -> str:
     """Return the worst of what a run found: what it was and is, and what chance explains of that."""
     if not run.violations:
         return short(run.message if run.has_failed else (run.why_undecided or "–"), 160)
-    worst = max((one for one in run.findings if one.violated), key=_excess, default=None)
+    worst = max((one for one in run.findings if one.violated), key=excess, default=None)
     if worst is None or (worst.value is None and worst.distance is None):
         return short(sentence(run.violations[0].description), 160).rstrip(".")
     name = short(worst.subject, 60)
@@ -248,16 +242,7 @@ def _page_of(name: str, tracks: list[Track], link: Link, facts: list[tuple[str, 
 
 def _section(track: Track, link: Link, page: str) -> Section:
     runs = track.runs
-    findings = [one for run in runs for one in run.findings]
-    told = {one.subject: one for one in findings if one.distance is not None or one.value is not None}
-    violated = Counter(one.subject for one in findings if one.violated)
-    subjects = list(told.values())
-    subjects.sort(key=lambda one: (one.violated, violated[one.subject], _excess(one)), reverse=True)
-    charts = [trend_of(one, [past_point(run, one) for run in runs]) for one in subjects[:MOST_TRENDS]]
-    coverage = [(window_text(run), run.label_coverage) for run in runs]
-    if any(share is not None for _, share in coverage):
-        charts.append(trend("Share of rows with a label", [point(*one) for one in coverage], zero=True))
-    charts.append(trend("Rows", [point(window_text(run), run.rows) for run in runs], zero=True))
+    charts, left = trends(runs, MOST_TRENDS)
     rows = [
         Row(
             [
@@ -274,9 +259,7 @@ def _section(track: Track, link: Link, page: str) -> Section:
     columns = ["window (UTC)", "verdict", "what, how much, how sure", "rows", "labels"]
     caption = f"{track.title}: one row per window, the latest first."
     table = Table(caption, columns, rows, frozenset({3, 4}), searchable=True)
-    left = len(subjects) - MOST_TRENDS
-    text = f"{several(len(runs), 'run')}; red dots are violations."
-    text += f" Those of {several(left, 'subject')} that moved less are left out." if left > 0 else ""
+    text = f"{several(len(runs), 'run')}; red dots are violations.{left_out(left)}"
     return Section(track.title, text, charts, [table])
 
 

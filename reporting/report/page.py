@@ -6,7 +6,8 @@ import base64
 import functools
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +37,7 @@ from contract.page import (
     short,
 )
 from reporting.history.read import read_runs
-from reporting.history.record import RunFinding, found_in
+from reporting.history.record import RunFinding
 from reporting.history.selection import Selection
 from reporting.report.charts import values_text
 
@@ -56,20 +57,14 @@ MOST_SUBJECTS = 6
 Key = tuple[str | None, str | None, str, str, str]
 
 
-def add_trends(said: Body, settings: Settings, monitor: Monitor, rows: int, source: Source) -> None:
+def add_trends(said: Body, settings: Settings, now: Run) -> None:
     """Add what earlier runs of the same monitor say: a sentence to each card, and a section of trends.
 
     A history that is not there yet is logged: the page does without. One that is damaged is told there, too.
     """
-    if source.decision is None or settings.history_path is None:
+    if now.violations is None or settings.history_path is None:
         return
-    at = settings.window.start if settings.window else datetime.now(UTC)
-    selection = Selection(
-        monitor=monitor.name,
-        endpoint=settings.sagemaker_endpoint_name,
-        schedule=settings.sagemaker_monitoring_schedule_name,
-        until=at,
-    )
+    selection = Selection(now.monitor, now.endpoint, now.schedule, until=now.at)
     try:
         found = read_runs(settings.history_path, selection)
     except DocumentError as error:
@@ -85,7 +80,9 @@ def add_trends(said: Body, settings: Settings, monitor: Monitor, rows: int, sour
         return
     for card in said.cards:
         card.sentences.append(since(card, runs))
-    said.sections.append(_section(runs[-MOST_RUNS:], at, rows, source))
+    charts, left = trends([*runs[-MOST_RUNS:], now], MOST_SUBJECTS)
+    text = f"This run, and {several(len(runs[-MOST_RUNS:]), 'run')} before it; red dots are violations."
+    said.sections.append(Section("Trends", text + left_out(left), charts))
 
 
 def _key(violation: Violation) -> Key:
@@ -113,71 +110,72 @@ def _name(instant: datetime) -> str:
     return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
 
 
-def _section(runs: Sequence[Run], at: datetime, rows: int, source: Source) -> Section:
-    counts = [(_name(run.at), len(run.violations or ()), run.rows) for run in runs]
-    counts.append((_name(at), len(source.violations), rows))
-    charts = [
-        trend("Violations", [point(name, found, violated=found > 0) for name, found, _ in counts], zero=True),
-        trend("Rows", [point(name, amount) for name, _, amount in counts], zero=True),
-    ]
-    subjects = sorted(
-        (finding for finding in map(found_in, source.findings().values()) if finding.distance is not None),
-        key=lambda finding: (not finding.violated, -(finding.distance or 0.0)),
-    )
-    for subject in subjects[:MOST_SUBJECTS]:
-        past = [past_point(run, subject) for run in runs]
-        now = found_point(_name(at), subject, subject.value is not None)
-        charts.append(trend_of(subject, [*past, now]))
-    text = f"This run, and {several(len(runs), 'run')} before it; red dots are violations."
-    return Section("Trends", text, charts=charts)
+def trends(runs: Sequence[Run], most: int) -> tuple[list[Chart], int]:
+    """Return how the figures of runs went, the earliest run first, and of how many subjects nothing is shown.
+
+    What violates now comes first, then what did most often, then what moved most.
+    """
+    found = [(run, one) for run in runs for one in run.findings]
+    told = {
+        one.subject: (run, one) for run, one in found if one.distance is not None or one.value is not None
+    }
+    violated = Counter(one.subject for _, one in found if one.violated)
+
+    def need(latest: tuple[Run, RunFinding]) -> tuple[bool, int, float]:
+        run, one = latest
+        return run is runs[-1] and one.violated, violated[one.subject], excess(one)
+
+    subjects = [one for _, one in sorted(told.values(), key=need, reverse=True)]
+    charts = [_trend_of(one, runs) for one in subjects[:most]]
+    labels = [{"value": run.label_coverage} for run in runs]
+    if any(run.label_coverage is not None for run in runs):
+        charts.append(_trend("Share of rows with a label", runs, labels))
+    found_in_each = [{"value": len(run.violations or ()), "violated": bool(run.violations)} for run in runs]
+    charts.append(_trend("Violations", runs, found_in_each))
+    charts.append(_trend("Rows", runs, [{"value": run.rows} for run in runs]))
+    return charts, max(0, len(subjects) - most)
 
 
-def trend_of(subject: RunFinding, points: list[Chart]) -> Chart:
-    """Return how the figure of a finding went: what was measured where it is known, else how far it moved."""
-    name = short(subject.subject, 80)
-    if subject.value is None:
-        return trend(f"How far {name} moved", points, limit=subject.limit, limit_name="limit", zero=True)
-    return trend(name, points, limit=subject.expected, limit_name="expected")
+def left_out(subjects: int) -> str:
+    """Return how many subjects have no trend on the page; empty for none."""
+    return f" Those of {several(subjects, 'subject')} that moved less are left out." if subjects else ""
 
 
-def past_point(run: Run, subject: RunFinding) -> Chart:
-    """Return what a run found of a subject, and what it estimated for rows that waited for labels."""
-    shows_value, name = subject.value is not None, subject.subject
-    finding = next((one for one in run.findings if one.subject == name), RunFinding(name))
-    if shows_value:
+def excess(finding: RunFinding) -> float:
+    """Return how many times its limit something moved, at least 1; by its distance where none is known."""
+    moved = abs(finding.distance or 0.0)
+    return max(1.0, moved / finding.limit) if finding.limit else 1.0 + moved
+
+
+def _trend_of(subject: RunFinding, runs: Sequence[Run]) -> Chart:
+    """Return how a subject went: what was measured where that is known, else how far it moved."""
+    name = subject.subject
+    points: list[Chart] = []
+    for run in runs:
+        finding = next((one for one in run.findings if one.subject == name), RunFinding(name))
         kept = {metric.name: metric for metric in run.metrics if not metric.dimensions}
         if finding.value is None and (known := kept.get(name)) is not None:  # a record of an older version
             finding = replace(finding, value=known.value, interval=known.interval)
-        if (early := kept.get(f"estimated_{name}")) is not None:
-            return found_point(_name(run.at), finding, shows_value) | {"estimate": early.value}
-    return found_point(_name(run.at), finding, shows_value)
+        if subject.value is None:
+            points.append({"value": _six_digits(finding.distance), "violated": finding.violated})
+            continue
+        ends = finding.interval and [*map(_six_digits, finding.interval)]
+        point = {"value": _six_digits(finding.value), "violated": finding.violated, "interval": ends}
+        early = kept.get(f"estimated_{name}")  # for rows that waited for labels
+        points.append(point | ({"estimate": early.value} if early else {}))
+    if subject.value is None:
+        return _trend(f"How far {short(name, 80)} moved", runs, points) | {"limit": subject.limit}
+    limits = {"limit": subject.expected, "limitName": "expected", "zero": False}
+    return _trend(short(name, 80), runs, points) | limits
 
 
-def found_point(name: str, finding: RunFinding, shows_value: bool) -> Chart:
-    """Return what was measured, or how far it moved."""
-    value = finding.value if shows_value else finding.distance
-    return point(name, value, finding.interval if shows_value else None, violated=finding.violated)
+def _six_digits(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.6g}")
 
 
-def point(
-    name: str, value: float | None, interval: tuple[float, float] | None = None, *, violated: bool = False
-) -> Chart:
-    """Return one run of a trend."""
-    bounds = [None if end is None else float(f"{end:.6g}") for end in (value, *(interval or ()))]
-    return {"name": name, "value": bounds[0], "violated": violated, "interval": bounds[1:] or None}
-
-
-def trend(
-    title: str,
-    points: Sequence[Chart],
-    *,
-    zero: bool = False,
-    limit: float | None = None,
-    limit_name: str = "limit",
-) -> Chart:
-    """Return how one figure went, the earliest run first."""
-    about = {"kind": "trend", "title": title, "points": points, "zero": zero}
-    return {**about, "limit": limit, "limitName": limit_name}
+def _trend(title: str, runs: Sequence[Run], points: Iterable[Chart]) -> Chart:
+    told = [{"name": _name(run.at), **point} for run, point in zip(runs, points, strict=True)]
+    return {"kind": "trend", "title": title, "points": told, "zero": True, "limitName": "limit"}
 
 
 NAME = "report.html"
@@ -190,7 +188,7 @@ _log = logging.getLogger(__name__)
 
 
 def make_report(
-    settings: Settings, monitor: Monitor, rows: int, source: Source, notes: tuple[str, ...] = ()
+    settings: Settings, monitor: Monitor, run: Run, source: Source, notes: tuple[str, ...] = ()
 ) -> bytes | None:
     """Return ``report.html``, UTF-8; None for a page that fails, which is logged, and the run stands.
 
@@ -198,15 +196,15 @@ def make_report(
     ----------
     monitor
         What kind of job it was.
-    rows
-        How many were read.
+    run
+        As it will be told of.
     source
         The documents.
     notes
         What the run noted.
     """
     try:
-        return render(settings, monitor, rows, source, notes)
+        return render(settings, monitor, run, source, notes)
     except Exception as error:  # the analysis stands on its own; documents of others may have any content
         _log.warning("The report could not be made (%s: %s); please report it.", type(error).__name__, error)
         _log.debug("Where it failed", exc_info=True)
@@ -214,21 +212,20 @@ def make_report(
 
 
 def render(
-    settings: Settings, monitor: Monitor, rows: int, source: Source, notes: tuple[str, ...] = ()
+    settings: Settings, monitor: Monitor, run: Run, source: Source, notes: tuple[str, ...] = ()
 ) -> bytes:
     """Return the page, UTF-8."""
     said = (monitor.load_body() if monitor.load_body else plain_body)(source)
-    if settings.history_path is not None:
-        add_trends(said, settings, monitor, rows, source)
+    add_trends(said, settings, run)
     said.sections += _undecided_section(source)
-    level, verdict = _verdict(rows, source)
+    level, verdict = _verdict(run, source)
     lead = monitor.lead
     if titles := [card.title for card in said.cards[:MOST_NAMED]]:
         rest = len(said.cards) - len(titles)
         more = f" and {count(rest)} more" if rest > 0 else ""
         lead = f"{lead} Most of all: {'; '.join(titles)}{more}."
     said.notes = [short(note, 1000) for note in dict.fromkeys((*said.notes, *notes))]
-    said.facts = _facts(settings, rows, source) + said.facts
+    said.facts = _facts(run, source) + said.facts
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     footer = (
         f"Made {made} by {monitor.program} {contract.__version__} from "
@@ -340,7 +337,7 @@ def _embedded(charts: list[Chart]) -> markupsafe.Markup:
     return markupsafe.Markup(text)  # noqa: S704 - every character that means something in HTML is escaped
 
 
-def _verdict(rows: int, source: Source) -> tuple[str, str]:
+def _verdict(run: Run, source: Source) -> tuple[str, str]:
     decision = source.decision
     if decision is None:
         return "plain", "Nothing was compared: this run describes the data"
@@ -350,7 +347,7 @@ def _verdict(rows: int, source: Source) -> tuple[str, str]:
     if found:
         text = f"{several(found, 'violation')} of the baseline's constraints"
         return "violated", f"{text}; {counts}" if undecided else text
-    if not rows:
+    if not run.rows:
         return "plain", "No rows in the window, so nothing was decided"
     if decision.is_empty:
         return "plain", f"Nothing could be decided: {decision.why_undecided or 'nothing was asked for'}"
@@ -372,17 +369,14 @@ def _undecided_section(source: Source) -> list[Section]:
     return [Section("Not decided", "What was asked for and has no answer.", tables=[table])]
 
 
-def _facts(settings: Settings, rows: int, source: Source) -> list[tuple[str, str]]:
-    window = settings.window
+def _facts(run: Run, source: Source) -> list[tuple[str, str]]:
     before = (source.baseline_statistics.get("dataset") or {}).get("item_count")
-    endpoint, schedule = settings.sagemaker_endpoint_name, settings.sagemaker_monitoring_schedule_name
+    names = {"Model": run.model, "Endpoint": run.endpoint, "Schedule": run.schedule}
     facts = {
-        "Window (UTC)": f"{_name(window.start)} to {_name(window.end)}" if window else None,
-        "Rows": count(rows),
+        "Window (UTC)": " to ".join(map(_name, run.window)) if run.window else None,
+        "Rows": count(run.rows or 0),
         "Rows of the baseline": count(before) if isinstance(before, int) else None,
-        "Model": short(settings.model_name) if settings.model_name else None,
-        "Endpoint": short(endpoint) if endpoint else None,
-        "Schedule": short(schedule) if schedule else None,
-        "Rules": settings.rules,
+        **{title: short(name) if name else None for title, name in names.items()},
+        "Rules": run.rules,
     }
     return [(name, text) for name, text in facts.items() if text is not None]
