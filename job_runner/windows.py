@@ -88,7 +88,6 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
             if not settings.is_monitoring and not analyzer.row_count(summary):
                 _log.warning(wording("windows.no_rows", name=_name(window, settings)))
                 continue
-            storage.prepare_output(own.settings.output_path)
             outcome = jobs.finish(own, plan, analyzer, summary)
             decisions[window], codes[window] = outcome.decision, outcome.exit_code
             _log.info("%s: %s", _name(window, settings), outcome.message)
@@ -156,18 +155,15 @@ def _finished(of: Mapping[Window, jobs.Job]) -> dict[Window, Decision | None]:
         except MonitorError:
             runs = []  # there is no history yet
         recorded = {(run.window, run.output_path) for run in runs}
-    wanted = {jobs.STATISTICS, jobs.CONSTRAINTS} | ({jobs.REPORT} if settings.report else set())
+    wanted = [jobs.STATISTICS, jobs.CONSTRAINTS, *([jobs.REPORT] if settings.report else [])]
     if settings.is_monitoring:
-        wanted |= {jobs.VIOLATIONS} | ({jobs.COMPARISONS} if settings.rules == "sound" else set())
+        wanted += [jobs.VIOLATIONS, *([jobs.COMPARISONS] if settings.rules == "sound" else [])]
     found: dict[Window, Decision | None] = {}
     for window, job in of.items():
         folder = job.settings.output_path
-        try:
-            names = {file.path.rpartition("/")[2] for file in storage.list_files(folder)}
-        except DatasetError:
-            continue
         record = (window.start, window.end), for_others(folder)
-        if wanted <= names and (recorded is None or record in recorded):
+        is_told = recorded is None or record in recorded
+        if is_told and all(storage.is_there(f"{folder}/{name}") for name in wanted):
             decision = _decision_in(folder, settings.rules) if settings.is_monitoring else None
             if decision is None or not decision.is_empty:
                 found[window] = decision

@@ -90,7 +90,7 @@ def _append(settings: Settings, run: Run, material: Mapping[str, bytes]) -> tupl
         try:
             for name, content in material.items():
                 path = folder.join(history, name)
-                if not folder.is_there(path):
+                if not storage.is_there(path):
                     storage.write_file(path, folder.pack(content))
             # Last, so that whoever reads a record finds what it names.
             storage.write_file(folder.join(history, folder.RUNS, f"{run.run}.jsonl.gz"), record)
