@@ -144,10 +144,10 @@ def _edges(span: Window, text: str, zone: tzinfo) -> tuple[datetime, ...]:
     if text.strip().upper().endswith("W") and (first.weekday(), first.time()) != (0, time()):
         monday = datetime.combine(first.date() - timedelta(days=first.weekday()), time())
         raise ConfigurationError.of("window.no_monday", field="start_time", start=first, monday=monday)
-    count = (span.end - span.start + timedelta(hours=1)) // step
+    count = (span.end - span.start) // step
     if count > _MOST_WINDOWS:
         raise ConfigurationError.of("window.too_many", field="window", text=text, count=count)
-    found = [(first + number * step).astimezone(UTC) for number in range(count + 2)]
+    found = [(first + number * step).astimezone(UTC) for number in range(count + 3)]
     edges = tuple(edge for edge in found if edge < span.end)
     if found[len(edges)] != span.end:
         last = edges[-1].astimezone(zone)

@@ -167,7 +167,7 @@ def _first_page(
     text = (
         f"{count(len(bad))} of {every} violate what they are held to" if bad else f"No violations in {every}"
     )
-    text += f"; of {count(unsure)} something was not decided, or did not run" if unsure else ""
+    text += f"; in {count(unsure)}, something was not decided or did not run" if unsure else ""
     text = text if models else "No run has compared anything"
     lead = next((f"Look first at {short(name)}, {worst.in_words}." for name, worst in bad.items()), "")
     level = "violated" if bad else "plain" if unsure or not models else "fine"
@@ -236,8 +236,8 @@ def _page_of(name: str, tracks: list[Track], link: Link, facts: list[tuple[str, 
     text = f"{len(bad)} of {every} found violations last" if bad else "No violations now"
     lead = "; ".join(track.in_words for track in bad)
     level = "violated" if bad else "plain" if any(track.need[0] for track in tracks) else "fine"
-    body = Body([], sections, [("Model", short(name)), *facts])
-    return fill_in(body, f"Model {short(name)}", (level, text), lead, _footer(), home=f"../{FIRST_PAGE}")
+    body = Body([], sections, facts)
+    return fill_in(body, short(name), (level, text), lead, _footer(), home=f"../{FIRST_PAGE}")
 
 
 def _section(track: Track, link: Link, page: str) -> Section:

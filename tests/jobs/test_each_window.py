@@ -8,12 +8,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 from run_jobs import Result, baseline_of, run_job
 
 from containers.model_quality.main import main as monitor_model_quality
+from contract.window import resolve_window
 from job_runner import job, windows
 
 FIRST = datetime(2026, 3, 2, tzinfo=UTC)
@@ -251,7 +253,7 @@ def test_segments_of_each_window(tmp_path: Path, baseline: Result) -> None:
         ({"time_zone": "Mars/Olympus"}, "time_zone is 'Mars/Olympus', which is no time zone"),
         ({"output_path": "/tmp/out/%Y"}, "which gives several windows one folder"),
         ({"register_new_baseline": "/tmp/new"}, "register_new_baseline takes one window"),
-        ({"window": "PT1S"}, "makes 5"),
+        ({"window": "PT1S"}, "makes 518400 windows"),
         ({"exclude_features_attribute": "incom"}, "did you mean income?"),
     ],
 )
@@ -274,3 +276,14 @@ def test_days_of_a_time_zone_change_their_length(tmp_path: Path, baseline: Resul
         report="Disabled",
     )
     assert result.files == ["2026-03-07", "2026-03-08", "2026-03-09"]
+
+
+@pytest.mark.parametrize(("day", "hours"), [("2026-03-29", 23), ("2026-10-25", 25), ("2026-06-01", 24)])
+@pytest.mark.parametrize("days", [1, 2])
+def test_a_day_ends_when_the_next_begins(day: str, hours: int, days: int) -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    start = datetime.fromisoformat(day)
+    times = (day, (start + timedelta(days=days)).isoformat(), "P1D", None, None)
+    found = resolve_window(*times, now=datetime.now(UTC), each=True, zone=zone)
+    assert found is not None
+    assert [(one.end - one.start) // timedelta(hours=1) for one in found.each()] == [hours, 24][:days]

@@ -45,7 +45,7 @@ def test_what_was_not_looked_at_is_said() -> None:
     stopped = [run_of(day, model="stopped") for day in range(4)]
     failed = [run_of(9, model="failed", exit_code=2, violations=None, message="The key is wrong.")]
     page = pages_of(*waiting, *stopped, *failed)[FIRST_PAGE]
-    assert "No violations in 3 models; of 3 something was not decided, or did not run" in page
+    assert "No violations in 3 models; in 3, something was not decided or did not run" in page
     assert '<header class="plain">' in page
     rows = {row.split("|")[2].strip("|"): row for row in rows_of(page)}
     assert "no row has a label" in next(row for row in rows.values() if "waiting" in row)

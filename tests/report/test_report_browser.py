@@ -338,6 +338,19 @@ def overview(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+# In pixels: a drawing that is wider than its place makes its text smaller.
+SMALLEST_TEXT = """
+    const scale = (one) => one.getBoundingClientRect().width / one.viewBox.baseVal.width;
+    return Math.min(12, ...[...document.querySelectorAll("figure svg")].map((one) => 12 * scale(one)));
+"""
+# Where the verdicts of tables end, in pixels: they stay in sight.
+FARTHEST_VERDICT = """
+    const right = (one) => one.getBoundingClientRect().right;
+    const ends = [...document.querySelectorAll("td > .state")].map(right);
+    return Math.max(0, ...ends);
+"""
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1200])
 def test_all_models(browser: Browser, overview: Path, axe: str, scheme: str, width: int) -> None:
@@ -349,6 +362,8 @@ def test_all_models(browser: Browser, overview: Path, axe: str, scheme: str, wid
         assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
         assert findings_of_axe(browser, axe) == []
         quiet(browser, overview / name)
+        assert browser.run(SMALLEST_TEXT) >= 11.8
+        assert browser.run(FARTHEST_VERDICT) < width
 
 
 def test_50_models(browser: Browser, overview: Path, capsys: pytest.CaptureFixture[str]) -> None:

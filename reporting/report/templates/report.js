@@ -1,7 +1,9 @@
 "use strict";
 (() => {
   const charts = JSON.parse(document.getElementById("data").textContent);
-  const WIDTH = 480, SVG = "http://www.w3.org/2000/svg";
+  // Of the drawing at hand: no wider than its place, so that text is not made smaller.
+  let WIDTH = 480;
+  const SVG = "http://www.w3.org/2000/svg";
 
   // Elements are made and texts set, never parsed: data cannot become markup.
   function html(name, attributes = {}, ...children) {
@@ -43,7 +45,7 @@
     return html("div", { class: "legend" }, ...items);
   }
   function legendOfTrend(limit, { hasBand, hasEarly }) {
-    const items = [limit && ["limit", limit], hasBand && ["now", "95 % interval"], hasEarly && ["then", "estimated before labels"]].filter(Boolean);
+    const items = [limit && ["limit", limit], hasBand && ["now", "95 % interval"], hasEarly && ["early", "estimated before labels"]].filter(Boolean);
     return html("div", { class: "legend" }, ...items.map(([name, text]) => html("span", { class: name }, html("i"), text)));
   }
   const hasNow = (chart) => Boolean(chart.now || (chart.items && chart.items.some((item) => item.now)));
@@ -231,8 +233,9 @@
     const early = points.map((point, i) => [point, i]).filter(([point]) => point.estimate !== null && point.estimate !== undefined);
     drawing.append(svg("path", { d: line(early, (point) => point.estimate), class: "early-line" }));
     drawing.append(svg("path", { d: line(known, (point) => point.value), class: "now-line" }));
+    const radius = points.length > 40 ? 2.5 : 4;
     for (const [point, i] of known) {
-      const mark = svg("circle", { cx: x(i), cy: y(point.value), r: point.violated ? 6 : 4, class: "now-fill", style: point.violated ? "fill:var(--bad);stroke:var(--bad)" : "fill:var(--now)" });
+      const mark = svg("circle", { cx: x(i), cy: y(point.value), r: point.violated ? radius + 2 : radius, class: "now-fill", style: point.violated ? "fill:var(--bad);stroke:var(--bad)" : "fill:var(--now)" });
       drawing.append(tipped(mark, `${point.name}\n${withInterval([point.value, ...(point.interval || [null])], number)}${point.violated ? "\nviolated" : ""}`));
     }
     drawing.append(svg("text", { x: left, y: height - 6, class: "quiet" }, points[0].name));
@@ -269,6 +272,7 @@
   function fill(box) {
     if (box.firstElementChild) return;
     const heading = box.closest(".card")?.querySelector("h3");
+    WIDTH = Math.max(260, Math.min(480, box.clientWidth || 480));
     box.append(draw(Number(box.dataset.chart), heading ? heading.textContent : ""));
   }
 
