@@ -103,10 +103,6 @@ def _is_baseline(value: Any) -> bool:
     return bool(value) and (all(isinstance(row, dict) for row in value) or all(are_cells))
 
 
-def _is_header(value: Any) -> bool:
-    return isinstance(value, str | int) and not isinstance(value, bool)
-
-
 def _is_template(value: Any) -> bool:
     texts = list(value.values()) if isinstance(value, dict) else [value or None]
     return all(isinstance(text, str) for text in texts)
@@ -343,7 +339,9 @@ class PredictorConfig:
     accept_type: ContentType | None = member(choice(get_args(ContentType)))
     label: Locator | None = member(locator)
     probability: Locator | None = member(locator)
-    label_headers: tuple[str | int, ...] = member(values(_is_header, "texts and whole numbers"), ())
+    label_headers: tuple[str | int, ...] = member(
+        values(lambda value: type(value) in (str, int), "texts and whole numbers"), ()
+    )
     content_template: str | dict[str, str] | None = member(
         checked(_is_template, "text, or an object of texts", '"{\\"features\\":$features}"')
     )

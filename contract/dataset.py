@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import re
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +28,7 @@ ColumnKind = Literal["number", "boolean", "date", "text"]
 
 # What people and programs write where there is no value; the setting missing_values lists others.
 MARKERS = ("NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "None", "?", "-", "nan", "NaN")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 # Columns that batch transform adds.
 # The column that says in which of several windows a row lies.
 WINDOW = "__window__"
@@ -254,6 +257,11 @@ class CellRules:
     dates: bool = False
     like_pandas: bool = False
 
+    @functools.cached_property
+    def numbers(self) -> dict[str, float]:
+        """Return the markers that are numbers, such as ``-999``, which nothing but a setting lists."""
+        return {marker: float(marker) for marker in self.markers if _NUMBER.fullmatch(marker)}
+
     def markers_in_text(self, name: str) -> tuple[str, ...]:
         """Return the markers that are missing values in a column of text."""
         if not (self.judged is True or (self.judged and name in self.judged)):
@@ -263,10 +271,21 @@ class CellRules:
 
 @dataclass(frozen=True)
 class Dialect:
-    """What separates cells, and whether quotes in quoted cells are written with a backslash before them."""
+    """How CSV is written.
+
+    Parameters
+    ----------
+    separator
+        What stands between cells.
+    escaped
+        Whether quotes in quoted cells are written with a backslash before them.
+    answer_first
+        Whether the baseline's last column stands first, and columns are therefore matched by name.
+    """
 
     separator: str = ","
     escaped: bool = False
+    answer_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -277,13 +296,13 @@ class RowKeys:
     ----------
     identifier, time
         Name, path or zero-based position of the column; None for none.
-    trailing
-        CSV without a header: the last two cells are id and time.
+    added_at
+        CSV without a header: where batch transform has put id and time, at position 0 or from -2 on.
     """
 
     identifier: str | None = None
     time: str | None = None
-    trailing: bool = False
+    added_at: int | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -292,8 +311,9 @@ class RowKeys:
 
     def places(self, count: int) -> dict[int, str]:
         """Return the positions of both among `count` columns without names, and what they are called."""
-        if self.trailing:
-            return {count - 2: TRANSFORM_ID, count - 1: TRANSFORM_TIME} if count > len(self.names) else {}
+        if self.added_at is not None:
+            first = self.added_at % count
+            return {first: TRANSFORM_ID, first + 1: TRANSFORM_TIME} if count > len(self.names) else {}
         return {int(name): name for name in self.names if name.isdecimal() and int(name) < count}
 
 
@@ -345,6 +365,8 @@ class Dataset:
         CSV only: how it is written, once that is decided.
     keys
         Where rows hold their id and time; both are left out of what is analysed.
+    folders
+        Names of folders, such as ``region`` of ``region=eu``, that become columns.
     said
         What has been decided of how to read; shared by all requests made from this one.
     """
@@ -369,6 +391,7 @@ class Dataset:
     cells: CellRules | None = None
     dialect: Dialect | None = None
     keys: RowKeys | None = None
+    folders: tuple[str, ...] = ()
     said: Said = field(default_factory=Said, compare=False, repr=False)
 
 

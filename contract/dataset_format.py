@@ -44,6 +44,8 @@ class DatasetFormat:
         Captures only: which payloads become columns.
     separator
         CSV only: what stands between cells; None tells it from the first records.
+    answers
+        CSV only: whether columns of the response stand first (``START``) or last (``END``), None for unsaid.
     server
         Logs only, which are read as captures: one of `SERVERS`, None where the files tell.
     """
@@ -52,6 +54,7 @@ class DatasetFormat:
     header: bool = True
     capture_indices: tuple[str, ...] = ("endpointInput", "endpointOutput")
     separator: str | None = None
+    answers: str | None = None
     server: str | None = None
 
 
@@ -97,6 +100,7 @@ def parse_dataset_format(text: str) -> DatasetFormat:
         header=found.get("header") is not False,
         capture_indices=found.get("captureIndexNames") or DatasetFormat.capture_indices,
         separator=found.get("separator"),
+        answers=found.get("output_columns_position"),
         server=(found["server"] or "auto") if "server" in found else None,
     )
 

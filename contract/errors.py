@@ -20,11 +20,14 @@ from __future__ import annotations
 
 import functools
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any, Self
 
 from contract.masking import mask
+from contract.wording import one_line
 
 
 @dataclass(frozen=True)
@@ -95,9 +98,31 @@ class MonitorError(Exception):
         file, field = str(members.get("file", "")), str(members.get("field", ""))
         return cls(f"{what}{fix}", details=details, file=file, code=code, field=field, fix=fix.lstrip(";,. "))
 
+    @classmethod
+    @contextmanager
+    def instead_of(cls, code: str, *kinds: type[BaseException], **members: Any) -> Iterator[None]:
+        """Raise the error whose sentence has `code` where the block raises one of `kinds`.
+
+        Members that are functions get that; ``problem`` is its text unless given. A MonitorError goes on.
+        """
+        try:
+            yield
+        except MonitorError:
+            raise
+        except kinds as error:
+            told = {"problem": _problem, **members}
+            made = {name: value(error) if callable(value) else value for name, value in told.items()}
+            raise cls.of(code, **made) from error
+
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions cross process and machine boundaries; keep the members when pickled.
         return type(self), (self.message,), self.__dict__
+
+
+def _problem(error: BaseException) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    return one_line(getattr(error, "strerror", None) or error)  # without the path that follows in OSError
 
 
 class InputError(MonitorError):

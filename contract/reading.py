@@ -11,49 +11,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from itertools import groupby, islice
 from typing import Any
 
 from contract.dataset_format import Shape
+from contract.errors import topic, wording
 from contract.wording import several
 
-# What is noticed: the kind of it, then what it is about, such as ``("marker", column, text)``.
-Noticed = tuple[str, ...]
+# What is noticed: the code of its sentence, then the members of that, such as ``("field", "x")``.
+Noticed = tuple[Any, ...]
 Tally = Counter[Noticed]
 
-# Subject and sentence of each kind; ``{0}`` and so on are what it is about.
-SAID_OF: dict[str, tuple[str, str]] = {
-    "type": ("types", "{0}"),
-    "marker": ("missing", "{count} of {rows} cells of {0} hold {1!r} and count as missing"),
-    "undated": ("types", "{count} of {rows} cells of {0} are no dates, so it counts as text there"),
-    "unexcluded": ("columns", "exclude_features_attribute names {0}, which is no column in {count} files"),
-    "lacking": ("columns", "files without a column {0}, where it counts as missing: {count}"),
-    "index": (
-        "columns",
-        "{0} has no name of its own, like a data frame's index; exclude_features_attribute leaves it out",
-    ),
-    "member": ("rows", "the {count} rows of {0} are its member {1}"),
-    "glued": ("lines", "{count} records follow another one on the same line"),
-    "table": ("rows", "{0} is a table of {count} rows as pandas writes it"),
-    "labelled": ("labels", "{count} of {rows} rows have a label"),
-    "shared": (
-        "labels",
-        "at least {count} times a label went to one more row or call of its id; give each an id of its own",
-    ),
-    "unpaired": ("calls", "{count} calls have a {0} only and are left out"),
-    "repeated": ("calls", "{count} events came twice and count once"),
-    "failed": ("calls", "{count} calls failed, or were logged without payload, and are left out"),
-    "services": ("calls", "calls of several services or components are read together: {0}"),
-    "event": ("calls", "{count} events of the type {0} are no calls and are left out"),
-    "roles": ("calls", "no schema says which columns are predictions, so all belong to the request"),
-    "zoneless": ("window", "times in {0} name no time zone and are taken as UTC"),
-    "untimed": ("window", "{count} of {rows} rows have no readable time in {0} and are left out"),
-}
-
-_WORDS: dict[Shape, str] = {
-    "row": "one row, or one for each line",
-    "list": "one row for each element of its list",
-    "columns": "a table written column by column",
-}
+# Sentences of one kind; more would hide the others.
+_MOST_SAID = 20
 
 _tally: ContextVar[Tally | None] = ContextVar("tally", default=None)
 
@@ -83,7 +53,8 @@ class CallRows:
 
     def text(self) -> str:
         """Return what was decided as a sentence."""
-        sides = "; ".join(f"{side}: {_WORDS[shape]}" for side, shape in self.shapes.items())
+        words = topic("rows_of_a_call")
+        sides = "; ".join(f"{side}: {words[shape]}" for side, shape in self.shapes.items())
         calls = several(self.calls, "call")
         return f"rows of a call, by {self.why} ({calls}, {self.of_several_rows} of several rows): {sides}"
 
@@ -110,17 +81,22 @@ class Said:
         }
         return (shapes if calls.shapes else {}) | (self.sentences if with_sentences else {})
 
-    def say(self, subject: str, sentence: str) -> None:
+    def say(self, code: str, **members: Any) -> None:
         """Add a sentence, unless it has been said."""
+        subject, _, sentence = wording(code, **members).partition(": ")
         known = self.sentences.setdefault(subject, [])
         if sentence not in known:
             known.append(sentence)
 
     def add(self, tally: Tally, rows: int) -> None:
-        """Say what was noticed while `rows` rows were read: see `SAID_OF` for the kinds."""
-        for (kind, *about), count in sorted(tally.items()):
-            subject, sentence = SAID_OF[kind]
-            self.say(subject, sentence.format(*about, count=count, rows=rows))
+        """Say what was noticed while `rows` rows were read."""
+        files = tally.pop(("file",), 0)
+        lacking = {what[1][1]: files - tally.pop(what) for what in sorted(tally) if what[0] == "file"}
+        for name, count in islice(((name, count) for name, count in lacking.items() if count), _MOST_SAID):
+            self.say("reading.lacking", field=name, count=count)
+        for _, alike in groupby(sorted(tally.items()), key=lambda noticed: noticed[0][0]):
+            for (code, *members), count in islice(alike, _MOST_SAID):
+                self.say(code, **dict(members), count=count, rows=rows)
 
     def lines(self) -> Iterator[str]:
         """Yield all sentences, each with its subject."""
@@ -129,11 +105,11 @@ class Said:
                 yield f"{subject}: {sentence}"
 
 
-def notice(*what: str, count: int = 1) -> None:
+def notice(code: str, count: int = 1, **members: Any) -> None:
     """Count something while a split is read; nothing happens where nobody collects."""
     tally = _tally.get()
     if tally is not None and count:
-        tally[what] += count
+        tally[code, *members.items()] += count
 
 
 @contextmanager

@@ -258,6 +258,7 @@ class Settings:
     end_time_offset: str | None = of_all()
     exclude_features: tuple[str, ...] = of_scripted("names", "", name="exclude_features_attribute")
     missing_values: tuple[str, ...] | None = setting("texts")
+    folder_columns: tuple[str, ...] = of_all("names", "")
     categorical_drift_method: Literal["LInfinity", "ChiSquared"] | None = setting(needs="distributions")
     segment_by: tuple[str, ...] = setting("names", "", needs="segments")
 
@@ -522,12 +523,10 @@ def read_settings(
 
 def message_file(arguments: Sequence[str], environment: Mapping[str, str]) -> str:
     """Return where the outcome goes, found even when the settings as a whole are unusable."""
-    for position, argument in enumerate(arguments):
-        if argument.startswith("--output-message-file="):
-            return argument.partition("=")[2]
-        if argument == "--output-message-file" and position + 1 < len(arguments):
-            return arguments[position + 1]
-    return environment.get("output_message_file") or DEFAULT_MESSAGE_FILE
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--output-message-file", nargs="?")
+    given: str | None = parser.parse_known_args(arguments)[0].output_message_file
+    return given or environment.get("output_message_file") or DEFAULT_MESSAGE_FILE
 
 
 def _collect(flags: Mapping[str, Any], environment: Mapping[str, str], program: Program) -> dict[str, str]:
@@ -583,8 +582,14 @@ def _note_near_misses(environment: Mapping[str, str], program: Program, mistakes
         if name == meant and name not in names and (close := nearest(name, known, cutoff=0.84)):
             mistakes.add("setting.near_miss", field=name, meant=close)
         # A single word is too likely somebody else's.
-        if name != meant and "_" in name and meant in names and meant not in environment:
+        if "_" not in name or meant not in names:
+            continue
+        if name != meant and meant not in environment:
             _log.warning("Variable %s is set, but the name is lower-case: rename it to %s", name, meant)
+        # What the originals' variables say here and nowhere else is no news.
+        shared = VARIABLE_BY_NAME.get(name)
+        if shared and not shared.ignored and shared not in program.variables and environment[name].strip():
+            _log.warning("Variable %s is set, but has no effect in %s", name, program.program)
 
 
 def _note_unknown_arguments(arguments: list[str], program: Program, mistakes: Mistakes) -> None:

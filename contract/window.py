@@ -16,6 +16,8 @@ _DURATION = re.compile(
     r"(?:T(?=\d)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?)"
 )
 _CALENDAR = re.compile(r"[+-]?P[^T]*\d[YM]")
+# The end of a time that names its zone.
+ZONED = r"([zZ]|[+-]\d\d(:?\d\d)?)$"
 _DATE_FIELD = re.compile("%[YmdHM]")
 # Ways to say in a path when its rows are from, each with an hour or without.
 _DAY_PATHS = (
@@ -166,10 +168,9 @@ def read_zone(name: str, text: str) -> tzinfo:
     # Imported late: few jobs name one.
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-    try:
+    problems = (ZoneInfoNotFoundError, ValueError, OSError)
+    with ConfigurationError.instead_of("setting.time_zone", *problems, field=name, text=text):
         return UTC if text == "UTC" else ZoneInfo(text)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ConfigurationError.of("setting.time_zone", field=name, text=text) from None
 
 
 def read_instant(name: str, text: str | None, zone: tzinfo = UTC) -> datetime | None:
@@ -184,10 +185,8 @@ def read_instant(name: str, text: str | None, zone: tzinfo = UTC) -> datetime | 
     """
     if text is None:
         return None
-    try:
+    with ConfigurationError.instead_of("setting.instant", ValueError, field=name, text=text):
         instant = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise ConfigurationError.of("setting.instant", field=name, text=text) from None
     return (instant if instant.tzinfo else instant.replace(tzinfo=zone)).astimezone(UTC)
 
 
@@ -302,12 +301,10 @@ def in_window_by_folder(path: str, window: Window, what: str = "rows") -> bool:
 
 def _aligned(now: datetime, duration: str) -> datetime:
     """Round down to the smallest unit that the duration names."""
-    _, _, time = duration.upper().partition("T")
-    if not time:
-        return now.replace(hour=0, minute=0, second=0, microsecond=0)
-    if time.endswith("H"):
-        return now.replace(minute=0, second=0, microsecond=0)
-    return now.replace(second=0 if time.endswith("M") else now.second, microsecond=0)
+    units = {"H": timedelta(hours=1), "M": timedelta(minutes=1), "S": timedelta(seconds=1)}
+    unit = units.get(duration.strip().upper().partition("T")[2][-1:], timedelta(days=1))
+    # By the clock of its zone.
+    return now - (now - datetime.min.replace(tzinfo=now.tzinfo)) % unit
 
 
 def _fix(text: str, example: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from demo.commands import baseline_command, monitoring_command, run_job, shell_text
 from demo.story import APRIL, CONTROL, JULY, TRAINING, Data, Layout, make_data, prepare_directory, write_data
-from demo.summary import describe_changes, describe_quiet, read_features, read_report
+from demo.summary import WIDTH, describe_changes, describe_quiet, read_features, read_report
 from demo.tell_attribution import tell_attribution
 from demo.tell_bias import tell_bias
 from demo.tell_model import tell_model
@@ -76,7 +77,8 @@ def _run(title: str, name: str, layout: Layout, say: Say) -> None:
     say(title)
     say("   $ " + shell_text(command))
     run_job(command, layout.log(name))
-    say("   " + (directory / "message").read_text(encoding="utf-8").strip())
+    message = (directory / "message").read_text(encoding="utf-8").strip()
+    say(textwrap.fill(message, WIDTH, initial_indent="   ", subsequent_indent="   "))
 
 
 def _conclude(layout: Layout, say: Say) -> None:

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from file_storage.transport import aws_client
+
 if TYPE_CHECKING:
     from pyarrow.fs import S3FileSystem
 
@@ -30,8 +32,6 @@ _PART_SIZE = 16 << 20
 
 _unclosed: list[pa.NativeFile] = []
 _encryption: dict[str, str] = {}
-# boto3 makes clients one at a time.
-_making = threading.Lock()
 
 
 @functools.cache
@@ -39,15 +39,15 @@ def file_system() -> S3FileSystem:
     """Return the connection, made once."""
     from pyarrow.fs import S3FileSystem
 
-    # With delayed opening a small object is put in one request, which every server understands.
-    options: dict[str, Any] = {"allow_delayed_open": True}
-    if server := _server():
-        options["scheme"], options["endpoint_override"] = server
-    if region := _region():
-        options["region"] = region
-    if authorities := os.environ.get("AWS_CA_BUNDLE"):
-        options["tls_ca_file_path"] = authorities
-    return S3FileSystem(**options)
+    scheme, host = _server() or (None, None)
+    return S3FileSystem(
+        # A small object is then put in one request, which every server understands.
+        allow_delayed_open=True,
+        scheme=scheme,
+        endpoint_override=host,
+        region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or None,
+        tls_ca_file_path=os.environ.get("AWS_CA_BUNDLE") or None,
+    )
 
 
 def _server() -> tuple[str, str] | None:
@@ -59,10 +59,6 @@ def _server() -> tuple[str, str] | None:
     os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
     scheme, separator, host = endpoint.partition("://")
     return (scheme, host.rstrip("/")) if separator else ("https", endpoint.rstrip("/"))
-
-
-def _region() -> str | None:
-    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
 
 
 def key(path: str) -> str:
@@ -185,10 +181,8 @@ def _write_by_boto(path: str, content: io.BufferedReader) -> None:
     limits = {"multipart_threshold": _ONE_REQUEST + 1, "multipart_chunksize": _PART_SIZE}
     bucket_name, _, name = key(path).partition("/")
     try:
-        with _making:
-            boto = client()
         transfer = TransferConfig(**limits, use_threads=False)
-        boto.upload_fileobj(content, bucket_name, name, ExtraArgs=_encryption, Config=transfer)
+        client().upload_fileobj(content, bucket_name, name, ExtraArgs=_encryption, Config=transfer)
     except ClientError as error:
         raise OSError(errno.EIO, error.response.get("Error", {}).get("Message") or str(error)) from error
     except BotoCoreError as error:
@@ -198,15 +192,9 @@ def _write_by_boto(path: str, content: io.BufferedReader) -> None:
 @functools.cache
 def client() -> Any:
     """Return boto3's connection, made once."""
-    import boto3
-    from botocore.config import Config
-
     server = _server()
-    return boto3.session.Session(region_name=_region()).client(
-        "s3",
-        endpoint_url=f"{server[0]}://{server[1]}" if server else None,
-        config=Config(retries={"mode": "standard", "total_max_attempts": 5}),
-    )
+    url = f"{server[0]}://{server[1]}" if server else None
+    return aws_client("s3", None, server=url, retries={"mode": "standard", "total_max_attempts": 5})
 
 
 def remove(path: str) -> None:

@@ -212,7 +212,7 @@ def read_bounded(read: Callable[[int], bytes], seconds: float) -> bytes:
 _making = threading.Lock()
 
 
-def aws_client(service: str, whole: float, **config: Any) -> Any:
+def aws_client(service: str, whole: float | None, *, server: str | None = None, **config: Any) -> Any:
     """Return boto3's client of a service, by its standard chain of credentials.
 
     Its answers are read as `read_bounded` does, those it would stream included; what that raises is the cause
@@ -223,7 +223,9 @@ def aws_client(service: str, whole: float, **config: Any) -> Any:
     service
         As boto3 names it; the region is ``AWS_REGION``'s, which boto3 leaves to other libraries.
     whole
-        Seconds until an answer must be whole.
+        Seconds until an answer must be whole; None reads answers as boto3 does.
+    server
+        Address of one that is not Amazon's, where boto3's own variables do not tell.
     config
         Of ``botocore.config.Config``.
     """
@@ -235,7 +237,10 @@ def aws_client(service: str, whole: float, **config: Any) -> Any:
 
     with _making:
         session = boto3.session.Session(region_name=os.environ.get("AWS_REGION"))
-        client = session.client(service, config=Config(**config))
+        client = session.client(service, endpoint_url=server, config=Config(**config))
+
+    if whole is None:
+        return client
 
     def send(request: Any, **_: Any) -> Any:
         request.stream_output = True

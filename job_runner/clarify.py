@@ -24,7 +24,7 @@ from contract.dataset_format import DatasetFormat, Kind
 from contract.errors import ConfigurationError
 from contract.schema import Mistakes, nearest
 from contract.settings import Settings
-from contract.wording import several, some_of
+from contract.wording import listing, several, some_of
 from file_storage import storage
 from file_storage.storage import list_files
 from readers.captures.envelope import LABEL
@@ -569,7 +569,10 @@ def arrange_captures(
     features = settings.features_attribute or config.features
     variable = "features_attribute" if settings.features_attribute else "features"
     locations = ColumnPaths(features, with_classes(others, config), variable=variable)
-    return name_columns(replace(request, locations=locations), locations, config, mistakes)
+    # By their names a table written column by column is told from lists in one row.
+    names = tuple(name for name in config.headers if name != config.label) or None
+    request = replace(request, locations=locations, column_names=names)
+    return name_columns(request, locations, config, mistakes)
 
 
 def _csv_captures(
@@ -716,6 +719,7 @@ def ask_model(
         # No dry run, and no window without data, is worth an endpoint.
         start=not settings.validate_only and (is_given or bool(plan_dataset(request).splits)),
     )
+    request.said.say("reading.model", model=model.where, names=listing(features))
     as_label = predictor.probability is None and predictor.label is not None
     if not as_label and first is not None:
         try:  # more than one column is the class, and not the score of one

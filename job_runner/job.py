@@ -187,7 +187,7 @@ def require_excluded(settings: Settings, request: Dataset) -> None:
     for text in missing_columns(replace(settings, segment_by=(), problem_type=None), names, names):
         if text.endswith("?"):
             raise DatasetError(text, field="exclude_features_attribute")
-        request.said.say("columns", text)
+        request.said.say("reading.excluded", text=text)
 
 
 def _conclude(
@@ -393,6 +393,7 @@ def dataset_request(
         rows=settings.rows,
         label_places=LabelPlaces.of(settings),
         cells=_cell_rules(settings, files, baseline),
+        folders=settings.folder_columns,
         keys=RowKeys(settings.id_attribute, settings.time_attribute)
         if settings.id_attribute or settings.time_attribute
         else None,
@@ -435,6 +436,10 @@ def summarize(
             paths += [settings.record_preprocessor_script, settings.model]
             summary = cluster.summarize(analyzer, plan.splits, [path for path in paths if path], noticed)
         request.said.add(noticed, analyzer.row_count(summary))
+        found = {dict(members)["marker"] for code, *members in noticed if code == "reading.marker"}
+        for marker in settings.missing_values or ():
+            if marker not in found and marker.casefold() not in ("", "nan"):
+                request.said.say("reading.unlisted", marker=marker)
         for sentence in request.said.lines():
             _log.info("Reading %s", sentence)
         return summary

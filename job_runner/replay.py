@@ -429,19 +429,11 @@ _MOST_TEXT = 160
 
 
 @dataclass(frozen=True)
-class NotReplayed:
-    """A window that could not be checked again, and why."""
-
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class Backtest:
-    """All windows of a backtest, in order."""
+    """All windows of a backtest, in order; of those that could not be checked again, name and reason."""
 
     windows: tuple[Replayed, ...]
-    not_replayed: tuple[NotReplayed, ...] = ()
+    not_replayed: tuple[dict[str, str], ...] = ()
 
     @property
     def summary(self) -> dict[str, int]:
@@ -469,7 +461,7 @@ def to_text(backtest: Backtest) -> str:
     for line, window in zip(table[1:], backtest.windows, strict=True):
         own = (note for note in window.notes if note not in common)
         text += [line, *_changes(window), *(f"    {note}" for note in own)]
-    text += [f"{one.name}  not replayed: {one.reason}" for one in backtest.not_replayed]
+    text += [f"{one['name']}  not replayed: {one['reason']}" for one in backtest.not_replayed]
     windows = several(len(backtest.windows), "window")
     counted = wording("replay.sum", **backtest.summary | {"windows": windows})
     if missing := len(backtest.not_replayed):
@@ -508,7 +500,7 @@ def to_json(backtest: Backtest) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "windows": [_window_to_json(window) for window in backtest.windows],
-        "not_replayed": [vars(one) for one in backtest.not_replayed],
+        "not_replayed": list(backtest.not_replayed),
         "summary": backtest.summary,
     }
 

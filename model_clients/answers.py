@@ -148,12 +148,9 @@ def _compile(expression: str, field: str) -> Callable[[Any], Any]:
     import jmespath
     from jmespath.exceptions import JMESPathError
 
-    try:
+    told = {"field": field, "expression": expression}
+    with ConfigurationError.instead_of("model_answer.no_jmespath", JMESPathError, **told):
         search: Callable[[Any], Any] = jmespath.compile(expression).search
-    except JMESPathError as error:
-        raise ConfigurationError.of(
-            "model_answer.no_jmespath", field=field, expression=expression, reason=one_line(error, 200)
-        ) from error
 
     def find(document: Any) -> Any:
         try:

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from contract.errors import ModelError
+from contract.errors import ModelError, topic
 from file_storage.transport import Channel, ChannelError, readable
 from model_clients.answers import AnswerError
 from model_clients.model import Policy
@@ -248,7 +248,11 @@ class _Call:
             told = {"model": self.asker.channel.where, "piece": _rows(piece), "tries": tries}
             if isinstance(failure.status, str):
                 raise ModelError.of("model_endpoint.no_answer", **told, problem=failure.said.decode())
-            told |= {"answer": quoted(failure.said), "advice": _ADVICE.get(failure.status, _ADVICE[0])}
+            advice = topic("endpoint_advice")
+            told |= {
+                "answer": quoted(failure.said),
+                "advice": advice.get(f"status_{failure.status}", advice["any_status"]),
+            }
             raise ModelError.of("model_endpoint.refused", **told, status=failure.status)
         problem = f"status {failure.status}" if isinstance(failure.status, int) else failure.said.decode()
         _log.info("%s: %s; asking again in %.1f s", self.asker.channel.where, problem, pause)
@@ -264,18 +268,6 @@ class _Call:
     def _pause(self, seconds: float) -> None:
         if self.stopped.wait(seconds) if seconds > 0 else self.stopped.is_set():
             raise ModelError.of("model_endpoint.stopped", model=self.asker.channel.where)
-
-
-_ADVICE = {
-    0: "the log of the endpoint says more; check content_type and the templates of the predictor",
-    401: "it wants other credentials",
-    403: "it wants other credentials or permissions",
-    404: "check the path of the address, or the name of the endpoint",
-    405: "check the path of the address: it takes no POST",
-    413: "even one record is too large for it",
-    429: "it is overloaded; give it more instances, or lower the concurrency",
-    503: "it is overloaded or starting; give it more instances or time",
-}
 
 
 def _rows(piece: range) -> str:

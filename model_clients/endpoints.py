@@ -318,26 +318,19 @@ def open_inference(
 
 def _described_inputs(channel: HttpChannel, path: str, where: str) -> tuple[Tensor, ...]:
     """Return the model's inputs; none when the server does not describe it."""
-    try:
+    with ModelError.instead_of("inference_protocol.no_description", ChannelError, model=where):
         reply = channel.get(path)
-    except ChannelError as error:
-        raise ModelError.of("inference_protocol.no_description", model=where, problem=error) from error
+    told = {"model": where, "answer": quoted(reply.body)}
     if reply.status != 200:
         if reply.status in (400, 404):
-            raise ModelError.of(
-                "inference_protocol.no_model", model=where, status=reply.status, answer=quoted(reply.body)
-            )
+            raise ModelError.of("inference_protocol.no_model", **told, status=reply.status)
         return ()
-    try:
-        inputs = orjson.loads(reply.body).get("inputs") or []
+    wrong = (AttributeError, KeyError, TypeError, ValueError)
+    with ModelError.instead_of("inference_protocol.other_description", *wrong, **told):
         return tuple(
             Tensor(str(one["name"]), str(one["datatype"]), tuple(int(size) for size in one["shape"]))
-            for one in inputs
+            for one in orjson.loads(reply.body).get("inputs") or []
         )
-    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ModelError.of(
-            "inference_protocol.other_description", model=where, answer=quoted(reply.body)
-        ) from error
 
 
 def _tensors(table: pa.RecordBatch, inputs: Sequence[Tensor], where: str) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import functools
 import io
 import logging
 import math
@@ -12,7 +13,6 @@ import pickle
 import re
 import resource
 import signal
-import struct
 import time
 import warnings
 import zipfile
@@ -111,15 +111,10 @@ class LocalModel:
 
     def _ask(self, function: Callable[[pa.RecordBatch], Any], table: pa.RecordBatch) -> Any:
         columns = plain(select(table, self.names, self.count, self.where))
-        try:
+        say = _named_line if self.kind == "pickled" else first_line
+        # Libraries have errors of their own, pickled models any.
+        with ModelError.instead_of("model_answer.failed", Exception, problem=say, model=self.where):
             return function(columns)
-        except ModelError:
-            raise
-        except Exception as error:  # libraries have errors of their own, pickled models any
-            kind = f"{type(error).__name__}: " if self.kind == "pickled" else ""
-            raise ModelError.of(
-                "model_answer.failed", model=self.where, kind=kind, problem=first_line(error)
-            ) from error
 
 
 def first_line(error: Exception) -> str:
@@ -130,6 +125,10 @@ def first_line(error: Exception) -> str:
     if line.startswith("["):
         line = line.partition("] ")[2].partition(": ")[2] or line
     return " ".join(line.split()).rstrip(".")[:200] or type(error).__name__
+
+
+def _named_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 # A first try at a model file in a process of its own, with limits of time and memory.
@@ -344,11 +343,11 @@ def _whole(
     """Load a booster inside the block once an attempt elsewhere did no harm; `name` is what to save it as."""
     if reason := crash_of(attempt, len(content)):
         raise ModelError.of("model_file.harmful", file=where, library=library, reason=reason)
-    try:
+    told = {"file": where, "library": library, "name": name}
+    with ModelError.instead_of(
+        "model_file.damaged", failure, ValueError, TypeError, problem=first_line, **told
+    ):
         yield
-    except (failure, ValueError, TypeError) as error:
-        told = {"library": library, "reason": first_line(error), "name": name}
-        raise ModelError.of("model_file.damaged", file=where, **told) from error
 
 
 # Pickled models, which run whatever code their maker put in: only when the user says so.
@@ -366,15 +365,12 @@ def open_pickled(content: bytes, where: str, allowed: bool) -> LocalModel:
     """
     if not allowed:
         raise ModelError.of("pickled_model.not_allowed", file=where)
-    try:
+    # Unpickling runs code of the file's choice, which may raise anything.
+    with ModelError.instead_of("pickled_model.damaged", Exception, problem=_named_line, file=where):
         if where.endswith(".joblib"):
             model = require("joblib", "joblib", where).load(io.BytesIO(content))
         else:
             model = pickle.loads(content)  # noqa: S301 - the user has accepted the risk explicitly
-    except Exception as error:  # unpickling runs code of the file's choice, which may raise anything
-        raise ModelError.of(
-            "pickled_model.damaged", file=where, kind=type(error).__name__, problem=first_line(error)
-        ) from error
     if type(model).__name__ == "Booster" and type(model).__module__.startswith("xgboost"):
         return _xgboost_model(model, where)
     if type(model).__name__ == "Booster" and type(model).__module__.startswith("lightgbm"):
@@ -412,10 +408,8 @@ def open_catboost(content: bytes, where: str, threads: int) -> LocalModel:
     ModelError
         When the file is damaged, or catboost is not installed, as in the images.
     """
-    try:
+    with ModelError.instead_of("model_file.catboost", ImportError, file=where):
         import catboost
-    except ImportError as error:
-        raise ModelError.of("model_file.catboost", file=where) from error
 
     def load() -> Any:
         return catboost.CatBoost().load_model(blob=content)
@@ -484,11 +478,9 @@ class LinearModel:
         """Return the scores of rows, shape (rows, outputs)."""
         from scipy.special import expit, softmax
 
-        scores: NDArray[np.float64] = matrix @ self.weights + self.bias
-        if self.link == "logistic":
-            scores = expit(scores)
-        elif self.link == "softmax":
-            scores = softmax(scores, axis=1)
+        sums: NDArray[np.float64] = matrix @ self.weights + self.bias
+        links = {"logistic": expit, "softmax": functools.partial(softmax, axis=1)}
+        scores: NDArray[np.float64] = links.get(self.link, np.asarray)(sums)
         return scores
 
 
@@ -500,10 +492,9 @@ def open_linear_learner(content: bytes, where: str) -> LocalModel:
     ModelError
         When it is damaged, or none.
     """
-    try:
+    wrong = (zipfile.BadZipFile, KeyError, ValueError, IndexError, TypeError)
+    with ModelError.instead_of("model_file.linear_learner", *wrong, problem=first_line, file=where):
         model = _read(content)
-    except (zipfile.BadZipFile, KeyError, ValueError, struct.error, IndexError, TypeError) as error:
-        raise ModelError.of("model_file.linear_learner", file=where, reason=first_line(error)) from error
 
     def score(table: pa.RecordBatch) -> Any:
         return model.score(numeric_matrix(table, np.float64, where))
@@ -522,39 +513,35 @@ def _read(content: bytes) -> LinearModel:
         extras = orjson.loads(archive.read(_EXTRAS))
     weights = arrays["arg:fc0_weight"].astype(np.float64)
     bias = arrays["arg:fc0_bias"].astype(np.float64).reshape(-1)
-    kind = extras["predictor_type"]
-    if kind == "binary_classifier" and extras.get("loss_type") == "logistic":
+    kind, loss = extras["predictor_type"], extras.get("loss_type")
+    if kind == "binary_classifier" and loss == "logistic":
         return LinearModel(weights, bias, "logistic", float(extras["threshold"]))
-    if kind == "multiclass_classifier":
-        return LinearModel(weights, bias, "softmax")
-    if kind == "regressor":
-        return LinearModel(weights, bias, "identity")
-    raise ValueError(f"its predictor_type {kind} with loss {extras.get('loss_type')} is not supported")
+    if kind not in ("multiclass_classifier", "regressor"):
+        raise ValueError(f"its predictor_type {kind} with loss {loss} is not supported")
+    return LinearModel(weights, bias, "identity" if kind == "regressor" else "softmax")
 
 
 def _arrays(content: bytes) -> dict[str, NDArray[np.floating[Any]]]:
-    magic, _, count = struct.unpack_from("<QQQ", content, 0)
+    at = 0
+
+    def take(kind: str, count: int = 1) -> Any:
+        nonlocal at
+        if count * np.dtype(kind).itemsize > len(content) - at:
+            raise ValueError("it claims arrays that it does not hold")
+        found = np.frombuffer(content, kind, count, at)
+        at += found.nbytes
+        return found
+
+    magic, _, count = take("<u8", 3)
     if magic != _LIST:
         raise ValueError("its weights are not a list of MXNet arrays")
-    offset, arrays = 24, []
+    arrays = []
     for _ in range(count):
-        magic, storage, dimensions = struct.unpack_from("<IiI", content, offset)
+        magic, storage, dimensions = take("<u4", 3)
         if magic != _ARRAY or storage != 0 or dimensions > 4:
             raise ValueError("its weights are not dense MXNet arrays")
-        shape = struct.unpack_from(f"<{dimensions}Q", content, offset + 12)
-        offset += 12 + 8 * dimensions
-        _, _, element = struct.unpack_from("<iii", content, offset)
-        kind = np.dtype(_ELEMENTS[element])
-        size = math.prod(shape)
-        if size * kind.itemsize > len(content):
-            raise ValueError("it claims arrays that it does not hold")
-        arrays.append(np.frombuffer(content, kind, size, offset + 12).reshape(shape))
-        offset += 12 + size * kind.itemsize
-    (names,) = struct.unpack_from("<Q", content, offset)
-    offset += 8
-    named = {}
-    for array in arrays[:names]:
-        (length,) = struct.unpack_from("<Q", content, offset)
-        named[content[offset + 8 : offset + 8 + length].decode()] = array
-        offset += 8 + length
-    return named
+        shape = take("<u8", dimensions).tolist()
+        *_, element = take("<i4", 3).tolist()
+        arrays.append(take(_ELEMENTS[element], math.prod(shape)).reshape(shape))
+    names = [take("u1", int(*take("<u8"))).tobytes().decode() for _ in range(int(*take("<u8")))]
+    return dict(zip(names, arrays, strict=False))

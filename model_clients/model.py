@@ -393,9 +393,6 @@ def require(module: str, distribution: str, purpose: str) -> Any:
     ModelError
         When it is not installed, naming what to install.
     """
-    try:
+    told = {"purpose": purpose, "distribution": distribution}
+    with ModelError.instead_of("model_file.no_library", ImportError, **told):
         return importlib.import_module(module)
-    except ImportError as error:
-        raise ModelError.of(
-            "model_file.no_library", purpose=purpose, distribution=distribution, problem=error
-        ) from error

@@ -80,10 +80,11 @@ def open_onnx(source: str | bytes, where: str, predictor: PredictorConfig, threa
     width = inputs[0].shape[1] if is_matrix else len(inputs)
 
     def run(table: pa.RecordBatch, output: str) -> Any:
-        if is_matrix:
-            feeds = {inputs[0].name: tensor_values(table, _TYPES[inputs[0].type], where)}
-        else:
-            feeds = _feeds(inputs, table, where)
+        parts = [table] if is_matrix else [table.select([name]) for name in table.schema.names]
+        feeds = {}
+        for tensor, columns in zip(inputs, parts, strict=True):
+            values = tensor_values(columns, _TYPES[tensor.type], where)
+            feeds[tensor.name] = values if len(tensor.shape) == 2 else values[:, 0]
         return _run_batches(session, feeds, output, inputs[0].shape[0], table.num_rows)
 
     model = LocalModel(where, "onnx", session, lambda table: run(table, score_output))
@@ -103,10 +104,9 @@ def _session(source: str | bytes, where: str, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
-    try:
+    # ONNX Runtime has a class of its own for every status.
+    with ModelError.instead_of("onnx.damaged", Exception, problem=first_line, file=where):
         session = runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has a class of its own for every status
-        raise ModelError.of("onnx.damaged", file=where, reason=first_line(error)) from error
     if odd := [tensor for tensor in session.get_inputs() if tensor.type not in _TYPES]:
         raise ModelError.of("onnx.input_type", file=where, input=odd[0].name, type=odd[0].type)
     return session
@@ -132,14 +132,6 @@ def _trial_values(tensor: Any) -> NDArray[Any]:
         return np.full(sizes, "a", dtype=object)
     values = np.resize(varied_rows(4), sizes)
     return values.astype(kind) if issubclass(kind, np.floating) else np.nan_to_num(values).astype(kind)
-
-
-def _feeds(inputs: Sequence[Any], table: pa.RecordBatch, where: str) -> dict[str, NDArray[Any]]:
-    feeds = {}
-    for tensor, name in zip(inputs, table.schema.names, strict=True):
-        values = tensor_values(table.select([name]), _TYPES[tensor.type], where)
-        feeds[tensor.name] = values if len(tensor.shape) == 2 else values[:, 0]
-    return feeds
 
 
 def _run_batches(

@@ -99,12 +99,9 @@ def _parse(text: str, field: str, allowed: tuple[str, ...]) -> Template:
     if set(placeholders) <= {"feature_names"} or (allowed == ("features",) and placeholders != ["features"]):
         wanted = f"${' or $'.join(known[:2])}{' once' if len(known) == 1 else ''}"
         raise ConfigurationError.of("request_template.no_data", field=field, text=text, wanted=wanted)
-    try:
+    told = {"field": field, "text": text}
+    with ConfigurationError.instead_of("request_template.no_json", orjson.JSONDecodeError, **told):
         orjson.loads(template.fill(dict.fromkeys(placeholders, b"0")))
-    except orjson.JSONDecodeError as error:
-        raise ConfigurationError.of(
-            "request_template.no_json", field=field, text=text, problem=error
-        ) from error
     return template
 
 

@@ -35,25 +35,37 @@ PANDAS_MARKERS = (
 )
 # From this share of numbers on, a column is numbers, and the rest is what has gone wrong with it.
 MOSTLY = 0.9
+_HALF = 0.5
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^(?i:[+-]?(inf|infinity|nan))$"
 _CODE = r"^[+-]?0\d"
 _CURRENCY = r"[$€£¥₹]|USD|EUR|GBP|JPY|CHF|INR|CNY|kr"
 # Numbers as people write them: with a currency, a sign of percent, or separators of thousands and decimals.
 _AMOUNT = (
-    rf"^[-+(]?\s*(?:{_CURRENCY})?\s*[-+]?\d{{1,3}}(?:[ ,.'’\x{{a0}}\x{{202f}}]?\d{{3}})*(?:[.,]\d+)?"
+    rf"^[-+−(]?\s*(?:{_CURRENCY})?\s*[-+−]?\d{{1,3}}(?:[ ,.'’\x{{a0}}\x{{202f}}]?\d{{3}})*(?:[.,]\d+)?"
     rf"\s*(?:%|{_CURRENCY})?\)?$"
 )
-_OTHER_DATES = r"^(\d{1,2}[./-]\d{1,2}[./-](\d{4}|\d{2})|\d{4}[./]\d{1,2}[./]\d{1,2})([ T].*)?$"
+# Numbers with a unit; more than a few units are parts of codes, such as seats.
+_WITH_UNIT = r"^[-+−]?\d+(?:[.,]\d+)?\s?(?P<unit>[A-Za-zµ°%²³/]{1,6})$"
+_FEW_UNITS = 3
+_MONTH = r"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+_OTHER_DATES = (
+    r"^(\d{1,2}[./-]\d{1,2}[./-](\d{4}|\d{2})|\d{4}[./]\d{1,2}[./]\d{1,2}"
+    rf"|\d{{1,2}}\.?[ -]?{_MONTH}[ -]?(\d{{4}}|\d{{2}})|{_MONTH} \d{{1,2}},? \d{{4}})([ T,].*)?$"
+)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?P<zone>Z|[+-]\d\d:?\d\d)?)?")
 _DATES = f"^(?:{_DATE.pattern.replace('?P<zone>', '?:')})$"
 _BOOLEAN = r"^(?i:true|false)$"
+_DIGIT = r"^[01](\.0)?$"
 _BOOLEAN_OR_DIGIT = r"^(?i:true|false|[01](\.0)?)$"
 _TIME = pa.timestamp("us")
 # Rows that tell what columns are.
 _FIRST_ROWS = 4096
 # Fewer columns say too little of their order.
 _FEWEST_TO_TURN = 3
+
+# Says the sentence of a code with its members.
+Say = Callable[..., None]
 
 
 def typed_rows(
@@ -66,8 +78,7 @@ def typed_rows(
                 first = batch.slice(0, _FIRST_ROWS)
                 kinds = kinds_of([first], rules)
                 require_like_baseline([first], kinds, rules)
-                for sentence in said_of_kinds([first], kinds, rules):
-                    notice("type", sentence)
+                say_kinds([first], kinds, rules, notice)
             found = typed(batch, kinds or {}, rules)
         except pa.ArrowInvalid:
             found = batch  # text that is no UTF-8; whoever decodes it names the place
@@ -92,10 +103,9 @@ def require_like_baseline(
 
 
 def _require_dates(name: str, column: pa.Array, rules: CellRules) -> None:
-    texts = _present(column, rules.markers) if _is_text(column.type) else column.drop_null().cast(pa.string())
+    texts = _present(column, rules.markers)
     if _share(texts, _DATES) < MOSTLY:
-        other = texts.filter(pc.invert(pc.match_substring_regex(texts, _DATES)))[0].as_py()
-        raise DatasetError.of("cells.dates", field=name, other=other[:40])
+        raise DatasetError.of("cells.dates", field=name, other=_unlike(texts, _DATES)[0].as_py()[:40])
 
 
 def _require_order(batch: pa.RecordBatch, kinds: Mapping[str, ColumnKind], rules: CellRules) -> None:
@@ -110,17 +120,24 @@ def _require_order(batch: pa.RecordBatch, kinds: Mapping[str, ColumnKind], rules
         return
     batch = batch.drop_columns([WINDOW]) if WINDOW in batch.schema.names else batch
     names = [name for name in batch.schema.names if name in rules.declared]
+    if is_turned(batch, rules):
+        raise DatasetError.of("cells.turned", field=names[-1])
     text = next((n for n in names if rules.declared[n].kind == "number" and kinds.get(n) == "text"), None)
     number = next((n for n in names if rules.declared[n].kind == "text" and kinds.get(n) == "number"), None)
     if text is not None and number is not None:
         raise DatasetError.of("cells.kinds_swapped", text=text, number=number)
-    if len(names) < len(batch.schema.names) or len(names) < _FEWEST_TO_TURN:
-        return
-    spans = [rules.declared[name].span for name in names]
-    if sum(not _within(column, span) for column, span in zip(batch.columns, spans, strict=True)) > 1 and all(
-        _within(column, span) for column, span in zip(batch.columns, [spans[-1], *spans[:-1]], strict=True)
-    ):
-        raise DatasetError.of("cells.turned", field=names[-1])
+
+
+def is_turned(batch: pa.RecordBatch, rules: CellRules) -> bool:
+    """Return whether some rows fit the baseline only with its last column first, as an answer stands."""
+    spans = [rules.declared[name].span for name in batch.schema.names if name in rules.declared]
+    if len(spans) < max(batch.num_columns, _FEWEST_TO_TURN):
+        return False
+
+    def unlike(spans: Sequence[tuple[float, float] | None]) -> int:
+        return sum(not _within(column, span) for column, span in zip(batch.columns, spans, strict=True))
+
+    return unlike(spans) > 1 and not unlike([spans[-1], *spans[:-1]])
 
 
 def _within(column: pa.Array, span: tuple[float, float] | None) -> bool:
@@ -139,6 +156,8 @@ def typed(batch: pa.RecordBatch, kinds: Mapping[str, ColumnKind], rules: CellRul
         declared = rules.declared.get(name)
         kind = declared.kind if declared else kinds.get(name)
         if kind == "number" and (types.is_integer(column.type) or types.is_floating(column.type)):
+            if rules.numbers and (found := _without_numbers(name, column, rules)) is not column:
+                changed[place] = found
             continue  # nearly always
         found = _column(name, column, kind, declared, rules)
         if found is not column:
@@ -160,40 +179,57 @@ def kinds_of(batches: Sequence[pa.RecordBatch], rules: CellRules) -> dict[str, C
     return kinds
 
 
-def said_of_kinds(
-    batches: Sequence[pa.RecordBatch], kinds: Mapping[str, ColumnKind], rules: CellRules
-) -> Iterator[str]:
-    """Yield which columns of text are read as something else, and which columns of digits as text."""
+def say_kinds(
+    batches: Sequence[pa.RecordBatch], kinds: Mapping[str, ColumnKind], rules: CellRules, say: Say
+) -> None:
+    """Say which columns of text are read as something else, and which columns of digits as text."""
     for name, kind in kinds.items():
-        if name in rules.declared:
-            kind = rules.declared[name].kind
-        textual = [
-            b.column(name) for b in batches if name in b.schema.names and _is_text(b.column(name).type)
-        ]
-        cells = [_present(column, rules.markers) for column in textual]
-        cells = [texts for texts in cells if len(texts)]
-        if kind == "text" and cells:
-            if all(_share(texts, _NUMBER) == 1.0 for texts in cells):
-                if any(_any(texts, _CODE) for texts in cells):
-                    yield f"{name} is text, because digits with leading zeros are codes"
-            elif name in rules.declared:
-                continue
-            elif all(_share(texts, _AMOUNT) >= MOSTLY for texts in cells):
-                yield (
-                    f"{name} is text, as its numbers have signs or separators; write them as 1234.5 to have "
-                    "numbers"
-                )
-            elif all(_share(texts, _OTHER_DATES) >= MOSTLY for texts in cells):
-                yield (
-                    f"{name} is text, as its dates can be read in two ways; write them as 2026-03-02 to have "
-                    "dates"
-                )
-        elif kind == "date" and textual:
-            yield f"{name} is dates"
-        elif kind == "number" and name not in rules.declared:
-            share = min((_share(texts, _NUMBER) for texts in cells), default=1.0)
-            if share < 1.0:
-                yield f"{name} is numbers, as {share:.1%} of its first cells are"
+        is_known = name in rules.declared
+        columns = [batch.column(name) for batch in batches if name in batch.schema.names]
+        textual = [_present(column, rules.markers) for column in columns if _is_text(column.type)]
+        if not textual:
+            continue
+        texts = pa.chunked_array(textual).combine_chunks()
+        kind = rules.declared[name].kind if is_known else kind
+        if kind == "date":
+            say("reading.dates", field=name)
+        elif kind == "text":
+            _say_why_text(name, texts, rules, say, is_known=is_known)
+        elif kind == "number" and not is_known and (others := _unlike(texts, _NUMBER)):
+            say("reading.numbers", field=name, share=_share(texts, _NUMBER))
+            if _any(others, f"{_AMOUNT}|{_WITH_UNIT}"):
+                say("reading.amounts", field=name, example=others[0].as_py()[:40])
+
+
+def _say_why_text(name: str, texts: pa.Array, rules: CellRules, say: Say, *, is_known: bool) -> None:
+    """Say why cells that look like something else are text."""
+    if _share(texts, _NUMBER) == 1.0:
+        if _any(texts, _CODE):
+            say("reading.codes", field=name)
+        return
+    if is_known:
+        return
+    if _share(texts, _AMOUNT) >= MOSTLY:
+        say("reading.signs", field=name)
+    elif _share(texts, _OTHER_DATES) >= MOSTLY:
+        say("reading.dates_in_two_ways", field=name)
+    elif len(units := _units(texts)) in range(1, _FEW_UNITS + 1):
+        say("reading.units", field=name, units=", ".join(units))
+    else:
+        for what, pattern in {"numbers": _NUMBER, "dates": _DATES}.items():
+            share = _share(texts, pattern)
+            if _HALF <= share < 1.0 and (what == "numbers" or rules.dates):
+                example = _unlike(texts, pattern)[0].as_py()[:40]
+                say("reading.mostly", field=name, share=share, what=what, example=example)
+                return
+
+
+def _units(texts: pa.Array) -> list[str]:
+    """Return the units of numbers, none where hardly any number has one."""
+    if _share(texts, _WITH_UNIT) < MOSTLY:
+        return []
+    found = pc.struct_field(pc.extract_regex(texts, _WITH_UNIT), "unit")
+    return list(pc.unique(found).drop_null().to_pylist())
 
 
 def texts_in(value: Any) -> Iterator[str]:
@@ -223,8 +259,7 @@ def _distinct(column: pa.Array) -> pa.Array:
 
 def _present(column: pa.Array, markers: tuple[str, ...]) -> pa.Array:
     """Return the texts of all cells that have a value."""
-    texts = column.cast(pa.string()) if types.is_dictionary(column.type) else column
-    texts = pc.utf8_trim_whitespace(texts.drop_null())
+    texts = pc.utf8_trim_whitespace(column.cast(pa.string()).drop_null())
     return texts.filter(pc.invert(pc.match_substring_regex(texts, _any_of(markers))))
 
 
@@ -236,6 +271,10 @@ def _share(texts: pa.Array, pattern: str) -> float:
     return float(pc.mean(pc.match_substring_regex(texts, pattern)).as_py()) if len(texts) else 1.0
 
 
+def _unlike(texts: pa.Array, pattern: str) -> pa.Array:
+    return texts.filter(pc.invert(pc.match_substring_regex(texts, pattern)))
+
+
 def _any(texts: pa.Array, pattern: str) -> bool:
     return bool(len(texts)) and bool(pc.any(pc.match_substring_regex(texts, pattern)).as_py())
 
@@ -244,26 +283,25 @@ def _kind(columns: list[pa.Array], rules: CellRules) -> ColumnKind | None:
     """Return what the cells of one column are; None where they are no text and need no decision."""
     if not columns:
         return None
-    plain = [column for column in columns if not _is_text(column.type)]
-    texts = [_present(column, rules.markers) for column in columns if _is_text(column.type)]
-    if all(types.is_boolean(column.type) for column in plain) and all(map(_all_booleans, texts)):
-        return "boolean" if plain or any(map(len, texts)) else "number"
-    if not texts:
-        return None if plain[0].type == pa.bool_() else "number"
-    numbers = sum(len(column) - column.null_count for column in plain if not types.is_boolean(column.type))
-    cells = sum(map(len, texts)) + sum(len(column) - column.null_count for column in plain)
-    numbers += sum(round(_share(found, _NUMBER) * len(found)) for found in texts)
-    if numbers >= (1.0 if rules.like_pandas else MOSTLY) * cells:
-        codes = not rules.like_pandas and any(_any(found, _CODE) for found in texts)
-        return "text" if codes else "number"
-    if rules.dates and not plain and all(_times(pc.unique(found)) is not None for found in texts):
-        return "date"
-    return "text"
+    is_text = [_is_text(column.type) for column in columns]
+    is_boolean = [types.is_boolean(column.type) for column in columns]
+    if not any(is_text + is_boolean):
+        return "number"
+    texts = pa.chunked_array([_present(column, rules.markers) for column in columns]).combine_chunks()
+    booleans = _BOOLEAN if rules.like_pandas else _BOOLEAN_OR_DIGIT
+    if _any(texts, _BOOLEAN) and _share(texts, booleans) == 1.0:
+        return "boolean"
+    if not any(is_text):
+        return None if is_boolean[0] else "number"
+    if _share(texts, _NUMBER) >= (1.0 if rules.like_pandas else MOSTLY):
+        return "text" if not rules.like_pandas and _any(texts, _CODE) else "number"
+    is_dates = rules.dates and all(is_text) and _times(pc.unique(texts)) is not None
+    return "date" if is_dates else "text"
 
 
-def _all_booleans(texts: pa.Array) -> bool:
-    words = pc.unique(texts)
-    return len(words) <= 2 * 3 and _share(words, _BOOLEAN) == 1.0
+def _are_digits(column: pa.Array) -> bool:
+    """Return whether a column that is no text holds booleans, or 1 and 0 alone."""
+    return types.is_boolean(column.type) or set(pc.unique(column.drop_null()).to_pylist()) <= {0, 1}
 
 
 def _column(
@@ -285,8 +323,7 @@ def _column(
         without = _without(name, column, rules.markers)
         found = _convert(without, _times)
         if found is without and len(texts := _present(without, ())):
-            odd = pc.invert(pc.match_substring_regex(texts, _DATES))
-            notice("undated", name, count=max(1, odd.true_count))
+            notice("reading.undated", max(1, len(_unlike(texts, _DATES))), field=name)
         return found
     markers = rules.markers if rules.like_pandas else rules.markers_in_text(name)
     return _without(name, column, markers) if markers else column
@@ -307,18 +344,25 @@ def _without(name: str, column: pa.Array, markers: tuple[str, ...]) -> pa.Array:
     found = pc.match_substring_regex(trimmed, _any_of(markers))
     if not found.true_count:
         return column
-    kept = pc.if_else(found, pa.scalar(None, texts.type), texts)
-    if not types.is_dictionary(column.type):
-        counts = pc.value_counts(trimmed.filter(found))
-        for marker, count in zip(*(part.to_pylist() for part in counts.flatten()), strict=True):
-            if marker:
-                notice("marker", name, marker, count=count)
-        return kept
-    occurrences = pc.value_counts(column.indices.drop_null())
-    for code, count in zip(*(part.to_pylist() for part in occurrences.flatten()), strict=True):
-        if found[code].as_py() and trimmed[code].as_py():
-            notice("marker", name, trimmed[code].as_py(), count=count)
-    return kept.take(column.indices).dictionary_encode()
+    nothing = pa.scalar(None, texts.type)
+    kept, marked = pc.if_else(found, nothing, texts), pc.if_else(found, trimmed, nothing)
+    if types.is_dictionary(column.type):
+        kept, marked = kept.take(column.indices).dictionary_encode(), marked.take(column.indices)
+    counts = pc.value_counts(marked.drop_null())
+    for marker, count in zip(*(part.to_pylist() for part in counts.flatten()), strict=True):
+        if marker:
+            notice("reading.marker", count, field=name, marker=marker)
+    return kept
+
+
+def _without_numbers(name: str, column: pa.Array, rules: CellRules) -> pa.Array:
+    """Return a column of numbers without those that are listed as missing values, and count these."""
+    for marker, number in rules.numbers.items():
+        found = pc.equal(column, number)
+        if count := found.true_count:
+            notice("reading.marker", count, field=name, marker=marker)
+            column = pc.if_else(found, pa.scalar(None, column.type), column)
+    return column
 
 
 def _numbers(name: str, column: pa.Array, declared: Declared | None, rules: CellRules) -> pa.Array:
@@ -327,7 +371,9 @@ def _numbers(name: str, column: pa.Array, declared: Declared | None, rules: Cell
         return column  # codes; whoever summarizes knows them
     if _share(_distinct(column), _NUMBER) == 1.0:
         return _convert(column, _parse_numbers)
-    if declared is not None and _share(_distinct(column), _BOOLEAN) == 1.0:
+    if not rules.like_pandas and _share(_distinct(column), _BOOLEAN_OR_DIGIT) == 1.0:
+        if declared is None:
+            notice("reading.flags", field=name)
         return _convert(column, lambda texts: _truth(texts).cast(pa.int8()))
     return column
 
@@ -341,19 +387,19 @@ def _parse_numbers(texts: pa.Array) -> pa.Array:
 
 
 def _booleans(name: str, column: pa.Array, declared: Declared | None, rules: CellRules) -> pa.Array:
-    if _is_text(column.type):
-        column = _without(name, column, rules.markers)
-        if _share(_distinct(column), _BOOLEAN_OR_DIGIT if declared else _BOOLEAN) < 1.0:
-            return column
-        found = _convert(column, _truth)
-    elif types.is_boolean(column.type):
-        found = column
-    elif declared and not types.is_null(column.type):
-        if not pc.all(pc.or_(pc.equal(column, 0), pc.equal(column, 1))).as_py():
-            return column
-        found = pc.equal(column, 1)
-    else:
+    if types.is_null(column.type):
         return column
+    is_text = _is_text(column.type)
+    if is_text:
+        column = _without(name, column, rules.markers)
+    digits = _any(_distinct(column), _DIGIT) if is_text else not types.is_boolean(column.type)
+    if _share(_distinct(column), _BOOLEAN_OR_DIGIT) < 1.0 if is_text else not _are_digits(column):
+        return column
+    if digits and rules.like_pandas:
+        return column
+    if digits and declared is None:
+        notice("reading.digits", field=name)
+    found = _convert(column, _truth) if is_text else pc.equal(column, 1) if digits else column
     if declared is None or declared.spelling in (None, ("false", "true")):
         return found
     spelling = pa.array(declared.spelling, pa.string())

@@ -24,7 +24,7 @@ from readers.dataset import (
     NotSplittable,
     excluded_positions,
     positional_names,
-    require_excluded,
+    require_kept,
     say_odd_columns,
     say_unexcluded,
 )
@@ -68,7 +68,7 @@ def read_csv(pieces: Pieces, request: Dataset, head: CsvHead | None = None) -> I
             found = head or read_head(piece.path, request, learnt)
             if found is not None:
                 say_unexcluded(found.columns.names, request.exclude)
-                files.append(found.columns.kept)
+                files += [found.columns.kept] if piece.start == 0 else []
                 columns = replace(found.columns, types=dict(found.columns.types))
                 yield from _piece_batches(piece, found, columns, request)
                 learnt[tuple(columns.names)] = columns.types
@@ -91,7 +91,7 @@ def csv_splits(
     whole_files
         Never cut a file into byte ranges.
     """
-    request = replace(request, dialect=_dialect(files, request))
+    request = _turned(files, replace(request, dialect=_dialect(files, request)))
 
     splits: list[FileSplit] = []
     head: CsvHead | None = None
@@ -102,6 +102,23 @@ def csv_splits(
             head = read_head(pieces[0].path, request)
         splits.append(FileSplit(pieces, functools.partial(read_csv, request=request, head=head)))
     return tuple(splits)
+
+
+def _turned(files: Sequence[SourceFile], request: Dataset) -> Dataset:
+    """Return the request with the baseline's last name first, where the answer is and the values fit."""
+    names, answers = request.column_names, request.format.answers
+    if answers is None or request.format.header or not names or request.cells is None:
+        return request
+    from readers.cell_types import is_turned
+
+    sample = csv_sample(files[0].path, request, _LOOKED_AT)
+    is_first = answers == "START" and sample is not None and is_turned(sample, request.cells)
+    order = f"begin with {names[-1]}, the last one" if is_first else "are in the order"
+    request.said.say("reading.answers", answers=answers, order=order)
+    if not is_first:
+        return request
+    dialect = replace(request.dialect or Dialect(), answer_first=True)
+    return replace(request, column_names=(names[-1], *names[:-1]), dialect=dialect)
 
 
 def _dialect(files: Sequence[SourceFile], request: Dataset) -> Dialect:
@@ -124,9 +141,9 @@ def _dialect(files: Sequence[SourceFile], request: Dataset) -> Dialect:
             raise _other_separator(path, dialect, next(iter(found)), chosen)
     chosen = Dialect(chosen.separator, any(dialect.escaped for dialect in found.values()))
     if chosen.separator != ",":
-        request.said.say("separator", f"{NAMES[chosen.separator]} stand between cells")
+        request.said.say("reading.separator", separator=NAMES[chosen.separator])
     if chosen.escaped:
-        request.said.say("quotes", "quotes within cells are written with a backslash")
+        request.said.say("reading.backslash")
     return chosen
 
 
@@ -183,9 +200,7 @@ def read_head(
             begin = end
         else:
             names, excluded = positional_names(len(cells), request)
-    require_excluded(path, names, request.exclude)
-    if len(excluded) == len(names):
-        raise DatasetError.of("tables.none_left", file=path)
+    require_kept(path, names, request.exclude, excluded)
     columns = csv_records.CsvColumns(names, excluded, request.text_only, (learnt or {}).get(tuple(names), {}))
     if request.cells is not None:
         kinds = {name: known.kind for name, known in request.cells.declared.items()}
@@ -199,7 +214,7 @@ def read_head(
         except pa.ArrowInvalid:
             # Reading the rows in earnest meets the same error, and knows the line.
             columns.types = dict.fromkeys(columns.kept, pa.string() if columns.text_only else pa.null())
-    return CsvHead(columns, begin, given is not None)
+    return CsvHead(columns, begin, given is not None or dialect.answer_first)
 
 
 def _given_names(path: str, cells: list[str], request: Dataset) -> list[str] | None:
@@ -215,7 +230,7 @@ def _given_names(path: str, cells: list[str], request: Dataset) -> list[str] | N
     names = [name for name in found if name is not None]
     if len(names) == len(cells) == len(known) and len(set(names)) == len(names):
         order = "" if names == list(known.values()) else ", in another order"
-        request.said.say("header", f"the first line has the names that are given{order}")
+        request.said.say("reading.header", order=order)
         return names
     if 2 * len(names) > len(cells):
         unknown = [cell for cell, name in zip(cells, found, strict=True) if name is None]
@@ -314,6 +329,8 @@ def _beginning(
             more = stream.read(len(data))
             complete = not more
             data += plain(dialect, more) if dialect else more
+        if not end and dialect:
+            csv_records.require_closed(path, data)
     end = begin + end if end else len(data)
     return None if begin == len(data) else (data, begin, end, complete)
 
@@ -354,11 +371,9 @@ def _piece_batches(
         if not piece.is_whole_file and not csv_records.lines_are_records(block.data):
             raise NotSplittable(f"{piece.path} has line breaks inside quoted fields")
         if (zero := block.data.find(b"\0")) >= 0:
-            line, _ = _line_at(block, zero)
+            line, _ = csv_records.line_at(piece.path, block.data, zero, block.offset)
             raise DatasetError.of("csv.zero_byte", file=piece.path, line=line)
-        if (opening := csv_records.unclosed_field(block.data)) is not None:
-            line, excerpt = _line_at(block, opening)
-            raise DatasetError.of("csv.unclosed_quote", file=piece.path, line=line, excerpt=excerpt)
+        csv_records.require_closed(piece.path, block.data, block.offset)
         try:
             table = _parsed(block.data, columns, request)
         except pa.ArrowInvalid as error:
@@ -372,18 +387,11 @@ def _piece_batches(
         yield pa.RecordBatch.from_pylist([], schema=schema)
 
 
-def _line_at(block: Segment, at: int) -> tuple[int, str]:
-    """Return number and beginning of the line that holds a byte of a block."""
-    start = block.data.rfind(b"\n", 0, at) + 1
-    line = splitting.lines_before(block.path, block.offset) + block.data.count(b"\n", 0, at) + 1
-    return line, block.data[start : start + 80].partition(b"\n")[0].decode(errors="replace")
-
-
 def _explained(error: pa.ArrowInvalid, piece: FileRange, block: Segment, request: Dataset) -> Exception:
     try:
         text = block.data.decode()
     except UnicodeDecodeError as problem:
-        line, excerpt = _line_at(block, problem.start)
+        line, excerpt = csv_records.line_at(piece.path, block.data, problem.start, block.offset)
         return DatasetError.of("data_files.utf8", file=piece.path, line=line, excerpt=excerpt)
     cells = re.search(r"Expected (\d+) columns, got (\d+)", str(error))
     if cells is None:

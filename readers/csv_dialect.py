@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from contract.dataset import MARKERS, Dialect
 from contract.errors import DatasetError
-from readers.csv_records import last_record_end
+from readers.csv_records import last_record_end, require_closed
 from readers.splitting import UTF8_MARK
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -111,6 +111,9 @@ def decide_dialect(path: str, beginning: bytes, separator: str | None, *, comple
         if len({len(row) for row in records}) == 1 and (len(records[0]) > 1 or separator is not None)
     }
     if not even:
+        for other in SEPARATORS[1:] if separator is None and complete else ():
+            if ord(other) in beginning:
+                require_closed(path, plain(Dialect(other), beginning), written=beginning)
         return next(iter(readings), Dialect(separator or ","))
     chosen = next(iter(even))  # commas first, and quotes written twice before escapes
     if separator is not None:

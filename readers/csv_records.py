@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from contract.errors import DatasetError
+from readers.splitting import lines_before
 
 # A quoted field longer than this is a quote that somebody forgot to close.
 LONGEST_FIELD = 64 << 20
@@ -79,16 +80,34 @@ def last_record_end(data: bytes, path: str = "The data") -> int:
     return end
 
 
-def unclosed_field(data: bytes) -> int | None:
-    """Return where a quoted field opens that does not end, None when there is none.
+def require_closed(path: str, data: bytes, offset: int = 0, written: bytes = b"") -> None:
+    """Make sure that every quoted field ends in records up to the end of a file.
 
     Parameters
     ----------
     data
-        Records that begin outside quotes, up to the end of the file.
+        Begins outside quotes.
+    offset
+        Where it begins in the file.
+    written
+        As the file has it, where `data` is what was made of that.
+
+    Raises
+    ------
+    DatasetError
+        Naming the line.
     """
     # Closed fields hold an even number of quotes; this spares most files the second look.
-    return _scan(data)[1] if data.count(b'"') % 2 else None
+    if data.count(b'"') % 2 and (opening := _scan(data)[1]) is not None:
+        line, excerpt = line_at(path, written or data, opening, offset)
+        raise DatasetError.of("csv.unclosed_quote", file=path, line=line, excerpt=excerpt)
+
+
+def line_at(path: str, data: bytes, at: int, offset: int = 0) -> tuple[int, str]:
+    """Return number and beginning of the line that holds a byte of `data`, which begins at `offset`."""
+    start = data.rfind(b"\n", 0, at) + 1
+    line = lines_before(path, offset) + data.count(b"\n", 0, at) + 1
+    return line, data[start : start + 80].partition(b"\n")[0].decode(errors="replace")
 
 
 def first_record_end(data: bytes) -> int:

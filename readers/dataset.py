@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +22,8 @@ from contract.wording import several
 POSITIONAL = {b"positional": b"true"}
 _INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+")
 _UNNAMED = re.compile(r"_c\d+")
-_MOST_SAID = 20
+# Members of records that are compared, and how many rows with both chance would have given.
+_MOST_MEMBERS, _SURELY_TOGETHER = 60, 10
 
 
 class NotSplittable(Exception):  # noqa: N818 - a request to plan anew, not an error a user sees
@@ -44,14 +47,16 @@ def excluded_positions(names: list[str], exclude: tuple[str, ...]) -> set[int]:
     return excluded | {number for number in numbers if number < len(names)}
 
 
-def require_excluded(path: str, names: list[str], exclude: tuple[str, ...]) -> None:
-    """Make sure that the columns to leave out by their position are there.
+def require_kept(path: str, names: list[str], exclude: tuple[str, ...], excluded: set[int]) -> None:
+    """Make sure that the columns to leave out by their position are there, and others as well.
 
     Raises
     ------
     DatasetError
         Naming the position and the number of columns.
     """
+    if names and len(excluded) == len(names):
+        raise DatasetError.of("tables.none_left", file=path)
     for entry in exclude:
         if entry not in names and entry.isdecimal() and int(entry) >= len(names):
             raise DatasetError.of(
@@ -63,11 +68,11 @@ def say_unexcluded(names: list[str], exclude: tuple[str, ...]) -> None:
     """Count what is to be left out and is no column."""
     for entry in exclude:
         if entry not in names and not re.fullmatch(r"(_c)?\d+", entry):
-            notice("unexcluded", entry)
+            notice("reading.unexcluded", field=entry)
 
 
 def say_odd_columns(files: Sequence[Sequence[str]], *, has_names: bool = False) -> None:
-    """Count columns that only some files have, and those that look like the index of a data frame.
+    """Count the files with each column, and say which columns look like the index of a data frame.
 
     Parameters
     ----------
@@ -77,12 +82,50 @@ def say_odd_columns(files: Sequence[Sequence[str]], *, has_names: bool = False) 
         Whether a name such as ``_c0`` stands for an empty one in a header.
     """
     counts = Counter(name for names in files for name in names)
-    lacking = [name for name, count in counts.items() if count < len(files)]
-    for name in lacking[:_MOST_SAID]:
-        notice("lacking", name, count=len(files) - counts[name])
-    for name in counts:
+    notice("file", len(files))
+    for name, count in counts.items():
+        notice("file", count, field=name)
         if _INDEX.fullmatch(name) or (has_names and _UNNAMED.fullmatch(name)):
-            notice("index", name)
+            notice("reading.index", field=name)
+
+
+def watched(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield rows of nested records; say where they have several forms, such as some wrapped in a member.
+
+    Two members that are often there, but never in one record, belong to records of two forms. So does a
+    member that is a value here, and an object or a list there.
+    """
+    rows, met = 0, Counter[tuple[str, str]]()
+    for batch in batches:
+        yield batch
+        rows += batch.num_rows
+        there = _members(batch)
+        for pair in itertools.combinations_with_replacement(sorted(there)[:_MOST_MEMBERS], 2):
+            both = there[pair[0]] & there[pair[1]]
+            met[pair] += batch.num_rows if both is True else int(both.sum())
+    said: set[str] = set()
+    names = sorted({name for pair in met for name in pair})
+    for one, other in itertools.combinations(names[:_MOST_MEMBERS], 2):
+        count = met[other, other]
+        if met[one, other]:
+            continue
+        if other == f"{one}.":
+            notice("reading.mixed", count, field=one)
+        elif met[one, one] * count >= _SURELY_TOGETHER * rows and not said & {one, other}:
+            said |= {one, other}
+            notice("reading.forms", count, field=one.rstrip("."), other=other.rstrip("."))
+
+
+def _members(batch: pa.RecordBatch) -> dict[str, Any]:
+    """Return in which rows each member is, True for all; with a point after its name, what is below it."""
+    there: dict[str, Any] = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        first, point, _ = name.partition(".")
+        known = there.get(first + point, False)
+        if known is not True and column.null_count < batch.num_rows:
+            mask = column.is_valid().to_numpy(zero_copy_only=False) if column.null_count else True
+            there[first + point] = mask | known
+    return there
 
 
 def positional_names(count: int, request: Dataset) -> tuple[list[str], set[int]]:
@@ -113,15 +156,12 @@ def positional_names(count: int, request: Dataset) -> tuple[list[str], set[int]]
             excluded = {position + (position >= place) for position in excluded}
         return names, excluded
     generic = [f"_c{position}" for position in range(count)]
-    baseline = request.column_names
-    if baseline is not None and len(baseline) == count:
-        names = list(baseline)
-        return names, excluded_positions(names, request.exclude) | excluded_positions(
-            generic, request.exclude
-        )
+    baseline = list(request.column_names or ())
     excluded = excluded_positions(generic, request.exclude)
+    if len(baseline) == count:
+        return baseline, excluded | excluded_positions(baseline, request.exclude)
     kept = [position for position in range(count) if position not in excluded]
-    if baseline is not None and len(baseline) == len(kept):
+    if len(baseline) == len(kept):
         for position, name in zip(kept, baseline, strict=True):
             generic[position] = name
     return generic, excluded

@@ -7,9 +7,11 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
+from urllib.parse import unquote
 
 from contract.errors import DatasetError
 from contract.reading import Said
+from contract.wording import some_of
 from file_storage import storage
 from file_storage.storage import SourceFile
 from readers.splitting import UTF8_MARK, first_bytes
@@ -27,6 +29,7 @@ _COMPRESSED = (".gz", ".bz2", ".zst")
 # Bytes that tell whether two files of one size are copies.
 _COPIED = 1 << 16
 _PARTITION = re.compile(r"(?<=/)(\w+)=([^/]*)(?=/)")
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _OF_DATES = ("year", "month", "day", "hour", "hr")
 _DATE = re.compile(r"\d{4}-?\d\d-?\d\d([T_-]\d\d)?")
 _DATED = re.compile(r"/\d{4}/\d{2}/\d{2}/\d{2}/")
@@ -60,29 +63,41 @@ def data_files(files: list[SourceFile], kind: str, said: Said) -> list[SourceFil
     if len(others) < len(kept):
         kept = [file for file in kept if file not in others]
     passed_over = [file for file in files if file not in kept]
-    _say_folders(kept, said)
-    _say_copies(kept, said)
+    say_copies(kept, said)
     if passed_over:
-        names = ", ".join(_name(file) for file in passed_over[:_SHOWN])
-        more = f" and {len(passed_over) - _SHOWN} more" if len(passed_over) > _SHOWN else ""
-        said.say("files", f"passed over what is no data: {names}{more}")
+        said.say("reading.passed_over", names=some_of(list(map(_name, passed_over)), _SHOWN))
     return kept
 
 
-def _say_folders(files: Sequence[SourceFile], said: Said) -> None:
-    """Say which folders tell values of a column, as Spark writes them."""
+def say_folders(files: Sequence[SourceFile], read: Sequence[str], said: Said) -> None:
+    """Say which folders tell values of a column, as Spark writes them, and are not `read` as one."""
     values: dict[str, set[str]] = {}
     for file in files:
         for name, value in _PARTITION.findall(file.path):
             values.setdefault(name, set()).add(value)
     for name, found in values.items():
         # One value may be a folder above the dataset; dates and hours select files of a window.
-        if len(found) > 1 and name not in _OF_DATES and not all(map(_DATE.fullmatch, found)):
+        is_date = name in _OF_DATES or all(map(_DATE.fullmatch, found))
+        if len(found) > 1 and name not in read and not is_date:
             shown = ", ".join(sorted(found)[:_SHOWN])
-            said.say("columns", f"folders give {name} the values {shown}, which are not read as a column")
+            said.say("reading.unread_folders", field=name, values=shown)
 
 
-def _say_copies(files: Sequence[SourceFile], said: Said) -> None:
+def folder_values(path: str, names: Sequence[str]) -> dict[str, str | None]:
+    """Return what the folders of a file say, None for what Spark writes where there is no value.
+
+    Raises
+    ------
+    DatasetError
+        When it lies in no such folder.
+    """
+    found = {name: unquote(value) for name, value in _PARTITION.findall(path)}
+    if absent := [name for name in names if name not in found]:
+        raise DatasetError.of("data_files.no_folder", file=path, field=absent[0])
+    return {name: None if found[name] == _NO_VALUE else found[name] for name in names}
+
+
+def say_copies(files: Sequence[SourceFile], said: Said) -> None:
     """Say which files seem to be there twice: all are read."""
     paths = {file.path for file in files}
     twice = [f for f in files if f.path.endswith(_COMPRESSED) and f.path.rpartition(".")[0] in paths]
@@ -92,11 +107,11 @@ def _say_copies(files: Sequence[SourceFile], said: Said) -> None:
     for file in same:
         first = beginnings.setdefault((file.size, first_bytes(file.path, _COPIED)), file)
         if first is not file:
-            said.say("files", f"{_name(file)} begins as {_name(first)} and is as long; both are read")
+            names = [_name(file), _name(first)]
+            names = names if len(set(names)) > 1 else [file.path, first.path]
+            said.say("reading.copy", file=names[0], other=names[1])
     for file in twice:
-        said.say(
-            "files", f"{_name(file)} lies beside a file of that name that is not compressed; both are read"
-        )
+        said.say("reading.compressed", file=_name(file))
 
 
 def say_endpoints(files: Sequence[SourceFile], said: Said) -> None:
@@ -104,10 +119,7 @@ def say_endpoints(files: Sequence[SourceFile], said: Said) -> None:
     above = {_DATED.split(file.path, maxsplit=1)[0] for file in files if _DATED.search(file.path)}
     if len(above) > 1:
         names = sorted("/".join(path.split("/")[-2:]) for path in above)
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        said.say(
-            "files", f"captures of {len(names)} endpoints or variants: {', '.join(names[:_SHOWN])}{more}"
-        )
+        said.say("reading.endpoints", count=len(names), names=some_of(names, _SHOWN))
 
 
 def require_kind(path: str, kind: str) -> None:
@@ -160,7 +172,7 @@ def _listed_in_manifests(files: list[SourceFile], said: Said) -> list[SourceFile
         there = [file for file in listed if file is not None]
         if listed and len(there) == len(listed):
             kept = [file for file in kept if file in there or not file.path.startswith(f"{folder}/")]
-            said.say("files", f"{manifest.path} lists the {len(there)} files of its folder")
+            said.say("reading.manifest", file=manifest.path, count=len(there))
     return kept
 
 

@@ -120,8 +120,8 @@ def log_of(files: Sequence[SourceFile], request: Dataset) -> LogFiles | None:
         # The same calls twice: as they were sent, and as the script collected them.
         kept = [file for file in files if "/request/" not in file.path and "/response/" not in file.path]
         if len(kept) < len(files):
-            said.say("files", "model_inputs and model_outputs are read, and not request and response")
-    said.say("files", f"read as calls from {SERVERS[server]}")
+            said.say("reading.collected")
+    said.say("reading.server", server=SERVERS[server])
     return LogFiles(
         request.source,
         sum(file.size for file in kept),
@@ -178,7 +178,7 @@ def _calls(log: LogFiles) -> Iterator[Half]:
         if other is None:
             halves[half.key] = half
         elif other.parts.keys() == half.parts.keys():
-            notice("repeated")  # brokers may deliver an event twice
+            notice("reading.repeated")  # brokers may deliver an event twice
             halves[half.key] = other
         else:
             paired += 1
@@ -191,7 +191,7 @@ def _calls(log: LogFiles) -> Iterator[Half]:
         yield from halves.values()  # only requests, or only responses, are logged
     else:
         for half in halves.values():
-            notice("unpaired", "request" if _REQUEST in half.parts else "response")
+            notice("reading.unpaired", side="request" if _REQUEST in half.parts else "response")
 
 
 def _capture(call: Half) -> bytes:
@@ -340,10 +340,10 @@ def _events(log: LogFiles) -> Iterator[Half]:
         elif kind.endswith(("response", "outputs")):
             side = _RESPONSE
         else:
-            notice("event", str(attributes["type"]))
+            notice("reading.event", kind=str(attributes["type"]))
             continue
         if payload is None:  # Azure stores large ones elsewhere
-            notice("failed")
+            notice("reading.failed")
             continue
         names = ("xrequestid", "correlationid") if log.server == "azureml" else ("requestid", "id")
         identifier = next((str(attributes[name]) for name in names if attributes.get(name)), None)
@@ -356,7 +356,7 @@ def _events(log: LogFiles) -> Iterator[Half]:
         time = attributes.get("time")
         yield Half((identifier, *whose), {side: _part(payload)}, (identifier, None), _time(time), place)
     if len(seen) > 1:
-        notice("services", ", ".join(sorted("/".join(whose) for whose in seen)))
+        notice("reading.services", names=", ".join(sorted("/".join(whose) for whose in seen)))
 
 
 def _payload(record: Record, place: Place) -> Any:
@@ -380,7 +380,7 @@ def _databricks(log: LogFiles) -> Iterator[Half]:
             identifier = row.get("databricks_request_id")
             status = row.get("status_code")
             if status not in (None, 200) or row.get("request") is None or row.get("response") is None:
-                notice("failed")
+                notice("reading.failed")
                 continue
             client = row.get("client_request_id")
             time = row.get("request_time", row.get("timestamp_ms"))
@@ -399,7 +399,7 @@ def _bentoml(log: LogFiles) -> Iterator[Half]:
         else:
             rows.append(path)
     if not roles:
-        notice("roles")
+        notice("reading.roles")
     sides = {"prediction": _RESPONSE, "target": LABEL}
     for path in rows:
         for row, place in _records(path):

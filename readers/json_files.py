@@ -7,7 +7,6 @@ import functools
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -82,15 +81,15 @@ class _LineReader:
         if is_bulk and data.strip(_BLANK):
             with contextlib.suppress(NotBulkError, DatasetError):
                 return self._together(data).batch
-        lines = [(number, line) for number, line in enumerate(data.split(b"\n")) if line.strip(_BLANK)]
+        place = functools.partial(_place, block.path, block.offset)
+        numbered = enumerate(data.split(b"\n"))
+        lines = [(line, functools.partial(place, at)) for at, line in numbered if line.strip(_BLANK)]
 
         def bulk(some: Counts) -> Table:
-            return self._together(b"".join(lines[at][1] + b"\n" for at in some.tolist()))
+            return self._together(b"".join(lines[at][0] + b"\n" for at in some.tolist()))
 
         def one_by_one(some: Counts) -> Table:
-            return self._one_by_one(
-                (lines[at][1], _Place(block.path, block.offset, lines[at][0])) for at in some.tolist()
-            )
+            return self._one_by_one(lines[at] for at in some.tolist())
 
         return of_kinds([np.zeros(len(lines))], bulk if is_bulk else None, one_by_one).batch
 
@@ -120,7 +119,7 @@ class _LineReader:
                 return finder.together({RECORD: records})
             ones = np.ones(batch.num_rows, np.int64)
             lines = data.count(b"\n") + (not data.endswith(b"\n"))
-            notice("glued", count=max(0, batch.num_rows - lines))
+            notice("reading.glued", count=max(0, batch.num_rows - lines))
             return Table(flatten_batch(batch), ones, ones[:0])
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
             # Reading line by line names the place of what is wrong.
@@ -142,22 +141,15 @@ class _LineReader:
                     raise
             if not all(isinstance(row, dict) for row in found):
                 raise _bad_line(place, line, "is not a JSON object")
-            notice("glued", count=len(found) - 1)
+            notice("reading.glued", count=len(found) - 1)
             rows += found
         ones = np.ones(len(rows), np.int64)
         return Table(rows_to_batch(rows), ones, ones[:0])
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A line's file and number, found when somebody asks."""
-
-    path: str
-    offset: int
-    number: int
-
-    def __call__(self) -> str:
-        return f"{self.path} line {splitting.lines_before(self.path, self.offset) + self.number + 1}"
+def _place(path: str, offset: int, number: int) -> str:
+    """Return the file and number of a line, the one at a position among those from `offset` on."""
+    return f"{path} line {splitting.lines_before(path, offset) + number + 1}"
 
 
 def json_splits(
@@ -275,7 +267,7 @@ def _document(path: str, *, may_be_lines: bool = False) -> list[Any]:
             if others[0][1].lstrip(_BLANK).startswith(b"{"):
                 fix = "if it holds one record per line, set dataset_type to application/jsonlines"
             for number, line in numbered if may_be_lines else ():
-                _record(line, _Place(path, 0, number))
+                _record(line, functools.partial(_place, path, 0, number))
         raise DatasetError.of("json_files.no_document", file=path, error=error, fix=fix) from None
 
 
@@ -290,9 +282,9 @@ def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
         member = None if is_row else _member_with_rows(document)
         file = path.rpartition("/")[2]
         if table is not None:
-            notice("table", file, count=len(table))
+            notice("reading.table", file=file, count=len(table))
         elif member is not None and len(document) > 1:
-            notice("member", file, member, count=len(document[member]))
+            notice("reading.member", file=file, field=member, count=len(document[member]))
         elif _is_ragged(document) and not is_row:
             lengths = ", ".join(f"{name} {len(values)}" for name, values in document.items())
             raise DatasetError.of("json_files.ragged", file=path, lengths=lengths)
@@ -301,7 +293,7 @@ def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
             count = len(document[long[0]])
             raise DatasetError.of("json_files.several_lists", file=path, field=several, count=count)
         elif len(lists) == 1 and (long := _long_lists(document)) and len(document) > 1 and not is_row:
-            notice("member", file, long[0], count=len(lists[0]))
+            notice("reading.member", file=file, field=long[0], count=len(lists[0]))
         document = table or (lists[0] if len(lists) == 1 and not is_row else [document])
     if not _is_rows(document) and document != []:
         raise DatasetError.of("json_files.no_rows", file=path)

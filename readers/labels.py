@@ -452,7 +452,7 @@ def labels_of(index: LabelIndex, ids: pa.StringArray) -> tuple[pa.StringArray, p
     """Return data and encodings of the label of each id; say where rows of one block share a label."""
     positions = index.find(ids)
     found = positions[positions >= 0]
-    notice("shared", count=len(found) - len(np.unique(found)))
+    notice("reading.shared", count=len(found) - len(np.unique(found)))
     return index.take(positions)
 
 

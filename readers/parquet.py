@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from contract.dataset import Dataset
 from contract.errors import DatasetError
 from file_storage.storage import SourceFile, is_s3, open_random, reading
-from readers.dataset import excluded_positions, require_excluded, say_odd_columns
+from readers.dataset import excluded_positions, require_kept, say_odd_columns
 from readers.flatten import flatten_batch
 from readers.splitting import BATCH_ROWS, FileRange, FileSplit, Pieces, divide, gathered, joined, split_size
 
@@ -41,7 +41,7 @@ def read_parquet(pieces: Pieces, request: Dataset) -> Iterator[pa.RecordBatch]:
             for batch in _piece_batches(piece, request):
                 names = batch.schema.names
                 yield batch
-            files.append(names)
+            files += [names] if not any(piece.row_groups[:1]) else []
         say_odd_columns(files)
 
     return joined(batches())
@@ -98,11 +98,9 @@ def _piece_batches(piece: FileRange, request: Dataset) -> Iterator[pa.RecordBatc
     with _parquet(path), open_random(path) as source:
         file = _open(path, source)
         metadata, names = file.metadata, file.schema_arrow.names
-        require_excluded(path, names, request.exclude)
         excluded = excluded_positions(names, request.exclude)
+        require_kept(path, names, request.exclude, excluded)
         kept = [name for position, name in enumerate(names) if position not in excluded]
-        if names and not kept:
-            raise DatasetError.of("tables.none_left", file=path)
         if metadata.num_rows == 0:
             empty = pa.RecordBatch.from_pylist([], schema=file.schema_arrow)
             yield _flat(empty, kept, path, request)

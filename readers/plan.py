@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
 from contract.dataset import TRANSFORM_ID, TRANSFORM_TIME, ColumnKind, Dataset, Location, Plan, Split
@@ -22,8 +24,14 @@ from contract.window import folder_overlaps, path_span
 from contract.wording import several
 from file_storage import storage
 from file_storage.storage import SourceFile
-from readers.dataset import with_segments
-from readers.file_kind import data_files, require_kind, say_endpoints
+from readers.dataset import watched, with_segments
+from readers.file_kind import (
+    data_files,
+    folder_values,
+    require_kind,
+    say_endpoints,
+    say_folders,
+)
 from readers.inference_logs import log_of, refuse_log
 from readers.splitting import SMALL, FileRange, FileSplit, Pieces, Transform, each, first_bytes
 
@@ -37,6 +45,8 @@ CAPTURE_SLACK = timedelta(hours=1)
 _SAMPLE = 1 << 16
 _LENGTHS = {timedelta(days=1): "day", timedelta(hours=1): "hour"}
 CAPTURES = ("sagemakerCaptureJson", "sagemakerMergeJson")
+_NESTED = (*CAPTURES, "json")
+_SHOWN = 5
 
 
 _log = logging.getLogger(__name__)
@@ -68,7 +78,15 @@ def plan_dataset(request: Dataset, *, whole_files: bool = False) -> Plan:
     if not files:
         return Plan((), 0, small=True)
     index = _index(request)
-    splits = _typed(_splits(files, request, index, whole_files), request, index)
+    splits = tuple(
+        replace(split, pieces=tuple(pieces))
+        for split in _splits(files, request, index, whole_files)
+        for _, pieces in itertools.groupby(
+            split.pieces, lambda piece: folder_values(piece.path, request.folders)
+        )
+    )
+    splits = _typed(splits, request, index)
+    splits = _with_folders(splits, request) if request.folders else splits
     return Plan(_extended(splits, request, whole_files), total, total < SMALL)
 
 
@@ -91,6 +109,7 @@ def files_of(request: Dataset) -> tuple[list[SourceFile], Dataset]:
     scripted = request.preprocessor is not None and request.preprocessor.kind == "record"
     if not scripted:  # a script reads what it likes
         files = data_files(files, kind, said)
+        say_folders(files, request.folders, said)
     if kind not in CAPTURES:
         if kind in ("json", "parquet") and not (request.locations or request.preprocessor or request.keys):
             refuse_log(files, kind)
@@ -106,7 +125,7 @@ def _of_window(files: list[SourceFile], request: Dataset) -> tuple[list[SourceFi
     if window is None or not files:
         return files, request
     if request.keys is not None and request.keys.time is not None:
-        request.said.say("window", f"rows are selected by their time in {request.keys.time}")
+        request.said.say("reading.by_time", time=request.keys.time)
         return files, request
     spans = {file: path_span(file.path) for file in files}
     inside = []
@@ -120,7 +139,7 @@ def _of_window(files: list[SourceFile], request: Dataset) -> tuple[list[SourceFi
                 "windowed_rows.part_of_file", file=file.path, length=_LENGTHS[span.end - span.start]
             )
         inside.append(file)
-    request.said.say("window", "files are selected by the dates in their paths")
+    request.said.say("reading.by_date")
     return inside, request
 
 
@@ -143,7 +162,7 @@ def _with_keys(files: Sequence[SourceFile], request: Dataset) -> Dataset:
             names = [name for name in (TRANSFORM_ID, TRANSFORM_TIME) if f'"{name}"'.encode() in beginning]
             keys = transform_keys(names, ())
         if keys is not None:
-            request.said.say("ids", "id and time are those that batch transform adds, and no features")
+            request.said.say("reading.transform")
     if keys is None:
         return request
     locations = request.locations
@@ -153,6 +172,29 @@ def _with_keys(files: Sequence[SourceFile], request: Dataset) -> Dataset:
         locations = replace(locations, others=(*locations.others, *further))
     exclude = tuple(name for name in request.exclude if name not in keys.names)
     return replace(request, keys=keys, locations=locations, exclude=exclude)
+
+
+def _with_folders(splits: Splits, request: Dataset) -> Splits:
+    """Return splits with a column for each folder that is to be one."""
+    from readers.cell_types import kinds_of, typed
+
+    every = [folder_values(split.pieces[0].path, request.folders) for split in splits]
+    values = pa.RecordBatch.from_pylist(every, pa.schema([(name, pa.string()) for name in request.folders]))
+    if request.cells is not None:
+        values = typed(values, kinds_of([values], request.cells), request.cells)
+    request.said.say("reading.folders", names=", ".join(request.folders))
+    return tuple(
+        split.then(each(functools.partial(_beside_folder, values=values.slice(at, 1))))
+        for at, split in enumerate(splits)
+    )
+
+
+def _beside_folder(batch: pa.RecordBatch, values: pa.RecordBatch) -> pa.RecordBatch:
+    for name, column in zip(values.schema.names, values.columns, strict=True):
+        if name in batch.schema.names:
+            raise DatasetError.of("data_files.folder_and_column", field=name)
+        batch = batch.append_column(name, column.take(pa.array(np.zeros(batch.num_rows, np.int8))))
+    return batch
 
 
 def _extended(splits: Splits, request: Dataset, whole_files: bool) -> Splits:
@@ -234,29 +276,40 @@ def _typed(splits: Splits, request: Dataset, index: LabelIndex | None) -> Splits
     rules, keys = request.cells, request.keys
     kinds: dict[str, ColumnKind] | None = None
     if rules is not None and len(splits) > 1:  # else the first rows decide as they come
-        from readers.cell_types import kinds_of, require_like_baseline, said_of_kinds
+        from readers.cell_types import kinds_of, require_like_baseline, say_kinds
 
         samples = [_first_rows(splits[0], 0, request), _first_rows(splits[-1], -1, request)]
         batches = [batch for batch in samples if batch is not None and batch.num_rows]
+        if len(batches) > 1 and request.format.kind in _NESTED:
+            _say_other_form(set(batches[0].schema.names), set(batches[1].schema.names), request)
         with contextlib.suppress(pa.ArrowInvalid):  # no UTF-8; reading in earnest names the place
             kinds = kinds_of(batches, rules) if batches else None
         if kinds is not None:
             for name in keys.names if keys else ():
                 kinds.pop(name, None)
             require_like_baseline(batches, kinds, rules)
-            for sentence in said_of_kinds(batches, kinds, rules):
-                request.said.say("types", sentence)
+            say_kinds(batches, kinds, rules, request.said.say)
     if keys is not None and request.format.kind not in CAPTURES:
         from readers.row_keys import keyed_rows
 
         known = frozenset(rules.declared if rules is not None else ())
         keyed = functools.partial(keyed_rows, keys=keys, window=request.window, index=index, known=known)
         splits = tuple(split.then(functools.partial(keyed, label=split.label)) for split in splits)
+    if request.format.kind in _NESTED and request.preprocessor is None:
+        splits = _then(splits, watched)
     if rules is None:
         return splits
     from readers.cell_types import typed_rows
 
     return _then(splits, functools.partial(typed_rows, rules=rules, kinds=kinds))
+
+
+def _say_other_form(first: set[str], last: set[str], request: Dataset) -> None:
+    """Say so where the first rows have members that the last ones lack, and the other way round."""
+    gone, new = (sorted({name.partition(".")[0] for name in names}) for names in (first - last, last - first))
+    if gone and new:
+        there, instead = ", ".join(gone[:_SHOWN]), ", ".join(new[:_SHOWN])
+        request.said.say("reading.first_and_last", first=there, last=instead)
 
 
 def _first_rows(split: FileSplit, place: int, request: Dataset) -> pa.RecordBatch | None:
@@ -294,8 +347,7 @@ def _index(request: Dataset) -> LabelIndex | None:
     index = index_labels(source, request.label_places)
     _log.info("Read %s from %s, %d replaced later", several(index.records, "label"), source, index.duplicates)
     if index.duplicates:
-        said = f"{index.duplicates} of {index.records} labels were replaced by a later one of the same id"
-        request.said.say("labels", said)
+        request.said.say("reading.replaced", count=index.duplicates, records=index.records)
     return index
 
 

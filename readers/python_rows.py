@@ -7,6 +7,7 @@ import decimal
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,7 @@ import orjson
 import pyarrow as pa
 
 from contract.errors import DatasetError
+from contract.reading import notice
 from readers.flatten import DEEPEST, LONGEST_LIST, batch_of, bytes_text, name_clash, too_deep, too_long
 
 _INT64 = range(-(2**63), 2**63)
@@ -32,12 +34,34 @@ def loads(text: str | bytes) -> Any:
         When it is no JSON at all, or no UTF-8.
     """
     try:
-        return orjson.loads(text)
+        value = orjson.loads(text)
     except orjson.JSONDecodeError:
         try:
-            return _repaired(json.loads(text))
+            value = _repaired(json.loads(text))
         except RecursionError:
             raise ValueError("nested too deeply") from None
+    # Nearly always this says cheaply that no object names a member twice.
+    members = text.count('":') if isinstance(text, str) else text.count(b'":')
+    if members != _members(value):
+        json.loads(text, object_pairs_hook=_note_repeated)
+    return value
+
+
+def _members(value: Any) -> int:
+    """Return how many members all objects in a JSON value have."""
+    if isinstance(value, dict):
+        return len(value) + sum(_members(each) for each in value.values() if isinstance(each, dict | list))
+    if isinstance(value, list):
+        return sum(_members(each) for each in value if isinstance(each, dict | list))
+    return 0
+
+
+def _note_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        [(name, _)] = Counter(name for name, _ in pairs).most_common(1)
+        notice("reading.members", field=name[:40])
+    return value
 
 
 def json_text(value: Any) -> str:
@@ -85,17 +109,12 @@ def rows_to_batch(
 def _by_key(rows: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {}
     for number, row in enumerate(rows):
-        if row is None:
-            continue
-        for key, value in row.items():
-            column = columns.get(key)
-            if column is None:
-                column = columns[key] = []
-            if len(column) < number:
-                column.extend([None] * (number - len(column)))
+        for key, value in (row or {}).items():
+            column = columns.setdefault(key, [])
+            column += [None] * (number - len(column))
             column.append(value)
     for column in columns.values():
-        column.extend([None] * (len(rows) - len(column)))
+        column += [None] * (len(rows) - len(column))
     return columns
 
 

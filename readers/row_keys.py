@@ -18,7 +18,8 @@ from pyarrow import types
 from contract.dataset import TRANSFORM_ID, TRANSFORM_TIME, WINDOW, RowKeys
 from contract.errors import DatasetError
 from contract.reading import notice
-from contract.window import Window
+from contract.window import ZONED, Window
+from contract.wording import some_of
 from readers.cell_types import instants_of
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ _UNITS = ((1e11, 1e6), (1e14, 1e3), (1e17, 1.0), (np.inf, 1e-3))
 _DAY = 24 * 60 * 60 * 1_000_000
 # Beyond these years, numbers count something else than time since 1970, such as 20260302 or Excel's days.
 _FIRST, _LAST = 3_653 * _DAY, 120_530 * _DAY
-_ZONED = r"([zZ]|[+-]\d\d(:?\d\d)?)$"
 _DATE_LENGTH = len("2026-03-02")
 _LOOKED_AT = 1_000
 _SOME = 20
@@ -76,6 +76,10 @@ def keyed_rows(
             inside = pc.fill_null(inside, False)
             found, instants = batch.filter(inside), instants.filter(inside)
         ids = None if identifier is None else found.column(identifier).cast(pa.string())
+        if ids is not None:
+            present = len(ids) - ids.null_count
+            again = present - pc.count_distinct(ids).as_py()
+            notice("reading.again", again, field=keys.identifier)
         names = enumerate(batch.schema.names)
         found = found.select([name for at, name in names if name in known or at not in (identifier, time)])
         found = found if index is None or ids is None else _labelled(found, ids, index)
@@ -84,7 +88,7 @@ def keyed_rows(
             places = np.searchsorted(edges, instants.to_numpy(), side="right") - 1
             found = found.append_column(WINDOW, pa.array(places.astype(np.int32)))
         yield found
-    notice("untimed", keys.time or "", count=without)
+    notice("reading.untimed", without, field=keys.time)
     if without > _MOST_WITHOUT * rows:
         raise DatasetError.of("windowed_rows.untimed", file=label, count=without, rows=rows, field=keys.time)
 
@@ -95,7 +99,7 @@ def _labelled(batch: pa.RecordBatch, ids: pa.StringArray, index: LabelIndex) -> 
     from readers.labels import labels_of
 
     data, encodings = labels_of(index, ids)
-    notice("labelled", count=len(data) - data.null_count)
+    notice("reading.labelled", count=len(data) - data.null_count)
     labelled, _ = with_label_columns(batch, Part(data, encodings), np.ones(len(ids), np.int64))
     return labelled
 
@@ -112,12 +116,13 @@ def transform_keys(names: Sequence[str], records: Sequence[Sequence[str]]) -> Ro
     """
     if TRANSFORM_ID in names:
         return RowKeys(TRANSFORM_ID, TRANSFORM_TIME if TRANSFORM_TIME in names else None)
-    last = [row[-2:] for row in records]
-    if last and all(
-        len(cells) == len(("id", "time")) and _UUID.fullmatch(cells[0]) and _TIME.fullmatch(cells[1])
-        for cells in last
-    ):
-        return RowKeys(TRANSFORM_ID, TRANSFORM_TIME, trailing=True)
+    for at in (-2, 0):
+        pairs = [row[at:][:2] for row in records]
+        if pairs and all(
+            len(cells) == len(("id", "time")) and _UUID.fullmatch(cells[0]) and _TIME.fullmatch(cells[1])
+            for cells in pairs
+        ):
+            return RowKeys(TRANSFORM_ID, TRANSFORM_TIME, added_at=at)
     return None
 
 
@@ -131,8 +136,7 @@ def _place(batch: pa.RecordBatch, attribute: str | None, setting: str) -> int | 
             return int(names.index(name))
     if attribute.isdecimal() and int(attribute) < len(names):
         return int(attribute)
-    more = len(names) - _SHOWN
-    shown = ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    shown = some_of(names, _SHOWN)
     raise DatasetError.of("tables.no_attribute", field=setting, attribute=attribute, columns=shown)
 
 
@@ -171,9 +175,9 @@ def _require_whole_days(
     if types.is_timestamp(first.type):
         is_zoned = first.type.tz is not None
     else:
-        is_zoned = not is_text or is_short or pc.min(pc.match_substring_regex(first, _ZONED)).as_py()
+        is_zoned = not is_text or is_short or pc.min(pc.match_substring_regex(first, ZONED)).as_py()
     if not is_zoned:
-        notice("zoneless", attribute)
+        notice("reading.zoneless", field=attribute)
     times = instants.drop_null().to_numpy()
     edges = [_microseconds(edge) for edge in (window.start, window.end, *window.edges)]
     is_dates = len(times) >= (1 if is_short else _SOME) and not (times % _DAY).any()

@@ -154,24 +154,21 @@ def divide(
     files = list(files)
     total = sum(file.size for file in files)
     target = split_size(total) if total >= SMALL else SMALL
+
+    def is_cut(file: SourceFile) -> bool:
+        is_large = file.size > target + target // 2 and not isinstance(file, LogFiles)
+        return is_large and may_cut is not None and may_cut(file)
+
     groups: list[Pieces] = []
-    together: list[FileRange] = []
-    gathered = 0
-    for file in files:
-        is_log = isinstance(file, LogFiles)
-        if file.size > target + target // 2 and may_cut is not None and not is_log and may_cut(file):
-            groups += [tuple(together)] if together else []
+    for cut, some in itertools.groupby(files, is_cut):
+        if not cut:
+            groups += [tuple(map(whole_of, each)) for each in gathered(some, lambda file: file.size, target)]
+            continue
+        for file in some:
             count = -(-file.size // target)
             edges = [file.size * at // count for at in range(count + 1)]
             groups += [(FileRange(file.path, *edge),) for edge in itertools.pairwise(edges)]
-            together, gathered = [], 0
-            continue
-        together.append(whole_of(file))
-        gathered += file.size
-        if gathered >= target:
-            groups.append(tuple(together))
-            together, gathered = [], 0
-    return groups + ([tuple(together)] if together else [])
+    return groups
 
 
 def first_bytes(path: str, size: int) -> bytes:
@@ -269,24 +266,13 @@ def joined(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
     A batch of about `BATCH_ROWS` rows or `LINES_BLOCK_SIZE` bytes passes unchanged; the order stays.
     """
-    waiting: list[pa.RecordBatch] = []
-    rows = size = 0
-    for batch in batches:
-        if waiting and not batch.schema.equals(waiting[0].schema, check_metadata=True):
-            yield _one_batch(waiting)
-            waiting, rows, size = [], 0, 0
-        waiting.append(batch)
-        rows += batch.num_rows
-        size += batch.nbytes
-        if 2 * rows >= BATCH_ROWS or 2 * size >= BLOCK_SIZE:
-            yield _one_batch(waiting)
-            waiting, rows, size = [], 0, 0
-    if waiting:
-        yield _one_batch(waiting)
+    for _, alike in itertools.groupby(batches, key=lambda batch: (batch.schema, batch.schema.metadata)):
+        for some in gathered(alike, _fullness, 0.5):
+            yield some[0] if len(some) == 1 else pa.concat_batches(some)
 
 
-def _one_batch(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+def _fullness(batch: pa.RecordBatch) -> float:
+    return float(max(batch.num_rows / BATCH_ROWS, batch.nbytes / BLOCK_SIZE))
 
 
 def _stream_blocks(

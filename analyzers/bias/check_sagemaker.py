@@ -109,7 +109,7 @@ def absent_groups(
     for name, member in constraints.groups():
         reason = why or f"the window has no metrics of the group {name} = {member.value_or_threshold}"
         if name in known and not statistics.has_predictions:
-            reason = "no row has a prediction"
+            reason = "no row has a usable prediction"
         found += [
             Comparison(
                 f"{metric.name} of {name} {member.value_or_threshold}",

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 
 from analyzers.shared.cells import (
@@ -183,6 +184,8 @@ class ColumnPlan:
         Whether to go on counting distinct values when they are too many to keep.
     cut
         For scores: cells become 1 above this, 0 at or below.
+    finite
+        Whether infinite numbers count as missing.
     """
 
     name: str
@@ -191,6 +194,7 @@ class ColumnPlan:
     thresholds: tuple[float, ...] = ()
     count_distinct: bool = False
     cut: float | None = None
+    finite: bool = False
 
 
 @dataclass
@@ -198,8 +202,8 @@ class ColumnSummary:
     """What is kept of one column; place i + 1 stands for ``values[i]``, place 0 for missing cells.
 
     Values are in the order of their first cell. `first` is the first cell of all, None when it is missing;
-    `missing_after` says how many values come before the first missing cell. Of scores, `outside` counts those
-    that are no probabilities.
+    `missing_after` says how many values come before the first missing cell. `unusable` counts cells that
+    should be finite numbers and are not. Of scores, `outside` counts those that are no probabilities.
     """
 
     values: list[Kept] = field(default_factory=list)
@@ -256,6 +260,10 @@ def read(summary: ColumnSummary, array: pa.Array | None, out: Codes, plan: Colum
         out.fill(0)
         return Coded(out, ())
     summary.seen = True
+    if plan.finite and pa.types.is_floating(array.type):
+        infinite = pc.is_inf(array)
+        summary.unusable += pc.sum(infinite).as_py() or 0
+        array = pc.if_else(infinite, None, array)
     if plan.cut is not None:
         numbers = read_numbers(array)
         summary.unusable += numbers.unusable

@@ -185,14 +185,15 @@ def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
 def _read_outcomes(analysis: _Analysis) -> Reading:
     summary, plan = analysis.summary, analysis.plan
     predictions = None
+    for name in filter(None, (plan.request.label, plan.prediction)):
+        if unusable := summary.columns[name].unusable:
+            rows = groups.count_in_words(unusable)
+            analysis.note(f"No finite number in {name!r}: {rows}, which count as missing.")
     labels = analysis.attempt("label", groups.select_labels)
     if "label" in analysis.statistics.problems:
         return analysis.reading
     if plan.prediction is not None and plan.request.post_training is not None:
         predictions = analysis.attempt("post_training_bias", groups.select_predictions, labels)
-        unusable = summary.columns[plan.prediction].unusable
-        if unusable:
-            analysis.note(f"Not a number in {plan.prediction!r}: {groups.count_in_words(unusable)}.")
         if predictions is not None and plan.rules == "sound":
             column = plan.columns[plan.prediction]
             analysis.note(groups.other_scale(column, summary.columns[plan.prediction]))

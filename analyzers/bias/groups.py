@@ -472,6 +472,8 @@ def _strata(cells: Cells, inside: Flags, outcome: Codes) -> Floats:
 
 
 _MOST_NAMED = 10
+# Of so many rows some are predicted one of the labels that others have.
+_ROWS_TO_TELL = 30
 
 
 def unselected_outcomes(
@@ -558,7 +560,9 @@ def other_vocabulary(
     if column.collapsed or label.collapsed or not predictions or labels & predictions:
         return None
     kinds = [{as_number(text) is None for text in texts} for texts in (labels, predictions)]
-    if kinds[0] & kinds[1] and (False in kinds[1] or len(labels) == 1 or len(predictions) == 1):
+    is_small = min(each.rows - each.missing for each in (column, label)) < _ROWS_TO_TELL
+    has_few = is_small and (False in kinds[1] or len(predictions) == 1)
+    if kinds[0] & kinds[1] and (has_few or len(labels) == 1):
         return None  # a small window may have few of many labels
     return ColumnError.of(
         "bias_groups.vocabulary",

@@ -268,6 +268,7 @@ class SummaryPlan:
             thresholds=tuple(dict.fromkeys(numbers)),
             count_distinct=self.rules == "sagemaker" or unlisted,
             cut=self.request.probability_threshold if is_score else None,
+            finite=self.rules == "sound" and name in (self.request.label, self.prediction),
         )
 
     @cached_property

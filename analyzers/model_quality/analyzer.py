@@ -40,8 +40,7 @@ from contract.wording import listing, number
 def _why_no_rows(statistics: ModelQualityStatistics) -> str:
     if not statistics.unpredicted_count:
         return "no row has a label" if statistics.unlabelled_count else "no row has a label and a prediction"
-    finite = "finite " if statistics.problem_type == "Regression" else ""
-    return f"no row with a label has a {finite}prediction"
+    return "no row with a label has a usable prediction"
 
 
 def _estimated(estimated: Mapping[str, Any]) -> str:

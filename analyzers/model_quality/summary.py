@@ -316,10 +316,15 @@ def _add_regression(
     _keep(summary, wrong=np.abs(labels - predictions)[used], label=labels[used])
 
 
-def _labels(batch: pa.RecordBatch, place: int | None, *, binary: bool) -> Coded:
+def _labels(
+    summary: ModelQualitySummary, batch: pa.RecordBatch, place: int | None, setting: str, *, binary: bool
+) -> Coded:
     if place is None:
         return Coded(np.zeros(batch.num_rows, dtype=np.int64), [])
-    return read_labels(batch.column(place), binary=binary)
+    array = batch.column(place)
+    if pa.types.is_floating(array.type):
+        array = pa.array(_numbers(summary, batch, place, setting))
+    return read_labels(array, binary=binary)
 
 
 def _is(cells: Coded, text: str) -> Flags:
@@ -328,7 +333,7 @@ def _is(cells: Coded, text: str) -> Flags:
 
 
 def _add_binary(summary: ModelQualitySummary, batch: pa.RecordBatch, columns: Columns, task: Task) -> None:
-    actual = _labels(batch, columns.label, binary=True)
+    actual = _labels(summary, batch, columns.label, "ground_truth_attribute", binary=True)
     scores = None
     if columns.probabilities:
         # The column of the positive class, the last one when no name tells.
@@ -336,7 +341,7 @@ def _add_binary(summary: ModelQualitySummary, batch: pa.RecordBatch, columns: Co
         at = classes.index(task.positive) if task.positive in classes else -1
         scores = _numbers(summary, batch, columns.probabilities[at], "probability_attribute")
     if columns.inference is not None:
-        predicted = read_labels(batch.column(columns.inference), binary=True)
+        predicted = _labels(summary, batch, columns.inference, "inference_attribute", binary=True)
     else:
         assert scores is not None  # noqa: S101 - for mypy: the analyzer demands one of the two settings
         codes = np.where(np.isnan(scores), 0, 1 + (scores >= task.threshold))
@@ -359,8 +364,8 @@ def _add_multiclass(
     summary: ModelQualitySummary, batch: pa.RecordBatch, columns: Columns, task: Task
 ) -> None:
     assert columns.inference is not None  # noqa: S101 - for mypy: the analyzer demands the setting
-    actual = _labels(batch, columns.label, binary=False)
-    predicted = read_labels(batch.column(columns.inference), binary=False)
+    actual = _labels(summary, batch, columns.label, "ground_truth_attribute", binary=False)
+    predicted = _labels(summary, batch, columns.inference, "inference_attribute", binary=False)
     labelled, has_prediction, used = _pair(summary, actual, predicted)
     right = _places(predicted, actual.values) == actual.codes - 1
     _keep(summary, wrong=(~right)[used].astype(np.float64))

@@ -40,10 +40,8 @@ def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer
     segments = segment_columns(config, columns, mistakes)
     wanted = bias_request(settings, config, columns, mistakes)
     if columns.predicted_label is not None and columns.probability is not None:
-        unused = (
-            f"predictions are {columns.predicted_label}, so the scores in {columns.probability} are not used"
-        )
-        request.said.say("columns", unused)
+        predicted, scores = columns.predicted_label, columns.probability
+        request.said.say("reading.scores", predicted=predicted, scores=scores)
     if request.cells is not None:
         listed = texts_in([wanted.label_values, *(facet.values for facet in wanted.facets)])
         within = (member for segment in segments for values in segment.segments for member in values)

@@ -51,10 +51,8 @@ def find_monitor(name: str) -> Monitor:
     if name not in known:
         # As `python -m` does: a module beside the job.
         sys.path.append(os.getcwd())  # noqa: PTH109 - sys.path holds texts
-    try:
+    with ConfigurationError.instead_of("command.no_import", ImportError, name=name):
         monitor = vars(importlib.import_module(entry.module)).get(entry.attr)
-    except ImportError as error:
-        raise ConfigurationError.of("command.no_import", name=name, cause=error) from error
     from contract.api import Monitor
 
     if not isinstance(monitor, Monitor):
@@ -157,7 +155,5 @@ def write_output(content: bytes, path: str | None) -> None:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
         return
-    try:
+    with OutputError.instead_of("command.output", OSError, file=path):
         Path(path).write_bytes(content)
-    except OSError as error:
-        raise OutputError.of("command.output", file=path, cause=error.strerror) from None

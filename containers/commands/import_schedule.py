@@ -86,11 +86,8 @@ def _documents(given: argparse.Namespace) -> list[dict[str, Any]]:
 def _text(name: str) -> str:
     if name == "-":
         return sys.stdin.read()
-    try:
+    with ConfigurationError.instead_of("command.file", OSError, UnicodeDecodeError, file=name):
         return Path(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        cause = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigurationError.of("command.file", file=name, cause=cause) from None
 
 
 def _write(given: argparse.Namespace) -> None:

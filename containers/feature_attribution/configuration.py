@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import logging
@@ -30,7 +31,6 @@ from contract.analysis_config import (
     Locator,
     Methods,
     PartialDependenceConfig,
-    PredictorConfig,
     ShapConfig,
 )
 from contract.api import AnyAnalyzer, MakeAnalyzer
@@ -316,37 +316,27 @@ def rows_of_files(uri: str, shape: Shape, *, has_header: bool = False) -> pa.Rec
 
 def _read(path: str, shape: Shape, has_header: bool) -> pa.RecordBatch:
     data = storage.read_bytes(path, ConfigurationError)
+    told = {"field": _MEMBER, "file": path}
     if data[:4] == b"PAR1":
         from pyarrow import parquet
 
-        try:
+        with ConfigurationError.instead_of("shap_rows.parquet", pa.ArrowInvalid, OSError, **told):
             return _table(parquet.read_table(io.BytesIO(data)).to_pylist(), shape, path)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise ConfigurationError.of("shap_rows.parquet", field=_MEMBER, file=path, why=error) from None
-    try:
+    with ConfigurationError.instead_of("shap_rows.encoding", UnicodeDecodeError, **told):
         text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ConfigurationError.of("shap_rows.encoding", field=_MEMBER, file=path) from None
     if text.lstrip()[:1] in ("{", "["):
         return _table(_json_rows(text, path, shape), shape, path)
     return _csv(text, path, shape, has_header)
 
 
 def _json_rows(text: str, path: str, shape: Shape) -> list[Any]:
-    try:
+    with contextlib.suppress(orjson.JSONDecodeError):
         return _found(orjson.loads(text), shape)
-    except orjson.JSONDecodeError:
-        pass  # one record per line, perhaps
-    records = []
+    records = []  # one per line, perhaps
     for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            records.append(orjson.loads(line))
-        except orjson.JSONDecodeError as error:
-            raise ConfigurationError.of(
-                "shap_rows.json", field=_MEMBER, file=path, line=number, why=error
-            ) from None
+        told = {"field": _MEMBER, "file": path, "line": number}
+        with ConfigurationError.instead_of("shap_rows.json", orjson.JSONDecodeError, **told):
+            records += [orjson.loads(line)] if line.strip() else []
     return _found(records, shape)
 
 
@@ -420,67 +410,7 @@ def _column(values: list[Any]) -> pa.Array:
 
 _TABLES = ("text/csv", "application/x-parquet")
 _CAPTURES = ("sagemakerCaptureJson", "sagemakerMergeJson")
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is to be explained, by names of columns.
-
-    Parameters
-    ----------
-    columns
-        All there are.
-    features
-        Those the model takes, in their order.
-    reported
-        Those whose values are reported; all when empty.
-    join_column
-        Copied beside the values of single rows.
-    shap
-        How to explain.
-    predictor
-        How to ask the model.
-    explain
-        Whether Shapley values are asked for.
-    pdp
-        Partial dependence, and of which columns; of those that are most important when there are none.
-    """
-
-    columns: tuple[str, ...]
-    features: tuple[str, ...]
-    reported: tuple[str, ...]
-    join_column: str | None
-    shap: ShapConfig
-    predictor: PredictorConfig
-    explain: bool = True
-    pdp: PartialDependenceConfig | None = None
-
-
-def arrange_attribution(
-    settings: Settings, config: AnalysisConfig, request: Dataset
-) -> tuple[Dataset, Wanted]:
-    """Return what to read, and what to explain.
-
-    Raises
-    ------
-    ConfigurationError
-        With every member that does not suit the data.
-    DatasetError
-        When the data cannot be read.
-    """
-    mistakes = Mistakes(config.where)
-    script = request.preprocessor
-    if script is not None and script.kind == "record":
-        request, columns = _scripted(settings, config, request, mistakes)
-    else:
-        # Answers of the model are asked for anew, whatever was captured of them.
-        unasked = replace(config, predictor=None)
-        named = _named_as_at_the_baseline(settings, unasked, request)
-        request, columns = named or arrange_dataset(settings, unasked, request, mistakes)
-    wanted = _wanted(config, columns, mistakes)
-    mistakes.stop_if_any()
-    log_other_methods(config, ("pre_training_bias", "post_training_bias"), _log)
-    return request, wanted
+_NO_ROWS = pa.RecordBatch.from_arrays([], names=[])
 
 
 def _named_as_at_the_baseline(
@@ -522,7 +452,10 @@ def _scripted(
     return request, Columns(names, label=label, predicted_label=predicted)
 
 
-def _wanted(config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> Wanted:
+def _wanted(
+    config: AnalysisConfig, columns: Columns, mistakes: Mistakes
+) -> tuple[AttributionRequest, PartialDependenceConfig | None]:
+    """Return what to explain, as yet without baseline rows, and the features of partial dependence."""
     names = columns.names
     features, join_column = model_features(config, columns, mistakes)
     methods = config.methods or Methods()
@@ -538,30 +471,59 @@ def _wanted(config: AnalysisConfig, columns: Columns, mistakes: Mistakes) -> Wan
 
     if names and not features:
         mistakes.add("shap_rows.no_column", field="excluded_columns")
-    return Wanted(
-        columns=names,
+    wanted = AttributionRequest(
         features=features,
+        baseline=_NO_ROWS,
+        sampling=Sampling(shap.num_samples, shap.use_logit, shap.seed or 0),
+        agg_method=shap.agg_method,
         reported=among_features(shap.features_to_explain, "methods.shap.features_to_explain"),
+        label_headers=tuple(str(header) for header in predictor_of(config).label_headers),
+        keep_local=shap.save_local_shap_values,
         join_column=join_column,
-        shap=shap,
-        predictor=predictor_of(config),
         explain=methods.shap is not None or pdp is None,
-        pdp=pdp and replace(pdp, features=among_features(pdp.features, "methods.pdp.features")),
     )
+    return wanted, pdp and replace(pdp, features=among_features(pdp.features, "methods.pdp.features"))
 
 
 def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer]:
-    """Return what ``analysis_config.json`` says to read, and how to make the analyzer it asks for."""
+    """Return what ``analysis_config.json`` says to read, and how to make the analyzer it asks for.
+
+    Raises
+    ------
+    ConfigurationError
+        With every member that does not suit the data.
+    DatasetError
+        When the data cannot be read.
+    """
     config = load_analysis_config(settings, "attribution")
-    request, wanted = arrange_attribution(settings, config, request)
-    return request, partial(_make_analyzer, config=config, request=request, wanted=wanted)
+    mistakes = Mistakes(config.where)
+    script = request.preprocessor
+    if script is not None and script.kind == "record":
+        request, columns = _scripted(settings, config, request, mistakes)
+    else:
+        # Answers of the model are asked for anew, whatever was captured of them.
+        unasked = replace(config, predictor=None)
+        named = _named_as_at_the_baseline(settings, unasked, request)
+        request, columns = named or arrange_dataset(settings, unasked, request, mistakes)
+    wanted, pdp = _wanted(config, columns, mistakes)
+    mistakes.stop_if_any()
+    log_other_methods(config, ("pre_training_bias", "post_training_bias"), _log)
+    return request, partial(_make_analyzer, config, request, columns.names, wanted, pdp)
 
 
 def _make_analyzer(
-    settings: Settings, plan: Plan, *, config: AnalysisConfig, request: Dataset, wanted: Wanted
+    config: AnalysisConfig,
+    request: Dataset,
+    columns: tuple[str, ...],
+    wanted: AttributionRequest,
+    pdp: PartialDependenceConfig | None,
+    settings: Settings,
+    plan: Plan,
 ) -> AnyAnalyzer:
-    shap = wanted.shap
-    baseline, notes = _baseline_rows(settings, config, request, wanted, plan)
+    baseline, notes = _NO_ROWS, tuple[str, ...]()
+    if columns and wanted.explain:  # neither a window without data nor partial dependence alone
+        shape = Shape(wanted.features, columns, settings.features_attribute or config.features)
+        baseline, notes = _baseline_rows(settings, config, request, shape, plan)
     budget = Budget(settings.max_runtime)
     rows = 1 if settings.validate_only else count_rows(plan, request)
     asked: list[Asking] = []
@@ -569,16 +531,16 @@ def _make_analyzer(
     policy = Policy(threads=max(1, (settings.workers or available_processors()) // max(1, len(plan.splits))))
     model = open_model(
         settings.model,
-        wanted.predictor,
+        predictor_of(config),
         policy=replace(policy, start_limit=min(policy.start_limit, budget.left)),
         allow_pickled_model=settings.allow_pickled_model,
         progress=lambda done, all_rows: asked[0].log(done) if asked else None,
         start=not settings.validate_only and rows != 0 and bool(plan.splits),
     )
-    sampling = Sampling(shap.num_samples, shap.use_logit, shap.seed or 0)
-    width = len(wanted.features)
+    sampling, width = wanted.sampling, len(wanted.features)
     most = (rows or 0) * (1 + 2 * sampling.pairs(width, width) * baseline.num_rows) if wanted.explain else 0
     asked.append(Asking(model, budget, rows, most))
+    request.said.say("reading.model", model=model.where, names=listing(wanted.features))
     if most and isinstance(model, EndpointModel) and not settings.validate_only:
         told = {"rows": several(rows or 0, "row"), "most": most, "requests": model.requests(baseline, most)}
         _log.info("%s", wording("attributions.cost", model=model.where, **told))
@@ -591,26 +553,19 @@ def _make_analyzer(
     if unused:
         notes = (*notes, f"{model.where} has no feature called {listing(unused)}; the attribution is 0.")
     dependence = None
-    if wanted.pdp is not None and wanted.columns and not settings.validate_only:
+    if pdp is not None and columns and not settings.validate_only:
         some = sample_rows(plan, request, wanted.features, sampling.seed, MOST_DEPENDENCE_ROWS)
-        asked_for = tuple(map(str, wanted.pdp.features))
-        dependence = Dependence(some, wanted.pdp.grid_resolution, asked_for, wanted.pdp.top_k_features)
+        asked_for = tuple(map(str, pdp.features))
+        dependence = Dependence(some, pdp.grid_resolution, asked_for, pdp.top_k_features)
     return FeatureAttributionAnalyzer(
         rules=settings.rules,
-        request=AttributionRequest(
-            features=wanted.features,
+        request=replace(
+            wanted,
             baseline=baseline,
-            sampling=sampling,
-            agg_method=shap.agg_method,
-            reported=wanted.reported,
-            label_headers=tuple(str(header) for header in wanted.predictor.label_headers),
-            keep_local=shap.save_local_shap_values,
-            join_column=wanted.join_column,
             unused=unused,
             most_rows=1 if settings.validate_only else None,
             notes=notes,
             model=model.where,
-            explain=wanted.explain,
         ),
         ask=asked[0],
         drift_limit=settings.attribution_drift_threshold,
@@ -623,22 +578,19 @@ def _make_analyzer(
 
 
 def _baseline_rows(
-    settings: Settings, config: AnalysisConfig, request: Dataset, wanted: Wanted, plan: Plan
+    settings: Settings, config: AnalysisConfig, request: Dataset, shape: Shape, plan: Plan
 ) -> tuple[pa.RecordBatch, tuple[str, ...]]:
     """Return the rows that stand for absent features, and notes on where they come from."""
-    if not (wanted.columns and wanted.explain):  # a window without data, or partial dependence alone
-        return pa.RecordBatch.from_arrays([], names=[]), ()
-    shape = Shape(wanted.features, wanted.columns, settings.features_attribute or config.features)
     rows = given_rows(config, shape)
     if rows is None and settings.is_monitoring:
         rows = rows_of_baseline_job(settings, shape)
     if rows is not None:
         return rows, ()
     notes = (wording("shap_rows.own"),) if settings.is_monitoring else ()
-    seed = wanted.shap.seed or 0
-    sample = sample_rows(plan, request, wanted.features, seed)
+    shap = (config.methods or Methods()).shap or ShapConfig()
+    sample = sample_rows(plan, request, shape.features, shap.seed or 0)
     if not sample.num_rows:
         return sample, notes
-    rows = cluster_baselines(sample, num_clusters=wanted.shap.num_clusters, seed=seed)
+    rows = cluster_baselines(sample, num_clusters=shap.num_clusters, seed=shap.seed or 0)
     _log.info("Absent features take the values of %s of the data", several(rows.num_rows, "cluster"))
     return rows, notes

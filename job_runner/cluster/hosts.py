@@ -351,13 +351,12 @@ class Cluster:
             future = self.client.submit(summarize_piece, token, held, number, key=key, pure=False)
             return _Piece(future, self._require_workers)
 
-        try:
+        lost = (distributed.CancelledError, distributed.comm.CommClosedError, OSError)
+        with (
+            MonitorError.instead_of("cluster.killed", distributed.KilledWorker, splits=len(splits)),
+            MonitorError.instead_of("cluster.scheduler_lost", *lost, where=self.role.address, problem=repr),
+        ):
             return engine.merged(analyzer, engine.in_order(splits, submit, self._ahead), noticed)
-        except distributed.KilledWorker as error:
-            raise MonitorError.of("cluster.killed", splits=len(splits), cause=error) from error
-        except (distributed.CancelledError, distributed.comm.CommClosedError, OSError) as error:
-            cause = f"{type(error).__name__}: {error}"
-            raise MonitorError.of("cluster.scheduler_lost", where=self.role.address, cause=cause) from error
 
     def _ahead(self) -> int:
         """Return how many summaries may wait; log who came and who went."""
@@ -450,10 +449,8 @@ def open_cluster(role: Role) -> Iterator[Cluster]:
     with contextlib.ExitStack() as cleanup:
         if role.kind == "client":
             address, wait = url(role.address, security), role.seconds_to_wait
-            try:
+            with ConfigurationError.instead_of("cluster.silent", OSError, ValueError, url=address, role=role):
                 client = distributed.Client(address, timeout=wait, set_as_default=False, security=security)
-            except (OSError, TimeoutError, ValueError) as error:
-                raise ConfigurationError.of("cluster.silent", url=address, role=role, cause=error) from error
         else:
             local = _start(distributed, role, security)
             # Tells the workers that they are no longer needed.
@@ -468,12 +465,9 @@ def _start(distributed: Any, role: Role, security: Any) -> Any:
     """Return a scheduler with a worker, both in this process."""
     host, port = split_address(role.address)
     address = _own_address(host)
-    try:
-        # Dask would take another port, or leave a socket behind.
+    # Dask would take another port, or leave a socket behind.
+    with ConfigurationError.instead_of("cluster.port", OSError, port=port):
         socket.create_server((address, port)).close()
-    except OSError as error:
-        cause = (error.strerror or str(error)).lower()
-        raise ConfigurationError.of("cluster.port", port=port, cause=cause) from error
     return distributed.LocalCluster(
         n_workers=1,
         processes=False,
@@ -556,22 +550,19 @@ def _reached(role: Role) -> bool:
 def _serve(role: Role) -> str:
     """Run a Dask worker; return why it ended."""
     ended: list[str] = []
-    failed: list[BaseException] = []
 
     def run() -> None:
         try:
             asyncio.run(_working(role, ended))
         except Exception as error:  # whatever ends the thread, the main thread tells
-            failed.append(error)
+            ended.append(f"{type(error).__name__}: {error}")
 
     # The main thread stays free for signals, which an event loop may swallow.
     thread = threading.Thread(target=run, name="worker", daemon=True)
     thread.start()
     while thread.is_alive():
         thread.join(timeout=_POLLING_SECONDS)
-    if ended:
-        return ended[0]
-    return f"{type(failed[0]).__name__}: {failed[0]}" if failed else "no reason given"
+    return ended[0] if ended else "no reason given"
 
 
 async def _working(role: Role, ended: list[str]) -> None:

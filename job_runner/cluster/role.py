@@ -104,12 +104,10 @@ def _require_port(variable: str, address: str) -> None:
 
 def _instances(path: Path) -> tuple[str, tuple[str, ...]] | None:
     """Return this instance and all of them in order, None for a job with one instance."""
-    try:
+    with ConfigurationError.instead_of("cluster.instances_unreadable", OSError, ValueError, file=path):
+        if not path.exists():
+            return None
         config: Any = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise ConfigurationError.of("cluster.instances_unreadable", file=path, cause=error) from error
     hosts = config.get("hosts") if isinstance(config, dict) else None
     if not isinstance(hosts, list) or not all(isinstance(host, str) for host in hosts):
         raise ConfigurationError.of("cluster.no_instances", file=path)

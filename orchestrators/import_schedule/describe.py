@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from contract.errors import ConfigurationError
@@ -96,14 +97,12 @@ def parse_documents(text: str, name: str) -> list[dict[str, Any]]:
     at = 0
     while rest := text[at:].lstrip():
         at = len(text) - len(rest)
-        try:
+        told = {"file": name, "problem": attrgetter("msg"), "line": attrgetter("lineno")}
+        with (
+            ConfigurationError.instead_of("schedule_description.nested", RecursionError, file=name),
+            ConfigurationError.instead_of("schedule_description.no_json", json.JSONDecodeError, **told),
+        ):
             document, at = decoder.raw_decode(text, at)
-        except RecursionError:
-            raise ConfigurationError.of("schedule_description.nested", file=name) from None
-        except json.JSONDecodeError as error:
-            raise ConfigurationError.of(
-                "schedule_description.no_json", file=name, problem=error.msg, line=error.lineno
-            ) from None
         if not isinstance(document, dict):
             raise ConfigurationError.of(
                 "schedule_description.no_object", file=name, kind=type(document).__name__
@@ -158,7 +157,7 @@ def combine(documents: Sequence[dict[str, Any]]) -> Description:
     timing = configuration.get("ScheduleConfig") or {"ScheduleExpression": DAILY}
     status = schedule.get("MonitoringScheduleStatus", "Scheduled")
     outputs = given.get("baseline-job", {}).get("ProcessingOutputConfig", {}).get("Outputs") or [{}]
-    try:
+    with ConfigurationError.instead_of("schedule_description.schedule_lacks", KeyError, field=str):
         return Description(
             name=schedule["MonitoringScheduleName"],
             monitor=TYPES[kind],
@@ -172,8 +171,6 @@ def combine(documents: Sequence[dict[str, Any]]) -> Description:
             members=tuple(pair for name, document in given.items() for pair in scalars(document, name)),
             **job,
         )
-    except KeyError as missing:
-        raise ConfigurationError.of("schedule_description.schedule_lacks", field=missing) from None
 
 
 def ask_service(name: str) -> Iterator[dict[str, Any]]:
@@ -184,12 +181,11 @@ def ask_service(name: str) -> Iterator[dict[str, Any]]:
     ConfigurationError
         When boto3 is not installed or the service refuses.
     """
-    try:
+    with ConfigurationError.instead_of("schedule_description.no_boto3", ImportError):
         import boto3
         from botocore.exceptions import BotoCoreError, ClientError
-    except ImportError:
-        raise ConfigurationError.of("schedule_description.no_boto3") from None
-    try:
+    refused = (BotoCoreError, ClientError)
+    with ConfigurationError.instead_of("schedule_description.refused", *refused, name=name):
         client = boto3.client("sagemaker")
         schedule = client.describe_monitoring_schedule(MonitoringScheduleName=name)
         yield schedule
@@ -204,10 +200,6 @@ def ask_service(name: str) -> Iterator[dict[str, Any]]:
                 yield client.describe_processing_job(ProcessingJobName=baseline["BaseliningJobName"])
         if endpoint := schedule.get("EndpointName"):
             yield client.describe_endpoint(EndpointName=endpoint)
-    except (BotoCoreError, ClientError) as error:
-        raise ConfigurationError.of(
-            "schedule_description.refused", name=name, problem=" ".join(str(error).split())
-        ) from None
 
 
 def _call(kind: str) -> str:

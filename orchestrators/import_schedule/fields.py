@@ -19,29 +19,6 @@ from contract.schema import Mistakes, nearest
 
 Scalar = str | int | float | bool
 
-_OBJECTS = re.compile(
-    r"(Monitoring)?ScheduleConfig|MonitoringJobDefinition|\w*BaselineConfig|(Constraints|Statistics)Resource|"
-    r"EndpointInput|BatchTransformInput|DatasetFormat|Csv|Json|Parquet|GroundTruthS3Input|\w*JobInput|"
-    r"\w*OutputConfig|S3Output|(Monitoring|Job)Resources|ClusterConfig|StoppingCondition|\w*AppSpecification|"
-    r"NetworkConfig|VpcConfig|Environment|DataCaptureConfig|LastMonitoringExecutionSummary"
-)
-_LISTS = {
-    **dict.fromkeys(("MonitoringInputs", "MonitoringOutputs", "Outputs", "Tags"), "objects"),
-    **dict.fromkeys(("ContainerEntrypoint", "ContainerArguments", "SecurityGroupIds", "Subnets"), "texts"),
-}
-# What a value must be: its pattern, and the words for it.
-_SHAPES = {
-    "any": (r"(?s:.*)", "a text or a number"),
-    "text": (r"(?s:.+)", "a text"),
-    "name": (r"[A-Za-z0-9](?:-*[A-Za-z0-9]){0,62}", "a name of at most 63 letters, digits and dashes"),
-    "image": (r"[\w./:@-]+", "the address of an image"),
-    "address": (r"s3://[^/\s]+(?:/[^\x00-\x1f]*)?", "an address such as s3://BUCKET/PREFIX"),
-    "duration": (r"[+-]?P(?:\d{1,4}[DW])?(?:T(?:\d{1,5}[HMS])+)?", "a duration of ISO 8601 such as -PT1H"),
-    "arn": (r"arn:[\w:/+=,.@-]+", "an ARN"),
-    "count": (r"[1-9]\d{0,8}", "a number of 1 or more"),
-    "number": (r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", "a number"),
-    "switch": (r"(?i:true|false)", "true or false"),
-}
 _UNTEXTUAL = re.compile("[\x00\ud800-\udfff]")
 _VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
@@ -55,8 +32,9 @@ class Field(NamedTuple):
     others: Mapping[str, str] = {}
 
 
-_TABLE = Path(__file__).parent / "templates" / "fields.yaml"
-FIELDS = tuple(Field(*row) for row in yaml.safe_load(_TABLE.read_text(encoding="utf-8")))
+_TABLES = yaml.safe_load((Path(__file__).parent / "templates" / "fields.yaml").read_text(encoding="utf-8"))
+_SHAPES, _LISTS, _OBJECTS = _TABLES["shapes"], _TABLES["lists"], re.compile("|".join(_TABLES["objects"]))
+FIELDS = tuple(Field(*row) for row in _TABLES["fields"])
 # Names of members, of which others may be misspellings.
 _NAMES = tuple(dict.fromkeys([row.path.rpartition(".")[2].lstrip("*") for row in FIELDS]))
 _UNKNOWN = Field("*", "any", "left out: unknown to import-schedule; see whether it matters")

@@ -54,12 +54,20 @@ def dump(value: Any, header: str = "") -> str:
     return header + text
 
 
+def _template(name: str, **marks: str) -> Any:
+    """Return a template, with a text in place of each mark, such as ``<monitor>``."""
+    text = (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
+    return yaml.safe_load(re.sub("<(\\w+)>", lambda mark: marks.get(mark[1], mark[0]), text))
+
+
+_COMMON = _template("kubernetes.yaml")
+
 # A schedule for Kubernetes or Argo: a CronJob or CronWorkflow, a Job or Workflow where it runs once.
 
 
 def for_kubernetes(jobs: Jobs) -> str:
     """Return the manifest's text for Kubernetes."""
-    spec = _job(jobs, _common())
+    spec = _job(jobs)
     template = {"metadata": {"labels": _labels(jobs)}, "spec": spec}
     times = {"schedule": str(jobs.cron), "timeZone": "Etc/UTC"}
     document = _document(jobs, "batch/v1", "Job", spec, times, {"jobTemplate": template})
@@ -68,16 +76,11 @@ def for_kubernetes(jobs: Jobs) -> str:
 
 def for_argo(jobs: Jobs) -> str:
     """Return the manifest's text for Argo."""
-    spec = _workflow(jobs, _common())
+    spec = _workflow(jobs)
     flow = {"workflowMetadata": {"labels": _labels(jobs)}, "workflowSpec": spec}
     times = {"schedules": [str(jobs.cron)], "timezone": "Etc/UTC"}
     document = _document(jobs, "argoproj.io/v1alpha1", "Workflow", spec, times, flow)
     return dump(document, jobs.header("argo"))
-
-
-def _common() -> Any:
-    path = Path(__file__).parent / "templates" / "kubernetes.yaml"
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def _document(
@@ -88,7 +91,7 @@ def _document(
     if jobs.cron is None:
         spec = {**spec, **suspended}
     else:
-        kind, spec = f"Cron{kind}", {**times, **suspended, **_common()["schedule"], **template}
+        kind, spec = f"Cron{kind}", {**times, **suspended, **_COMMON["schedule"], **template}
     metadata = {"name": jobs.name, "labels": _labels(jobs)}
     return {"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec}
 
@@ -97,7 +100,7 @@ def _labels(jobs: Jobs) -> dict[str, str]:
     return {"app.kubernetes.io/name": jobs.monitor, "app.kubernetes.io/part-of": "model-monitor"}
 
 
-def _container(jobs: Jobs, step: Step, common: Any) -> dict[str, Any]:
+def _container(jobs: Jobs, step: Step) -> dict[str, Any]:
     # Kubernetes shows this file's content as the container's termination message.
     variables = {**step.variables, "output_message_file": "/dev/termination-log"}
     limits = {"cpu": str(jobs.resources.processors), "memory": f"{jobs.resources.memory}Mi"}
@@ -107,8 +110,8 @@ def _container(jobs: Jobs, step: Step, common: Any) -> dict[str, Any]:
         **({"command": _literal(step.command)} if step.command else {}),
         **({"args": _literal(step.arguments)} if step.arguments else {}),
         "env": [{"name": name, "value": _literal([text])[0]} for name, text in variables.items()],
-        **common["container"],
-        "resources": {**common["container"]["resources"], "limits": limits},
+        **_COMMON["container"],
+        "resources": {**_COMMON["container"]["resources"], "limits": limits},
     }
 
 
@@ -122,36 +125,36 @@ def _literal(texts: Iterable[str]) -> list[str]:
     return [text.replace("$(", "$$(") for text in texts]
 
 
-def _job(jobs: Jobs, common: Any) -> dict[str, Any]:
-    *before, last = [{"name": step.name, **_container(jobs, step, common)} for step in jobs.steps]
+def _job(jobs: Jobs) -> dict[str, Any]:
+    *before, last = [{"name": step.name, **_container(jobs, step)} for step in jobs.steps]
     pod = {
         "restartPolicy": "Never",
-        **common["pod"],
+        **_COMMON["pod"],
         **({"initContainers": before} if before else {}),
         "containers": [last],
         "volumes": _scratch(jobs),
     }
     return {
-        **common["job"],
+        **_COMMON["job"],
         "activeDeadlineSeconds": jobs.description.seconds,
         "template": {"metadata": {"labels": _labels(jobs)}, "spec": pod},
     }
 
 
-def _workflow(jobs: Jobs, common: Any) -> dict[str, Any]:
+def _workflow(jobs: Jobs) -> dict[str, Any]:
     for name, text in ((name, text) for step in jobs.steps for name, text in step.variables.items()):
         if "{{" in text:
             raise ConfigurationError.of("argo.braces", field=name, text=json.dumps(text))
     # One list of one step each: a step starts when the one before it has succeeded.
     order = [[{"name": step.name, "template": step.name}] for step in jobs.steps]
     templates = [
-        {"name": step.name, "retryStrategy": common["retries"], "container": _container(jobs, step, common)}
+        {"name": step.name, "retryStrategy": _COMMON["retries"], "container": _container(jobs, step)}
         for step in jobs.steps
     ]
     return {
         "entrypoint": "in-order",
         "activeDeadlineSeconds": jobs.description.seconds,
-        **common["pod"],
+        **_COMMON["pod"],
         "volumes": _scratch(jobs),
         "templates": [{"name": "in-order", "steps": order}, *templates],
     }
@@ -160,10 +163,6 @@ def _workflow(jobs: Jobs, common: Any) -> dict[str, Any]:
 # A schedule as a service of Docker Compose that waits for its hour, works, and waits again.
 
 
-_CREDENTIALS = (
-    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
-    *("AWS_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"),
-)
 # Dollar signs are Compose's own; two of them are one of the shell's. Every hour it looks whether it is due.
 _LOOP = """\
 trap 'exit 143' TERM
@@ -182,23 +181,13 @@ def for_compose(jobs: Jobs) -> str:
     ConfigurationError
         When an image of one's own says no entry point, which the loop has to call.
     """
-    service = {
-        "image": jobs.steps[-1].image,
-        "entrypoint": ["sh", "-c"],
-        "command": [_script(jobs) + "\n"],
-        "environment": [*(f"{name}=${{{name}:-}}" for name in _CREDENTIALS), "HOME=/tmp"],
-        "restart": "no" if jobs.cron is None else "unless-stopped",
-        # Compose starts no service with a profile by itself.
-        **({"profiles": ["stopped"]} if jobs.description.stopped else {}),
-        "init": True,
-        "user": "10001:10001",
-        "read_only": True,
-        "tmpfs": ["/tmp:mode=1777"],  # noqa: S108 - memory of the container's own
-        "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges:true"],
-        # Docker refuses more processors than the machine has, so only memory is limited.
-        "mem_limit": f"{jobs.resources.memory}m",
-    }
+    service = _template("compose.yaml")
+    service |= {"image": jobs.steps[-1].image, "command": [_script(jobs) + "\n"]}
+    service["mem_limit"] = f"{jobs.resources.memory}m"
+    if jobs.cron is None:
+        service["restart"] = "no"
+    if not jobs.description.stopped:
+        del service["profiles"]
     return dump({"version": "2.4", "services": {jobs.name: service}}, jobs.header("compose"))
 
 
@@ -229,8 +218,7 @@ def _call(step: Step, seconds: int) -> str:
 
 def for_sagemaker(jobs: Jobs) -> str:
     """Return the template's text."""
-    text = (Path(__file__).parent / "templates" / "sagemaker.yaml").read_text(encoding="utf-8")
-    document = yaml.safe_load(text.replace("<monitor>", jobs.monitor).replace("<prefix>", _prefix(jobs)))
+    document = _template("sagemaker.yaml", monitor=jobs.monitor, prefix=_prefix(jobs))
     parameters = document["Parameters"]
     parameters["JobRole"]["Default"] = jobs.description.role
     if jobs.is_own:

@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 from contract.dataset import WINDOW
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
-from contract.window import Window, folder_hour, in_window_by_folder
+from contract.reading import notice
+from contract.window import ZONED, Window, folder_hour, in_window_by_folder
 from readers.arrow_json import NotBulkError, read_json, text_buffer
 from readers.captures.shapes import Row, UndecodableError, decode, parsed
 from readers.flatten import batch_of
@@ -106,6 +107,8 @@ class Envelope:
         """Return the records in a window: by their time, or else by the folder of their file."""
         encoded = self.times.dictionary_encode()
         instants = [parse_instant(text) for text in encoded.dictionary.to_pylist()]
+        if not pc.all(pc.match_substring_regex(encoded.dictionary, ZONED)).as_py():
+            notice("reading.zoneless", field="inferenceTime")
         # In which window, -1 for none, -2 for no readable time.
         known = [-2 if instant is None else window.place(instant) for instant in instants]
         codes = encoded.indices.fill_null(len(instants)).to_numpy(zero_copy_only=False)

@@ -119,7 +119,7 @@ def name_columns(layout: Layout, columns: list[str], request: Dataset) -> Layout
             pairs = ", ".join(
                 f"{raw} is {name}" for raw, name in zip(columns, final, strict=True) if raw != name
             )
-            request.said.say("columns", f"columns without names get the baseline's by position: {pairs}")
+            request.said.say("reading.by_position", pairs=pairs)
         excluded = excluded_positions(final, request.exclude) | excluded_positions(columns, request.exclude)
     names = {
         raw: None if position in excluded else name

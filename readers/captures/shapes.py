@@ -294,10 +294,11 @@ def _by_position(values: list[Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Call:
-    """A call: its payloads by name, and where it was found."""
+    """A call: its payloads by name, where it was found, and its id."""
 
     payloads: Mapping[str, Payload]
     place: Callable[[], str]
+    identifier: str = ""
 
 
 def repeated_header(side: str, calls: Sequence[Call]) -> str | None:

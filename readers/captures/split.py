@@ -250,20 +250,21 @@ def _say_other_than_csv(sides: Sequence[str], calls: Sequence[shapes.Call], requ
         texts = [payload.first_line for payload in payloads if payload.kind == shapes.CSV]
         for what, pattern in _NOT_CSV.items():
             if texts and sum(bool(pattern.fullmatch(text)) for text in texts) >= _MOSTLY * len(texts):
-                said = f"{side} is read as CSV, but looks like {what}, such as {texts[0][:_SHOWN]!r}"
-                request.said.say("payloads", said)
+                request.said.say("reading.not_csv", side=side, what=what, example=texts[0][:_SHOWN])
 
 
 def leave_out_headers(calls: Sequence[shapes.Call], request: Dataset) -> dict[str, str]:
     """Return by payload the line of names that its CSV begins with, and take it away from the calls."""
+    ids = [call.identifier for call in calls if call.identifier]
+    if again := len(ids) - len(set(ids)):
+        request.said.say("reading.event_ids", count=again, calls=len(ids))
     sides = dict.fromkeys(side for call in calls for side in call.payloads if side != LABEL)
     headers: dict[str, str] = {}
     # The originals know no headers in payloads.
     for side in () if request.text_only else sides:
         if (header := shapes.repeated_header(side, calls)) is not None:
             headers[side] = header
-            text = f"the first line of each {side} holds names ({shorten(header)}) and is no row"
-            request.said.say("header", text)
+            request.said.say("reading.names", side=side, names=shorten(header))
             for call in calls:
                 if side in call.payloads and call.payloads[side].first_line == header:
                     del call.payloads[side].values[0]
@@ -287,7 +288,9 @@ def first_calls(files: Sequence[SourceFile], sides: Sequence[str]) -> list[shape
                 continue  # reading the file in earnest reports it
             parts = {**record["captureData"], LABEL: record.get(LABEL)}
             payloads = {side: found for side in wanted if (found := _payload(parts.get(side))).values}
-            call = shapes.Call(payloads, functools.partial(block.place, line.number))
+            metadata = record.get("eventMetadata")
+            identifier = metadata.get("eventId") if isinstance(metadata, dict) else None
+            call = shapes.Call(payloads, functools.partial(block.place, line.number), str(identifier or ""))
             calls.append((len(line.data), call))
     # What is many times as long as the others is damage, and decides nothing.
     usual = sorted(size for size, _ in calls)[len(calls) // 2] if calls else 0

@@ -13,13 +13,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
-import contract
 from contract.page import Body, Cell, Row, Section, Table, count, number, sentence, several, short
 from reporting.history.record import Run
 from reporting.history.tables import result_text, window_text
 from reporting.report.page import NAME, excess, fill_in, left_out, trends
 
 MOST_WINDOWS = 90
+MADE = ("monitor-history", "the records of the history alone")
 MOST_TRENDS = 12
 FIRST_PAGE = "index.html"
 _FEW = 10
@@ -180,7 +180,7 @@ def _first_page(
     table = Table("One row per monitor.", columns, rows, searchable=len(rows) > _FEW)
     section = Section("Models", legend, tables=[table] if rows else [])
     body = Body([], [section], [*facts, ("Models", count(len(models)))])
-    return fill_in(body, "All models", (level, text), lead, _footer())
+    return fill_in(body, "All models", (level, text), lead, MADE)
 
 
 def _now_cells(track: Track, link: Link) -> list[Cell]:
@@ -237,7 +237,7 @@ def _page_of(name: str, tracks: list[Track], link: Link, facts: list[tuple[str, 
     lead = "; ".join(track.in_words for track in bad)
     level = "violated" if bad else "plain" if any(track.need[0] for track in tracks) else "fine"
     body = Body([], sections, facts)
-    return fill_in(body, short(name), (level, text), lead, _footer(), home=f"../{FIRST_PAGE}")
+    return fill_in(body, short(name), (level, text), lead, MADE, home=f"../{FIRST_PAGE}")
 
 
 def _section(track: Track, link: Link, page: str) -> Section:
@@ -267,11 +267,6 @@ def _time(instant: datetime) -> str:
     """Return a time in UTC, the day alone at midnight."""
     instant = instant.astimezone(UTC)
     return f"{instant:%Y-%m-%d}" if (instant.hour, instant.minute) == (0, 0) else f"{instant:%Y-%m-%d %H:%M}"
-
-
-def _footer() -> str:
-    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return f"Made {made} by monitor-history {contract.__version__} from the records of the history alone."
 
 
 def links_to(folder: str, runs: Sequence[Run], moved: Sequence[tuple[str, str]]) -> Link:

@@ -226,17 +226,13 @@ def render(
         lead = f"{lead} Most of all: {'; '.join(titles)}{more}."
     said.notes = [short(note, 1000) for note in dict.fromkeys((*said.notes, *notes))]
     said.facts = _facts(run, source) + said.facts
-    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    footer = (
-        f"Made {made} by {monitor.program} {contract.__version__} from "
-        f"{short(mask(settings.dataset_source), 300)}. "
-        "The files beside this page hold every number in full."
-    )
-    return fill_in(said, monitor.title, (level, verdict), lead if level == "violated" else "", footer)
+    where = short(mask(settings.dataset_source), 300)
+    made = (monitor.program, f"{where}. The files beside this page hold every number in full")
+    return fill_in(said, monitor.title, (level, verdict), lead if level == "violated" else "", made)
 
 
 def fill_in(
-    said: Body, title: str, verdict: tuple[str, str], lead: str, footer: str, home: str = ""
+    said: Body, title: str, verdict: tuple[str, str], lead: str, made: tuple[str, str], home: str = ""
 ) -> bytes:
     """Return a page, UTF-8.
 
@@ -246,6 +242,8 @@ def fill_in(
         ``violated``, ``fine`` or ``plain``, and the sentence.
     lead
         What stands below it; may be empty.
+    made
+        By which program, from what.
     home
         The page over all models, where this is one of several.
     """
@@ -274,7 +272,7 @@ def fill_in(
         script=markupsafe.Markup(script),  # noqa: S704 - our own file
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         version=contract.__version__,
-        footer=footer,
+        footer=f"Made {_name(datetime.now(UTC))} UTC by {made[0]} {contract.__version__} from {made[1]}.",
     )
     return text.encode("utf-8", errors="replace")
 

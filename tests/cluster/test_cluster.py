@@ -220,7 +220,7 @@ def test_a_scheduler_lost_in_the_middle_ends_the_job(tmp_path: Path, port: int) 
 
 def test_a_split_that_takes_workers_with_it_is_given_up(cluster: Cluster, port: int, tmp_path: Path) -> None:
     cluster.client.cluster.scheduler.allowed_failures = 0
-    splits = (Piece("0"), *(Piece(str(i), kills_all_but=os.getpid()) for i in range(1, 9)))
+    splits = (Piece("0"), *(Piece(str(i), 0.2, kills_all_but=os.getpid()) for i in range(1, 9)))
     with worker(tmp_path, port):
         wait_for_workers(cluster, 2)
         with pytest.raises(MonitorError) as caught:

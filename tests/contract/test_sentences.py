@@ -21,6 +21,7 @@ ROOMS = (
     "readers",
     "reporting",
 )
+HAND_ON = ("schema.py", "reading.py", "checklist.py")
 GOLDEN = Path(__file__).parent / "golden_sentences.txt"
 SENTENCES = {
     f"{topic}.{name}": text if isinstance(text, str) else "".join(text)
@@ -49,17 +50,30 @@ def uses() -> Iterator[tuple[str, str, set[str], bool]]:
                 if called == "topic":
                     for code in SENTENCES:
                         if code.startswith(f"{codes_of(node.args[0])[0]}."):
-                            yield str(path), code, set(), False
+                            # Of what is noticed while rows are read, `Said.add` gives those that are named.
+                            noticed = (
+                                {"what", "more", "count", "rows"} if code.startswith("reading.") else set()
+                            )
+                            yield str(path), code, noticed & members_of(SENTENCES[code]), False
                     continue
                 # Notes of a member have its key before the code, and name the field themselves.
                 is_note = called.endswith(("members.note", "self.note", "holder.note"))
-                if not is_note and not called.endswith(("error.of", "wording", "mistakes.add")):
+                is_instead = called.endswith("error.instead_of")
+                is_read = called.endswith(("said.say", "self.say")) or called in ("say", "notice")
+                is_other = called.endswith(("error.of", "wording", "mistakes.add"))
+                if not (is_note or is_instead or is_read or is_other):
                     continue
-                if path.name == "schema.py" and not isinstance(node.args[-1], ast.Constant):
-                    continue  # where notes hand on the code that they were given
+                if path.name in HAND_ON and not isinstance(node.args[-1], ast.Constant):
+                    continue  # the code that they were given
                 given = {keyword.arg for keyword in node.keywords if keyword.arg}
                 given |= {"field"} if is_note else set()
                 for code in codes_of(node.args[1 if is_note else 0]):
+                    if is_instead:  # which gives the problem itself, where the sentence has it
+                        given |= {"problem"} & members_of(SENTENCES.get(code, ""))
+                    if is_read and "." not in code:
+                        continue  # counted, and said by others
+                    counted = {"count", "rows"} if called == "notice" else set()
+                    given |= counted & members_of(SENTENCES.get(code, ""))
                     place = f"{path.relative_to(ROOT)}:{node.lineno}"
                     yield place, code, given, any(keyword.arg is None for keyword in node.keywords)
 

@@ -15,7 +15,7 @@ from contract.errors import ConfigurationError
     [
         (
             '{"csv":{"header":true,"output_columns_position":"START"}}',
-            DatasetFormat("csv", True),
+            DatasetFormat("csv", True, answers="START"),
         ),
         ('{"csv":{"header":false}}', DatasetFormat("csv", header=False)),
         ('{"Csv":{"Header":"false"}}', DatasetFormat("csv", header=False)),

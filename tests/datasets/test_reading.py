@@ -13,7 +13,7 @@ class Noticing:
     label = "noticing"
 
     def batches(self):
-        notice("marker", "x", "NA", count=2)
+        notice("reading.marker", 2, field="x", marker="NA")
         yield pa.RecordBatch.from_pydict({"x": [1.0, None, None]})
 
 
@@ -21,7 +21,7 @@ def test_what_splits_notice_reaches_the_leader_whichever_thread_read_them() -> N
     for workers in (1, 3):
         tally = Tally()
         engine.summarize_splits(DataQualityAnalyzer(), (Noticing(),) * 5, workers, tally)
-        assert tally == {("marker", "x", "NA"): 10}
+        assert tally == {("reading.marker", ("field", "x"), ("marker", "NA")): 10}
         reading = Said()
         reading.add(tally, 15)
         assert reading.sentences == {"missing": ["10 of 15 cells of x hold 'NA' and count as missing"]}
@@ -29,7 +29,7 @@ def test_what_splits_notice_reaches_the_leader_whichever_thread_read_them() -> N
 
 def test_a_sentence_is_said_once() -> None:
     reading = Said()
-    reading.say("header", "there is one")
-    reading.say("header", "there is one")
-    assert list(reading.lines()) == ["header: there is one"]
-    notice("marker", "x", "NA")  # nobody collects
+    reading.say("reading.dates", field="x")
+    reading.say("reading.dates", field="x")
+    assert list(reading.lines()) == ["types: x is dates"]
+    notice("reading.dates", field="x")  # nobody collects

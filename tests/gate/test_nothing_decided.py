@@ -109,11 +109,11 @@ CASES = {
     "model-quality, no rows": Case("model-quality", "there are no rows in", lambda rows: []),
     "model-quality, no labels": Case("model-quality", "no row has a label", with_column("label", "")),
     "model-quality, predictions missing": Case(
-        "model-quality", "no row with a label has a prediction", with_column("prediction", "")
+        "model-quality", "no row with a label has a usable prediction", with_column("prediction", "")
     ),
     "model-quality, predictions infinite": Case(
         "model-quality",
-        "no row with a label has a finite prediction",
+        "no row with a label has a usable prediction",
         with_column("prediction", "inf"),
         settings=REGRESSION,
     ),

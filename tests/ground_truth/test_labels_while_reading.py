@@ -76,7 +76,7 @@ def test_captures_that_share_the_label_of_one_id_are_counted(tmp_path, ids, shar
     tally: Tally = Counter()
     with counting(tally):
         joined(tmp_path, [capture(one, "0.1") for one in ids], [label(one) for one in "abcde"])
-    assert tally["shared",] == shared
+    assert tally["reading.shared",] == shared
 
 
 def test_replaced_labels_are_said(tmp_path):

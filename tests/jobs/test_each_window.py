@@ -287,3 +287,14 @@ def test_a_day_ends_when_the_next_begins(day: str, hours: int, days: int) -> Non
     found = resolve_window(*times, now=datetime.now(UTC), each=True, zone=zone)
     assert found is not None
     assert [(one.end - one.start) // timedelta(hours=1) for one in found.each()] == [hours, 24][:days]
+
+
+def test_the_last_full_day_is_one_of_the_zone() -> None:
+    now = datetime(2026, 5, 7, 2, 30, tzinfo=UTC)  # still the 6th in New York
+    zone = ZoneInfo("America/New_York")
+    found = resolve_window(None, None, "P1D", None, None, now=now, zone=zone)
+    assert found is not None
+    assert (found.start, found.end) == (
+        datetime(2026, 5, 5, 4, tzinfo=UTC),
+        datetime(2026, 5, 6, 4, tzinfo=UTC),
+    )

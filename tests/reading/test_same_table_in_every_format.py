@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jobs.attribution_runs import run as attribute
+from models.model_server import Answer, Request, serving
+from reading_inputs import checks
 from run_jobs import baseline_of, run_job
 
 from containers.bias.main import main as monitor_bias
@@ -51,26 +58,147 @@ def column(kind: str, rows: int, random: np.random.Generator, *, moved: bool) ->
     return [None if random.random() < share else round(float(x), 2) for x in random.normal(5, 1, rows)]
 
 
-def write(folder: Path, table: dict[str, list[Any]], marker: str) -> dict[str, Path]:
-    """Write a table in every format; where a number is missing, CSV has a marker and the others have null."""
+@dataclass(frozen=True)
+class Written:
+    """A table in one format: how to read it, where its labels are, and how its columns are called."""
+
+    source: Path
+    settings: dict[str, Any]
+    prediction: str
+    names: dict[str, str]
+    label: str | None = None
+
+
+def write(
+    folder: Path, table: dict[str, list[Any]], marker: str, *, answer: str = "", label: str = ""
+) -> dict[str, Written]:
+    """Write a table in every format; where a value is missing, CSV has a marker and the others have null.
+
+    In captures and in the log of a service, `answer` is in the response, and `label` in a file of its own.
+    """
     folder.mkdir(parents=True)
     rows = [dict(zip(table, cells, strict=True)) for cells in zip(*table.values(), strict=True)]
+    features = [name for name in table if name not in (answer, label)]
     paths = {form: folder / f"table.{form}" for form in FORMATS}
-    texts = [",".join(marker if cell is None else str(cell) for cell in row.values()) for row in rows]
-    paths["csv"].write_text("\n".join([",".join(table), *texts]) + "\n", encoding="utf-8")
+    lines = [[",".join(_text(row[name], marker) for name in table)] for row in rows]
+    paths["csv"].write_text(
+        "\n".join([",".join(table), *(line for [line] in lines)]) + "\n", encoding="utf-8"
+    )
     paths["json"].write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     pq.write_table(pa.Table.from_pydict(table), paths["parquet"])
-    return paths
+    same = {name: name for name in table}
+    found = {
+        form: Written(path, {"dataset_format": FORMATS[form]}, answer, same, label)
+        for form, path in paths.items()
+    }
+    indices = ["endpointInput", *(["endpointOutput"] if answer else [])]
+    captures = {"dataset_format": json.dumps({"sagemakerCaptureJson": {"captureIndexNames": indices}})}
+    for form, most in (("CSV", 1), ("CSV", 4), ("JSON", 1), ("JSON", 4)):
+        calls = _calls(rows, most)
+        place = folder / f"{form}-{most}"
+        text = [_captured(at, call, form, most, features, answer, marker) for at, call in enumerate(calls)]
+        _write_lines(place / "data" / "a.jsonl", text)
+        labels = _labels(place / "labels", calls, label) if label else {}
+        first = len([answer]) if answer else 0
+        names = same if form == "JSON" else {f"_c{first + at}": name for at, name in enumerate(features)}
+        if form == "CSV":  # as the monitors with a configuration call columns without names
+            names |= {f"column_{at}": name for at, name in enumerate(features)}
+            names |= {"_c0": answer} if answer else {}
+        names = names | ({f"column_{len(features)}": label} if label else {})
+        prediction = answer if form == "JSON" else "0"
+        found[f"{form} captures of {most}"] = Written(place / "data", captures | labels, prediction, names)
+    log = [
+        {"id": f"e{at}", "time": f"2026-03-02T10:{at % 60:02}:00Z"}
+        | {"request": {name: row[name] for name in features}}
+        | ({"response": {answer: row[answer]}} if answer else {})
+        for at, row in enumerate(rows)
+    ]
+    _write_lines(folder / "log" / "data" / "a.jsonl", log)
+    keys = {"dataset_format": FORMATS["json"], "id_attribute": "id", "time_attribute": "time"}
+    keys |= _labels(folder / "log" / "labels", [[row] for row in rows], label) if label else {}
+    names = {f"request.{name}": name for name in features} | {f"response.{answer}": answer}
+    names |= {"groundTruthData": label}
+    found["log"] = Written(folder / "log" / "data", keys, f"response.{answer}", names)
+    return found
 
 
-def figures(statistics: dict[str, Any]) -> Any:
-    """Return the document without what differs by chance of when it was made, and without what was said."""
-    kept = {name: member for name, member in statistics.items() if name != "reading"}
-    text = json.dumps(kept, sort_keys=True)
-    return json.loads(text, parse_float=lambda number: round(float(number), 9))
+def _text(value: Any, marker: str) -> str:
+    return marker if value is None else str(value)
 
 
-@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=LONG) for seed in range(4, 50))])
+def _write_lines(path: Path, records: list[Any]) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+
+
+def _calls(rows: list[dict[str, Any]], most: int) -> list[list[dict[str, Any]]]:
+    """Divide rows into calls of one to so many rows."""
+    sizes = itertools.cycle(range(1, most + 1))
+    calls, at = [], 0
+    while at < len(rows):
+        calls.append(rows[at : (at := at + next(sizes))])
+    return calls
+
+
+def _captured(
+    number: int,
+    call: list[dict[str, Any]],
+    form: str,
+    most: int,
+    features: list[str],
+    answer: str,
+    marker: str,
+) -> dict[str, Any]:
+    parts = {}
+    for side, names, member in (("Input", features, "instances"), ("Output", [answer], "predictions")):
+        if names != [""]:
+            values = [{name: row[name] for name in names} for row in call]
+            lines = [",".join(_text(value, marker) for value in row.values()) for row in values]
+            text = (
+                "\n".join(lines) if form == "CSV" else json.dumps({member: values} if most > 1 else values[0])
+            )
+            parts[f"endpoint{side}"] = {"data": text, "encoding": form}
+    about = {"eventId": f"e{number}", "inferenceTime": "2026-03-02T10:00:00Z"}
+    return {"captureData": parts, "eventMetadata": about, "eventVersion": "0"}
+
+
+def _labels(folder: Path, calls: list[list[dict[str, Any]]], label: str) -> dict[str, Any]:
+    """Write the labels of calls, and return the setting that joins them."""
+    records = [
+        {
+            # In lines of CSV, a last label that is missing would be none.
+            "groundTruthData": {"data": json.dumps([row[label] for row in call]), "encoding": "JSON"},
+            "eventMetadata": {"eventId": f"e{number}"},
+        }
+        for number, call in enumerate(calls)
+    ]
+    _write_lines(folder / "a.jsonl", records)
+    return {"ground_truth_source": folder}
+
+
+def figures(document: Any, written: Written) -> Any:
+    """Return a document without what was said, under the names of the table."""
+    if isinstance(document, dict):
+        document = {name: member for name, member in document.items() if name not in ("reading", "explained")}
+    text = json.dumps(document, sort_keys=True)
+    for own, name in written.names.items():
+        text = re.sub(rf"(?<![\w.]){re.escape(own)}(?![\w.])", name, text)
+    return json.loads(text, parse_float=lambda number: round(float(number), 9), object_hook=_in_order)
+
+
+def _in_order(document: dict[str, Any]) -> dict[str, Any]:
+    """Return an object with lists of values in one order: theirs is that of the rows or of the reader."""
+    document.pop("evaluation_time", None)
+    for name in ("buckets", "domains"):
+        if name in document:
+            document[name] = sorted(document[name], key=str)
+    return document
+
+
+MANY = [*range(4), *(pytest.param(seed, marks=LONG) for seed in range(4, 300))]
+
+
+@pytest.mark.parametrize("seed", MANY)
 def test_data_quality(tmp_path: Path, seed: int) -> None:
     random = np.random.default_rng(seed)
     kinds = [*random.choice(KINDS, 6), "gaps"]
@@ -83,65 +211,148 @@ def test_data_quality(tmp_path: Path, seed: int) -> None:
     table = {n: column(kind, rows, random, moved=moved) for n, kind in zip(names, kinds, strict=True)}
     windows = write(tmp_path / "w", table, marker)
     found = {}
-    for form, dataset_format in FORMATS.items():
-        baseline = run_job(tmp_path / f"b{form}", baselines[form], dataset_format=dataset_format)
+    for form, written in baselines.items():
+        baseline = run_job(tmp_path / f"b{form}", written.source, **written.settings)
         assert baseline.exit_code == 0, baseline.message
-        result = run_job(
-            tmp_path / f"w{form}", windows[form], dataset_format=dataset_format, **baseline_of(baseline)
-        )
+        window = windows[form]
+        result = run_job(tmp_path / f"w{form}", window.source, **window.settings, **baseline_of(baseline))
         assert result.exit_code == 0, result.message
-        statistics = [figures(one.document("statistics.json")) for one in (baseline, result)]
-        found[form] = (statistics, result.violations, result.document("constraints.json"))
-    assert found["csv"] == found["json"]
-    assert found["csv"] == found["parquet"]
+        documents = [one.document("statistics.json") for one in (baseline, result)]
+        documents += [checks(result), result.document("constraints.json")]
+        found[form] = [figures(document, written) for document in documents]
+    for form, documents in found.items():
+        assert documents == found["csv"], form
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_model_quality_and_bias(tmp_path: Path, seed: int) -> None:
+def outcomes(random: np.random.Generator, problem: str, rows: int) -> tuple[list[Any], list[Any]]:
+    """Return labels, some of them missing, and predictions."""
+    if problem == "Regression":
+        truth = random.normal(10, 3, rows).round(3)
+        found = (truth + random.normal(0, 1, rows)).round(3)
+        labels = [float(value) for value in truth]
+        return [None if random.random() < 0.05 else label for label in labels], found.tolist()
+    classes = {
+        "flags": [False, True],
+        "digits": [0, 1],
+        "words": ["no", "yes"],
+        "classes": ["low", "mid", "NA", "high"],
+    }[problem]
+    truth = random.integers(0, len(classes), rows)
+    found = np.where(random.random(rows) < 0.85, truth, random.integers(0, len(classes), rows))
+    labels = [None if random.random() < 0.05 else classes[at] for at in truth]
+    return labels, [classes[at] for at in found]
+
+
+PROBLEMS = ("Regression", "flags", "digits", "words", "classes")
+SOME = [*range(5), *(pytest.param(seed, marks=LONG) for seed in range(5, 60))]
+
+
+@pytest.mark.parametrize("seed", SOME)
+def test_model_quality(tmp_path: Path, seed: int) -> None:
     random = np.random.default_rng(seed)
-    rows = 400
-    labels = random.random(rows) < 0.4
-    guesses = np.where(random.random(rows) < 0.9, labels, ~labels)
-    table = {
-        "label": [None if random.random() < 0.05 else bool(label) for label in labels],
-        "prediction": [bool(guess) for guess in guesses],
-        "branch": [str(x) for x in random.choice(["north", "south", "NA"], rows)],
-        "age": [int(x) for x in random.integers(20, 60, rows)],
-    }
-    paths = write(tmp_path / "d", table, "N/A")
-    config = {
-        "label": "label",
-        "label_values_or_threshold": [True],
-        "predicted_label": "prediction",
-        "facet": [{"name_or_index": "branch", "value_or_threshold": ["north"]}],
-        "methods": {"pre_training_bias": {"methods": "all"}, "post_training_bias": {"methods": "all"}},
-    }
-    where = tmp_path / "analysis_config.json"
-    where.write_text(json.dumps(config), encoding="utf-8")
-    quality, bias = {}, {}
-    for form, dataset_format in FORMATS.items():
+    problem, rows = PROBLEMS[seed % len(PROBLEMS)], int(random.integers(200, 500))
+    labels, answers = outcomes(random, problem, rows)
+    table = {"x": column("real", rows, random, moved=False), "answer": answers, "truth": labels}
+    kind = {"Regression": "Regression", "classes": "MulticlassClassification"}.get(
+        problem, "BinaryClassification"
+    )
+    positive = {"flags": "true", "words": "yes"}.get(problem)
+    found = {}
+    for form, written in write(tmp_path / "d", table, "", answer="answer", label="truth").items():
+        in_table = form in FORMATS
         result = run_job(
             tmp_path / f"q{form}",
-            paths[form],
+            written.source,
             command=monitor_model_quality,
-            dataset_format=dataset_format,
-            problem_type="BinaryClassification",
-            inference_attribute="prediction",
-            ground_truth_attribute="label",
+            problem_type=kind,
+            inference_attribute=written.prediction,
+            ground_truth_attribute="truth" if in_table else None,
+            positive_label=positive,
+            **written.settings,
         )
-        assert result.exit_code == 0, result.message
-        quality[form] = result.document("statistics.json")["binary_classification_metrics"]
+        assert result.exit_code == 0, f"{form}: {result.message}"
+        found[form] = figures(result.document("statistics.json"), written)
+    for form, document in found.items():
+        assert document == found["csv"], form
+
+
+@pytest.mark.parametrize("seed", SOME)
+def test_bias(tmp_path: Path, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    problem, rows = ("flags", "digits", "words")[seed % 3], int(random.integers(300, 600))
+    labels, answers = outcomes(random, problem, rows)
+    branches = [str(x) for x in random.choice(["north", "south", "NA"], rows)]
+    table = {
+        "branch": branches,
+        "age": column("whole", rows, random, moved=False),
+        "member": column("flag", rows, random, moved=False),
+        "answer": answers,
+        "truth": labels,
+    }
+    positive = {"flags": True, "digits": 1, "words": "yes"}[problem]
+    facet = [("branch", ["north"]), ("age", [30]), ("member", [True])][seed // 3 % 3]
+    found = {}
+    for form, written in write(tmp_path / "d", table, "", answer="answer", label="truth").items():
+        in_table = form in FORMATS
+        name = [own for own, name in written.names.items() if name == facet[0]][-1]
+        config = {
+            "label": "truth" if in_table else "groundTruthData" if form == "log" else "@",
+            "label_values_or_threshold": [positive],
+            "facet": [{"name_or_index": name, "value_or_threshold": facet[1]}],
+            "methods": {"pre_training_bias": {"methods": "all"}, "post_training_bias": {"methods": "all"}},
+        }
+        where = tmp_path / f"b{form}" / "analysis_config.json"
+        where.parent.mkdir()
+        where.write_text(json.dumps(config), encoding="utf-8")
         result = run_job(
             tmp_path / f"b{form}",
-            paths[form],
+            written.source,
             command=monitor_bias,
-            dataset_format=dataset_format,
             analysis_config=where,
+            inference_attribute="predictions[*].answer"
+            if form == "JSON captures of 4"
+            else written.prediction,
+            **written.settings,
         )
-        assert result.exit_code == 0, result.message
-        bias[form] = result.document("analysis.json")
-    assert quality["csv"] == quality["json"] == quality["parquet"]
-    assert bias["csv"] == bias["json"] == bias["parquet"]
+        assert result.exit_code == 0, f"{form}: {result.message}"
+        found[form] = figures(result.document("analysis.json"), written)
+        for section in ("pre_training_bias_metrics", "post_training_bias_metrics"):
+            del found[form][section]["label"]  # its name is that of the place where labels are
+    for form, document in found.items():
+        assert document == found["csv"], form
+
+
+def weighted(request: Request) -> Answer:
+    """Answer the cells of each line, weighted by their position."""
+    rows = [[float(cell or 0) for cell in row] for row in request.rows()]
+    return Answer("".join(f"{sum((at + 1) * cell for at, cell in enumerate(row))!r}\n" for row in rows))
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    with serving(weighted) as server:
+        yield server.url
+
+
+@pytest.mark.parametrize("seed", SOME)
+def test_feature_attribution(tmp_path: Path, endpoint: str, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    kinds, rows = [str(kind) for kind in random.choice(["whole", "real", "gaps"], 3)], 40
+    names = [f"f{number}" for number in range(3)]
+    table = {name: column(kind, rows, random, moved=False) for name, kind in zip(names, kinds, strict=True)}
+    config = {
+        "methods": {"shap": {"baseline": [[1, 2, 3]], "seed": 1}},
+        "predictor": {"content_type": "text/csv"},
+    }
+    found = {}
+    for form, written in write(tmp_path / "d", table, "").items():
+        result = attribute(tmp_path / form, written.source, config, endpoint, **written.settings)
+        assert result.exit_code == 0, f"{form}: {result.message}"
+        found[form] = [
+            figures(result.document(name), written) for name in ("analysis.json", "statistics.json")
+        ]
+    for form, documents in found.items():
+        assert documents == found["csv"], form
 
 
 POOLS = (

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from extending.test_examples import orders, requests
+from extending.test_own_monitors import orders, requests
 from fixtures import ROOT
 from image_runner import COMPARED, CSV_WITH_HEADER, DOCKER, IMAGES, ImageRun, call, capture_format, run_image
 

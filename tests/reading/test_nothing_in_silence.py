@@ -1,0 +1,373 @@
+"""Inputs that can be read in two ways: each reading is said, or the job is refused."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+from reading_inputs import (
+    CAPTURES,
+    DAY,
+    HEADER,
+    HEADERLESS,
+    LINES,
+    captured,
+    checks,
+    common,
+    csv_table,
+    features,
+    json_lines,
+    reading,
+    write,
+)
+from run_jobs import baseline_of, run_job
+
+MERGED = '{"sagemakerMergeJson":{"captureIndexNames":["endpointInput","endpointOutput"]}}'
+
+# --- quotes that are left open
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "dataset_format"),
+    [
+        ('a,"b\n1,2\n', 1, HEADER),
+        ('\n\n1,"b\n1,2\n', 3, HEADERLESS),
+        ('a;"b\n1;2\n', 1, HEADER),
+        ('a\t"b\n1\t2\n', 1, HEADER),
+        ('a,b\n1,"2\n', 2, HEADER),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_quote_that_is_left_open_is_named(
+    tmp_path: Path, text: str, line: int, dataset_format: str, packed: bool
+) -> None:
+    path = tmp_path / ("a.csv.gz" if packed else "a.csv")
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    result = run_job(tmp_path, path, dataset_format=dataset_format)
+    assert result.exit_code == 2
+    assert f"{path} line {line} has a quote that is not closed" in result.message
+
+
+def test_a_quote_left_open_in_the_header_of_a_later_file(tmp_path: Path) -> None:
+    csv_table(tmp_path / "d/a.csv", "a,b", [[1, 2]])
+    later = write(tmp_path / "d/b.csv", 'a,"b\n1,2\n')
+    assert f"{later} line 1 has a quote" in run_job(tmp_path, tmp_path / "d").message
+
+
+# --- records of several forms
+
+WRAPPED: list[tuple[Any, Any]] = [
+    ({"a": 1, "b": 2}, {"features": {"a": 1, "b": 2}}),
+    ([1, 2], {"instances": [[1, 2]]}),
+    ({"a": 1, "b": 2}, {"instances": [{"c": 1, "d": 2}]}),
+    ({"a": 1, "b": 2}, {"features": [1, 2]}),
+    ("1,2", {"a": 1, "b": 2}),
+    ({"a": 1, "b": 2}, {"x": 1, "y": 2}),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), WRAPPED)
+@pytest.mark.parametrize("order", ["mixed", "halves", "files"])
+def test_calls_of_two_forms_are_said(tmp_path: Path, one: Any, other: Any, order: str) -> None:
+    forms = [number % 2 if order == "mixed" else number // 30 for number in range(60)]
+    lines = [captured(other if form else one, number=number) for number, form in enumerate(forms)]
+    if order == "files":
+        write(tmp_path / "d/1.jsonl", "".join(lines[:30]))
+        write(tmp_path / "d/2.jsonl", "".join(lines[30:]))
+    else:
+        write(tmp_path / "d/1.jsonl", "".join(lines))
+    said = reading(run_job(tmp_path, tmp_path / "d", dataset_format=CAPTURES))["forms"]
+    assert said[0].startswith("records have several forms: 30 have ")
+
+
+def test_lines_of_two_forms_are_said(tmp_path: Path) -> None:
+    flat = {"a": 1, "b": 2}
+    mixed = [{"features": flat} if number % 2 else flat for number in range(60)]
+    said = reading(run_job(tmp_path / "1", json_lines(tmp_path / "a.jsonl", mixed), dataset_format=LINES))
+    assert len(said["forms"]) == 1
+    json_lines(tmp_path / "d/a.jsonl", [flat] * 30)
+    json_lines(tmp_path / "d/b.jsonl", [{"features": flat}] * 30)
+    assert reading(run_job(tmp_path / "2", tmp_path / "d", dataset_format=LINES))["forms"]
+
+
+def test_large_files_of_two_forms_are_said(tmp_path: Path) -> None:
+    flat = {"a": 1.5, "b": "some text of a record"}
+    json_lines(tmp_path / "d/a.jsonl", [flat] * 50_000)
+    json_lines(tmp_path / "d/b.jsonl", [{"features": flat}] * 50_000)
+    assert reading(run_job(tmp_path, tmp_path / "d", dataset_format=LINES))["forms"]
+
+
+def test_members_that_come_and_go_are_no_forms(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    records = [
+        {"a": number} | {name: 1 for name in "bcdef" if random.random() < 0.2} for number in range(400)
+    ]
+    result = run_job(tmp_path, json_lines(tmp_path / "a.jsonl", records), dataset_format=LINES)
+    assert "forms" not in reading(result)
+
+
+@pytest.mark.parametrize("other", [{"x": 1}, [1, 2]])
+@pytest.mark.parametrize("capture", [False, True])
+def test_a_member_that_is_a_value_and_an_object_is_said(tmp_path: Path, other: Any, capture: bool) -> None:
+    records = [{"a": other if number == 7 else number, "b": 1} for number in range(60)]
+    if capture:
+        source = write(tmp_path / "a.jsonl", "".join(captured(record) for record in records))
+    else:
+        source = json_lines(tmp_path / "a.jsonl", records)
+    result = run_job(tmp_path, source, dataset_format=CAPTURES if capture else LINES)
+    assert "a is a value in some records, and an object or a list in 1 others" in reading(result)["forms"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"a":1,"b":2,"a":3}', '{"a": 1, "b": 2, "a": 3}', '{"b":{"a":1,"a":2}}', '{"b":[{"a":1,"a":2}]}'],
+)
+@pytest.mark.parametrize("form", ["lines", "document", "payload"])
+def test_a_member_given_twice_is_said(tmp_path: Path, text: str, form: str) -> None:
+    others = ['{"a":5,"b":6}'] * 20
+    if form == "payload":
+        lines = [captured({}).replace('"{}"', json.dumps(each)) for each in (*others, text)]
+        source = write(tmp_path / "a.jsonl", "".join(lines))
+    elif form == "document":
+        source = write(tmp_path / "a.json", f"[{','.join((*others, text))}]")
+    else:
+        source = write(tmp_path / "a.jsonl", "\n".join((*others, text)))
+    result = run_job(tmp_path, source, dataset_format=CAPTURES if form == "payload" else LINES)
+    assert "objects name their member a twice, and the last value counts" in reading(result)["forms"]
+
+
+def test_texts_that_look_like_members_are_none(tmp_path: Path) -> None:
+    records = [{"a": 'x":', "b": {"c": '":":'}, 'd"': number} for number in range(30)]
+    text = "".join(json.dumps(record, indent=None) + "\n" for record in records)
+    result = run_job(
+        tmp_path, write(tmp_path / "a.jsonl", text + '{"a": [1], "b": 1}\n'), dataset_format=LINES
+    )
+    assert not any("twice" in sentence for sentence in reading(result).get("forms", []))
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_columns_that_large_files_lack_are_said(tmp_path: Path, form: str) -> None:
+    (tmp_path / "d").mkdir()
+    random = np.random.default_rng(1)
+    for number, names in enumerate(["abc", "ab", "abc"]):
+        table = pa.table({name: random.random(150_000) for name in names})
+        if form == "csv":
+            pyarrow.csv.write_csv(table, tmp_path / f"d/{number}.csv")
+        else:
+            pq.write_table(table, tmp_path / f"d/{number}.parquet", row_group_size=20_000)
+    result = run_job(tmp_path, tmp_path / "d", dataset_format=HEADER if form == "csv" else "parquet")
+    assert reading(result)["columns"] == ["files without a column c, where it counts as missing: 1"]
+
+
+# --- ids that occur again
+
+
+@pytest.mark.parametrize("dataset_format", [CAPTURES, MERGED])
+def test_calls_with_the_id_of_an_earlier_one_are_said(tmp_path: Path, dataset_format: str) -> None:
+    lines = [captured({"a": number}, number=number // 2) for number in range(40)]
+    result = run_job(tmp_path, write(tmp_path / "a.jsonl", "".join(lines)), dataset_format=dataset_format)
+    said = "20 of the first 40 calls have the eventId of an earlier one; each of them counts"
+    assert reading(result)["calls"] == [said]
+
+
+def test_copied_captures_are_said(tmp_path: Path) -> None:
+    text = "".join(captured({"a": number}, number=number) for number in range(40))
+    write(tmp_path / "d/a.jsonl", text)
+    write(tmp_path / "d/copy of a.jsonl", text)
+    said = reading(run_job(tmp_path, tmp_path / "d", dataset_format=CAPTURES))
+    assert said["files"] == ["copy of a.jsonl begins as a.jsonl and is as long; both are read"]
+    assert said["calls"][0].startswith("40 of the first 80 calls")
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_rows_with_the_id_of_an_earlier_one_are_said(tmp_path: Path, form: str) -> None:
+    rows = [{"id": f"r{number % 30}", "x": number} for number in range(40)]
+    if form == "csv":
+        source = csv_table(tmp_path / "a.csv", "id,x", [list(row.values()) for row in rows])
+    else:
+        source = json_lines(tmp_path / "a.jsonl", rows)
+    form = HEADER if form == "csv" else LINES
+    result = run_job(tmp_path, source, dataset_format=form, id_attribute="id")
+    assert reading(result)["ids"] == ["at least 10 rows have the id of an earlier one; each of them counts"]
+
+
+@pytest.mark.parametrize(("zone", "says"), [("", True), ("Z", False), ("+02:00", False)])
+def test_times_of_calls_without_a_zone_are_said(tmp_path: Path, zone: str, says: bool) -> None:
+    lines = [captured({"a": hour}, inferenceTime=f"2026-03-02T{hour:02}:00:00{zone}") for hour in range(20)]
+    source = write(tmp_path / "a.jsonl", "".join(lines))
+    said = reading(run_job(tmp_path, source, dataset_format=CAPTURES, **DAY)).get("window", [])
+    assert said == ["times in inferenceTime name no time zone and are taken as UTC"] * says
+
+
+def test_ids_and_times_of_batch_transform_in_the_first_cells(tmp_path: Path) -> None:
+    uuid = "{:08x}-536e-45df-80b2-d002cc92d33d"
+    rows = [[uuid.format(at), f"2026-03-0{2 + at // 30}T00:05:00Z", at, at % 2] for at in range(60)]
+    source = csv_table(tmp_path / "data.csv.out", "", rows)
+    result = run_job(tmp_path, source, dataset_format=HEADERLESS, **DAY)
+    assert {name: common(found)["num_present"] for name, found in features(result).items()} == {
+        "_c0": 30,
+        "_c1": 30,
+    }
+    assert reading(result)["ids"] == ["id and time are those that batch transform adds, and no features"]
+
+
+# --- cells
+
+
+def column(tmp_path: Path, cells: list[Any], **settings: Any) -> dict[str, list[str]]:
+    rows = [[cell, number] for number, cell in enumerate(cells)]
+    return reading(run_job(tmp_path, csv_table(tmp_path / "a.csv", "x,n", rows), **settings))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{} kg", "x is text, as its numbers have units (kg)"),
+        ("{}ms", "x is text, as its numbers have units (ms)"),
+        ("{}.5 °C", "x is text, as its numbers have units (°C)"),
+        ("−{}", "x is text, as its numbers have signs"),
+        ("{}-Mar-26", "x is text, as its dates can be read in two ways"),
+        ("{} March 2026", "x is text, as its dates can be read in two ways"),
+        ('"Mar {}, 2026"', "x is text, as its dates can be read in two ways"),
+    ],
+)
+def test_numbers_and_dates_that_are_text_are_said(tmp_path: Path, text: str, says: str) -> None:
+    assert column(tmp_path / "1", [text.format(number % 28 + 1) for number in range(200)])["types"][
+        0
+    ].startswith(says)
+
+
+@pytest.mark.parametrize("text", ["{}A{}", "seat {}", "{}{}"])
+def test_codes_have_no_units(tmp_path: Path, text: str) -> None:
+    cells = [text.format(number % 28 + 1, "ABCDEF"[number % 6]) for number in range(200)]
+    assert "types" not in column(tmp_path, cells)
+
+
+@pytest.mark.parametrize("odd", ["50 kg", "−7", "$5", "12%"])
+@pytest.mark.parametrize(("every", "says"), [(20, "count as text"), (4, "x is text, as ")])
+def test_a_few_numbers_that_are_text_are_said(tmp_path: Path, odd: str, every: int, says: str) -> None:
+    [first, *_] = column(tmp_path, [odd if number % every == 0 else number for number in range(400)])["types"]
+    assert says in first
+
+
+def test_dates_in_two_forms_are_said(tmp_path: Path) -> None:
+    cells = ["02-Mar-26" if number % 20 == 0 else f"2026-03-{number % 28 + 1:02}" for number in range(400)]
+    said = "x is text, as only 95.0% of its first cells are dates, unlike '02-Mar-26'"
+    assert column(tmp_path, cells)["types"] == [said]
+
+
+BOOLEANS = [number % 3 > 0 for number in range(300)]
+
+
+@pytest.mark.parametrize("order", [0, 1])
+def test_booleans_in_one_file_and_digits_in_another(tmp_path: Path, order: int) -> None:
+    csv_table(tmp_path / f"d/{order}.csv", "f,n", [[flag, at] for at, flag in enumerate(BOOLEANS)])
+    csv_table(tmp_path / f"d/{1 - order}.csv", "f,n", [[int(flag), at] for at, flag in enumerate(BOOLEANS)])
+    result = run_job(tmp_path, tmp_path / "d")
+    [said] = reading(result)["types"]
+    feature = features(result)["f"]
+    if order:
+        assert said == "some cells of f are true or false, and count as 1 and 0"
+        assert feature["numerical_statistics"]["mean"] == pytest.approx(2 / 3)
+    else:
+        assert said == "some cells of f are 1 or 0, and count as true and false"
+        assert feature["string_statistics"]["distinct_count"] == 2
+
+
+@pytest.mark.parametrize("form", ["json", "parquet"])
+def test_booleans_and_digits_in_typed_files(tmp_path: Path, form: str) -> None:
+    (tmp_path / "d").mkdir()
+    for number, cells in enumerate([BOOLEANS, [int(flag) for flag in BOOLEANS]]):
+        if form == "json":
+            json_lines(tmp_path / f"d/{number}.jsonl", [{"f": cell} for cell in cells])
+        else:
+            pq.write_table(pa.table({"f": cells}), tmp_path / f"d/{number}.parquet")
+    result = run_job(tmp_path, tmp_path / "d", dataset_format=LINES if form == "json" else "parquet")
+    assert reading(result)["types"] == ["some cells of f are 1 or 0, and count as true and false"]
+    assert features(result)["f"]["string_statistics"]["distinct_count"] == 2
+
+
+def test_a_missing_value_that_is_a_number(tmp_path: Path) -> None:
+    rows = [[-999 if at % 10 == 0 else at, -999.0 if at % 5 == 0 else at / 2] for at in range(1, 401)]
+    result = run_job(tmp_path, csv_table(tmp_path / "a.csv", "x,y", rows), missing_values="-999")
+    found = features(result)
+    assert (common(found["x"])["num_missing"], common(found["y"])["num_missing"]) == (40, 80)
+    assert found["x"]["numerical_statistics"]["min"] == 1.0
+    assert "40 of 400 cells of x hold '-999' and count as missing" in reading(result)["missing"]
+
+
+def test_a_missing_value_that_nothing_holds_is_said(tmp_path: Path) -> None:
+    said = column(tmp_path, [*range(99), "NA"], missing_values="NA,absent")["missing"]
+    assert any("'absent'" in sentence for sentence in said)
+    assert not any("lists 'NA'" in sentence for sentence in said)
+
+
+# --- folders and positions
+
+
+def in_folders(folder: Path, values: tuple[str, ...] = ("eu", "us")) -> Path:
+    for number, value in enumerate(values):
+        csv_table(folder / f"d/region={value}/a.csv", "x,y", [[at, number] for at in range(20)])
+    return folder / "d"
+
+
+def test_folders_become_columns_where_asked(tmp_path: Path) -> None:
+    source = in_folders(tmp_path)
+    baseline = run_job(tmp_path / "b", source, folder_columns="region")
+    assert features(baseline)["region"]["string_statistics"]["distinct_count"] == 2
+    assert reading(baseline)["columns"] == ["folders give the columns region"]
+    result = run_job(
+        tmp_path / "w", source, folder_columns="region", segment_by="region", **baseline_of(baseline)
+    )
+    assert checks(result) == []
+    assert (result.output / "segments.json").exists() or "segments" in result.document("statistics.json")
+    numbers = run_job(tmp_path / "n", in_folders(tmp_path / "n", ("1", "2")), folder_columns="region")
+    assert features(numbers)["region"]["inferred_type"] == "Integral"
+
+
+def test_folders_without_a_value_and_with_signs(tmp_path: Path) -> None:
+    source = in_folders(tmp_path, ("__HIVE_DEFAULT_PARTITION__", "a%20b"))
+    feature = features(run_job(tmp_path, source, folder_columns="region"))["region"]
+    assert common(feature) == {"num_present": 20, "num_missing": 20}
+    buckets = feature["string_statistics"]["distribution"]["categorical"]["buckets"]
+    assert [bucket["value"] for bucket in buckets] == ["a b"]
+
+
+def test_folders_that_cannot_be_columns_are_refused(tmp_path: Path) -> None:
+    source = in_folders(tmp_path)
+    absent = run_job(tmp_path / "1", source, folder_columns="city")
+    assert (absent.exit_code, "no folder city=..." in absent.message) == (2, True)
+    twice = run_job(tmp_path / "2", source, folder_columns="region,x")
+    assert twice.exit_code == 2
+    csv_table(source / "region=eu/a.csv", "x,region", [[1, 2]] * 9)
+    both = run_job(tmp_path / "3", source, folder_columns="region")
+    assert (both.exit_code, "region is a column of the files and a folder" in both.message) == (2, True)
+
+
+@pytest.mark.parametrize("rows", [300, 200_000])
+def test_the_position_of_answers_is_honoured(tmp_path: Path, rows: int) -> None:
+    random = np.random.default_rng(6)
+    ages, pays = random.integers(20, 60, rows), random.integers(1000, 2000, rows)
+    cells = list(zip(ages, pays, (random.random(rows) / 9).round(4), strict=True))
+    baseline = run_job(tmp_path / "b", csv_table(tmp_path / "b.csv", "age,pay,score", cells))
+    turned = csv_table(tmp_path / "w.csv", "", [[score, age, pay] for age, pay, score in cells])
+    told = '{"csv":{"header":false,"output_columns_position":"%s"}}'
+    result = run_job(tmp_path / "s", turned, dataset_format=told % "START", **baseline_of(baseline))
+    assert checks(result) == []
+    assert features(result)["score"]["numerical_statistics"]["max"] < 1.0
+    assert reading(result)["columns"][0].startswith(
+        "output_columns_position is START: columns begin with score"
+    )
+    refused = run_job(tmp_path / "e", turned, dataset_format=told % "END", **baseline_of(baseline))
+    assert refused.exit_code == 2
+    same = csv_table(tmp_path / "same.csv", "", cells)
+    for position in ("START", "END"):
+        found = run_job(tmp_path / "o", same, dataset_format=told % position, **baseline_of(baseline))
+        assert checks(found) == []
