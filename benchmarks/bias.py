@@ -150,7 +150,7 @@ def our_command(work: Work, scratch: Path) -> list[str]:
     path = scratch / "analysis_config.json"
     path.write_text(json.dumps(config), encoding="utf-8")
     return [
-        *(sys.executable, "-m", "containers.bias.main"),
+        str(Path(sys.executable).with_name("monitor-bias")),
         *("--analysis-config", str(path)),
         *("--dataset-source", str(work.path)),
         *("--output-path", str(scratch / "output")),

@@ -146,7 +146,7 @@ def _start(table: Path, index: int, hosts: int, port: int, folder: Path) -> subp
             "cluster_leader_address": f"127.0.0.1:{port}",
             "cluster_size": str(hosts),
         }
-    command = [sys.executable, "-m", "containers.data_quality.main"]
+    command = [str(Path(sys.executable).with_name("monitor-data-quality"))]
     with (folder / f"log-{index}").open("wb") as log:
         return subprocess.Popen(
             command, env={**os.environ, "PYTHONPATH": str(ROOT), **variables}, stderr=log, cwd=ROOT

@@ -133,8 +133,7 @@ def ours(
     dataset: Dataset, setup: Setup, name: str = OURS, goal: float | None = None, options: tuple[str, ...] = ()
 ) -> Contender:
     command = (
-        sys.executable,
-        *("-m", "containers.data_quality.main"),
+        str(Path(sys.executable).with_name("monitor-data-quality")),
         *("--dataset-source", str(dataset.path(setup.data))),
         *("--dataset-format", DATASET_FORMATS[dataset.kind]),
         *("--output-path", str(setup.scratch / "output")),

@@ -45,7 +45,7 @@ def write_wide_table(path: Path, columns: int, rows: int = 40) -> Path:
 def command(source: Path, output: Path, message: Path) -> list[str]:
     """Return the command line of a baseline job."""
     return [
-        *(sys.executable, "-m", "containers.data_quality.main", "--log-level", "ERROR"),
+        *(str(Path(sys.executable).with_name("monitor-data-quality")), "--log-level", "ERROR"),
         *("--dataset-source", str(source), "--dataset-format", '{"csv":{"header":true}}'),
         *("--output-path", str(output), "--output-message-file", str(message)),
     ]

@@ -99,7 +99,7 @@ def make_labels(folder: Path, records: int) -> None:
 
 
 def run_merge(folder: Path) -> measure.Cost:
-    command = [sys.executable, "-m", "containers.commands.merge_ground_truth"]
+    command = [str(Path(sys.executable).with_name("merge-ground-truth"))]
     command += ["--dataset-source", str(folder / "captures"), "--ground-truth-source", str(folder / "labels")]
     command += ["--output-path", str(folder / "merged"), "--output-message-file", str(folder / "message")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)}

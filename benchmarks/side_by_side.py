@@ -44,9 +44,9 @@ class Pairs:
         return text + "".join(f"\n  {problem[:600]}" for problem in (*self.failures, *self.mixes)[:5])
 
 
-def _job(module: str, folder: Path, whose: str, output: Path, *more: str) -> list[str]:
+def _job(command: str, folder: Path, whose: str, output: Path, *more: str) -> list[str]:
     return [
-        *(sys.executable, "-m", module, "--log-level", "ERROR", "--output-path", str(output)),
+        *(str(Path(sys.executable).with_name(command)), "--log-level", "ERROR", "--output-path", str(output)),
         *("--output-message-file", str(folder / f"{whose}-message"), *more),
     ]
 
@@ -56,9 +56,9 @@ def _csv(folder: Path, whose: str) -> Path:
     return folder / "2026/03/02" / f"{whose}.csv"
 
 
-def _table(module: str, folder: Path, whose: str, output: Path, *more: str) -> list[str]:
+def _table(command: str, folder: Path, whose: str, output: Path, *more: str) -> list[str]:
     source = ("--dataset-source", str(_csv(folder, whose)), "--dataset-format", '{"csv":{"header":true}}')
-    return _job(module, folder, whose, output, *source, *more)
+    return _job(command, folder, whose, output, *source, *more)
 
 
 def _baseline(folder: Path) -> tuple[str, ...]:
@@ -68,17 +68,17 @@ def _baseline(folder: Path) -> tuple[str, ...]:
 
 def _merge(folder: Path, whose: str, output: Path) -> list[str]:
     places = ("--dataset-source", str(folder / whose), "--ground-truth-source", str(folder / "labels"))
-    return _job("containers.commands.merge_ground_truth", folder, whose, output, *places)
+    return _job("merge-ground-truth", folder, whose, output, *places)
 
 
 def _describe(folder: Path, whose: str, output: Path) -> list[str]:
-    return _table("containers.data_quality.main", folder, whose, output)
+    return _table("monitor-data-quality", folder, whose, output)
 
 
 def _check(folder: Path, whose: str, output: Path) -> list[str]:
     """Only one of the two compares anything: the other's files have no violations beside them."""
     more = _baseline(folder) if whose == "b" else ("--report", "Disabled")
-    return _table("containers.data_quality.main", folder, whose, output, *more)
+    return _table("monitor-data-quality", folder, whose, output, *more)
 
 
 def _publish(folder: Path, whose: str, output: Path) -> list[str]:
@@ -88,48 +88,46 @@ def _publish(folder: Path, whose: str, output: Path) -> list[str]:
     files = ("--publish-cloudwatch-metrics", "Enabled", "--cloudwatch-metrics-directory", f"{output}")
     own = output.parent / f"{whose}-own"
     times = ("--start-time", "2026-03-02T00:00:00Z", "--end-time", "2026-03-03T00:00:00Z")
-    return _table(
-        "containers.data_quality.main", folder, whose, own, *more, *files, *times, *_baseline(folder)
-    )
+    return _table("monitor-data-quality", folder, whose, own, *more, *files, *times, *_baseline(folder))
 
 
 def _remember(folder: Path, whose: str, output: Path) -> list[str]:
     """What both write to is a history."""
     own = output.parent / f"{whose}-own"
     more = ("--history-path", str(output), "--fail-on-sink-error", "Enabled")
-    return _table("containers.data_quality.main", folder, whose, own, *more, *_baseline(folder))
+    return _table("monitor-data-quality", folder, whose, own, *more, *_baseline(folder))
 
 
 def _register(folder: Path, whose: str, output: Path) -> list[str]:
     """What both write to is the baseline that they register."""
     own = output.parent / f"{whose}-own"
     more = ("--register-new-baseline", str(output), "--skip-check", "Enabled")
-    return _table("containers.data_quality.main", folder, whose, own, *more)
+    return _table("monitor-data-quality", folder, whose, own, *more)
 
 
 def _quality(folder: Path, whose: str, output: Path) -> list[str]:
     more = ("--problem-type", "Regression", "--inference-attribute", "x", "--ground-truth-attribute", "y")
-    return _table("containers.model_quality.main", folder, whose, output, *more)
+    return _table("monitor-model-quality", folder, whose, output, *more)
 
 
 def _bias(folder: Path, whose: str, output: Path) -> list[str]:
-    return _configured("containers.bias.main", folder, whose, output)
+    return _configured("monitor-bias", folder, whose, output)
 
 
 def _attribution(folder: Path, whose: str, output: Path) -> list[str]:
     more = ("--model", str(folder / "model.txt"))
-    return _configured("containers.feature_attribution.main", folder, whose, output, *more)
+    return _configured("monitor-feature-attribution", folder, whose, output, *more)
 
 
-def _configured(module: str, folder: Path, whose: str, output: Path, *more: str) -> list[str]:
-    kind = module.split(".")[1]
+def _configured(command: str, folder: Path, whose: str, output: Path, *more: str) -> list[str]:
+    kind = command.removeprefix("monitor-").replace("-", "_")
     config = (
         "--dataset-source",
         str(_csv(folder, whose)),
         "--analysis-config",
         str(folder / f"{kind}.json"),
     )
-    return _job(module, folder, whose, output, *config, *more)
+    return _job(command, folder, whose, output, *config, *more)
 
 
 COMMANDS: dict[str, Command] = {

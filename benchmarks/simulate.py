@@ -301,17 +301,30 @@ def _trivial(g: Generator, n: int, changed: bool) -> Table:
 
 @dataclass(frozen=True)
 class Bear:
-    """Rows without a change worth an alarm."""
+    """Rows without a change worth an alarm; the same windows are held to a baseline of each size."""
 
     name: str
-    baseline_rows: int
+    baseline_rows: tuple[int, ...]
     window_rows: int
     draw: Draw
     part: float = 1.0
+    cluster_by: tuple[str, ...] = ()
 
 
 def _still(draw: Callable[[Generator, int], Table]) -> Draw:
     return lambda g, n, changed: draw(g, n)
+
+
+def _shuffled(length: int) -> Draw:
+    """Return what draws sessions of this length whose rows come in no order, and their ids."""
+
+    def draw(g: Generator, n: int) -> Table:
+        table = {"session": np.repeat(g.integers(0, 1 << 60, n // length + 1), length)[:n]}
+        order = g.permutation(n)
+        found = {**table, **sessions(length)(g, n)}
+        return {name: pa.array(column).take(order) for name, column in found.items()}
+
+    return _still(draw)
 
 
 def bears() -> list[Bear]:
@@ -322,15 +335,21 @@ def bears() -> list[Bear]:
         *((f"AR(1) {c}", _still(autoregressive(c))) for c in (0.3, 0.5, 0.7, 0.9)),
         ("words in groups of 2, 3 and 10", _still(_word_groups)),
     ]
-    found = [Bear(name, rows, 5_000, draw) for name, draw in both for rows in (2_000, 20_000)]
+    found = [Bear(name, (2_000, 20_000), 5_000, draw) for name, draw in both]
+    known = ("control|session",)
+    shuffled = [
+        Bear(f"sessions of {n}, shuffled, cluster_by", (20_000,), 5_000, _shuffled(n), cluster_by=known)
+        for n in (2, 10, 50)
+    ]
     return [
         *found,
-        Bear("independent rows, tiny baseline", 100, 5_000, _still(kinds)),
-        Bear("independent rows, small windows", 20_000, 500, _still(kinds)),
-        Bear("independent rows, 10-row windows", 20_000, 10, _still(kinds)),
-        Bear("independent rows, optional members in windows of 50", 2_000, 50, _still(kinds)),
-        Bear("500 columns", 5_000, 2_000, _still(_wide), 0.1),
-        Bear("1,000,000 rows, trivial change", 20_000, 1_000_000, _trivial, 0.05),
+        *shuffled,
+        Bear("independent rows, tiny baseline", (100,), 5_000, _still(kinds)),
+        Bear("independent rows, small windows", (20_000,), 500, _still(kinds)),
+        Bear("independent rows, 10-row windows", (20_000,), 10, _still(kinds)),
+        Bear("independent rows, optional members in windows of 50", (2_000,), 50, _still(kinds)),
+        Bear("500 columns", (5_000,), 2_000, _still(_wide), 0.1),
+        Bear("1,000,000 rows, trivial change", (20_000,), 1_000_000, _trivial, 0.05),
     ]
 
 
@@ -425,18 +444,61 @@ def see(windows: int, seed: int, rules: Rules = "sound") -> dict[str, Rates]:
     return {**dict.fromkeys(SEE, usual), **dict.fromkeys(LARGE_SEE, large)}
 
 
-def bear(cell: Bear, windows: int, seed: int, rules: Rules = "sound") -> Rates:
-    """Return the rates of rows without a change worth an alarm."""
+def bear(cell: Bear, windows: int, seed: int, rules: Rules = "sound") -> list[Rates]:
+    """Return the rates of rows without a change worth an alarm, by size of the baseline."""
     g = np.random.default_rng(seed)
-    analyzer = DataQualityAnalyzer(rules=rules, arrival_order=cell.window_rows < 100_000)
-    rates, baseline = Rates(), Baseline[Any, Any]()
+    analyzer = DataQualityAnalyzer(
+        rules=rules, arrival_order=cell.window_rows < 100_000, cluster_by=cell.cluster_by
+    )
+    rates = [Rates() for _ in cell.baseline_rows]
+    baselines: list[Baseline[Any, Any]] = []
     draws = {"control": cell.draw}
     for number in range(max(1, int(windows * cell.part))):
         if number % WINDOWS_PER_BASELINE == 0:
-            baseline = _baseline(analyzer, [_batch(g, cell.baseline_rows, draws, False)])
-        window = _batch(g, cell.window_rows, draws, True)
-        _count(rates, analyzer.check(analyzer.describe(analyzer.summarize([window])), baseline), draws)
+            baselines = [_baseline(analyzer, [_batch(g, rows, draws, False)]) for rows in cell.baseline_rows]
+        window = analyzer.describe(analyzer.summarize([_batch(g, cell.window_rows, draws, True)]))
+        for rate, baseline in zip(rates, baselines, strict=True):
+            _count(rate, analyzer.check(window, baseline), draws)
     return rates
+
+
+# One window with eleven faults at once.
+ELEVEN: dict[str, Draw] = {
+    "sentinel -999 in 5 % of ages": _number("", _ages, lambda g, v: some(g, v, 0.05, -999.0)),
+    "a correlation of 0.95": lambda g, n, changed: dict(
+        zip(("", "2"), _pair(g, n, 0.95 if changed else 0.0), strict=True)
+    ),
+} | {
+    name: SEE[name]
+    for name in (
+        "5,000 texts, one constant",
+        "top 5 % times ten",
+        "binary 0.2 -> 2 %",
+        "unit error, times 1000 in 1 %",
+        "frozen last 15 %",
+        "10 % missing, now imputed by one value",
+        "category of 5 % gone",
+        "id made constant",
+        "missing 2 -> 5 %",
+    )
+}
+
+
+def eleven(windows: int, seed: int) -> tuple[Rates, dict[str, str], Rates]:
+    """Return the rates of eleven faults in one window, what is said of each, and the rates of its control."""
+    g, analyzer = np.random.default_rng(seed), DataQualityAnalyzer()
+    found, control, said = Rates(), Rates(), dict[str, str]()
+    baseline = Baseline[Any, Any]()
+    for number in range(windows):
+        if number % WINDOWS_PER_BASELINE == 0:
+            baseline = _baseline(analyzer, [_batch(g, 20_000, ELEVEN, False)])
+        for changed, rates in ((True, found), (False, control)):
+            window = _batch(g, 5_000, ELEVEN, changed)
+            decision = analyzer.check(analyzer.describe(analyzer.summarize([window])), baseline)
+            _count(rates, decision, {} if changed else ELEVEN)
+            for violation in decision.violations.violations if changed else ():
+                said.setdefault((violation.feature_name or "").split("|")[0], violation.description)
+    return found, said, control
 
 
 def _share(count: int, windows: int) -> str:
@@ -451,7 +513,9 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=1_000, help="windows of each cell")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
-        "--only", default="", help="cells whose name has this text; 'see' for what must be seen"
+        "--only",
+        default="",
+        help="cells whose name has this text; 'see' for what must be seen, 'eleven' for the eleven faults",
     )
     arguments = parser.parse_args()
     windows, seed, only = arguments.windows, arguments.seed, arguments.only
@@ -467,14 +531,22 @@ def main() -> None:
             f"{_share(control.alarmed, control.windows)} |"
         )
         print(f"\n{dict(control.alarms.most_common(8))}\n")
+    if not only or only == "eleven":
+        found, said, control = eleven(max(1, windows // 5), seed)
+        print("| eleven faults in one window | found | what is said |\n|---|---|---|")
+        for name in ELEVEN:
+            print(
+                f"| {name} | {_share(found.found[name], found.windows)} | {said.get(name, '')} |", flush=True
+            )
+        print(f"| *control: any alarm* | {_share(control.alarmed, control.windows)} | |\n")
     print("| must bear | baseline/window rows | alarms | most often |\n|---|---|---|---|")
     for cell in bears():
         if only and only not in cell.name:
             continue
-        rate = bear(cell, windows, seed)
-        often = ", ".join(f"{name} {count}" for name, count in rate.alarms.most_common(4))
-        sizes, alarms = f"{cell.baseline_rows:,}/{cell.window_rows:,}", _share(rate.alarmed, rate.windows)
-        print(f"| {cell.name} | {sizes} | {alarms} | {often} |", flush=True)
+        for rows, rate in zip(cell.baseline_rows, bear(cell, windows, seed), strict=True):
+            often = ", ".join(f"{name} {count}" for name, count in rate.alarms.most_common(4))
+            sizes, alarms = f"{rows:,}/{cell.window_rows:,}", _share(rate.alarmed, rate.windows)
+            print(f"| {cell.name} | {sizes} | {alarms} | {often} |", flush=True)
     if not only:
         simulate_model_quality.run(2 * windows, seed)
         print()

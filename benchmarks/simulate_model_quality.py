@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -94,6 +94,25 @@ def _regression(noise: Callable[[np.random.Generator, int], np.ndarray]) -> Draw
     return draw
 
 
+def _five_scores(generator: np.random.Generator, rows: int, worse: float) -> pa.RecordBatch:
+    """Draw two classes of which scores have five values."""
+    scores = generator.choice((0.05, 0.2, 0.4, 0.7, 0.9), rows)
+    labels = (generator.random(rows) < scores).astype(np.int64)
+    predictions = (scores >= 0.5).astype(np.int64)
+    return pa.RecordBatch.from_pydict({"label": labels, "prediction": predictions, "score": scores})
+
+
+def _in_sessions(draw: Draw, length: int) -> Draw:
+    """Return what draws sessions of equal rows, which come in no order."""
+
+    def drawn(generator: np.random.Generator, rows: int, worse: float) -> pa.RecordBatch:
+        sessions = draw(generator, rows // length, worse)
+        sessions = sessions.append_column("session", pa.array(np.arange(sessions.num_rows)))
+        return sessions.take(pa.array(generator.permutation(sessions.num_rows * length) // length))
+
+    return drawn
+
+
 @dataclass(frozen=True)
 class Model:
     """A kind of model, and a change that should be found."""
@@ -101,8 +120,9 @@ class Model:
     name: str
     problem_type: ProblemType
     draw: Draw
-    worse: float
-    change: str
+    worse: float = 0.0
+    change: str = ""
+    cluster_by: tuple[str, ...] = ()
 
     def analyzer(self, rules: str) -> ModelQualityAnalyzer:
         scored = "score" if self.problem_type == "BinaryClassification" else None
@@ -112,6 +132,7 @@ class Model:
             inference_attribute="prediction",
             probability_attribute=scored,
             ground_truth_attribute="label",
+            cluster_by=self.cluster_by,
         )
 
 
@@ -141,6 +162,51 @@ MODELS = (
         "errors 10 % larger",
     ),
 )
+
+
+# What intervals find hard, with the rows of a window.
+_LOGNORMAL = _regression(lambda generator, rows: 10.0 * generator.lognormal(0.0, 1.0, rows))
+_T3 = _regression(lambda generator, rows: 10.0 * generator.standard_t(3.0, rows))
+HARD: tuple[tuple[Model, int], ...] = (
+    (Model("binary, 0.5 % positive", "BinaryClassification", _binary(0.005, 2.5)), 5_000),
+    (Model("binary, 30 % positive", "BinaryClassification", _binary(0.3, 1.5)), 50),
+    (Model("five distinct scores", "BinaryClassification", _five_scores), 500),
+    (Model("near-perfect model", "BinaryClassification", _binary(0.3, 6.0)), 1_000),
+    (
+        Model("20 classes", "MulticlassClassification", _multiclass(tuple(np.full(20, 0.05).tolist()), 0.7)),
+        1_000,
+    ),
+    (Model("regression, t3 errors", "Regression", _T3), 1_000),
+    (Model("regression, lognormal errors", "Regression", _LOGNORMAL), 1_000),
+    (
+        Model(
+            "clusters of 10, cluster_by",
+            "BinaryClassification",
+            _in_sessions(_binary(0.3, 1.5), 10),
+            cluster_by=("session",),
+        ),
+        5_000,
+    ),
+    (
+        Model(
+            "regression, clusters of 10, cluster_by",
+            "Regression",
+            _in_sessions(_regression(lambda generator, rows: generator.normal(0.0, 10.0, rows)), 10),
+            cluster_by=("session",),
+        ),
+        5_000,
+    ),
+)
+
+
+def print_hard(windows: int, seed: int, truth_rows: int = TRUTH_ROWS) -> None:
+    """Print how often 95 % intervals hold the truth where that is hard."""
+    print("| 95 % intervals hold the truth | rows | share of windows, by metric |\n|---|---:|---|")
+    for place, (model, rows) in enumerate(HARD):
+        truth = true_metrics(model, np.random.default_rng([seed, 4, place]), truth_rows)
+        shares = simulate_coverage(model, rows, windows, truth, np.random.default_rng([seed, 5, place]))
+        listed = ", ".join(f"{name} {100.0 * share:.1f}" for name, share in shares.items())
+        print(f"| {model.name} | {rows:,} | {listed} |", flush=True)
 
 
 @dataclass
@@ -206,10 +272,10 @@ def simulate_coverage(
     return {name: held[name] / count for name, count in measured.items()}
 
 
-def true_metrics(model: Model, generator: np.random.Generator) -> dict[str, float]:
+def true_metrics(model: Model, generator: np.random.Generator, rows: int = TRUTH_ROWS) -> dict[str, float]:
     """Return the metrics of very many rows."""
-    analyzer = model.analyzer("sound")
-    batches = (model.draw(generator, TRUTH_BATCH, 0.0) for _ in range(TRUTH_ROWS // TRUTH_BATCH))
+    analyzer = replace(model, cluster_by=()).analyzer("sound")
+    batches = (model.draw(generator, TRUTH_BATCH, 0.0) for _ in range(max(1, rows // TRUTH_BATCH)))
     statistics = analyzer.describe(analyzer.summarize(batches))
     return {name: metric.value for name, metric in statistics.metrics.items() if metric.value is not None}
 
@@ -288,6 +354,8 @@ def run(windows: int, seed: int) -> None:
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
         print_decisions(pool, windows, changed, seed)
         print_coverage(pool, windows, seed)
+    print()
+    print_hard(windows, seed)
     print(
         f"\n{windows} windows without change and {changed} with it, per model and size; seed {seed}; "
         f"{time.monotonic() - started:.0f} s"
@@ -302,8 +370,12 @@ def main() -> None:
         "--windows", type=int, default=WINDOWS, help="windows without change, per model and size"
     )
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--hard", action="store_true", help="only the intervals that are hard")
     arguments = parser.parse_args()
-    run(arguments.windows, arguments.seed)
+    if arguments.hard:
+        print_hard(arguments.windows, arguments.seed)
+    else:
+        run(arguments.windows, arguments.seed)
 
 
 if __name__ == "__main__":

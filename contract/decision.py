@@ -74,10 +74,11 @@ def read_violations(value: dict[str, Any], where: str) -> Violations:
 def violations_to_json(document: Violations) -> dict[str, Any]:
     """Return the document as JSON values."""
     first = {key: document.extra[key] for key in _LEADING if key in document.extra}
-    return {**first, "violations": [_to_json(one) for one in document.violations], **document.extra}
+    return {**first, "violations": list(map(violation_to_json, document.violations)), **document.extra}
 
 
-def _to_json(violation: Violation) -> dict[str, Any]:
+def violation_to_json(violation: Violation) -> dict[str, Any]:
+    """Return one violation as JSON values."""
     members = {
         "feature_name": violation.feature_name,
         "constraint_check_type": violation.constraint_check_type,
@@ -290,7 +291,12 @@ def dump_comparisons(decision: Decision) -> bytes:
         "not_decided": len(decision.undecided),
         "because": decision.why_undecided or None,
         "comparisons": [
-            {name: member for name, member in vars(comparison).items() if member not in ("", None, False, {})}
+            # A figure of 0 says something, unlike False.
+            {
+                key: one
+                for key, one in vars(comparison).items()
+                if one not in ("", None, {}) and one is not False
+            }
             for comparison in decision.comparisons
             if not (comparison.segment and comparison.state is State.HOLDS)
         ],

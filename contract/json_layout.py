@@ -13,14 +13,14 @@ import contextlib
 import functools
 import json
 import math
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import orjson
 
 from contract.errors import DocumentError
+from contract.schema import require_once
 
 # Java prints numbers as Python does from the first of these up to the second, others with an exponent.
 _LEAST_PLAIN, _LEAST_LARGE = 1e-3, 1e7
@@ -46,43 +46,23 @@ def java_double(value: float) -> str:
 
 def dumps(value: Any) -> bytes:
     """Serialise dicts, lists, strings, numbers, booleans, None and 1-D float arrays, as UTF-8."""
-    out: list[str] = []
-    _write(value, "", out)
-    return "".join(out).encode()
+    return _text(value, "").encode()
 
 
-def _write(value: Any, indent: str, out: list[str]) -> None:
+def _text(value: Any, indent: str) -> str:
     if isinstance(value, dict):
-        if not value:
-            out.append("{ }")
-            return
         inner = indent + "  "
-        lead = "{\n"
-        for key, member in value.items():
-            out.append(f"{lead}{inner}{_scalar(str(key))} : ")
-            _write(member, inner, out)
-            lead = ",\n"
-        out.append(f"\n{indent}}}")
-    elif isinstance(value, np.ndarray) or (isinstance(value, list) and value and isinstance(value[0], float)):
-        _write_floats(value, out)
-    elif isinstance(value, list | tuple):
-        lead = "[ "
-        for member in value:
-            out.append(lead)
-            _write(member, indent, out)
-            lead = ", "
-        out.append(" ]" if value else "[ ]")
-    else:
-        out.append(_scalar(value))
+        members = (f"{inner}{_scalar(str(key))} : {_text(member, inner)}" for key, member in value.items())
+        return "{\n" + ",\n".join(members) + f"\n{indent}}}" if value else "{ }"
+    items = value.tolist() if isinstance(value, np.ndarray) else value
+    if not isinstance(items, list | tuple):
+        return _scalar(items)
+    are_many = len(items) >= _MANY and isinstance(items[0], float)
+    texts = _texts_of_many(items) if are_many else [_text(item, indent) for item in items]
+    return f"[ {', '.join(texts)} ]" if texts else "[ ]"
 
 
-def _write_floats(values: Any, out: list[str]) -> None:
-    items = values.tolist() if isinstance(values, np.ndarray) else values
-    texts = [_scalar(item) for item in items] if len(items) < _MANY else _texts_of_many(items)
-    out.append("[ " + ", ".join(texts) + " ]" if items else "[ ]")
-
-
-def _texts_of_many(items: list[Any]) -> list[str]:
+def _texts_of_many(items: Sequence[Any]) -> list[str]:
     """Return what `_scalar` does for each item: a sketch has thousands, and nearly all print as in Java."""
     if set(map(type, items)) != {float}:
         return [_scalar(item) for item in items]
@@ -128,15 +108,8 @@ def loads(data: bytes, where: str) -> dict[str, Any]:
         raise DocumentError.of("json.no_object", file=where, kind=type(value).__name__)
     if len(data) <= _EDITED:
         with contextlib.suppress(RecursionError, ValueError):
-            json.loads(data, object_pairs_hook=functools.partial(_require_once, where))
+            json.loads(data, object_pairs_hook=functools.partial(require_once, where))
     return value
-
-
-def _require_once(where: str, members: list[tuple[str, Any]]) -> None:
-    """Make sure that an object has no member twice, of which readers of JSON take the last in silence."""
-    if len({name for name, _ in members}) < len(members):
-        twice = Counter(name for name, _ in members).most_common(1)[0][0]
-        raise DocumentError.of("json.twice", file=where, field=twice)
 
 
 def _not_finite(data: bytes) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -129,6 +129,13 @@ class Source:
             if not one.segment:
                 states.setdefault(one.subject, []).append(one.state)
         return states
+
+    def grouped[Key](self, key: Callable[[Violation], Key]) -> dict[Key, list[Violation]]:
+        """Return the violations by what `key` says of them."""
+        groups: dict[Key, list[Violation]] = {}
+        for violation in self.violations:
+            groups.setdefault(key(violation), []).append(violation)
+        return groups
 
     def findings(self) -> dict[str, Finding]:
         """Return what the check measured, by subject."""

@@ -12,6 +12,7 @@ import difflib
 import functools
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, Literal
@@ -195,10 +196,10 @@ class JsonObject:
         """Note unknown members whose names are nearly known, or in `known`; ``x-`` begins a user's."""
         plain = {_plain(name): name for name in (*known, *self._known)}
         for key in () if self.mistakes.names_known else self.extra():
-            close = difflib.get_close_matches(_plain(key), plain, n=1, cutoff=_NEAR)
-            if close and key not in known and not key.startswith(_OWN):
-                self.mistakes.forget("members.missing", self.place(plain[close[0]]))
-                self.note(key, "members.near_miss", meant=plain[close[0]], place="")
+            meant = None if key in known or key.startswith(_OWN) else _nearest(_plain(key), plain, _NEAR)
+            if meant:
+                self.mistakes.forget("members.missing", self.place(meant))
+                self.note(key, "members.near_miss", meant=meant, place="")
 
     def finish(self) -> None:
         """Note the members that nobody asked for."""
@@ -285,11 +286,10 @@ def _unused(
             # Of two spellings the first is shown, and what belongs here before what belongs elsewhere.
             names = {_plain(one): one for one in reversed([*level.members, *homes])}
             names |= {short: full for short, full in _SHORT.items() if full in homes}
-            close = difflib.get_close_matches(_plain(name), names, n=1, cutoff=_NEAR)
-            if not close:
+            meant = _nearest(_plain(name), names, _NEAR)
+            if not meant:
                 yield place
                 continue
-            meant = names[close[0]]
             elsewhere = "" if meant in level.members else f" in {homes[meant]}"
             mistakes.add("members.near_miss", field=place, meant=meant, place=elsewhere)
 
@@ -631,9 +631,19 @@ def share(members: JsonObject, key: str) -> float | None:
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Return the known name that a name was probably meant to be, letter case aside; None when none is."""
-    folded = {one.casefold(): one for one in reversed(list(known))}
-    close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=cutoff)
-    return folded[close[0]] if close else None
+    return _nearest(name.casefold(), {one.casefold(): one for one in reversed(list(known))}, cutoff)
+
+
+def _nearest(plain: str, names: Mapping[str, str], cutoff: float) -> str | None:
+    """Return the name whose plain form, the key, is nearest."""
+    close = difflib.get_close_matches(plain, names, n=1, cutoff=cutoff)
+    return names[close[0]] if close else None
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence about an unknown name: the nearest known one, if any."""
+    close = nearest(name, known)
+    return f"; did you mean {close!r}?" if close else "."
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
@@ -648,3 +658,11 @@ def shown(value: Any) -> str:
     """Return a JSON value as text for a message, shortened."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+
+
+def require_once(where: str, members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object that has no member twice, of which readers of JSON take the last in silence."""
+    if len({name for name, _ in members}) < len(members):
+        twice = Counter(name for name, _ in members).most_common(1)[0][0]
+        raise DocumentError.of("json.twice", file=where, field=twice)
+    return dict(members)

@@ -45,6 +45,7 @@ Offer = Literal[
     "configuration",  # analysis_config.json, and a model to ask
     "problem",  # the kind of model is told by problem_type
     "distributions",  # drift of single columns
+    "clusters",  # decisions about rows that belong together
     "attributions",  # rows are explained
     "joining",  # captures and labels are joined, and nothing else
 ]
@@ -118,19 +119,18 @@ def _shared() -> dict[str, dict[str, str]]:
 
 
 def _switch(variable: Variable, text: str) -> bool:
-    words = {"enabled": True, "true": True, "1": True, "yes": True}
-    words |= {"disabled": False, "false": False, "0": False, "no": False}
-    if text.casefold() not in words:
+    is_on = text.casefold() in ("enabled", "true", "1", "yes")
+    if not is_on and text.casefold() not in ("disabled", "false", "0", "no"):
         raise ConfigurationError.of("setting.switch", field=variable.name, text=text)
-    return words[text.casefold()]
+    return is_on
 
 
 def _choice(variable: Variable, text: str) -> str:
-    choices = {choice.casefold(): choice for choice in variable.choices}
-    if text.casefold() not in choices:
+    found = next((choice for choice in variable.choices if choice.casefold() == text.casefold()), None)
+    if found is None:
         known = " or ".join(variable.choices)
         raise ConfigurationError.of("setting.choice", field=variable.name, text=text, known=known)
-    return choices[text.casefold()]
+    return found
 
 
 def _count(variable: Variable, text: str) -> int:
@@ -261,6 +261,7 @@ class Settings:
     folder_columns: tuple[str, ...] = of_all("names", "")
     categorical_drift_method: Literal["LInfinity", "ChiSquared"] | None = setting(needs="distributions")
     segment_by: tuple[str, ...] = setting("names", "", needs="segments")
+    cluster_by: tuple[str, ...] = setting("names", "", needs="clusters")
 
     # Where predictions and labels are found.
     problem_type: Literal["Regression", "BinaryClassification", "MulticlassClassification"] | None = setting(
@@ -559,6 +560,8 @@ def _note_contradictions(values: Mapping[str, Any], program: Program, mistakes: 
         mistakes.add("settings.other_image", field="analysis_type", asked=asked)
     if values["segment_by"] and values["rules"] == "sagemaker":
         mistakes.add("settings.no_segments", field="segment_by")
+    if values["cluster_by"] and values["rules"] == "sagemaker":
+        mistakes.add("settings.no_clusters", field="cluster_by")
     folder, field = values["register_new_baseline"], "register_new_baseline"
     if folder is None:
         return

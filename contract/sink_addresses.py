@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass, field
 from typing import Literal
@@ -111,13 +112,19 @@ def _advice(variable: str, name: str) -> str:
     return f"write one of {', '.join(WRITTEN[variable].values())}"
 
 
+def http_parts(url: str) -> SplitResult | None:
+    """Return the parts of a URL, None where it is none that can be asked."""
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(url)
+        is_http = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        if is_http and not any(character.isspace() or ord(character) < 33 for character in url):
+            return parts
+    return None
+
+
 def _http(variable: str, kind: Kind, text: str, protocol: str, rest: str) -> SinkAddress:
-    try:
-        parts = urlsplit(f"{protocol}:{rest}")
-        usable = protocol in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        usable = False
-    if not usable or any(character.isspace() or not 32 < ord(character) < 127 for character in text):
+    parts = http_parts(f"{protocol}:{rest}")
+    if parts is None or any(not 32 < ord(character) < 127 for character in text):
         form = WRITTEN[variable][kind]
         raise ConfigurationError.of("sinks.no_address", field=variable, text=text, form=form)
     netloc = parts.netloc.rpartition("@")[2]

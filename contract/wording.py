@@ -57,7 +57,7 @@ def listing(names: Sequence[str], most: int = _MOST_LISTED) -> str:
     return some_of([repr(shorten(name)) for name in names], most)
 
 
-def some_of(texts: Sequence[str], most: int) -> str:
+def some_of(texts: Sequence[str], most: int = _MOST_LISTED) -> str:
     """Return texts separated by commas, at most `most` of them, and how many more there are."""
     more = len(texts) - most
     return ", ".join(texts[:most]) + (f" and {more} more" if more > 0 else "")

@@ -49,11 +49,14 @@ class Bias:
         Each metric's entry in ``constraints.json``, by name.
     violations
         The entries of ``constraint_violations.json``; none in a baseline.
+    undecided
+        Metrics that ``comparisons.json`` calls not decided, each with the reason; none in a baseline.
     """
 
     rows: int
     metrics: dict[str, dict[str, Any]]
     violations: list[dict[str, str]]
+    undecided: dict[str, str]
 
     @property
     def violated(self) -> list[str]:
@@ -72,6 +75,8 @@ def read_bias(directory: Path) -> Bias:
     """Return the report that a bias job left in `directory`."""
     constraints = _read(directory / "constraints.json")
     violations = directory / "constraint_violations.json"
+    comparisons = directory / "comparisons.json"
+    made = _read(comparisons)["comparisons"] if comparisons.exists() else []
     return Bias(
         rows=_read(directory / "statistics.json")["dataset"]["item_count"],
         metrics={
@@ -81,6 +86,9 @@ def read_bias(directory: Path) -> Bias:
             for metric in group["metrics"]
         },
         violations=_read(violations)["violations"] if violations.exists() else [],
+        undecided={
+            one["subject"].partition(" ")[0]: one["reason"] for one in made if one["state"] == "not_decided"
+        },
     )
 
 
@@ -106,7 +114,16 @@ def describe_bias(baseline: Bias, windows: Sequence[tuple[str, Bias]], before: s
 def explain_violation(window: Bias, name: str) -> list[str]:
     """Return the lines with what the report says of one violation."""
     (text,) = [entry["description"] for entry in window.violations if entry["metric_name"] == name]
-    return textwrap.wrap(f"{name}: {text}", WIDTH, initial_indent="  ", subsequent_indent="    ")
+    return _wrapped(f"{name}: {text}")
+
+
+def explain_undecided(window: Bias, name: str) -> list[str]:
+    """Return the lines with what the report says of a metric that the window does not decide."""
+    return _wrapped(f"{name} is not decided. {window.undecided[name]}")
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ")
 
 
 def _shown(bias: Bias) -> str:

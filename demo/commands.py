@@ -17,13 +17,6 @@ from demo.captures import ANSWER
 from demo.flights import FEATURES, LABEL
 from demo.story import Layout, Window
 
-_MODULES = {
-    "monitor-data-quality": "containers.data_quality.main",
-    "monitor-model-quality": "containers.model_quality.main",
-    "monitor-bias": "containers.bias.main",
-    "monitor-feature-attribution": "containers.feature_attribution.main",
-    "merge-ground-truth": "containers.commands.merge_ground_truth",
-}
 _ROOT = Path(__file__).parents[1]
 
 
@@ -194,7 +187,7 @@ def run_job(command: list[str], log: Path) -> None:
         When the job fails, with the last line it said.
     """
     # The very command, whether or not it is on the PATH of whoever started the demo.
-    process = [sys.executable, "-m", _MODULES[command[0]], *command[1:]]
+    process = [str(Path(sys.executable).with_name(command[0])), *command[1:]]
     contract_variables = {name for variable in VARIABLES for name in (variable.name, *variable.aliases)}
     environment = {name: text for name, text in os.environ.items() if name not in contract_variables}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), environment.get("PYTHONPATH")]))

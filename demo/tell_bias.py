@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from demo.bias import FACET, GROUP, describe_bias, explain_violation, read_bias, write_configuration
+from demo.bias import (
+    FACET,
+    GROUP,
+    describe_bias,
+    explain_undecided,
+    explain_violation,
+    read_bias,
+    write_configuration,
+)
 from demo.commands import bias_baseline_command, bias_command, run_job, run_jobs, shell_text
 from demo.story import APRIL, CONTROL, JULY, TRAINING, Layout
 
 Say = Callable[[str], None]
 
 _WINDOWS = (CONTROL, APRIL, JULY)
-_EXPLAINED = "AD"
+_VIOLATED, _UNDECIDED = "GE", "AD"
 _LESSON = (
-    "In April the model fails everybody, and LaGuardia most of all. In July it is worse than it was as",
-    "well, but no more so for LaGuardia than for others: only GE is worse, and it knows no groups.",
+    "In April the model fails everybody, as GE says, which knows no groups. LaGuardia seems to fare",
+    "worst, but flights of one day share their weather and their queues, and seven days as unlike as",
+    "these do not prove it: the interval of its accuracy reaches zero, and the monitor says what would.",
 )
 
 
@@ -58,9 +67,9 @@ def _conclude(layout: Layout, say: Say) -> None:
     april = measured[APRIL.name]
     say("")
     count = len(april.violations)
-    say(f"{APRIL.title}: {count} violations in {april.rows:,} labelled flights")
+    say(f"{APRIL.title}: {count} violation{'s' * (count != 1)} in {april.rows:,} labelled flights")
     say(f"  worse: {', '.join(april.violated)}")
-    for line in explain_violation(april, _EXPLAINED):
+    for line in (*explain_violation(april, _VIOLATED), *explain_undecided(april, _UNDECIDED)):
         say(line)
     say("")
     for line in _LESSON:

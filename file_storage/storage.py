@@ -22,7 +22,6 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -238,9 +237,7 @@ def open_random(path: str, error: type[InputError] = DatasetError) -> pa.NativeF
         Of the class `error`, naming the path and the cause.
     """
     with reading(path, error=error):
-        if is_s3(path):
-            return s3.open_random(path)
-        return pa.OSFile(path, "rb")
+        return s3.open_random(path) if is_s3(path) else pa.OSFile(path, "rb")
 
 
 def open_input(path: str, error: type[InputError] = DatasetError) -> pa.NativeFile:
@@ -256,6 +253,16 @@ def open_input(path: str, error: type[InputError] = DatasetError) -> pa.NativeFi
         codec = compression(path, file.read(8))
         file.seek(0)
         return pa.CompressedInputStream(file, codec) if codec else file
+
+
+def lines_before(path: str, offset: int) -> int:
+    """Return how many lines end before a byte of the (decompressed) file; for messages about errors."""
+    lines = 0
+    with reading(path), open_input(path) as stream:
+        while offset > 0 and (chunk := stream.read(min(offset, _CHUNK))):
+            lines += chunk.count(b"\n")
+            offset -= len(chunk)
+    return lines
 
 
 def compression(path: str, first_bytes: bytes) -> str | None:
@@ -679,7 +686,7 @@ def _write_durably(path: Path, content: bytes) -> None:
 _LEAST_BYTES = 1 << 16
 
 
-@contextmanager
+@contextlib.contextmanager
 def scratch_folder(prefix: str, purpose: str) -> Iterator[Path]:
     """Yield a new folder for temporary files that is removed at the end.
 
@@ -724,7 +731,7 @@ def find_scratch_folder(purpose: str) -> str:
         return tempfile.gettempdir()
 
 
-@contextmanager
+@contextlib.contextmanager
 def _naming_the_fix(purpose: str) -> Iterator[None]:
     try:
         yield

@@ -21,6 +21,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from contract.errors import ConfigurationError
 from contract.masking import mask
+from contract.sink_addresses import http_parts
 from contract.wording import one_line
 
 # Eight requests are under way at once, and what is answered lies in memory.
@@ -266,11 +267,7 @@ def require_url(url: str) -> SplitResult:
     ConfigurationError
         When it is none that can be asked.
     """
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        usable = False
-    if not usable or any(character.isspace() or ord(character) < 33 for character in url):
+    parts = http_parts(url)
+    if parts is None:
         raise ConfigurationError.of("model_address.unusable", url=url)
     return parts

@@ -141,6 +141,12 @@ def find_column(
     return None
 
 
+def cluster_columns(settings: Settings, columns: Columns, mistakes: Mistakes) -> tuple[str, ...]:
+    """Return the columns of ``cluster_by``; those that are not in the data are noted."""
+    found = (find_column(name, columns.names, "cluster_by", mistakes) for name in settings.cluster_by)
+    return tuple(name for name in found if name)
+
+
 # What a configuration asks for that is another job's.
 
 
@@ -213,10 +219,8 @@ def load_analysis_config(settings: Settings, kind: Purpose) -> AnalysisConfig:
     """
     path = storage.resolve_document(settings.analysis_config or "", (FILE_NAME,), "analysis_config")
     data = storage.read_bytes(path, ConfigurationError)
-    try:
+    with ConfigurationError.instead_of("json.broken", orjson.JSONDecodeError, file=path, cause=str):
         value = orjson.loads(data.removeprefix(b"\xef\xbb\xbf"))
-    except orjson.JSONDecodeError as error:
-        raise ConfigurationError.of("json.broken", file=path, cause=error) from None
     return read_analysis_config(value, path, kind)
 
 
@@ -240,6 +244,9 @@ def missing_columns(settings: Settings, names: Sequence[str], kept: Sequence[str
     # Rows are divided by what is read, without what is left out.
     for name in settings.segment_by:
         find_column(name, kept, "segment_by", mistakes)
+    for name in settings.cluster_by:
+        if f"endpointInput_{name}" not in kept:
+            find_column(name, kept, "cluster_by", mistakes)
     for variable in ("inference_attribute", "probability_attribute", "ground_truth_attribute"):
         text = getattr(settings, variable)
         if text is None or settings.problem_type is None or not _PLAIN_NAME.fullmatch(text):

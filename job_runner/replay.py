@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from contract import json_layout
-from contract.api import Baseline, Monitor, Violation, Violations, read_violations, violations_to_json
+from contract.api import Baseline, Decision, Monitor, Violation, Violations, read_violations
+from contract.decision import violation_to_json
 from contract.errors import ConfigurationError, DatasetError, DocumentError, InputError, wording
 from contract.wording import several, some_of
 from file_storage import storage
@@ -202,6 +203,8 @@ class Replayed:
         What the run reported; where that is not known, what is found without the edit.
     notes
         What a reader should know of this window.
+    decided
+        Whether anything was decided before, and is after.
     """
 
     window: PastWindow
@@ -209,6 +212,7 @@ class Replayed:
     before: tuple[Violation, ...]
     after: tuple[Violation, ...]
     notes: tuple[str, ...] = ()
+    decided: tuple[bool, bool] = (True, True)
 
     @property
     def gone(self) -> tuple[Violation, ...]:
@@ -222,8 +226,8 @@ class Replayed:
 
     @property
     def changes_verdict(self) -> bool:
-        """Return whether the window starts to alarm, or falls silent."""
-        return bool(self.before) != bool(self.after)
+        """Return whether the window starts to alarm, or falls silent, or is no longer decided."""
+        return bool(self.before) != bool(self.after) or self.decided == (True, False)
 
 
 def replay(window: PastWindow, edit: Edit, monitors: Mapping[str, Monitor]) -> Replayed:
@@ -237,10 +241,13 @@ def replay(window: PastWindow, edit: Edit, monitors: Mapping[str, Monitor]) -> R
     material = window.load()
     monitor = kind_of(window, material, monitors)
     notes = list(material.notes)
-    after = _check(window, material, edit, monitor)
-    unedited = None
+    decision = _check(window, material, edit, monitor)
+    after, unedited, was_decided = tuple(decision.violations.violations), None, True
     if material.constraints is not None or material.baseline_statistics is not None:
-        unedited = after if edit == Edit() else _check(window, material, Edit(), monitor)
+        known = decision if edit == Edit() else _check(window, material, Edit(), monitor)
+        unedited, was_decided = tuple(known.violations.violations), not known.is_empty
+    if window.run is not None and window.run.decided is not None:
+        was_decided = window.run.decided > 0
     before = unedited if window.violations is None else window.violations
     if before is None:
         raise ConfigurationError.of("replay.no_violations", file=window.name)
@@ -250,7 +257,8 @@ def replay(window: PastWindow, edit: Edit, monitors: Mapping[str, Monitor]) -> R
         notes.append(wording("replay.differs_unedited", now=now, then=then, reported=len(before)))
     if edit.rules not in (None, window.rules):
         notes.append(wording("replay.other_rules", then=window.rules, now=edit.rules))
-    return Replayed(window, monitor.name, before, after, tuple(notes))
+    decided = was_decided or bool(before), not decision.is_empty
+    return Replayed(window, monitor.name, before, after, tuple(notes), decided)
 
 
 def kind_of(window: PastWindow, material: Material, monitors: Mapping[str, Monitor]) -> Monitor:
@@ -270,9 +278,9 @@ def kind_of(window: PastWindow, material: Material, monitors: Mapping[str, Monit
     raise DocumentError.of("replay.no_statistics", file=material.statistics.where, monitors=known)
 
 
-def _check(window: PastWindow, material: Material, edit: Edit, monitor: Monitor) -> tuple[Violation, ...]:
+def _check(window: PastWindow, material: Material, edit: Edit, monitor: Monitor) -> Decision:
     if window.rows == 0:
-        return ()  # a window without data is not checked
+        return Decision(Violations())  # a window without data is not checked
     segmented = "segment_by" in window.checking or "segments" in material.statistics.value
     replay, documents = monitor.replay(), monitor.load_documents()
     documents = segmented_documents(documents) if segmented else documents
@@ -296,7 +304,7 @@ def _check(window: PastWindow, material: Material, edit: Edit, monitor: Monitor)
     for part in parts:
         replay.recall(part, checking)
     check = functools.partial(check_segments, checker) if segmented else checker.check
-    return tuple(check(statistics, baseline).violations.violations)
+    return check(statistics, baseline)
 
 
 def key_of(violation: Violation) -> tuple[object, ...]:
@@ -472,9 +480,11 @@ def to_text(backtest: Backtest) -> str:
 def _line(window: Replayed) -> tuple[str, ...]:
     run = window.window.run
     of = " ".join(filter(None, (run.endpoint, run.schedule))) if run else ""
-    verdict = ("falls silent" if window.before else "would alarm") if window.changes_verdict else ""
-    before, after = (str(len(violations) or "ok") for violations in (window.before, window.after))
-    return window.window.name, window.monitor, of or "-", before, after, verdict
+    verdict = "would alarm" if window.after else "falls silent" if window.before else "decides nothing"
+    sides = zip((window.before, window.after), window.decided, strict=True)
+    before, after = (str(len(found) or ("ok" if decided else "not decided")) for found, decided in sides)
+    changed = verdict if window.changes_verdict else ""
+    return window.window.name, window.monitor, of or "-", before, after, changed
 
 
 def _changes(window: Replayed) -> Iterator[str]:
@@ -513,16 +523,12 @@ def _window_to_json(window: Replayed) -> dict[str, Any]:
         **{key: about.get(key) for key in ("run", "endpoint", "schedule")},
         "before": {
             "recorded": window.window.violations is not None,
-            "violations": _violations(window.before),
+            "decided": window.decided[0],
+            "violations": list(map(violation_to_json, window.before)),
         },
-        "after": {"violations": _violations(window.after)},
-        "gone": _violations(window.gone),
-        "new": _violations(window.new),
+        "after": {"decided": window.decided[1], "violations": list(map(violation_to_json, window.after))},
+        "gone": list(map(violation_to_json, window.gone)),
+        "new": list(map(violation_to_json, window.new)),
         "notes": list(window.notes),
     }
     return {key: member for key, member in members.items() if member is not None}
-
-
-def _violations(violations: tuple[Violation, ...]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = violations_to_json(Violations(list(violations)))["violations"]
-    return found

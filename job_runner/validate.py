@@ -438,9 +438,6 @@ def _find_model(model: str) -> str:
 def _connect(url: str, what: str, wait: float) -> None:
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
-    try:
+    told = {"what": what, "where": f"{host} port {port}"}
+    with ConfigurationError.instead_of("connection.refused", OSError, **told):
         socket.create_connection((host, port), wait).close()
-    except OSError as problem:
-        cause = problem.strerror or problem
-        where = f"{host} port {port}"
-        raise ConfigurationError.of("connection.refused", what=what, where=where, cause=cause) from None

@@ -19,15 +19,8 @@ import pyarrow as pa
 
 from contract.analysis_config import Locator, PredictorConfig
 from contract.errors import ConfigurationError, ModelError
-from contract.wording import one_line, several
-from file_storage.transport import (
-    Channel,
-    ChannelError,
-    HttpChannel,
-    Reply,
-    aws_client,
-    unanswered,
-)
+from contract.wording import several
+from file_storage import transport
 from model_clients.answers import AnswerError, ReadLabels, ReadScores, answer_readers
 from model_clients.batching import Progress, RequestBatcher, identical_rows, quoted
 from model_clients.model import (
@@ -127,7 +120,7 @@ class EndpointModel:
         A function and its arguments that make the same model in another process.
     """
 
-    channel: Channel
+    channel: transport.Channel
     codec: Codec
     predictor: PredictorConfig
     policy: Policy
@@ -220,14 +213,14 @@ def open_http(
     headers = {"Content-Type": codec.content_type, "Accept": codec.accept_type}
     headers |= {f"X-Amzn-SageMaker-{name}": text for name, text in _passed_on(predictor).items()}
     headers |= _NOT_CAPTURED
-    channel = HttpChannel(url, headers, policy.timeout)
+    channel = transport.HttpChannel(url, headers, policy.timeout)
     path = urlsplit(url).path
     if path.endswith(INVOCATIONS):
         check_health(channel, path.removesuffix(INVOCATIONS) + "/ping", policy)
     return EndpointModel(channel, codec, predictor, policy, progress, (open_http, (url, predictor, policy)))
 
 
-def check_health(channel: HttpChannel, path: str, policy: Policy) -> None:
+def check_health(channel: transport.HttpChannel, path: str, policy: Policy) -> None:
     """Ask a server for its health, again and again while it starts; servers without such a path pass.
 
     Raises
@@ -239,7 +232,7 @@ def check_health(channel: HttpChannel, path: str, policy: Policy) -> None:
     for attempt in range(1, policy.attempts + 1):
         try:
             reply = channel.get(path)
-        except ChannelError as error:
+        except transport.ChannelError as error:
             problem = str(error)
         else:
             if reply.status < 500 and reply.status != 429:
@@ -288,7 +281,7 @@ def open_inference(
     path = urlsplit(url).path.rstrip("/").removesuffix(_INFER)
     model_url = urlsplit(url)._replace(path=path).geturl()
     headers = {"Content-Type": _JSON, "Accept": _JSON, **_NOT_CAPTURED}
-    channel = HttpChannel(model_url + _INFER, headers, policy.timeout)
+    channel = transport.HttpChannel(model_url + _INFER, headers, policy.timeout)
     check_health(channel, f"{path}/ready", policy)
     try:
         inputs = _described_inputs(channel, path, model_url)
@@ -316,9 +309,9 @@ def open_inference(
     return EndpointModel(channel, codec, predictor, policy, progress, reopen)
 
 
-def _described_inputs(channel: HttpChannel, path: str, where: str) -> tuple[Tensor, ...]:
+def _described_inputs(channel: transport.HttpChannel, path: str, where: str) -> tuple[Tensor, ...]:
     """Return the model's inputs; none when the server does not describe it."""
-    with ModelError.instead_of("inference_protocol.no_description", ChannelError, model=where):
+    with ModelError.instead_of("inference_protocol.no_description", transport.ChannelError, model=where):
         reply = channel.get(path)
     told = {"model": where, "answer": quoted(reply.body)}
     if reply.status != 200:
@@ -431,30 +424,26 @@ class SageMakerChannel:
 
         limits: dict[str, Any] = {"connect_timeout": policy.timeout, "read_timeout": policy.timeout}
         limits |= {"max_pool_connections": policy.concurrency, "retries": {"total_max_attempts": 1}}
-        try:
-            self._client = aws_client("sagemaker-runtime", policy.timeout, **limits)
-        except BotoCoreError as error:
-            raise self._unusable(error) from error
+        with ModelError.instead_of("model_endpoint.no_client", BotoCoreError, model=self.where):
+            self._client = transport.aws_client("sagemaker-runtime", policy.timeout, **limits)
 
-    def send(self, body: bytes) -> Reply:
+    def send(self, body: bytes) -> transport.Reply:
         """Send one request, see `Channel.send`."""
         from botocore import exceptions
 
-        try:
-            return Reply(200, self._client.invoke_endpoint(Body=body, **self._options)["Body"].read())
-        except exceptions.ClientError as error:
-            return _refusal(error.response)
-        except exceptions.HTTPClientError as error:
-            raise unanswered(error, self._timeout) from error
-        except exceptions.BotoCoreError as error:
-            raise self._unusable(error) from error
+        with ModelError.instead_of("model_endpoint.no_client", exceptions.BotoCoreError, model=self.where):
+            try:
+                return transport.Reply(
+                    200, self._client.invoke_endpoint(Body=body, **self._options)["Body"].read()
+                )
+            except exceptions.ClientError as error:
+                return _refusal(error.response)
+            except exceptions.HTTPClientError as error:
+                raise transport.unanswered(error, self._timeout) from error
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
-
-    def _unusable(self, error: Exception) -> ModelError:
-        return ModelError.of("model_endpoint.no_client", model=self.where, problem=one_line(error))
 
 
 def open_sagemaker(
@@ -476,7 +465,7 @@ def open_sagemaker(
     return EndpointModel(channel, codec, predictor, policy, progress, (open_sagemaker, (predictor, policy)))
 
 
-def _refusal(response: dict[str, Any]) -> Reply:
+def _refusal(response: dict[str, Any]) -> transport.Reply:
     """Return what the service, or the model behind it, answered."""
     metadata = response.get("ResponseMetadata", {})
     error = response.get("Error", {})
@@ -489,4 +478,4 @@ def _refusal(response: dict[str, Any]) -> Reply:
         status = 404
     text = str(response.get("OriginalMessage") or error.get("Message") or error.get("Code") or "")
     after = str(metadata.get("HTTPHeaders", {}).get("retry-after", ""))
-    return Reply(status, text.encode(), float(after) if after.isdigit() else None)
+    return transport.Reply(status, text.encode(), float(after) if after.isdigit() else None)

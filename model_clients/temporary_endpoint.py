@@ -324,12 +324,8 @@ class _Shadow:
 
     def _delete_endpoint(self, is_urged: IsUrged) -> bool:
         started, is_told = time.monotonic(), False
-        region = self.client.meta.region_name
-        command = (
-            f"aws sagemaker delete-endpoint --region {region} --endpoint-name {self.name}; aws sagemaker "
-            f"delete-endpoint-config --region {region} --endpoint-config-name {self.config_name}"
-        )
-        told = {"endpoint": self.where, "command": command}
+        names = {"name": self.name, "config": self.config_name, "region": self.client.meta.region_name}
+        told = {"endpoint": self.where, "command": wording("temporary_endpoint.by_hand", **names)}
         while (error := self._attempt("delete_endpoint", EndpointName=self.name)) is not None:
             is_created = "in-progress" in str(error)
             if is_created and not is_told:
@@ -372,8 +368,5 @@ def _tags(predictor: PredictorConfig) -> list[dict[str, str]]:
 
 
 def _to_come(predictor: PredictorConfig) -> str:
-    count = predictor.initial_instance_count or 1
-    return (
-        f"an endpoint of the job's own for model {predictor.model_name} ({count} x "
-        f"{predictor.instance_type}), which takes minutes, is billed until the job ends, and is deleted then"
-    )
+    told = {"model": predictor.model_name, "kind": predictor.instance_type}
+    return wording("temporary_endpoint.to_come", **told, count=predictor.initial_instance_count or 1)

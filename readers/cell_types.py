@@ -98,14 +98,11 @@ def require_like_baseline(
     for batch in batches:
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             if name in rules.declared and rules.declared[name].kind == "date":
-                _require_dates(name, column, rules)
+                texts = _present(column, rules.markers)
+                if _share(texts, _DATES) < MOSTLY:
+                    other = _unlike(texts, _DATES)[0].as_py()[:40]
+                    raise DatasetError.of("cells.dates", field=name, other=other)
     _require_order(batches[0], kinds, rules)
-
-
-def _require_dates(name: str, column: pa.Array, rules: CellRules) -> None:
-    texts = _present(column, rules.markers)
-    if _share(texts, _DATES) < MOSTLY:
-        raise DatasetError.of("cells.dates", field=name, other=_unlike(texts, _DATES)[0].as_py()[:40])
 
 
 def _require_order(batch: pa.RecordBatch, kinds: Mapping[str, ColumnKind], rules: CellRules) -> None:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from contract.dataset import Dataset, Dialect
 from contract.errors import DatasetError
-from file_storage.storage import SourceFile, open_input, reading
+from file_storage.storage import SourceFile, lines_before, open_input, reading
 from readers import csv_records, splitting
 from readers.csv_dialect import NAMES, decide_dialect, fold, header_evidence, plain, restore, restored_text
 from readers.dataset import (
@@ -189,17 +189,13 @@ def read_head(
         if found.separator != dialect.separator:
             raise _other_separator(path, found, "the first file", dialect)
     given = _given_names(path, cells, request) if request.repeated_names else None
-    if given is not None:
-        names, begin = given, end
-        excluded = excluded_positions(names, request.exclude)
-    else:
+    if given is None:
         _require_header_as_said(path, cells, data[end : end + _LOOKED_AT], request)
-        if request.format.header:
-            names = _header_names(path, cells)
-            excluded = excluded_positions(names, request.exclude)
-            begin = end
-        else:
-            names, excluded = positional_names(len(cells), request)
+    if given is None and not request.format.header:
+        names, excluded = positional_names(len(cells), request)
+    else:
+        names, begin = given or _header_names(path, cells), end
+        excluded = excluded_positions(names, request.exclude)
     require_kept(path, names, request.exclude, excluded)
     columns = csv_records.CsvColumns(names, excluded, request.text_only, (learnt or {}).get(tuple(names), {}))
     if request.cells is not None:
@@ -336,11 +332,9 @@ def _beginning(
 
 
 def _cells(path: str, record: bytes, dialect: Dialect) -> list[str]:
-    try:
+    excerpt = record[:80].decode(errors="replace")
+    with DatasetError.instead_of("data_files.utf8", UnicodeDecodeError, file=path, line=1, excerpt=excerpt):
         text = record.decode().rstrip("\r\n")
-    except UnicodeDecodeError:
-        excerpt = record[:80].decode(errors="replace")
-        raise DatasetError.of("data_files.utf8", file=path, line=1, excerpt=excerpt) from None
     cells = next(csv.reader(io.StringIO(text, newline="")))
     return cells if dialect == Dialect() else [restored_text(dialect, cell) for cell in cells]
 
@@ -406,7 +400,7 @@ def _explained(error: pa.ArrowInvalid, piece: FileRange, block: Segment, request
                 row = ",".join(found)
                 break
             place = reader.line_num + 1
-    line = splitting.lines_before(piece.path, block.offset) + place
+    line = lines_before(piece.path, block.offset) + place
     return DatasetError.of(
         "csv.cells",
         file=piece.path,

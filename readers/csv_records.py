@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from contract.errors import DatasetError
-from readers.splitting import lines_before
+from file_storage.storage import lines_before
 
 # A quoted field longer than this is a quote that somebody forgot to close.
 LONGEST_FIELD = 64 << 20

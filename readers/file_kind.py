@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from contract.errors import DatasetError
 from contract.reading import Said
+from contract.schema import suggestion
 from contract.wording import some_of
 from file_storage import storage
 from file_storage.storage import SourceFile
@@ -20,7 +21,6 @@ _BYTES = 4096
 _LARGEST_MANIFEST = 64 << 20
 # Files with another ending than most are looked into, up to so many.
 _MOST_LOOKED_AT = 20
-_SHOWN = 5
 _NO_DATA = re.compile(
     r"(?i)(read[-_ ]?me|licen[cs]e|notice|changelog|authors|thumbs\.db)(\..*)?$"
     r"|.*\.(md|rst|html?|pdf|png|jpe?g|svg|ya?ml|toml|ini|py|ipynb|sql|sh|xsd|md5|sha\d+|pyc)$"
@@ -65,7 +65,7 @@ def data_files(files: list[SourceFile], kind: str, said: Said) -> list[SourceFil
     passed_over = [file for file in files if file not in kept]
     say_copies(kept, said)
     if passed_over:
-        said.say("reading.passed_over", names=some_of(list(map(_name, passed_over)), _SHOWN))
+        said.say("reading.passed_over", names=some_of(list(map(_name, passed_over))))
     return kept
 
 
@@ -79,8 +79,7 @@ def say_folders(files: Sequence[SourceFile], read: Sequence[str], said: Said) ->
         # One value may be a folder above the dataset; dates and hours select files of a window.
         is_date = name in _OF_DATES or all(map(_DATE.fullmatch, found))
         if len(found) > 1 and name not in read and not is_date:
-            shown = ", ".join(sorted(found)[:_SHOWN])
-            said.say("reading.unread_folders", field=name, values=shown)
+            said.say("reading.unread_folders", field=name, values=some_of(sorted(found)))
 
 
 def folder_values(path: str, names: Sequence[str]) -> dict[str, str | None]:
@@ -93,7 +92,8 @@ def folder_values(path: str, names: Sequence[str]) -> dict[str, str | None]:
     """
     found = {name: unquote(value) for name, value in _PARTITION.findall(path)}
     if absent := [name for name in names if name not in found]:
-        raise DatasetError.of("data_files.no_folder", file=path, field=absent[0])
+        hint = suggestion(absent[0], found)
+        raise DatasetError.of("data_files.no_folder", file=path, field=absent[0], hint=hint)
     return {name: None if found[name] == _NO_VALUE else found[name] for name in names}
 
 
@@ -119,7 +119,7 @@ def say_endpoints(files: Sequence[SourceFile], said: Said) -> None:
     above = {_DATED.split(file.path, maxsplit=1)[0] for file in files if _DATED.search(file.path)}
     if len(above) > 1:
         names = sorted("/".join(path.split("/")[-2:]) for path in above)
-        said.say("reading.endpoints", count=len(names), names=some_of(names, _SHOWN))
+        said.say("reading.endpoints", count=len(names), names=some_of(names))
 
 
 def require_kind(path: str, kind: str) -> None:

@@ -233,10 +233,9 @@ def _items(path: str) -> Iterator[tuple[int, Any]]:
         yield from enumerate(itertools.chain.from_iterable(parquet_rows(path, _BATCH)), 1)
         return
     if beginning.lstrip().startswith(b"["):
-        try:
-            yield from enumerate(loads(read_bytes(path)), 1)
-        except ValueError:
-            raise DatasetError.of("inference_logs.array", file=path) from None
+        with DatasetError.instead_of("inference_logs.array", ValueError, file=path):
+            items = loads(read_bytes(path))
+        yield from enumerate(items, 1)
         return
     blocks = (block.data.removesuffix(b"\n") for block in line_blocks(FileRange(path)))
     for number, line in enumerate((line for block in blocks for line in block.split(b"\n")), 1):

@@ -149,7 +149,7 @@ class _LineReader:
 
 def _place(path: str, offset: int, number: int) -> str:
     """Return the file and number of a line, the one at a position among those from `offset` on."""
-    return f"{path} line {splitting.lines_before(path, offset) + number + 1}"
+    return f"{path} line {storage.lines_before(path, offset) + number + 1}"
 
 
 def json_splits(

@@ -442,13 +442,12 @@ def compile_path(expression: str, variable: str) -> Find:
     import jmespath
     from jmespath.exceptions import JMESPathError
 
-    try:
+    def reason(error: Exception) -> str:
+        return str(error).partition("\n")[0].rstrip(".:")
+
+    told = {"field": variable, "path": expression, "reason": reason}
+    with ConfigurationError.instead_of("column_paths.no_jmespath", JMESPathError, **told):
         compiled = jmespath.compile(text)
-    except JMESPathError as error:
-        reason = str(error).partition("\n")[0].rstrip(".:")
-        raise ConfigurationError.of(
-            "column_paths.no_jmespath", field=variable, path=expression, reason=reason
-        ) from None
 
     def find(value: Any) -> Any:
         try:

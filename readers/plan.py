@@ -21,7 +21,7 @@ import pyarrow as pa
 from contract.dataset import TRANSFORM_ID, TRANSFORM_TIME, ColumnKind, Dataset, Location, Plan, Split
 from contract.errors import ConfigurationError, DatasetError
 from contract.window import folder_overlaps, path_span
-from contract.wording import several
+from contract.wording import several, some_of
 from file_storage import storage
 from file_storage.storage import SourceFile
 from readers.dataset import watched, with_segments
@@ -46,7 +46,6 @@ _SAMPLE = 1 << 16
 _LENGTHS = {timedelta(days=1): "day", timedelta(hours=1): "hour"}
 CAPTURES = ("sagemakerCaptureJson", "sagemakerMergeJson")
 _NESTED = (*CAPTURES, "json")
-_SHOWN = 5
 
 
 _log = logging.getLogger(__name__)
@@ -308,8 +307,7 @@ def _say_other_form(first: set[str], last: set[str], request: Dataset) -> None:
     """Say so where the first rows have members that the last ones lack, and the other way round."""
     gone, new = (sorted({name.partition(".")[0] for name in names}) for names in (first - last, last - first))
     if gone and new:
-        there, instead = ", ".join(gone[:_SHOWN]), ", ".join(new[:_SHOWN])
-        request.said.say("reading.first_and_last", first=there, last=instead)
+        request.said.say("reading.first_and_last", first=some_of(gone), last=some_of(new))
 
 
 def _first_rows(split: FileSplit, place: int, request: Dataset) -> pa.RecordBatch | None:

@@ -231,7 +231,7 @@ class Gathered:
             data = b"".join(self._records)
             block = LineBlock((Segment("the records that the script returned", 0, data),), data)
             envelope = open_envelope(block, self._decoder.sides, labels=self._request.labels)
-            yield table_of(envelope, self._decoder, self._record_parser, Notes(""))
+            yield table_of(envelope, self._decoder, self._record_parser, Notes())
         self._mappings, self._lines, self._records = [], [], []
 
     def _add_record(self, record: dict[str, Any]) -> None:
@@ -303,10 +303,8 @@ def apply_dataframe(preprocessor: Preprocessor, batch: pa.RecordBatch) -> pa.Rec
         When pandas is not installed, the function fails, or it returns something else than a DataFrame
         with distinct column names and representable values.
     """
-    try:
+    with ScriptError.instead_of("script_rows.no_pandas", ImportError, file=preprocessor.path):
         import pandas as pd
-    except ImportError:
-        raise ScriptError.of("script_rows.no_pandas", file=preprocessor.path) from None
     script = preprocessor.path
     result = change_dataframe(preprocessor, _plain_text(batch).to_pandas())
     if not isinstance(result, pd.DataFrame):
@@ -506,10 +504,8 @@ def _text(line: Line) -> str:
 
 
 def _array_records(path: str) -> Iterator[tuple[Any, Place]]:
-    try:
+    with DatasetError.instead_of("json_files.no_array", orjson.JSONDecodeError, file=path, error=str):
         items = orjson.loads(read_bytes(path))
-    except orjson.JSONDecodeError as error:
-        raise DatasetError.of("json_files.no_array", file=path, error=error) from None
     for number, item in enumerate(items, 1):
         text = orjson.dumps(item).decode()
         yield text, Place(path, number, text)

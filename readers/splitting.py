@@ -12,7 +12,15 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from contract.errors import DatasetError
-from file_storage.storage import SourceFile, is_compressed, is_s3, open_input, open_random, reading
+from file_storage.storage import (
+    SourceFile,
+    is_compressed,
+    is_s3,
+    lines_before,
+    open_input,
+    open_random,
+    reading,
+)
 
 # The originals' engine reads less than this as one partition.
 SMALL = 4 << 20
@@ -224,16 +232,6 @@ def line_blocks(
 def without_marks(data: bytes) -> bytes:
     """Return text without the marks that files joined end to end leave at the beginning of lines."""
     return data.replace(b"\n" + UTF8_MARK, b"\n") if UTF8_MARK in data else data
-
-
-def lines_before(path: str, offset: int) -> int:
-    """Return how many lines end before a byte of the (decompressed) file; for messages about errors."""
-    lines = 0
-    with reading(path), open_input(path) as stream:
-        while offset > 0 and (chunk := stream.read(min(offset, BLOCK_SIZE))):
-            lines += chunk.count(b"\n")
-            offset -= len(chunk)
-    return lines
 
 
 def balanced_rows(rows: int) -> int:

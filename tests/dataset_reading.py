@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 
 from contract.dataset import Dataset, Plan, Split
 from contract.dataset_format import parse_dataset_format
+from contract.reading import Said, Tally, counting
 from readers.plan import plan_dataset
 
 
@@ -34,3 +36,12 @@ def read(source: Path | str, dataset_format: str = "csv", **options: Any) -> lis
 
 def first_batch(source: Path | str, dataset_format: str = "csv", **options: Any) -> pa.RecordBatch:
     return next(plan(source, dataset_format, **options).splits[0].batches())
+
+
+@contextmanager
+def heard() -> Iterator[Said]:
+    """Give what readers notice inside the block, as sentences once it has ended."""
+    said, tally = Said(), Tally()
+    with counting(tally):
+        yield said
+    said.add(tally, 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -38,6 +37,7 @@ from analyzers.shared.rules import (
 )
 from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, Violation, Violations
 from contract.errors import ConfigurationError, DatasetError, DocumentError
+from contract.schema import hint
 
 # CloudWatch holds no infinity; Clarify publishes this in its place.
 _INFINITY = 2.348543e108
@@ -324,12 +324,9 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
                 continue
             if self.rules == "sagemaker":
                 raise ConfigurationError.of("bias_request.clarify_metric", known=known)
-            close = difflib.get_close_matches(name.upper(), known, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else "."
+            members = {"name": name, "known": ", ".join(known), "hint": hint(name, known)}
             field = f"methods.{stage}_training_bias"
-            raise ConfigurationError.of(
-                "bias_request.metric", field=field, name=name, known=", ".join(known), hint=hint
-            )
+            raise ConfigurationError.of("bias_request.metric", field=field, **members)
 
     def _refuse(self, statistics: BiasStatistics, *, is_baseline: bool) -> None:
         evidence, label = statistics.evidence, self.request.label

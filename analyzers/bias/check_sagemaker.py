@@ -110,14 +110,9 @@ def absent_groups(
         reason = why or f"the window has no metrics of the group {name} = {member.value_or_threshold}"
         if name in known and not statistics.has_predictions:
             reason = "no row has a usable prediction"
+        group = FacetStatistics(name, member.value_or_threshold, [])
         found += [
-            Comparison(
-                f"{metric.name} of {name} {member.value_or_threshold}",
-                CHECK_TYPE,
-                State.UNDECIDED,
-                reason=reason,
-                lost=True,
-            )
+            undecided_comparison(group, metric.name, reason, lost=True)
             for metric in member.metrics
             if (metric.asks_for_something if is_sound else metric.value is not None)
             and (id(member), metric.name) not in there

@@ -39,6 +39,7 @@ from analyzers.bias.explain import explain, group_text, impact_findings, require
 from analyzers.bias.metrics import RATES, WITHOUT_LABELS
 from analyzers.bias.resampling import DISTANCES, Draws, Tables, draw, draw_together, scale_of, to_scale
 from analyzers.shared.cells import Floats
+from analyzers.shared.dependence import student_ratio
 from contract.api import Comparison, Decision, Finding, State, Violations
 from contract.errors import wording
 from contract.wording import chance, number
@@ -57,6 +58,8 @@ _TAIL_DRAWS = 20
 # Quotients of two random counts: an interval says less of their tails than of others.
 _LONG_TAILED = frozenset(("TE", "DCA", "DCR"))
 
+# Standard deviations about which decisions are made.
+_FAR = 4.0
 _Z_95 = 1.959963984540054
 _SAME_NUMBER = 1e-5
 _SMALLEST_P = 1e-15
@@ -144,14 +147,16 @@ def _error(constraint: MetricValue, value: float) -> float:
 # --- tables ------------------------------------------------------------------------------------------------
 
 
-def tables_of(facet: FacetStatistics) -> Tables:
-    """Return a group's counts as arrays."""
+def tables_of(facet: FacetStatistics, other: FacetStatistics | None = None) -> Tables:
+    """Return a group's counts as arrays; `other` may show better how its rows depend on each other."""
+    known = max(filter(None, (facet, other)), key=lambda side: side.design_effect or 1.0)
+    effect = (known.design_effect or 1.0) * student_ratio(_FAR, known.blocks) ** 2
     strata = {
         name: np.asarray(known, dtype=np.float64).reshape(-1, 2, 2)
         for name, known in (("CDDL", facet.strata_observed), ("CDDPL", facet.strata_predicted))
         if known is not None
     }
-    return Tables(np.asarray(facet.counts, dtype=np.float64), strata)
+    return Tables(np.asarray(facet.counts, dtype=np.float64), strata, effect=effect)
 
 
 def decided_strata(tables: Tables) -> Tables:
@@ -161,7 +166,7 @@ def decided_strata(tables: Tables) -> Tables:
     small sample away from that of a large one; without them it is unbiased at any size.
     """
     both = {name: known[(known.sum(axis=1) > 0).all(axis=1)] for name, known in tables.strata.items()}
-    return Tables(tables.confusion, both)
+    return replace(tables, strata=both)
 
 
 # --- p-values ----------------------------------------------------------------------------------------------
@@ -256,10 +261,10 @@ def rows_lacking(name: str, tables: Tables) -> int | None:
 
     Every group needs `SMALLEST_GROUP` rows, and `FEWEST_IN_RATE` of those that a rate is a share of.
     """
-    counts = tables.confusion
+    counts = tables.confusion / tables.effect
     sizes = counts.sum(axis=(1, 2))
-    total = float(sizes.sum())
-    smallest = total if name in ("CI", "GE") else float(sizes.min())
+    total = float(tables.confusion.sum())
+    smallest = float(sizes.sum()) if name in ("CI", "GE") else float(sizes.min())
     factor = SMALLEST_GROUP / max(smallest, 0.5)
     rate = RATES.get(name)
     if rate is not None:
@@ -267,7 +272,7 @@ def rows_lacking(name: str, tables: Tables) -> int | None:
         factor = max(factor, FEWEST_IN_RATE / max(float(base.min()), 0.5))
     strata = tables.strata.get(name)
     if strata is not None and strata.size:
-        factor = max(factor, FEWEST_IN_RATE / max(float(strata.sum(axis=(0, 1)).min()), 0.5))
+        factor = max(factor, FEWEST_IN_RATE / max(float(strata.sum(axis=(0, 1)).min()) / tables.effect, 0.5))
     return math.ceil(total * factor) if factor > 1.0 else None
 
 
@@ -315,7 +320,7 @@ def hold(
             members = [] if baseline is None else [m for m in baseline.facets if m.facet == facet.facet]
             known = paired(members, facet.value_or_threshold)
             before = None if known is None else decided_strata(tables_of(known))
-            groups[id(facet)] = Held(facet, decided_strata(tables_of(facet)), before, known)
+            groups[id(facet)] = Held(facet, decided_strata(tables_of(facet, known)), before, known)
         group = groups[id(facet)]
         limit = limit_of(constraint, None if group.known is None else group.known.metric(metric.name))
         lost = metric.value is None
@@ -587,12 +592,9 @@ def check_sound(
     shown = [one for one in comparisons if one in violated]
     violations = [violation(one.group.facet, one.metric.name, _violation_text(one)) for one in shown]
     answers = [_comparison(one, finding, level) for one, finding in found.items()]
-    answers += [
-        replace(answer, subject=violation(one.group.facet, "GE", "").subject)
-        for answer in answers
-        for one in entropies[1:]
-        if answer.subject.startswith("GE of ")
-    ]
+    for one in entropies[1:]:
+        subject = violation(one.group.facet, "GE", "").subject
+        answers.append(replace(_comparison(entropies[0], found[entropies[0]], level), subject=subject))
     return Decision(
         Violations(violations, {"version": "1.0"}),
         tuple(findings),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, WITHOUT_LABELS, q
 from analyzers.bias.resampling import Tables, spreads
 from analyzers.bias.summary import MOST_STRATA, BiasSummary, SummaryPlan
 from analyzers.shared.cells import Floats, label_of
+from analyzers.shared.dependence import dependence_note, design_effect, is_dependent
 from contract.errors import topic, wording
 from contract.wording import shorten
 
@@ -228,6 +229,8 @@ def _describe_facet(analysis: _Analysis, index: int) -> list[FacetStatistics]:
 
 def _describe_group(analysis: _Analysis, group: Group, counts: Tables, number: list[int]) -> FacetStatistics:
     request, reading = analysis.plan.request, analysis.reading
+    effect, blocks = _dependence(analysis, group) if reading.leave_out else (1.0, 0)
+    counts = replace(counts, effect=effect)
     has_predictions = reading.predictions is not None
     facet = FacetStatistics(
         facet=group.name,
@@ -237,6 +240,8 @@ def _describe_group(analysis: _Analysis, group: Group, counts: Tables, number: l
         strata_predicted=_listed(counts.strata.get("CDDPL")),
         threshold=group.threshold,
         missing=counts.missing,
+        design_effect=effect if effect > 1.0 else None,
+        blocks=blocks,
         basic_statistics=basic_statistics(counts.confusion, with_predictions=has_predictions),
     )
     if request.pre_training is not None and "label" not in analysis.statistics.problems:
@@ -253,6 +258,35 @@ def _describe_group(analysis: _Analysis, group: Group, counts: Tables, number: l
                 metric.standard_error = found[metric.name].standard_error
                 metric.confidence_interval = found[metric.name].interval
     return facet
+
+
+def _dependence(analysis: _Analysis, group: Group) -> tuple[float, int]:
+    """Return the largest design effect of outcomes within and without a group, and of who belongs to it."""
+    sample, plan, reading = analysis.summary.sample, analysis.plan, analysis.reading
+    if sample is None or not sample.rows:
+        return 1.0, 0
+    places = {name: sample.places_of(name) for name in plan.sampled}
+    inside = group.contains(places)
+    known = np.logical_and.reduce([places[name] > 0 for name in group.columns])
+    outcomes = np.zeros(sample.rows, dtype=np.int64)
+    for name, selection in ((plan.request.label, reading.labels), (plan.prediction, reading.predictions)):
+        if name is not None and selection is not None:
+            known &= places[name] > 0
+            outcomes = 2 * outcomes + selection.chosen[places[name]]
+    clusters = sample.clusters()
+    found = []
+    for rows, groups_of, number in (
+        (known, inside.astype(np.int64), 2),
+        (known & inside, outcomes, 4),
+        (known & ~inside, outcomes, 4),
+    ):
+        of = None if clusters is None else clusters[rows]
+        found.append(design_effect(groups_of[rows], number, cumulative=False, clusters=of))
+    found = [one for one in found if clusters is not None or is_dependent(*one)]
+    effect, blocks = max(found, default=(1.0, 0))
+    if effect > 1.0:
+        analysis.note(dependence_note(int(known.sum()), effect))
+    return effect, blocks
 
 
 def _listed(counts: Floats | None) -> list[list[list[int]]] | None:

@@ -135,6 +135,9 @@ class FacetStatistics(Kept):
         one or there are fewer than two.
     missing
         Rows without a value of the facet: left out under sound rules, among the rest under the originals'.
+    design_effect, blocks
+        By how much dependence of rows widens the spread of shares, and from how many blocks of rows or
+        clusters it was estimated; 1 and 0 where rows do not clearly depend on each other.
     basic_statistics
         Size, labels and outcomes of the group, as JSON values.
     """
@@ -146,6 +149,8 @@ class FacetStatistics(Kept):
     strata_predicted: Table | None = member(_strata)
     threshold: float | None = figure()
     missing: int = member(count, 0, written="if any")
+    design_effect: float | None = figure()
+    blocks: int = member(count, 0, written="if any")
     basic_statistics: list[dict[str, Any]] = member(of_kind(list), [], written="if any")
     pre: list[MetricValue] | None = member(objects_of(MetricValue), key="pre_training")
     post: list[MetricValue] | None = member(objects_of(MetricValue), key="post_training")

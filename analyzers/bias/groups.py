@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +15,7 @@ from analyzers.bias.resampling import Tables
 from analyzers.bias.summary import BiasSummary, SummaryPlan
 from analyzers.shared.cells import Codes, Flags, Floats, Value, as_number, label_of
 from contract.errors import DatasetError, wording
+from contract.schema import hint, nearest
 from contract.wording import listing, number, shorten
 
 
@@ -605,12 +605,8 @@ def _occurring(column: ColumnSummary, selection: Selection) -> str:
         return f"goes from {number(extent.least)} to {number(extent.greatest)}."
     values = [str(value) for value in column.values if not isinstance(value, Beyond)]
     close = {label_of(value).lower(): value for value in values}
-    hints = [
-        close[hint]
-        for asked in selection.text.split(",")
-        for hint in difflib.get_close_matches(label_of(asked).lower(), list(close), n=1)
-    ]
-    suggested = f"; did you mean {hints[0]!r}?" if hints else "."
+    meant = (nearest(label_of(asked), close) for asked in selection.text.split(","))
+    suggested = next((f"; did you mean {close[one]!r}?" for one in meant if one), ".")
     return f"holds {listing(values, _MOST_NAMED)}{suggested}"
 
 
@@ -749,10 +745,10 @@ def _combinations(summary: BiasSummary, plan: SummaryPlan, facet: int, name: str
 
 def absent(role: str, column: str, names: tuple[str, ...]) -> ColumnError:
     """Return the error of a column that is missed, with the name that may be meant."""
-    close = difflib.get_close_matches(column, names, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else "."
     known = listing(list(names), 20)
-    return ColumnError.of("bias_groups.unknown", role=role, field=column, names=known, hint=hint)
+    return ColumnError.of(
+        "bias_groups.unknown", role=role, field=column, names=known, hint=hint(column, names)
+    )
 
 
 def read_thresholds(plan: SummaryPlan, label: str, facets: list[tuple[str, str]]) -> dict[str, bool]:

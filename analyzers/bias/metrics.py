@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from analyzers.shared.cells import Flags, Floats
+from contract.errors import topic
 
 # The metrics of bias as functions of counts.
 #
@@ -333,48 +334,41 @@ def _no_counts(counts: Floats) -> Floats:
 
 
 _ACCEPTANCE, _PERFORMANCE, _PRECISION = (_facet_set(f"{prefix}: ") for prefix in ("DCO", "DLA", "DLR"))
-_PRE: dict[str, tuple[str, Callable[[Floats], Floats], Problem]] = {
-    "CI": ("Class Imbalance", class_imbalance, _CLASS),
-    "DPL": ("Difference in Positive Proportions in Labels", RATES["DPL"].difference, _PROPORTIONS),
-    "KL": ("Kullback-Liebler Divergence", _of_labels(kullback_leibler), _no_common_category),
-    "JS": ("Jensen-Shannon Divergence", _of_labels(jensen_shannon), _no_common_category),
-    "LP": ("L-p Norm", _of_labels(lp_norm), _no_common_category),
-    "TVD": ("Total Variation Distance", _of_labels(total_variation), _no_common_category),
-    "KS": ("Kolmogorov-Smirnov Distance", _of_labels(kolmogorov_smirnov), _no_common_category),
-    "CDDL": ("Conditional Demographic Disparity in Labels", conditional_disparity, _one_sided_strata),
+_PRE: dict[str, tuple[Callable[[Floats], Floats], Problem]] = {
+    "CI": (class_imbalance, _CLASS),
+    "DPL": (RATES["DPL"].difference, _PROPORTIONS),
+    "KL": (_of_labels(kullback_leibler), _no_common_category),
+    "JS": (_of_labels(jensen_shannon), _no_common_category),
+    "LP": (_of_labels(lp_norm), _no_common_category),
+    "TVD": (_of_labels(total_variation), _no_common_category),
+    "KS": (_of_labels(kolmogorov_smirnov), _no_common_category),
+    "CDDL": (conditional_disparity, _one_sided_strata),
 }
-_POST: dict[str, tuple[str, Callable[[Floats], Floats], Problem]] = {
-    "DPPL": (
-        "Difference in Positive Proportions in Predicted Labels",
-        RATES["DPPL"].difference,
-        _PROPORTIONS,
-    ),
-    "DI": ("Disparate Impact", disparate_impact, _IMPACT),
-    "DCA": ("Difference in Conditional Acceptance", RATES["DCA"].difference, _ACCEPTANCE),
-    "DCR": ("Difference in Conditional Rejection", RATES["DCR"].difference, _ACCEPTANCE),
-    "RD": ("Recall Difference", RATES["RD"].difference, _PERFORMANCE),
-    "SD": ("Specificity Difference", RATES["SD"].difference, _PERFORMANCE),
-    "DAR": ("Difference in Acceptance Rates", RATES["DAR"].difference, _PRECISION),
-    "DRR": ("Difference in Rejection Rates", RATES["DRR"].difference, _PRECISION),
-    "AD": ("Accuracy Difference", RATES["AD"].difference, _facet_set("")),
-    "CDDPL": (
-        "Conditional Demographic Disparity in Predicted Labels",
-        conditional_disparity,
-        _one_sided_strata,
-    ),
-    "TE": ("Treatment Equality", RATES["TE"].difference, _facet_set("")),
-    "FT": ("Flip Test", _no_counts, _facet_set("")),
-    "GE": ("Generalized Entropy", generalized_entropy, _no_benefit),
+_POST: dict[str, tuple[Callable[[Floats], Floats], Problem]] = {
+    "DPPL": (RATES["DPPL"].difference, _PROPORTIONS),
+    "DI": (disparate_impact, _IMPACT),
+    "DCA": (RATES["DCA"].difference, _ACCEPTANCE),
+    "DCR": (RATES["DCR"].difference, _ACCEPTANCE),
+    "RD": (RATES["RD"].difference, _PERFORMANCE),
+    "SD": (RATES["SD"].difference, _PERFORMANCE),
+    "DAR": (RATES["DAR"].difference, _PRECISION),
+    "DRR": (RATES["DRR"].difference, _PRECISION),
+    "AD": (RATES["AD"].difference, _facet_set("")),
+    "CDDPL": (conditional_disparity, _one_sided_strata),
+    "TE": (RATES["TE"].difference, _facet_set("")),
+    "FT": (_no_counts, _facet_set("")),
+    "GE": (generalized_entropy, _no_benefit),
 }
+_TITLES = topic("bias_titles")
 _OTHER_TABLES: dict[str, Table] = {"CDDL": "strata", "CDDPL": "strata", "FT": "neighbours"}
 
 METRICS: dict[str, BiasMetric] = {
     name: BiasMetric(
-        f"{title} ({name})",
+        f"{_TITLES[name]} ({name})",
         "pre" if name in _PRE else "post",
         _OTHER_TABLES.get(name, "confusion"),
         function,
         problem,
     )
-    for name, (title, function, problem) in (_PRE | _POST).items()
+    for name, (function, problem) in (_PRE | _POST).items()
 }

@@ -60,12 +60,15 @@ class Tables:
         ``counts[stratum, facet, outcome]`` of ``CDDL`` and ``CDDPL``, without those that are not known.
     missing, incomplete
         Rows without a value of the facet, and those left out for want of a label or a prediction.
+    effect
+        As many rows tell as much as an independent one.
     """
 
     confusion: Floats
     strata: Mapping[str, Floats] = field(default_factory=dict)
     missing: int = 0
     incomplete: int = 0
+    effect: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -86,9 +89,7 @@ def to_scale(name: str, value: float) -> float:
     scale = scale_of(name)
     if scale == "ratio":
         return math.log(value) if value > 0.0 else -math.inf
-    if scale == "divergence":
-        return math.sqrt(abs(value))
-    return value
+    return math.sqrt(abs(value)) if scale == "divergence" else value
 
 
 def draw(tables: Tables, names: Iterable[str], size: int, generator: np.random.Generator) -> Draws:
@@ -112,11 +113,12 @@ def draw(tables: Tables, names: Iterable[str], size: int, generator: np.random.G
     *generators, of_strata = generator.spawn(len(_VIEWS) + 1)
     for view, own in zip(_VIEWS, generators, strict=True):
         if members := [name for name in wanted if name in view.members]:
-            draws.update(_metrics_of(view.resampled(tables.confusion, size, own), members))
+            drawn = view.resampled(tables.confusion / tables.effect, size, own)
+            draws.update(_metrics_of(drawn, members))
     for name, strata in tables.strata.items():
         estimate = disparity(strata) if name in wanted else None
         if estimate is not None:
-            draws[name] = estimate.draw(size, of_strata)
+            draws[name] = estimate.draw(size, of_strata, tables.effect)
     return draws
 
 
@@ -125,7 +127,7 @@ def draw_together(tables: Tables, names: Iterable[str], size: int, generator: np
 
     As `draw`, without the metrics of strata, whose counts are not part of the other table.
     """
-    drawn = _WHOLE.resampled(tables.confusion, size, generator)
+    drawn = _WHOLE.resampled(tables.confusion / tables.effect, size, generator)
     return _metrics_of(drawn, [name for name in names if METRICS[name].table == "confusion"])
 
 
@@ -272,13 +274,17 @@ class Disparity:
         """Return the disparity."""
         return self.shares[0] - self.shares[1]
 
-    def draw(self, size: int, generator: np.random.Generator) -> Floats:
-        """Return resampled disparities: two beta draws each, as of one large stratum."""
+    def draw(self, size: int, generator: np.random.Generator, effect: float = 1.0) -> Floats:
+        """Return resampled disparities: two beta draws each, as of one large stratum.
+
+        `effect` rows tell as much as an independent one.
+        """
         rejected, accepted = (
-            generator.beta(rows * share + PRIOR, rows * (1.0 - share) + PRIOR, size)
+            generator.beta(rows / effect * share + PRIOR, rows / effect * (1.0 - share) + PRIOR, size)
             for share, rows in zip(self.shares, self.rows, strict=True)
         )
-        return np.asarray(rejected - accepted + generator.normal(0.0, math.sqrt(self.between), size))
+        between = generator.normal(0.0, math.sqrt(self.between * effect), size)
+        return np.asarray(rejected - accepted + between)
 
 
 def disparity(strata: Floats) -> Disparity | None:

@@ -30,6 +30,7 @@ from analyzers.shared.cells import (
     label_of,
     read_numbers,
 )
+from analyzers.shared.row_sample import cluster_hashes
 from analyzers.shared.rules import Rules
 
 ALL_PRE = ("CDDL", "CI", "DPL", "JS", "KL", "KS", "LP", "TVD")
@@ -82,6 +83,8 @@ class BiasRequest:
     features
         The columns that make rows neighbours in the flip test; None takes all but the facet, the label and
         the prediction.
+    cluster_by
+        Columns that tell which rows belong together.
     """
 
     label: str
@@ -95,9 +98,7 @@ class BiasRequest:
     post_training: tuple[str, ...] | None = ALL_POST
     label_name: str = ""
     features: tuple[str, ...] | None = None
-
-
-# The rows that the flip test looks at: all of them while they are few, else a random sample.
+    cluster_by: tuple[str, ...] = ()
 
 
 # Cells and rows kept at most: 64 MB, and a search for neighbours of a minute or so.
@@ -108,34 +109,9 @@ MOST_ROWS = 1_000_000
 _PLACE = "\0"
 
 
-@dataclass(frozen=True)
-class SamplePlan:
-    """Which columns to keep.
-
-    Parameters
-    ----------
-    features
-        Names; None takes every column of the first batch but `excluded`.
-    excluded
-        Never kept as features.
-    places
-        Columns whose places are kept with each row.
-    numeric_texts
-        Whether text that is a number counts as one.
-    seed
-        Of the sampling.
-    """
-
-    features: tuple[str, ...] | None
-    excluded: frozenset[str]
-    places: tuple[str, ...]
-    numeric_texts: bool
-    seed: int
-
-
 @dataclass
 class RowSample(row_sample.RowSample):
-    """Rows in their order: feature values, and the place of each facet and prediction.
+    """Rows in order, for the flip test and their dependence: features, and places of facets and prediction.
 
     `not_numeric` names features that hold text; their values are NaN.
     """
@@ -144,24 +120,28 @@ class RowSample(row_sample.RowSample):
     not_numeric: frozenset[str] = frozenset()
     seed: int | None = None
 
-    def take_in(self, batch: pa.RecordBatch, places: Mapping[str, Codes], plan: SamplePlan) -> None:
+    def take_in(self, batch: pa.RecordBatch, places: Mapping[str, Codes], plan: SummaryPlan) -> None:
         """Add the rows of a batch."""
+        request = plan.request
         if self.names is None:
-            names = plan.features if plan.features is not None else tuple(batch.schema.names)
-            self.names = tuple(name for name in dict.fromkeys(names) if name not in plan.excluded)
+            known = batch.schema.names if request.features is None else request.features
+            left_out = (request.label, request.predicted_label, request.probability, *request.cluster_by)
+            names = dict.fromkeys(name for name in known if name not in left_out)
+            self.names = tuple(names) if plan.asks_for_flips else ()
         if self.seed is None:
             # Splits differ in their first rows, so that their rows get different priorities.
             head = repr((plan.seed, batch.num_rows, batch.slice(0, 64).to_pylist())).encode()
             self.seed = xxhash.xxh3_64_intdigest(head)
         columns = {name: pa.array(self._feature(batch, name, plan).copy()) for name in self.names}
-        for name in plan.places:
+        for name in plan.sampled:
             columns[f"{_PLACE}{name}"] = pa.array(places[name].astype(np.int32))
-        self.add(pa.RecordBatch.from_pydict(columns), self.seed, self.rows_seen, run=1, is_new=True)
+        rows, clusters = pa.RecordBatch.from_pydict(columns), cluster_hashes(batch, request.cluster_by)
+        self.add(rows, self.seed, self.rows_seen, is_new=True, clusters=clusters)
 
-    def _feature(self, batch: pa.RecordBatch, name: str, plan: SamplePlan) -> Floats:
+    def _feature(self, batch: pa.RecordBatch, name: str, plan: SummaryPlan) -> Floats:
         if name in batch.schema.names and name not in self.not_numeric:
             numbers = read_numbers(batch.column(name))
-            if not numbers.unusable and (plan.numeric_texts or not is_textual(batch.column(name).type)):
+            if not numbers.unusable and (plan.rules == "sound" or not is_textual(batch.column(name).type)):
                 return numbers.values
             self.not_numeric |= {name}
         return np.full(batch.num_rows, np.nan)
@@ -196,7 +176,7 @@ class RowSample(row_sample.RowSample):
         return np.concatenate([part.to_numpy() for part in parts] or [np.empty(0)]).astype(np.int64)
 
     def _most_rows(self) -> int:
-        return min(MOST_ROWS, MOST_CELLS // max(1, len(self.names or ())))
+        return min(MOST_ROWS, MOST_CELLS // len(self.names)) if self.names else super()._most_rows()
 
 
 # Distinct values kept of a label or prediction, of a facet, of a group variable.
@@ -278,21 +258,18 @@ class SummaryPlan:
         names = tuple(name for name in shared if name is not None)
         return tuple(tuple(dict.fromkeys((*names, *facet.columns))) for facet in self.request.facets)
 
+    @property
+    def asks_for_flips(self) -> bool:
+        """Return whether the flip test is asked for."""
+        return self.prediction is not None and "FT" in (self.request.post_training or ())
+
     @cached_property
-    def sample(self) -> SamplePlan | None:
-        """Return what the flip test needs, None when it is not asked for."""
-        request = self.request
-        if self.prediction is None or "FT" not in (request.post_training or ()):
-            return None
-        facets = [column for facet in request.facets for column in facet.columns]
-        names = (request.label, request.predicted_label, request.probability)
-        return SamplePlan(
-            features=request.features,
-            excluded=frozenset(name for name in names if name is not None),
-            places=tuple(dict.fromkeys((*facets, self.prediction))),
-            numeric_texts=self.rules == "sound",
-            seed=self.seed,
-        )
+    def sampled(self) -> tuple[str, ...]:
+        """Return the columns whose places are kept row by row; none where counts are all that is needed."""
+        if self.rules == "sagemaker" and not self.asks_for_flips:
+            return ()
+        facets = [column for facet in self.request.facets for column in facet.columns]
+        return tuple(dict.fromkeys((*facets, self.request.label, *filter(None, [self.prediction]))))
 
 
 @dataclass
@@ -310,7 +287,7 @@ class BiasSummary:
     tables
         For each facet of the request, rows by the places of its axes; empty before the first row.
     sample
-        Rows for the flip test.
+        Rows in order, for the flip test and for how they depend on each other.
     """
 
     rows: int = 0
@@ -334,7 +311,7 @@ def empty(plan: SummaryPlan) -> BiasSummary:
     return BiasSummary(
         columns={name: ColumnSummary() for name in plan.columns},
         tables=[np.zeros((1,) * len(axes)) for axes in plan.axes],
-        sample=None if plan.sample is None else RowSample(),
+        sample=RowSample() if plan.sampled else None,
     )
 
 
@@ -367,9 +344,9 @@ def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan, buffers
     for index, table in enumerate(tables):
         _add_cells(summary, index, table, lookups, plan)
     summary.rows += batch.num_rows
-    if summary.sample is not None and plan.sample is not None:
-        places = {name: lookups[name][coded[name].codes] for name in plan.sample.places}
-        summary.sample.take_in(batch, places, plan.sample)
+    if summary.sample is not None:
+        places = {name: lookups[name][coded[name].codes] for name in plan.sampled}
+        summary.sample.take_in(batch, places, plan)
 
 
 # Occupied cells of a batch: for each axis its codes, and the rows.

@@ -65,6 +65,8 @@ class DataQualityAnalyzer(Analyzer[DatasetSummary, Statistics, Constraints]):
         How much of the false alarms a job may raise are this comparison's, under sound rules.
     as_of
         When dates are looked at, for their age.
+    cluster_by
+        Columns that tell which rows belong together, under sound rules.
     """
 
     rules: Rules = "sound"
@@ -72,6 +74,7 @@ class DataQualityAnalyzer(Analyzer[DatasetSummary, Statistics, Constraints]):
     arrival_order: bool = True
     error_share: float = 1.0
     as_of: datetime | None = None
+    cluster_by: tuple[str, ...] = ()
 
     def with_error_share(self, share: float) -> DataQualityAnalyzer:
         """Return a copy that spends `share` of the false alarms a job may raise."""
@@ -179,5 +182,6 @@ class DataQualityAnalyzer(Analyzer[DatasetSummary, Statistics, Constraints]):
             text_hash=self.rules == "sagemaker",
             arrival_order=self.arrival_order,
             row_sample=self.rules == "sound",
+            cluster_by=self.cluster_by,
             max_categories=MOST_CATEGORIES[self.rules],
         )

@@ -67,9 +67,10 @@ def check_sound(
     pairs = pair_features(statistics, constraints, baseline)
     alphas = _share_budget(pairs, error_share)
     violations = compare_columns(statistics, constraints) if constraints.config().evaluate_constraints else []
-    for code, check, family in LIMITS:
-        texts = ((check(pair, alphas[family]), pair.name) for pair in pairs)
-        violations += [Violation(code, text, name) for text, name in texts if text is not None]
+    every = ((pair, *limit) for limit in LIMITS for pair in pairs)
+    told = {(pair.name, code): check(pair, alphas[family]) for pair, code, check, family in every}
+    found = {about: one for about, one in told.items() if one is not None}
+    violations += [Violation(code, one.text, name) for (name, code), one in found.items() if one.is_violation]
     drifts = [drift for pair in pairs if (drift := measure_drift(pair, alphas["drift"])) is not None]
     drifts.sort(key=lambda drift: (not drift.violated, -drift.excess))
     correlations = changed_correlations(pairs, baseline, statistics, alphas["correlations"])
@@ -109,7 +110,7 @@ def check_sound(
         findings,
         tuple(_notes(statistics, constraints, baseline, pairs, alphas["drift"])),
         (
-            *comparisons(constraints, pairs, violations, measured, changed=changed, with_ranges=True),
+            *comparisons(constraints, pairs, violations, measured, found, changed=changed, with_ranges=True),
             *_comparisons_of_rows(baseline, pairs, correlations),
         ),
     )

@@ -29,8 +29,9 @@ class Moments:
     """Moments of finite float64 values.
 
     Chunks are combined as in Chan, Golub and LeVeque (1983), "Algorithms for computing the sample
-    variance". `total` and `squares` become infinite or NaN when the values are too large for them; the
-    properties return None then.
+    variance". The mean is `centre`, a number that floats can hold, and `drift` beyond it, so that digits
+    that a mean near 1e15 has no room for are in the deviation. `total` and `squares` become infinite or NaN
+    when the values are too large for them; the properties return None then.
     """
 
     count: int = 0
@@ -39,17 +40,27 @@ class Moments:
     squares: float = 0.0
     minimum: float = math.inf
     maximum: float = -math.inf
+    drift: float = 0.0
 
-    def add(self, values: Floats, scratch: Floats | None = None) -> None:
-        """Add a chunk; `scratch` is memory of at least its size to work in."""
+    def add(
+        self, values: Floats, scratch: Floats | None = None, weights: Floats | None = None, rows: int = 0
+    ) -> None:
+        """Add a chunk; `scratch` is memory of at least its size to work in.
+
+        With `weights`, whole numbers that add up to `rows`, each value counts as often.
+        """
         if not values.size:
             return
+        rows = rows or values.size
         with np.errstate(over="ignore", invalid="ignore"):
-            total = float(values.sum())
-            centre = total / values.size
+            total = float(values.sum()) if weights is None else sum_of_products(values, weights)
+            centre = total / rows
             deviations = np.subtract(values, centre, out=None if scratch is None else scratch[: values.size])
-            squares = sum_of_products(deviations, deviations, scratch=deviations)
-        self._combine(Moments(values.size, total, centre, squares, float(values.min()), float(values.max())))
+            weighted = deviations if weights is None else deviations * weights
+            drift = float(weighted.sum()) / rows
+            squares = sum_of_products(deviations, weighted, scratch=weighted) - rows * drift * drift
+        least, most = float(values.min()), float(values.max())
+        self.merge(Moments(rows, total, centre, squares, least, most, drift))
 
     def add_in_order(self, values: Floats) -> None:
         """Add a chunk with `total` summed value by value, to the last digit as the originals do."""
@@ -62,28 +73,20 @@ class Moments:
 
     def add_weighted(self, values: Floats, counts: npt.NDArray[np.int64]) -> None:
         """Add distinct `values`, each as often as the positive `counts` say."""
-        if not values.size:
-            return
-        weights = counts.astype(np.float64)
-        count = int(counts.sum())
-        with np.errstate(over="ignore", invalid="ignore"):
-            total = sum_of_products(values, weights)
-            centre = total / count
-            deviations = values - centre
-            squares = sum_of_products(deviations * deviations, weights)
-        self._combine(Moments(count, total, centre, squares, float(values.min()), float(values.max())))
+        self.add(values, weights=counts.astype(np.float64), rows=int(counts.sum()))
 
     def merge(self, other: Moments) -> None:
         """Add the values `other` stands for."""
-        if other.count:
-            self._combine(other)
-
-    def _combine(self, other: Moments) -> None:
+        if not other.count:
+            return
         count = self.count + other.count
-        delta = other.centre - self.centre
+        delta = other.centre - self.centre + (other.drift - self.drift)
         share = other.count / count
         self.squares += other.squares + delta * delta * self.count * share
-        self.centre = other.centre if not self.count else self.centre + delta * share
+        if self.count:
+            self.drift += delta * share
+        else:
+            self.centre, self.drift = other.centre, other.drift
         self.total += other.total
         self.minimum = min(self.minimum, other.minimum)
         self.maximum = max(self.maximum, other.maximum)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -15,6 +14,7 @@ from analyzers.data_quality.documents import (
 )
 from contract.api import CheckType, Comparison, Finding, State, Violation
 from contract.errors import wording
+from contract.schema import nearest
 from contract.wording import listing
 
 # What the statistics of one feature say about its cells: their classes and their categories.
@@ -103,11 +103,23 @@ def pair_features(
     ]
 
 
+@dataclass(frozen=True)
+class Found:
+    """What is not as expected, in a sentence and in figures; a small change is no violation."""
+
+    text: str
+    value: float
+    expected: float
+    p_value: float | None = None
+    is_violation: bool = True
+
+
 def comparisons(
     constraints: Constraints,
     pairs: Iterable[FeaturePair],
     violations: Iterable[Violation],
     drifts: Mapping[str, Finding],
+    limits: Mapping[tuple[str, CheckType], Found] | None = None,
     *,
     changed: Collection[str] = (),
     with_ranges: bool = False,
@@ -122,6 +134,8 @@ def comparisons(
         What was found.
     drifts
         Drift that was measured, by feature.
+    limits
+        What else is not as expected, by feature and check.
     changed
         Features that moved beyond chance, within the limit or not.
     with_ranges
@@ -135,6 +149,7 @@ def comparisons(
         if not config.evaluate_constraints:
             continue
         pair = by_name.get(feature.name)
+        sides = (pair.current, pair.baseline) if pair else (None, None)
         asked = {
             CheckType.DATA_TYPE: feature.inferred_type in _TYPED,
             CheckType.COMPLETENESS: feature.completeness is not None,
@@ -147,23 +162,34 @@ def comparisons(
         for check in (check for check, is_asked in asked.items() if is_asked):
             drift = drifts.get(feature.name) if check is CheckType.BASELINE_DRIFT else None
             violation = violated.get((feature.name, check))
-            moved = State.CHANGED if drift and feature.name in changed else State.HOLDS
+            limit = (limits or {}).get((feature.name, check))
+            moved = State.CHANGED if limit or (drift and feature.name in changed) else State.HOLDS
             is_told = violation is not None or moved is State.CHANGED
             reason, lost = ("", False) if is_told else _obstacle(pair, check, drift)
             state = State.VIOLATED if violation else State.UNDECIDED if reason else moved
+            is_of_all = check is CheckType.COMPLETENESS
+            figures = (
+                (pair.current.completeness, feature.completeness) if pair and is_of_all else (None, None)
+            )
+            if limit is not None:
+                figures = limit.value, limit.expected
+            rows = [None if side is None else side.rows if is_of_all else side.num_present for side in sides]
             found.append(
                 Comparison(
                     feature.name,
                     check,
                     state,
-                    violation.description if violation else drift.text if drift else "",
+                    violation.description if violation else told.text if (told := limit or drift) else "",
                     reason=reason,
                     lost=lost,
+                    value=figures[0],
+                    expected=figures[1],
                     effect=drift.distance if drift else None,
                     limit=drift.limit if drift else None,
                     noise=drift.noise if drift else None,
-                    rows=pair.current.num_present if pair else None,
-                    baseline_rows=pair.baseline.num_present if pair and pair.baseline else None,
+                    p_value=limit.p_value if limit else None,
+                    rows=rows[0],
+                    baseline_rows=rows[1],
                 )
             )
     return tuple(found)
@@ -275,8 +301,5 @@ def _sentence(kind: CheckType, name: str, others: list[str]) -> str:
 
 def _closest(name: str, others: list[str]) -> str | None:
     folded = name.strip().casefold()
-    if alike := next((other for other in others if other.strip().casefold() == folded), None):
-        return alike
-    if len(others) * len(name) > _MOST_COMPARED:
-        return None
-    return next(iter(difflib.get_close_matches(name, others, n=1, cutoff=0.75)), None)
+    alike = next((other for other in others if other.strip().casefold() == folded), None)
+    return alike or (nearest(name, others, 0.75) if len(others) * len(name) <= _MOST_COMPARED else None)

@@ -96,11 +96,6 @@ def numeric_distance(first: Distribution, second: Distribution) -> tuple[float, 
     return float(difference[widest]), float(points[widest])
 
 
-def share_at_or_below(distribution: Distribution, value: float) -> float:
-    """Return the share of rows at or below `value`."""
-    return float(shares_at(distribution, np.array([value]))[0])
-
-
 def shares_at(
     distribution: Distribution, points: FloatArray, side: Literal["left", "right"] = "right"
 ) -> FloatArray:

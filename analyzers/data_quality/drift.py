@@ -30,7 +30,6 @@ from analyzers.data_quality.distance import (
     category_shift,
     homogeneity_p_value,
     numeric_distance,
-    share_at_or_below,
     shares_at,
     sketch_distribution,
 )
@@ -40,7 +39,7 @@ from analyzers.shared.dependence import student_ratio
 from analyzers.shared.significance import kolmogorov_band
 from contract.api import CheckType, Comparison, State
 from contract.json_layout import java_double
-from contract.wording import number, percent, shorten
+from contract.wording import chance, number, percent, shorten
 
 Floats = npt.NDArray[np.float64]
 
@@ -374,6 +373,8 @@ class Drift:
         if self.moved and self.moved not in parts:
             explained = "" if self.band is None else f", where chance explains up to {percent(self.band)}"
             parts.insert(0 if self.is_far or not changed else len(parts), f"{self.moved}{explained}")
+        if changed:
+            parts.append(chance(math.exp(-max(change.evidence for change in changed))))
         moved = "; ".join(parts) or "nothing"
         verb = "exceeds" if self.violated else "does not violate"
         if self.is_far or not changed:
@@ -440,7 +441,7 @@ def _numeric_drift(
     if baseline is not None:
         distance, widest = numeric_distance(baseline, current)
         count, rank_error = baseline.count, baseline.rank_error + current.rank_error
-        shares = [percent(share_at_or_below(side, widest)) for side in (baseline, current)]
+        shares = [percent(float(shares_at(side, np.array([widest]))[0])) for side in (baseline, current)]
         where = f"share of values up to {number(widest)} {shares[0]} -> {shares[1]}"
         changes = tuple(changed_shares(pair, baseline, current, (1.0 - _DISTANCE_PART) * alpha))
     else:
@@ -572,9 +573,10 @@ def changed_correlations(
         one, other = (compared[both[side[place]]].name for side in (first, second))
         then, now = (float(side[place]) for side in values)
         verb = "exceeds" if violated[place] else "does not violate"
+        sure = chance(math.exp(-(float(deviation[place]) ** 2) / 2.0))
         text = (
             f"Rank correlation of {one!r} and {other!r} {number(then)} -> {number(now)} (columns swapped, or "
-            "one no longer follows the other?). Baseline drift distance: "
+            f"one no longer follows the other?); {sure}. Baseline drift distance: "
             f"{java_double(round(abs(now - then), 3))} {verb} threshold: {java_double(float(limit[place]))}"
         )
         comparison = Comparison(

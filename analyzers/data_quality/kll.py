@@ -164,12 +164,13 @@ class KllSketch:
 def _kept_places(rows: int, stride_bits: int) -> npt.NDArray[np.intp]:
     """Return where the values that `KllSketch._thin` keeps lie, in row-major order.
 
-    Each row starts at another offset, in the order of van der Corput's sequence (0, 1/2, 1/4, 3/4, ...
-    of the stride), so that the rank errors of the rows cancel even when all rows are alike.
+    As many rows as the stride start at as many offsets, in a random order, so that the rank errors of the
+    rows cancel also where all rows are alike, or where those of a period are.
     """
     stride = 1 << stride_bits
-    offsets = [int(f"{number:0{stride_bits}b}"[::-1], 2) for number in range(stride)]
-    starts = np.arange(rows) * _ROW + np.resize(offsets, rows)
+    blocks = np.tile(np.arange(stride), (-(-rows // stride), 1))
+    offsets = np.random.default_rng(stride_bits).permuted(blocks, axis=1).ravel()[:rows]
+    starts = np.arange(rows) * _ROW + offsets
     places: npt.NDArray[np.intp] = (starts[:, np.newaxis] + np.arange(0, _ROW, stride)).ravel()
     return places
 

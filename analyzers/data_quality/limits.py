@@ -1,6 +1,6 @@
 """The limits a constraints file sets, under sound rules: types, completeness, known values.
 
-Each check returns a sentence on a share that lies below its limit by more than chance explains, None
+Each check returns what it found of a share that lies below its limit by more than chance explains, None
 otherwise.
 """
 
@@ -11,7 +11,7 @@ import math
 import numpy as np
 import pyarrow as pa
 
-from analyzers.data_quality.columns import INTEGRAL, FeaturePair, category_counts, class_counts
+from analyzers.data_quality.columns import INTEGRAL, FeaturePair, Found, category_counts, class_counts
 from analyzers.data_quality.documents import FeatureStatistics, MonitoringConfig
 from analyzers.data_quality.drift import Dependence, dependence, effect_size, evidence
 from analyzers.data_quality.kll import weighted_values
@@ -35,7 +35,7 @@ _CLOSED_DOMAIN = 0.9
 _ALL_NUMBERS, _FEW_NUMBERS = 0.9, 0.5
 
 
-def check_type(pair: FeaturePair, alpha: float) -> str | None:
+def check_type(pair: FeaturePair, alpha: float) -> Found | None:
     """Report a share of cells of the expected type significantly below the threshold."""
     expected = pair.expected.inferred_type
     present = pair.current.num_present
@@ -48,11 +48,11 @@ def check_type(pair: FeaturePair, alpha: float) -> str | None:
     ratio = 1.0 - mismatches / present
     if ratio >= threshold:
         return None
-    known, then = 0, ""
+    known, then, is_violation = 0, "", True
     if pair.baseline is not None and (known := _mismatches(pair.baseline, expected)):
         before = (known, pair.baseline.num_present)
         then = f", where {known:,} of {before[1]:,} were of another type at the baseline"
-        p_value = _chance_of_more(before, (mismatches, present), dependence(pair), alpha, pair.config)
+        p_value, is_violation = _growth(before, (mismatches, present), dependence(pair), alpha, pair.config)
     else:
         p_value = _tail(mismatches, present, 1.0 - threshold, dependence(pair))
     if p_value >= alpha:
@@ -60,15 +60,16 @@ def check_type(pair: FeaturePair, alpha: float) -> str | None:
     counts = class_counts(pair.current)
     wrong = [(name, count) for name, count in counts.items() if count and name not in CLASSES[expected]]
     found = ", ".join(f"{count} {name}" for name, count in wrong)
-    return (
+    unmet = (
         f"Data type match requirement is not met. Expected data type: {expected}, "
         f"Expected match: {java_double(threshold * 100)}%. "
         f"Observed: Only {java_double(ratio * 100)}% of data is {expected}. "
-        f"Of {present:,} values there are {found}{then}; {chance(p_value)}."
     )
+    text = f"Of {present:,} values there are {found}{then}; {chance(p_value)}."
+    return Found((unmet if is_violation else "") + text, ratio, threshold, p_value, is_violation)
 
 
-def _check_no_numbers(pair: FeaturePair, alpha: float) -> str | None:
+def _check_no_numbers(pair: FeaturePair, alpha: float) -> Found | None:
     """Report a column of text that has become numbers."""
     present, numbers = pair.current.num_present, _numbers(pair.current)
     known = pair.baseline
@@ -80,11 +81,12 @@ def _check_no_numbers(pair: FeaturePair, alpha: float) -> str | None:
     p_value = binomial_tail(numbers, present, max(usual, 1.0 / known.num_present))
     if p_value >= alpha:
         return None
-    return (
+    text = (
         "Data type match requirement is not met. Expected data type: String. "
         f"Of {present:,} values {numbers:,} are numbers, where {percent(usual)} of {known.num_present:,} "
         f"were at the baseline; {chance(p_value)}."
     )
+    return Found(text, 1.0 - numbers / present, 1.0 - usual, p_value)
 
 
 def _usual_numbers(known: FeatureStatistics) -> float | None:
@@ -107,7 +109,7 @@ def _mismatches(feature: FeatureStatistics, expected: str) -> int:
     return sum(count for name, count in class_counts(feature).items() if name not in CLASSES[expected])
 
 
-def check_completeness(pair: FeaturePair, alpha: float) -> str | None:
+def check_completeness(pair: FeaturePair, alpha: float) -> Found | None:
     """Report a share of values significantly below the expected one."""
     expected = pair.expected.completeness
     observed = pair.current.completeness
@@ -116,19 +118,20 @@ def check_completeness(pair: FeaturePair, alpha: float) -> str | None:
     missing, rows = pair.current.num_missing, pair.current.rows
     sampled = _sampled_completeness(pair)
     found = dependence(pair, of_missing=True)
-    then = f"about {number(round(rows * (1.0 - expected), 1))} were to be expected"
+    then, is_violation = f"about {number(round(rows * (1.0 - expected), 1))} were to be expected", True
     if sampled is not None:
         before = (sampled.num_missing, sampled.rows)
         then = f"{before[0]:,} of {before[1]:,} were at the baseline"
-        p_value = _chance_of_more(before, (missing, rows), found, alpha, pair.config)
+        p_value, is_violation = _growth(before, (missing, rows), found, alpha, pair.config)
     else:
         p_value = _tail(missing, rows, 1.0 - expected, found)
     if p_value >= alpha:
         return None
-    return (
+    text = (
         f"Only {percent(observed)} of values are present, {percent(expected)} are expected: "
         f"{missing:,} of {rows:,} are missing, where {then}; {chance(p_value)}."
     )
+    return Found(text, observed, expected, p_value, is_violation)
 
 
 def smallest_completeness_p_value(pair: FeaturePair) -> float:
@@ -149,14 +152,13 @@ def smallest_completeness_p_value(pair: FeaturePair) -> float:
     return math.exp(-_evidence((missing - most, sampled.rows), (most, rows), found))
 
 
-def _chance_of_more(
+def _growth(
     before: tuple[int, int], now: tuple[int, int], found: Dependence, alpha: float, config: MonitoringConfig
-) -> float:
-    """Return the p-value of a growing share, given as (rows with it, all rows); 1 within the limit."""
+) -> tuple[float, bool]:
+    """Return the p-value of a growing share, given as (rows with it, all rows), and if that is too much."""
     effect, told = float(effect_size(before[0] / before[1], now[0] / now[1])), _evidence(before, now, found)
-    if effect <= config.share_threshold(text=False) or told <= found.least_evidence(2.0 * alpha):
-        return 1.0
-    return math.exp(-told)
+    has_grown = effect > 0.0 and told > found.least_evidence(2.0 * alpha)
+    return math.exp(-told) if has_grown else 1.0, effect > config.share_threshold(text=False)
 
 
 def _evidence(before: tuple[int, int], now: tuple[int, int], found: Dependence) -> float:
@@ -177,7 +179,7 @@ def _sampled_completeness(pair: FeaturePair) -> FeatureStatistics | None:
     return known if abs(known.completeness - pair.expected.completeness) <= _SAME else None
 
 
-def check_categories(pair: FeaturePair, alpha: float) -> str | None:
+def check_categories(pair: FeaturePair, alpha: float) -> Found | None:
     """Report a share of known values significantly below the threshold."""
     domains = pair.expected.domains
     if domains is None or not pair.current.num_present:
@@ -192,14 +194,15 @@ def check_categories(pair: FeaturePair, alpha: float) -> str | None:
     p_value = _tail(outside, present, 1.0 - threshold, dependence(pair))
     if ratio >= threshold or p_value >= alpha:
         return None
-    if is_sampled and effect_size(1.0 - threshold, 1.0 - ratio) <= pair.config.share_threshold(text=True):
-        return None
+    change = float(effect_size(1.0 - threshold, 1.0 - ratio))
+    is_violation = not is_sampled or change > pair.config.share_threshold(text=True)
     of_rows = f" of {pair.baseline.num_present:,} rows" if pair.baseline else ""
-    return (
+    text = (
         f"Only {percent(ratio)} of values are known, {percent(threshold)} are expected: "
         f"{outside:,} of {present:,} are not among the {len(domains)} values{of_rows} of the baseline, "
         f"such as {counted(unseen.items())}; {chance(p_value)}."
     )
+    return Found(text, ratio, threshold, p_value, is_violation)
 
 
 def _known_share(pair: FeaturePair, domains: list[str]) -> tuple[float, bool]:
@@ -247,18 +250,19 @@ def _parse(text: str) -> float | None:
         return None
 
 
-def _check_number_of_categories(pair: FeaturePair, domains: list[str], threshold: float) -> str | None:
+def _check_number_of_categories(pair: FeaturePair, domains: list[str], threshold: float) -> Found | None:
     text = pair.current.string
     distinct = (text.distinct_count or 0.0) if text is not None else 0.0
     if threshold < _CLOSED_DOMAIN or distinct * _DISTINCT_COUNT_MARGIN <= len(domains):
         return None
-    return (
+    told = (
         f"About {number(round(distinct))} distinct values were seen, too many to list, where the baseline "
         f"has {len(domains)} and {percent(threshold)} of values are expected to be among those."
     )
+    return Found(told, distinct, len(domains))
 
 
-def check_range(pair: FeaturePair, alpha: float) -> str | None:
+def check_range(pair: FeaturePair, alpha: float) -> Found | None:
     """Report values outside of the range: any, where an expert set it; else more than chance explains.
 
     ``is_non_negative`` is suggested from a sample, which may have missed what is rare. A minimum or maximum
@@ -272,11 +276,12 @@ def check_range(pair: FeaturePair, alpha: float) -> str | None:
         (1.0, expected.maximum, "largest", "maximum", numbers.max),
     ):
         if bound is not None and sign * value > sign * bound:
-            return f"The {side} value is {number(value)}, beyond the {limit} of {number(bound)}."
+            text = f"The {side} value is {number(value)}, beyond the {limit} of {number(bound)}."
+            return Found(text, value, bound)
     if not expected.is_non_negative or numbers.min >= 0.0:
         return None
     known = pair.baseline.numerical if pair.baseline else None
-    negative = 1
+    p_value, negative = None, 1
     if numbers.sketch is not None:
         values, weights = weighted_values(numbers.sketch.levels)
         negative = max(1, int(weights[values < 0.0].sum()))
@@ -288,7 +293,7 @@ def check_range(pair: FeaturePair, alpha: float) -> str | None:
         if p_value >= alpha:
             return None
         sentence += f"; none of {before} were at the baseline ({chance(p_value)})"
-    return f"{sentence}."
+    return Found(f"{sentence}.", numbers.min, 0.0, p_value)
 
 
 # Every check, with the code of its violations and the family of comparisons whose false alarms it shares.

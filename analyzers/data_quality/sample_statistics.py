@@ -52,7 +52,7 @@ def sample_statistics(
     numeric
         By name of a feature, whether it holds numbers.
     """
-    columns = sample.columns()
+    columns, clusters = sample.columns(), sample.clusters()
     figures: dict[str, SampleStatistics] = {}
     numbers: dict[str, Floats] = {}
     for name, is_numeric in numeric.items():
@@ -60,9 +60,9 @@ def sample_statistics(
             continue
         if is_numeric:
             numbers[name] = _numbers(columns[name])
-            figures[name] = _numeric_statistics(numbers[name])
+            figures[name] = _numeric_statistics(numbers[name], clusters)
         else:
-            figures[name] = _text_statistics(columns[name])
+            figures[name] = _text_statistics(columns[name], clusters)
     _borrow_design_effects(list(figures.values()), sample.rows)
     varying = [
         name
@@ -108,16 +108,18 @@ def _numbers(arrays: list[pa.Array]) -> Floats:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def _numeric_statistics(values: Floats) -> SampleStatistics:
+def _numeric_statistics(values: Floats, clusters: Integers | None) -> SampleStatistics:
     missing = np.isnan(values)
     present = values[~missing]
-    found = _with_missing(missing)
+    found, clusters = _with_missing(missing, clusters)
     if not present.size:
         return found
     ordered = np.sort(present)
     ranks = tail_ranks(ordered.size)
     found.low, found.high = ordered[ranks - 1].tolist(), ordered[ordered.size - ranks].tolist()
-    found.design_effect, found.blocks = design_effect(*quantile_groups(present), cumulative=True)
+    found.design_effect, found.blocks = design_effect(
+        *quantile_groups(present), cumulative=True, clusters=clusters
+    )
     starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
     counts = np.diff(np.append(starts, ordered.size))
     places, found.next_repeated = _most_repeated(counts, ordered.size)
@@ -125,22 +127,34 @@ def _numeric_statistics(values: Floats) -> SampleStatistics:
     return found
 
 
-def _text_statistics(arrays: list[pa.Array]) -> SampleStatistics:
+def _text_statistics(arrays: list[pa.Array], clusters: Integers | None) -> SampleStatistics:
     texts = pa.chunked_array([array if is_text(array.type) else array.cast(pa.string()) for array in arrays])
     encoded = texts.cast(pa.string()).combine_chunks().dictionary_encode()
     cells = read_texts(encoded.dictionary, hash_as_text=True)
     # The place of each cell's text in the dictionary; -1, the last, where it is missing.
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     missing = np.append(cells.kinds == CellKind.MISSING, True)[codes]
-    found, codes = _with_missing(missing), codes[~missing]
+    found, clusters = _with_missing(missing, clusters)
+    codes = codes[~missing]
     if not codes.size:
         return found
     groups = (cells.hashes % np.uint64(_TEXT_GROUPS)).astype(np.int64)
-    found.design_effect, found.blocks = design_effect(groups[codes], _TEXT_GROUPS, cumulative=False)
+    found.design_effect, found.blocks = design_effect(
+        groups[codes], _TEXT_GROUPS, cumulative=False, clusters=clusters
+    )
     counts = np.bincount(codes, minlength=len(encoded.dictionary))
     places, found.next_repeated = _most_repeated(counts, codes.size)
     found.repeated = [(encoded.dictionary[place].as_py(), int(counts[place])) for place in places]
-    tenths = np.arange(codes.size) * _TENTHS // codes.size
+    # Frequent values among many may come in runs that the others do not.
+    for most in (1, _TEXT_GROUPS - 1):
+        group_of = np.full(counts.size, min(most, len(places)))
+        group_of[places[:most]] = np.arange(min(most, len(places)))
+        known = design_effect(group_of[codes], most + 1, cumulative=False, clusters=clusters)
+        if is_dependent(*known):
+            found.design_effect, found.blocks = max((found.design_effect, found.blocks), known)
+    # Clusters that come in no order are in a tenth as a whole.
+    place = np.arange(codes.size) if clusters is None else clusters
+    tenths = place * _TENTHS // (int(place.max()) + 1)
     first, last = np.full(counts.size, _TENTHS), np.full(counts.size, -1)
     np.minimum.at(first, codes, tenths)
     np.maximum.at(last, codes, tenths)
@@ -153,9 +167,13 @@ def _text_statistics(arrays: list[pa.Array]) -> SampleStatistics:
     return found
 
 
-def _with_missing(missing: npt.NDArray[np.bool_]) -> SampleStatistics:
-    effect, _ = design_effect(missing.astype(np.int64), 2, cumulative=True)
-    return SampleStatistics(int(missing.size - missing.sum()), missing_design_effect=effect)
+def _with_missing(
+    missing: npt.NDArray[np.bool_], clusters: Integers | None
+) -> tuple[SampleStatistics, Integers | None]:
+    """Return what is known of missing cells, and the clusters of the others."""
+    effect, _ = design_effect(missing.astype(np.int64), 2, cumulative=True, clusters=clusters)
+    found = SampleStatistics(int(missing.size - missing.sum()), missing_design_effect=effect)
+    return found, None if clusters is None else clusters[~missing]
 
 
 def _most_repeated(counts: Integers, rows: int) -> tuple[list[int], int]:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from analyzers.data_quality.column_summary import ColumnSummary, Counts, Floats, ValueCounts
 from analyzers.data_quality.hyperloglog import Hashes, float_bits, hash_bits
 from analyzers.data_quality.text import CellKind, TextCells, hash_words, is_text, read_texts
-from analyzers.shared.row_sample import RowSample, seed_of
+from analyzers.shared.row_sample import RowSample, cluster_hashes, seed_of
 
 # Numbers of a record batch into a column summary.
 #
@@ -303,12 +303,15 @@ class SummaryOptions:
         The most distinct values a feature may have to be listed value by value.
     row_sample
         Whether a sample of rows is kept, which the sound rules need.
+    cluster_by
+        Columns that tell which rows belong together.
     """
 
     text_hash: bool = False
     arrival_order: bool = True
     max_categories: int = 120
     row_sample: bool = False
+    cluster_by: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -394,7 +397,8 @@ class Summarizer:
         if self._options.row_sample and batch.num_rows:
             if self._seed is None:
                 self._seed = seed_of(batch)
-            self._summary.sample.add(batch, self._seed, self._summary.row_count)
+            clusters = cluster_hashes(batch, self._options.cluster_by)
+            self._summary.sample.add(batch, self._seed, self._summary.row_count, clusters=clusters)
         self._summary.row_count += batch.num_rows
         self._summary.positional |= (batch.schema.metadata or {}).get(b"positional") == b"true"
 

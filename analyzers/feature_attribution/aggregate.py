@@ -47,6 +47,9 @@ class GlobalSummary:
         Sum of what is averaged as pure noise of the local standard errors would show it.
     inflation
         Sum of what the noise of local values adds to their sizes or squares on average.
+    directed
+        Sums of sizes, of values times the sign of the cell, and of the products of these two with each other
+        and themselves, shape (5, outputs, features).
     local
         Local values, kept for the median only; each of shape (rows, outputs, features).
     """
@@ -60,10 +63,11 @@ class GlobalSummary:
     design_errors: DesignErrors
     noise: Floats
     inflation: Floats
+    directed: Floats
     local: tuple[Floats, ...] = ()
 
 
-_ADDED = ("rows", "sums", "squares", "totals", "total_squares", "noise", "inflation", "local")
+_ADDED = ("rows", "sums", "squares", "totals", "total_squares", "noise", "inflation", "directed", "local")
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,9 @@ class GlobalValues:
         What a feature without any influence would show for its coalition errors alone; 0 for the median.
     total, total_error
         Of the values of all features together, and its standard error, shape (outputs,).
+    direction, direction_error
+        Sum of values times the sign of their cells over the sum of sizes: 1 where higher cells always raise
+        the answer, -1 where they always lower it; and its standard error.
     """
 
     values: Floats
@@ -94,6 +101,8 @@ class GlobalValues:
     noise_floor: Floats
     total: Floats
     total_error: Floats
+    direction: Floats
+    direction_error: Floats
 
     @property
     def standard_error(self) -> Floats:
@@ -104,7 +113,7 @@ class GlobalValues:
         return np.hypot(np.hypot(self.coalition_error, self.inflation), self.instance_error)
 
 
-def summarize(explanation: Explanation, method: Aggregation) -> GlobalSummary:
+def summarize(explanation: Explanation, method: Aggregation, signs: Floats | None = None) -> GlobalSummary:
     """Return the sums over one window, whose designs no other window uses.
 
     Parameters
@@ -113,6 +122,8 @@ def summarize(explanation: Explanation, method: Aggregation) -> GlobalSummary:
         Of whole windows, as `kernel.explain_windows` gives them.
     method
         What is averaged.
+    signs
+        Of the cells, shape (rows, features); None for 1 throughout.
     """
     local, error = explanation.local, explanation.standard_error
     slope: Floats | None
@@ -125,7 +136,8 @@ def summarize(explanation: Explanation, method: Aggregation) -> GlobalSummary:
     else:
         averaged, slope, noise = local, None, np.zeros_like(local)
         inflation = noise
-    totals = averaged.sum(axis=2)
+    totals, size = averaged.sum(axis=2), np.abs(local)
+    signed = local if signs is None else local * signs[:, None, :]
     return GlobalSummary(
         method=method,
         rows=len(local),
@@ -136,6 +148,7 @@ def summarize(explanation: Explanation, method: Aggregation) -> GlobalSummary:
         design_errors=_design_errors(explanation, slope),
         noise=noise.sum(axis=0),
         inflation=inflation.sum(axis=0),
+        directed=np.stack((size, signed, size**2, size * signed, signed**2)).sum(axis=1),
         local=(local,) if method == "median" else (),
     )
 
@@ -205,8 +218,8 @@ def merge(one: GlobalSummary, other: GlobalSummary) -> GlobalSummary:
     return replace(one, **added, design_errors=_added(one.design_errors, other.design_errors))
 
 
-def describe(summary: GlobalSummary) -> GlobalValues:
-    """Return the global values of at least one row.
+def describe(summary: GlobalSummary, effect: float = 1.0) -> GlobalValues:
+    """Return the global values of at least one row; `effect` rows tell as much as an independent one.
 
     Notes
     -----
@@ -230,7 +243,16 @@ def describe(summary: GlobalSummary) -> GlobalValues:
         instance_error = (ordered[high] - ordered[low]) / 2.0
         total = np.abs(values).sum(axis=1)
         total_instance = np.sqrt((instance_error**2).sum(axis=1))
+    instance_error, total_instance = np.sqrt(effect) * instance_error, np.sqrt(effect) * total_instance
+    sizes, signed, squares, products, signed_squares = summary.directed
+    with np.errstate(divide="ignore", invalid="ignore"):
+        direction = np.nan_to_num(signed / sizes)
+        scatter = np.maximum(signed_squares - 2.0 * direction * products + direction**2 * squares, 0.0)
+        # No fewer than two values more on the other side, of those that matter.
+        direction_error = np.sqrt(effect * (scatter + 4.0 * effect * squares**2 / sizes**2)) / sizes
     return GlobalValues(
+        direction=direction,
+        direction_error=direction_error,
         values=values,
         coalition_error=coalition_error,
         inflation=summary.inflation / rows,

@@ -96,12 +96,13 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
         labels = {}
         for name, label in statistics.labels.items():
             former = formers.get(name) or LabelAttributions({}, None)
-            drift, magnitude = former.drift_threshold, former.magnitude_threshold
-            drift = drift if self.drift_limit is None else self.drift_limit
             labels[name] = replace(
                 label,
-                drift_threshold=checks.DRIFT_THRESHOLD if drift is None else drift,
-                magnitude_threshold=checks.MAGNITUDE_THRESHOLD if magnitude is None else magnitude,
+                drift_threshold=checks.first(
+                    self.drift_limit, former.drift_threshold, checks.DRIFT_THRESHOLD
+                ),
+                magnitude_threshold=checks.first(former.magnitude_threshold, checks.MAGNITUDE_THRESHOLD),
+                direction_threshold=checks.first(former.direction_threshold, checks.DIRECTION_THRESHOLD),
                 sampling_errors={},
                 extra=dict(former.extra),
             )

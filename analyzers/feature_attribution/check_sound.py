@@ -115,11 +115,12 @@ def half_widths(baseline: Attributions, live: Attributions, alpha: float) -> Flo
     scale = live.total / baseline.total if baseline.total > 0.0 else 1.0
     baseline, live = in_common(baseline, live, scale)
     quantile = NormalDist().inv_cdf(1.0 - alpha / (2.0 * max(1, live.values.size)))
-    errors = np.hypot(
-        _widened(quantile, live.rows) * live.errors,
-        _widened(quantile, baseline.rows) * scale * baseline.errors,
-    )
-    # An infinite error times a total of zero.
+    # An infinite error times a total of zero, or no error times the scale of a total near zero.
+    with np.errstate(invalid="ignore"):
+        errors = np.hypot(
+            _widened(quantile, live.rows) * live.errors,
+            _widened(quantile, baseline.rows) * scale * baseline.errors,
+        )
     return np.asarray(np.nan_to_num(errors, nan=np.inf, posinf=np.inf))
 
 
@@ -243,8 +244,8 @@ class Pair:
         Those of the baseline in its order, then those that only the window has.
     baseline, live
         Sizes of the attributions; a feature that one side lacks has zero there.
-    before
-        The baseline's document, for what a user allows.
+    before, after
+        The documents of both sides, for directions and what a user allows.
     notes
         On features that appeared, disappeared or have no value.
     """
@@ -254,6 +255,7 @@ class Pair:
     baseline: Attributions
     live: Attributions
     before: LabelAttributions
+    after: LabelAttributions
     notes: tuple[str, ...] = ()
 
 
@@ -291,10 +293,10 @@ def unanswered(labels: Labels, reason: str, *, with_sizes: bool) -> Iterator[Com
     """Yield what is asked for of labels of the baseline, not decided for a reason."""
     for name, label in labels.items():
         subjects = {name: CHECK_TYPE}
-        if with_sizes and _first(label.magnitude_threshold, MAGNITUDE_THRESHOLD) > 0.0:
+        if with_sizes and first(label.magnitude_threshold, MAGNITUDE_THRESHOLD) > 0.0:
             sizes = {feature: abs(value or 0.0) for feature, value in label.values.items()}
             least = MATTERS * sum(sizes.values())
-            watched = [feature for feature, size in sizes.items() if size >= least > 0.0]
+            watched = [feature for feature, size in sizes.items() if size > 0.0 and size >= least]
             subjects |= dict.fromkeys((f"{name} total", *watched), MAGNITUDE_CHECK)
         for subject, check in subjects.items():
             yield Comparison(subject, check, State.UNDECIDED, reason=reason, lost=True)
@@ -348,6 +350,7 @@ def _pair(
         baseline=_attributions(baseline, features, rows[0]),
         live=_attributions(live, features, rows[1]),
         before=baseline,
+        after=live,
         notes=tuple(notes),
     )
 
@@ -431,6 +434,9 @@ FALSE_ALARM_RATE = 0.005
 DRIFT_THRESHOLD = 0.9
 MAGNITUDE_THRESHOLD = 2.0
 MAGNITUDE_CHECK = "feature_attribution_magnitude_check"
+DIRECTION_RATE = 0.001
+DIRECTION_THRESHOLD = 0.5
+DIRECTION_CHECK = "feature_attribution_direction_check"
 
 # A feature matters when it has this share of all attribution, at the baseline or in the window.
 MATTERS = 0.1
@@ -462,6 +468,7 @@ def check_sound(pairs: Sequence[Pair], drift_limit: float | None, *, seed: int) 
                 )
             yield from _order(pair, drift_limit, alpha, np.random.default_rng([seed, place]))
             yield from _sizes(pair, alpha)
+            yield from _directions(pair, DIRECTION_RATE / max(1, len(pairs)))
             asked = unanswered({pair.label: pair.before}, "features have no value", with_sizes=True)
             known = (*pair.features, pair.label, f"{pair.label} total")
             yield from (one for one in asked if one.subject not in known)
@@ -472,7 +479,7 @@ def check_sound(pairs: Sequence[Pair], drift_limit: float | None, *, seed: int) 
 
 
 def _order(pair: Pair, drift_limit: float | None, alpha: float, generator: np.random.Generator) -> Outcomes:
-    threshold = _first(drift_limit, pair.before.drift_threshold, DRIFT_THRESHOLD)
+    threshold = first(drift_limit, pair.before.drift_threshold, DRIFT_THRESHOLD)
     score = ndcg(pair.baseline.values, pair.live.values)
     if math.isnan(score):
         yield from _no_order(pair)
@@ -530,7 +537,7 @@ def _moved(pair: Pair) -> str:
 
 
 def _sizes(pair: Pair, alpha: float) -> Outcomes:
-    factor = _first(pair.before.magnitude_threshold, MAGNITUDE_THRESHOLD)
+    factor = first(pair.before.magnitude_threshold, MAGNITUDE_THRESHOLD)
     if factor == 0.0:
         return
     baseline, live = in_common(pair.baseline, pair.live, 1.0)
@@ -559,6 +566,47 @@ def _sizes(pair: Pair, alpha: float) -> Outcomes:
         then, now = (percent(round(float(share[place]), 4)) for share in shares)
         its_share = f"; its share went from {then} to {now}"
         yield from _size(pair, change, factor, pair.features[place], its_share, violated=is_new)
+
+
+def _directions(pair: Pair, alpha: float) -> Outcomes:
+    """Yield what there is to say of features that matter on both sides: whether their effect turned round."""
+    limit = first(pair.before.direction_threshold, DIRECTION_THRESHOLD)
+    if limit == 0.0:
+        return
+    sides = pair.before, pair.after
+    watched = [
+        feature
+        for feature, then, now in zip(pair.features, pair.baseline.values, pair.live.values, strict=True)
+        if min(then / (pair.baseline.total or 1.0), now / (pair.live.total or 1.0)) >= MATTERS
+    ]
+    if watched and not all(side.directions for side in sides):
+        reason = wording("attributions.no_directions")
+        yield Comparison(pair.label, DIRECTION_CHECK, State.UNDECIDED, reason=reason)
+        return
+    quantile = NormalDist().inv_cdf(1.0 - alpha / (2.0 * max(1, len(watched))))
+    for feature in watched:
+        then, now = (side.directions.get(feature, 0.0) for side in sides)
+        error = math.hypot(*(side.direction_errors.get(feature, math.inf) for side in sides))
+        moved = abs(now - then)
+        turned = then * now < 0.0 and moved - quantile * error > limit
+        text = wording("attributions.turned" if turned else "attributions.direction", then=then, now=now)
+        yield Comparison(
+            feature,
+            DIRECTION_CHECK,
+            State.VIOLATED if turned else State.HOLDS,
+            text,
+            value=now,
+            expected=then,
+            effect=moved,
+            limit=limit,
+            rows=pair.live.rows,
+            baseline_rows=pair.baseline.rows,
+        )
+        if turned:
+            yield Finding(feature, text, moved, violated=True)
+            about = {"label": pair.label}
+            text = f"The effect of {feature} on {pair.label} turned round: {text}"
+            yield Violation(DIRECTION_CHECK, text, feature, metric_name=METRIC, extra=about)
 
 
 def _size(
@@ -615,5 +663,6 @@ def _allowed(change: SizeChange, factor: float) -> str:
     )
 
 
-def _first(*limits: float | None) -> float:
+def first(*limits: float | None) -> float:
+    """Return the first limit that somebody set."""
     return next(limit for limit in limits if limit is not None)

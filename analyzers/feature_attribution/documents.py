@@ -3,8 +3,8 @@
 ``analysis.json`` has exactly Clarify's members: ``explanations.kernel_shap``, and for each label the
 ``global_shap_values`` and the ``expected_value``. ``constraints.json`` has the same shape; each label may
 also hold ``standard_errors``, ``noise_floors``, the ``total`` of the sizes of all values with its
-``total_standard_error``, and what a user allows: ``drift_threshold`` and ``magnitude_threshold``. Both are
-read as constraints.
+``total_standard_error``, and what a user allows: ``drift_threshold``, ``magnitude_threshold`` and
+``direction_threshold``. They are read as constraints.
 ``statistics.json`` says how the values came about. Values of single rows and the rows of the baseline are
 files of their own.
 """
@@ -119,10 +119,15 @@ class LabelAttributions(Kept):
         NDCG below which the order of features has drifted; None where nobody said.
     magnitude_threshold
         Factor by which sizes may grow or shrink; None where nobody said, 0 for any.
+    direction_threshold
+        By how much a direction that turns round may move; None where nobody said, 0 for any.
     sampling_errors
         By feature, the part of the standard errors that more coalitions would lower; not in constraints.
     noise_floors
         By feature, what it would show without any influence, for the noise of coalitions alone.
+    directions, direction_errors
+        By feature, from 1 (cells above the baseline's always raise the answer) to -1 (they always lower it),
+        with standard errors; of what is no number, whether values of any kind do.
     """
 
     values: dict[str, float | None] = member(_values, REQUIRED, key="global_shap_values", write=_to_json)
@@ -130,12 +135,15 @@ class LabelAttributions(Kept):
     standard_errors: dict[str, float] = member(_numbers, {}, write=_to_json, written="if any", ours=True)
     sampling_errors: dict[str, float] = member(_numbers, {}, write=_to_json, written="if any", ours=True)
     noise_floors: dict[str, float] = member(_numbers, {}, write=_to_json, written="if any", ours=True)
+    directions: dict[str, float] = member(_numbers, {}, write=_to_json, written="if any", ours=True)
+    direction_errors: dict[str, float] = member(_numbers, {}, write=_to_json, written="if any", ours=True)
     total: float | None = figure(ours=True)
     total_standard_error: float | None = figure(ours=True)
     drift_threshold: float | None = member(_limit("a number from 0 to 1", 0.0, 1.0), ours=True)
     magnitude_threshold: float | None = member(
         _limit("a factor of 1 or more, or 0 for any", 1.0, math.inf), write=number_to_json, ours=True
     )
+    direction_threshold: float | None = member(_limit("a number up to 2, or 0 for any", 0.0, 2.0), ours=True)
 
 
 @dataclass(frozen=True)
@@ -315,16 +323,10 @@ def statistics_to_json(document: AttributionStatistics, with_extensions: bool = 
     """Return the statistics as JSON values; all members are our own, so there is nothing to leave out."""
     explained = document.explained
     rate = explained.rows / explained.seconds if explained.seconds > 0.0 else 0.0
+    seconds = {"seconds": round(explained.seconds, 3), "rows_per_second": round(rate, 1)}
     return {
         "version": VERSION,
-        "explained": {
-            "rows": explained.rows,
-            "rows_read": explained.rows_read,
-            "model_rows": explained.model_rows,
-            "seconds": round(explained.seconds, 3),
-            "rows_per_second": round(rate, 1),
-            "partial": explained.partial,
-        },
+        "explained": write_document(explained) | seconds,
         EXPLANATIONS: {
             KERNEL_SHAP: _labels_to_json(document.labels),
             "sampling_design": write_document(document.design),

@@ -21,7 +21,9 @@ from analyzers.feature_attribution.documents import (
     SamplingDesign,
 )
 from analyzers.feature_attribution.kernel import WINDOW_ROWS, Explanation, Sampling, explain_windows
-from analyzers.feature_attribution.rows import FeatureStream, Floats
+from analyzers.feature_attribution.rows import FeatureStream, Floats, floats, is_number
+from analyzers.shared.dependence import dependence_note, effect_of_numbers
+from analyzers.shared.row_sample import RowSample, cluster_hashes
 from contract.errors import ModelError, wording
 from contract.wording import listing, number, several
 
@@ -52,6 +54,8 @@ class AttributionRequest:
         Whether values of single rows are written.
     join_column
         Column that is copied beside them.
+    cluster_by
+        Columns that tell which rows belong together.
     unused
         The features that the model does not take: their values are exactly 0.
     most_rows
@@ -72,6 +76,7 @@ class AttributionRequest:
     label_headers: tuple[str, ...] = ()
     keep_local: bool = False
     join_column: str | None = None
+    cluster_by: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     most_rows: int | None = None
     notes: tuple[str, ...] = ()
@@ -156,6 +161,8 @@ class AttributionSummary:
         The column that is copied beside them.
     ranges
         Least and greatest number of each feature, in the rows explained.
+    sample
+        Sizes of the values of single rows, in order, for how rows depend on each other.
     is_hard
         Whether every answer was 0 or 1.
     """
@@ -168,6 +175,7 @@ class AttributionSummary:
     local: list[Floats] = field(default_factory=list)
     joined: list[pa.Array] = field(default_factory=list)
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    sample: RowSample = field(default_factory=RowSample)
     is_hard: bool = True
 
     @property
@@ -175,9 +183,9 @@ class AttributionSummary:
         """Return how many rows were explained."""
         return 0 if self.totals is None else self.totals.rows
 
-    def add(self, explanation: Explanation, request: AttributionRequest) -> None:
-        """Add the values of a window, in place."""
-        window = aggregate.summarize(explanation, request.agg_method)
+    def add(self, explanation: Explanation, request: AttributionRequest, signs: Floats) -> None:
+        """Add the values of a window, in place; `signs` tell which side of the baseline its cells are on."""
+        window = aggregate.summarize(explanation, request.agg_method, signs)
         self.totals = window if self.totals is None else aggregate.merge(self.totals, window)
         self.expected = explanation.expected
         self.model_rows += explanation.model_rows
@@ -207,9 +215,11 @@ def merge(left: AttributionSummary, right: AttributionSummary) -> AttributionSum
         local=left.local + right.local,
         joined=left.joined + right.joined,
         ranges=dict(left.ranges),
+        sample=left.sample,
         is_hard=left.is_hard and right.is_hard,
     )
     both.widen(right.ranges)
+    both.sample.merge(right.sample)
     return both
 
 
@@ -241,9 +251,10 @@ def summarize(
     the split, and on the split's first row, so that no two splits share their draws whichever is read first.
     """
     summary = AttributionSummary()
-    extra = () if request.join_column is None else (request.join_column,)
+    extra = (*request.cluster_by, *filter(None, [request.join_column]))
     stream = FeatureStream(batches, (*request.features, *extra), request.baseline)
     position: int | None = None
+    seed = 0
     baseline = _without(request.baseline, request.unused)
     for block in _blocks(stream, request, budget):
         features = _without(block.select(list(request.features)), request.unused)
@@ -251,13 +262,20 @@ def summarize(
         if position is None:
             # A multiple of the window's length that depends on the first row only.
             text = repr(features.slice(0, 1).to_pylist())
-            position = WINDOW_ROWS * (xxhash.xxh64_intdigest(text.encode()) >> 24)
+            seed = xxhash.xxh64_intdigest(text.encode()) >> 24
+            position = WINDOW_ROWS * seed
         exact = None if shortcut is None else shortcut(features, baseline)
         windows = explain_windows(ask, features, baseline, request.sampling, position)
+        signs, start, sizes = _signs(features, baseline, request.shown), 0, []
         try:
             for explanation in windows if exact is None else [exact]:
-                summary.add(_reported(explanation, request), request)
-                budget.explained += len(explanation.local)
+                explanation = _reported(explanation, request)
+                count = len(explanation.local)
+                summary.add(explanation, request, signs[start : start + count])
+                start, budget.explained = start + count, budget.explained + count
+                each = np.abs(explanation.local)
+                # Many features would seldom all look independent by chance, so their sum alone is looked at.
+                sizes.append(each.reshape(count, -1) if request.cluster_by else each.sum(axis=2))
         except ModelError as error:
             nulls = [name for name in request.features if baseline.column(name).null_count]
             if not nulls or request.unused:
@@ -266,6 +284,10 @@ def summarize(
             raise ModelError.of(
                 "attributions.nulls", field=member, names=names, cause=error.message.rstrip(".")
             ) from error
+        kept = {str(at): column for at, column in enumerate(np.concatenate(sizes).T)}
+        clusters = cluster_hashes(block, request.cluster_by)
+        rows = pa.RecordBatch.from_pydict(kept)
+        summary.sample.add(rows, seed, summary.sample.rows_seen, is_new=True, clusters=clusters)
         position += WINDOW_ROWS * (1 + (block.num_rows - 1) // WINDOW_ROWS)
         if request.join_column is not None and request.keep_local:
             summary.joined.append(block.column(request.join_column))
@@ -276,12 +298,26 @@ def summarize(
     return summary
 
 
+def _signs(rows: pa.RecordBatch, baseline: pa.RecordBatch, features: tuple[str, ...]) -> Floats:
+    """Return whether cells lie above (1) or below (-1) the baseline's mean, shape (rows, features).
+
+    1 throughout for features that are no numbers.
+    """
+    signs = np.ones((rows.num_rows, len(features)))
+    for place, name in enumerate(features):
+        column, known = rows.column(name), baseline.column(name)
+        if is_number(column.type) and is_number(known.type):
+            reference = pc.mean(known).as_py()
+            signs[:, place] = np.nan_to_num(np.sign(floats(column) - (reference or 0.0)))
+    return signs
+
+
 def _ranges(rows: pa.RecordBatch) -> dict[str, tuple[float, float]]:
     """Return the least and the greatest number of each column of numbers."""
     numeric = {
         name: column
         for name, column in zip(rows.schema.names, rows.columns, strict=True)
-        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+        if is_number(column.type)
     }
     found = {name: pc.min_max(column).as_py() for name, column in numeric.items()}
     return {name: (each["min"], each["max"]) for name, each in found.items() if each["min"] is not None}
@@ -348,7 +384,10 @@ def describe(
     labels: dict[str, LabelAttributions] = {}
     notes = list(request.notes)
     if summary.totals is not None and summary.expected is not None:
-        values = aggregate.describe(summary.totals)
+        effect, _ = effect_of_numbers(summary.sample)
+        values = aggregate.describe(summary.totals, effect)
+        if effect > 1.0:
+            notes.append(dependence_note(summary.rows, effect))
         names = request.label_names(len(summary.expected))
         labels = {
             name: _label(values, number, float(summary.expected[number]), request.shown)
@@ -393,6 +432,8 @@ def _label(
         sampling_errors=by_name(values.coalition_error),
         # Values that are exact have none.
         noise_floors=floors if any(floors.values()) else {},
+        directions=by_name(values.direction, unknown=0.0),
+        direction_errors=by_name(values.direction_error),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,6 +13,7 @@ import pyarrow as pa
 
 from analyzers.model_quality.check_sagemaker import check_sagemaker, suggest
 from analyzers.model_quality.check_sound import check_sound
+from analyzers.model_quality.confusion import binary_metrics
 from analyzers.model_quality.describe import Evidence, describe
 from analyzers.model_quality.documents import (
     ModelQualityBaseline,
@@ -20,7 +22,7 @@ from analyzers.model_quality.documents import (
     ProblemType,
     ScoreCalibration,
 )
-from analyzers.model_quality.scores import ScoreHistogram, probabilities
+from analyzers.model_quality.scores import Cumulative, ScoreHistogram, probabilities
 from analyzers.model_quality.summary import ModelQualitySummary, Task, merge, summarize
 from analyzers.shared.cells import Floats, label_of
 from analyzers.shared.rules import (
@@ -33,8 +35,8 @@ from analyzers.shared.rules import (
 )
 from analyzers.shared.significance import sum_of_products
 from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, State, Violation
-from contract.errors import ConfigurationError, DatasetError, DocumentError
-from contract.wording import listing, number
+from contract.errors import ConfigurationError, DatasetError, DocumentError, wording
+from contract.wording import listing, number, percent
 
 
 def _why_no_rows(statistics: ModelQualityStatistics) -> str:
@@ -63,6 +65,9 @@ ASSUMPTION = (
     "Estimated, not measured: assumes that a score means the same as at the baseline (no concept drift)."
 )
 
+# Scores beyond those that calibration has seen, from which share on the estimate says so.
+_MOST_BEYOND = 0.05
+
 
 def estimate(
     statistics: ModelQualityStatistics, unlabelled: ScoreHistogram, calibration: ScoreCalibration
@@ -88,38 +93,31 @@ def estimate(
     else:
         right = sum_of_products(chances, unlabelled.positives + unlabelled.negatives)
         values = {"accuracy": right / rows}
+    # Of the rows that calibration has seen, half an entry lies beyond the mean of the first and of the last.
+    every, seen = unlabelled.positives + unlabelled.negatives, calibration.scores
+    beyond = float(every[(unlabelled.scores < seen[0]) | (unlabelled.scores > seen[-1])].sum()) / rows
+    assumption = ASSUMPTION
+    if beyond > _MOST_BEYOND + 2.0 / len(seen):
+        assumption += " " + wording("quality_notes.beyond", share=percent(beyond), low=seen[0], high=seen[-1])
     return {
         "method": METHOD,
-        "assumption": ASSUMPTION,
+        "assumption": assumption,
         "item_count": rows,
-        "metrics": {name: {"value": value} for name, value in values.items() if value is not None},
+        "metrics": {name: {"value": value} for name, value in values.items() if math.isfinite(value)},
     }
 
 
-def _binary(unlabelled: ScoreHistogram, chances: Floats) -> dict[str, float | None]:
+def _binary(unlabelled: ScoreHistogram, chances: Floats) -> dict[str, float]:
     predicted, rejected = unlabelled.positives * 1.0, unlabelled.negatives * 1.0
     found, missed = sum_of_products(chances, predicted), sum_of_products(chances, rejected)
     wrong, right = float(predicted.sum()) - found, float(rejected.sum()) - missed
-    return {
-        "accuracy": (found + right) / (found + missed + wrong + right),
-        "precision": _share(found, wrong),
-        "recall": _share(found, missed),
-        "f1": _share(2.0 * found, missed + wrong),
-        "auc": _area(chances, predicted + rejected),
-    }
-
-
-def _share(part: float, rest: float) -> float | None:
-    return part / (part + rest) if part + rest > 0.0 else None
-
-
-def _area(chances: Floats, rows: Floats) -> float | None:
-    positives, negatives = chances * rows, (1.0 - chances) * rows
-    pairs = positives.sum() * negatives.sum()
-    if pairs <= 0.0:
-        return None
-    below = np.cumsum(negatives) - negatives / 2.0
-    return sum_of_products(positives, below) / float(pairs)
+    metrics = binary_metrics(np.array([[found, missed, wrong, right]]))
+    values = {name: float(metrics[name][0]) for name in ("accuracy", "precision", "recall", "f1")}
+    rows = (predicted + rejected)[::-1]
+    points = Cumulative(np.cumsum(chances[::-1] * rows), np.cumsum((1.0 - chances[::-1]) * rows))
+    if points.true_positives[-1] > 0.0 and points.false_positives[-1] > 0.0:
+        values["auc"] = points.area
+    return values
 
 
 DEFAULT_THRESHOLD = 0.5
@@ -147,6 +145,8 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
         Of the resampling.
     error_share
         Share of the false-alarm rate that one check may spend.
+    cluster_by
+        Columns that tell which rows belong together, under sound rules.
 
     Raises
     ------
@@ -163,6 +163,7 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
     positive_label: str | None = None
     seed: int = 0
     error_share: float = 1.0
+    cluster_by: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.problem_type is None:
@@ -330,6 +331,7 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
             self.ground_truth_attribute,
             threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
             positive=label_of(self.positive_label or "1", binary=is_binary),
+            cluster_by=self.cluster_by,
         )
 
     def _refuse(self, statistics: ModelQualityStatistics, *, is_baseline: bool) -> None:

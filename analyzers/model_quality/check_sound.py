@@ -6,7 +6,6 @@ that are the same number in another form (recall, its complement; mse, rmse) sha
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -37,6 +36,7 @@ from analyzers.shared.cells import Floats
 from analyzers.shared.dependence import student_ratio
 from contract.api import Decision, Finding, State, Violation, Violations
 from contract.errors import DocumentError, wording
+from contract.schema import nearest
 from contract.wording import chance, number, several
 
 _LOSSES = frozenset(("mae", "mse", "rmse", "mape", "log_loss", "brier_score", "expected_calibration_error"))
@@ -282,6 +282,8 @@ def _error(name: str, metric: MetricValue) -> float:
 
 # Probability that a window without any change raises a violation.
 FALSE_ALARM_RATE = 0.005
+# With fewer nothing is said to hold.
+_FEWEST_ROWS = 30
 
 # A first look with few resamples settles all that is far from any limit.
 _FIRST_RESAMPLES = 2_000
@@ -370,12 +372,16 @@ def check_sound(
             comparisons.append(unanswered)
             continue
         test, comparison = tested[name], compared(found[name], constraint, statistics)
-        state = State.CHANGED if test.is_certain else State.UNDECIDED if test.is_open else comparison.state
+        # Of so few rows nearly any result is one that holds.
+        is_small = statistics.item_count < _FEWEST_ROWS and not (test.is_open or test.is_certain)
+        is_open = is_small or test.is_open
+        state = State.CHANGED if test.is_certain else State.UNDECIDED if is_open else comparison.state
+        reason = wording("quality_notes.few_rows") if is_small else why_open if is_open else ""
         comparisons.append(
             replace(
                 comparison,
                 state=State.VIOLATED if test.is_violated else state,
-                reason=why_open if test.is_open else "",
+                reason="" if test.is_violated else reason,
                 p_value=test.p_value,
                 baseline_rows=None if baseline is None else baseline.item_count,
             )
@@ -453,10 +459,13 @@ def _least_changes(constraints: ModelQualityConstraints) -> list[float]:
 
 def _refuse_unknown(statistics: ModelQualityStatistics, constraints: ModelQualityConstraints) -> None:
     known = {*CONSTRAINED[statistics.problem_type], *statistics.metrics, *_FURTHER_METRICS}
-    for name in constraints.metrics:
+    for name, constraint in constraints.metrics.items():
+        if constraint.threshold > 1.0 and not is_loss(name):
+            value = constraint.threshold
+            raise DocumentError.of("quality_documents.range", file=constraints.where, field=name, value=value)
         if name not in known:
-            close = difflib.get_close_matches(name, sorted(known), n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(known))}."
+            close = nearest(name, known)
+            hint = f"did you mean {close!r}?" if close else f"known are {', '.join(sorted(known))}."
             raise DocumentError.of("quality_documents.metric", file=constraints.where, field=name, hint=hint)
 
 

@@ -25,7 +25,7 @@ from analyzers.model_quality.residuals import BUCKETS, Residuals, regression_met
 from analyzers.model_quality.scores import calibrate, expected_calibration_error
 from analyzers.model_quality.summary import NEGATIVE, ModelQualitySummary, Task
 from analyzers.shared.cells import Codes, Floats, as_number
-from analyzers.shared.dependence import design_effect, is_dependent, quantile_groups, student_ratio
+from analyzers.shared.dependence import dependence_note, effect_of_numbers, student_ratio
 from analyzers.shared.row_sample import RowSample
 from analyzers.shared.rules import Rules
 from contract.errors import DatasetError, wording
@@ -91,6 +91,7 @@ class _Run:
 
 
 _ORIGINAL = ("mae", "mse", "rmse", "r2")
+_ENOUGH_DEGREES = 30.0  # with fewer, the errors that decide a mean may not have been seen yet
 
 
 def _describe_regression(run: _Run) -> None:
@@ -122,6 +123,9 @@ def _describe_regression(run: _Run) -> None:
             metric.interval = min(value, math.sqrt(low)), max(value, math.sqrt(high))
         else:
             run.put_mean(name, value, spread, intervals.loss_interval)
+    enough = min(_ENOUGH_DEGREES, residuals.rows / 10.0)
+    if few := [name for name, spread in spreads.items() if spread.degrees < enough]:
+        statistics.notes.append(wording("quality_notes.few_errors", names=listing(few)))
     if note := _other_unit(residuals, values["r2"]):
         statistics.notes.append(note)
     zeros = residuals.rows - int(residuals.relative_count.sum())
@@ -472,20 +476,12 @@ def describe(summary: ModelQualitySummary, task: Task, *, rules: Rules, seed: in
 
 
 def _widen(statistics: ModelQualityStatistics, sample: RowSample) -> None:
-    """Widen intervals where rows clearly depend on those before them, and say so."""
-    found = []
-    for arrays in sample.columns().values():
-        values = np.concatenate([array.to_numpy(zero_copy_only=False) for array in arrays])
-        finite = values[np.isfinite(values)]
-        if finite.size:
-            found.append(design_effect(*quantile_groups(finite), cumulative=True))
-    effect, blocks = max(found, default=(1.0, 0))
-    if not is_dependent(effect, blocks):
+    """Widen intervals where rows clearly depend on those before them or belong together, and say so."""
+    effect, blocks = effect_of_numbers(sample)
+    if effect <= 1.0:
         return
     statistics.design_effect, statistics.blocks = effect, blocks
-    rows = statistics.item_count
-    enough = max(1, round(rows / effect))
-    statistics.notes.append(wording("quality_notes.dependent", rows=rows, enough=enough))
+    statistics.notes.append(dependence_note(statistics.item_count, effect))
     factor = math.sqrt(effect) * student_ratio(intervals.Z_95, blocks)
     for name, metric in statistics.metrics.items():
         if metric.standard_deviation is not None:

@@ -42,6 +42,12 @@ class Spread:
     skewness: float
     kurtosis: float
 
+    @property
+    def degrees(self) -> float:
+        """Return Student's degrees of freedom: few where a few observations hold most of the variance."""
+        known = 2.0 * self.count / (self.kurtosis - 1.0) if self.kurtosis > 1.0 else math.inf
+        return min(self.count - 1.0, known)
+
 
 def spread_of_total(deviations: Floats, rows: float) -> Spread | None:
     """Return the spread of a mean over `rows` from the deviations of groups of rows.
@@ -157,10 +163,7 @@ def unexplained_interval(r2: float, spread: Spread) -> Interval:
 
 
 def _quantile(spread: Spread) -> float:
-    degrees = float(spread.count - 1)
-    if spread.kurtosis > 1.0:
-        degrees = min(degrees, 2.0 * spread.count / (spread.kurtosis - 1.0))
-    return student_quantile(Z_95, max(1.0, degrees))
+    return student_quantile(Z_95, max(1.0, spread.degrees))
 
 
 def proportion_interval(hits: float, total: float) -> Interval:

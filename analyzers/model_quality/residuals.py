@@ -70,7 +70,7 @@ class Residuals:
         relative = np.divide(magnitudes, np.abs(labels), out=np.zeros_like(labels), where=nonzero)
         count = np.bincount(buckets, minlength=BUCKETS).astype(np.float64)
         mean = summed(labels) / np.maximum(count, 1.0)
-        self._combine(
+        self.merge(
             Residuals(
                 count=count,
                 over=summed(np.maximum(residuals, 0.0)),
@@ -83,7 +83,8 @@ class Residuals:
             )
         )
 
-    def _combine(self, other: Residuals) -> None:
+    def merge(self, other: Residuals) -> None:
+        """Add the sums over other rows."""
         total = self.count + other.count
         share = np.divide(other.count, total, out=np.zeros(BUCKETS), where=total > 0.0)
         apart = other.label_mean - self.label_mean
@@ -91,10 +92,6 @@ class Residuals:
         self.label_mean = self.label_mean + apart * share
         self.count = total
         add_up(self, other, "over", "under", "squares", "relative", "relative_count")
-
-    def merge(self, other: Residuals) -> None:
-        """Add the sums over other rows."""
-        self._combine(other)
         if self.next_bucket is None:
             self.next_bucket = other.next_bucket
 

@@ -136,8 +136,8 @@ def _variance(values: Floats, counts: Codes) -> float:
 class Cumulative:
     """True and false positives when the rows of the highest scores are taken as positive, point by point."""
 
-    true_positives: Codes
-    false_positives: Codes
+    true_positives: Codes | Floats
+    false_positives: Codes | Floats
 
     @property
     def area(self) -> float:

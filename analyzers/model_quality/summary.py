@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,8 +16,9 @@ from analyzers.model_quality.documents import ProblemType
 from analyzers.model_quality.residuals import Residuals
 from analyzers.model_quality.scores import ProbabilitySums, ScoreHistogram, add_up
 from analyzers.shared.cells import Coded, Codes, Flags, Floats, Value, label_of, read_labels, read_numbers
-from analyzers.shared.row_sample import RowSample, seed_of
+from analyzers.shared.row_sample import RowSample, cluster_hashes, seed_of
 from contract.errors import DatasetError
+from contract.schema import hint
 from contract.wording import listing
 
 # The column of labels in captures joined with ground truth.
@@ -42,6 +42,8 @@ class Task:
         Score from which, inclusive, a row without predicted label counts as predicted positive.
     positive
         The positive label, normalised.
+    cluster_by
+        Columns that tell which rows belong together.
     """
 
     problem_type: ProblemType
@@ -50,6 +52,7 @@ class Task:
     ground_truth: str | None
     threshold: float
     positive: str
+    cluster_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -132,19 +135,13 @@ def find_column(schema: pa.Schema, attribute: str, setting: str) -> int:
     if place is not None:
         return place
     names = list(schema.names)
-    said: dict[str, Any] = {
-        "field": setting,
-        "name": attribute,
-        "count": len(names),
-        "names": listing(names, 20),
-    }
+    counted = {"count": len(names), "names": listing(names, 20)}
+    said: dict[str, Any] = {"field": setting, "name": attribute, **counted}
     if _INDEX.fullmatch(attribute):
         raise DatasetError.of("quality_columns.index", last=len(names) - 1, **said)
     if _is_positional(schema):
         raise DatasetError.of("quality_columns.unnamed", **said)
-    close = difflib.get_close_matches(attribute, names, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else "."
-    raise DatasetError.of("quality_columns.unknown", hint=hint, **said)
+    raise DatasetError.of("quality_columns.unknown", hint=hint(attribute, names), **said)
 
 
 def _look_up(schema: pa.Schema, attribute: str) -> int | None:
@@ -270,12 +267,17 @@ def summarize(batches: Iterable[pa.RecordBatch], task: Task) -> ModelQualitySumm
     return summary
 
 
-def _keep(summary: ModelQualitySummary, **columns: npt.NDArray[Any]) -> None:
-    rows = pa.RecordBatch.from_pydict(columns)
+def _keep(
+    summary: ModelQualitySummary, batch: pa.RecordBatch, task: Task, used: Flags, **columns: npt.NDArray[Any]
+) -> None:
+    """Keep how the rows `used` fared."""
+    rows = pa.RecordBatch.from_pydict({name: column[used] for name, column in columns.items()})
     if rows.num_rows:
         if summary.sample_seed is None:
             summary.sample_seed = seed_of(rows)
-        summary.sample.add(rows, summary.sample_seed, summary.sample.rows_seen)
+        clusters = cluster_hashes(batch, task.cluster_by)
+        clusters = None if clusters is None else clusters[used]
+        summary.sample.add(rows, summary.sample_seed, summary.sample.rows_seen, clusters=clusters)
 
 
 def _numbers(summary: ModelQualitySummary, batch: pa.RecordBatch, place: int, setting: str) -> Floats:
@@ -313,7 +315,7 @@ def _add_regression(
     summary.not_predicted += int((labelled & ~predicted).sum())
     used = labelled & predicted
     summary.residuals.add(labels[used], predictions[used])
-    _keep(summary, wrong=np.abs(labels - predictions)[used], label=labels[used])
+    _keep(summary, batch, task, used, wrong=np.abs(labels - predictions), label=labels)
 
 
 def _labels(
@@ -349,8 +351,10 @@ def _add_binary(summary: ModelQualitySummary, batch: pa.RecordBatch, columns: Co
     labelled, has_prediction, used = _pair(summary, actual, predicted)
     positive = _is(actual, task.positive)
     wrong = positive != _is(predicted, task.positive)
-    loss = {} if scores is None else {"loss": np.abs(positive - scores)[used]}
-    _keep(summary, wrong=wrong[used].astype(np.float64), label=positive[used].astype(np.float64), **loss)
+    loss = {} if scores is None else {"loss": np.abs(positive - scores)}
+    _keep(
+        summary, batch, task, used, wrong=wrong.astype(np.float64), label=positive.astype(np.float64), **loss
+    )
     if scores is not None:
         scored = labelled & ~np.isnan(scores)
         summary.not_scored += int((used & ~scored).sum())
@@ -368,7 +372,7 @@ def _add_multiclass(
     predicted = _labels(summary, batch, columns.inference, "inference_attribute", binary=False)
     labelled, has_prediction, used = _pair(summary, actual, predicted)
     right = _places(predicted, actual.values) == actual.codes - 1
-    _keep(summary, wrong=(~right)[used].astype(np.float64))
+    _keep(summary, batch, task, used, wrong=(~right).astype(np.float64))
     if not columns.probabilities:
         return
     table = np.stack(

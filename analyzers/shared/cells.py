@@ -147,9 +147,7 @@ def encode(array: pa.Array, out: Codes | None = None) -> Coded:
         return Coded(_plus_one(array.cast(pa.int8()), out), (False, True))
     if pa.types.is_integer(kind):
         return _encode_integers(array, out)
-    if pa.types.is_floating(kind):
-        return _encode_floats(array)
-    return _hashed(array, out)
+    return _encode_floats(array) if pa.types.is_floating(kind) else _hashed(array, out)
 
 
 def _plus_one(array: pa.Array, out: Codes | None) -> Codes:

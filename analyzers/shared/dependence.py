@@ -7,6 +7,10 @@ The block length b doubles until it is six times the largest estimate or fewer t
 are left; the estimate is then extrapolated to long blocks, ``2 e(b) - e(b / 2)`` (the lugsail of Vats &
 Flegal 2022). The three largest jumps are left out, so that a fault that begins or ends inside a window does
 not pass as dependence.
+
+Where `cluster_by` says which rows belong together, the effect is no less than that of the sums over clusters,
+``sum |S[c] - n[c] p|**2 / (n p (1 - p)) * G / (G - 1)`` (Liang & Zeger 1986), with G = n**2 / sum n[c]**2,
+the number of clusters of equal size that tell as much.
 """
 
 from __future__ import annotations
@@ -16,8 +20,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from analyzers.shared.row_sample import RUN
+from analyzers.shared.row_sample import CLUSTER, RUN, RowSample
 from analyzers.shared.significance import student_quantile
+from contract.errors import wording
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -35,6 +40,11 @@ def is_dependent(effect: float, blocks: int) -> bool:
     return blocks > 0 and effect > 1.0 + _CLEARLY * math.sqrt(2.0 / blocks)
 
 
+def dependence_note(rows: int, effect: float) -> str:
+    """Say that rows depend on each other, and how many independent ones they tell as much as."""
+    return wording("quality_notes.dependent", rows=rows, enough=max(1, round(rows / effect)))
+
+
 def student_ratio(deviations: float, blocks: int) -> float:
     """Return by how much an error known from so many blocks widens a band of so many deviations."""
     return student_quantile(deviations, max(_FEWEST_DEGREES, blocks - 1)) / deviations if blocks else 1.0
@@ -47,8 +57,10 @@ def quantile_groups(values: Floats) -> tuple[Integers, int]:
     return np.searchsorted(cuts, values, side="left"), cuts.size + 1
 
 
-def design_effect(groups: Integers, number: int, *, cumulative: bool) -> tuple[float, int]:
-    """Return the design effect of rows in order, and from how many blocks it was estimated.
+def design_effect(
+    groups: Integers, number: int, *, cumulative: bool, clusters: Integers | None = None
+) -> tuple[float, int]:
+    """Return the design effect of rows in order, and from how many blocks or clusters it was estimated.
 
     Parameters
     ----------
@@ -58,7 +70,48 @@ def design_effect(groups: Integers, number: int, *, cumulative: bool) -> tuple[f
         Of groups.
     cumulative
         Whether the indicators are "in this group or a lower one" instead of "in this group".
+    clusters
+        The number of each row's cluster, where that is known.
     """
+    in_order = _effect_in_order(groups, number, cumulative)
+    if clusters is None or not groups.size:
+        return in_order
+    _, places = np.unique(clusters, return_inverse=True)
+    cells = np.bincount(places * number + groups, minlength=(int(places.max()) + 1) * number)
+    counts = cells.reshape(-1, number).astype(np.float64)
+    sizes = counts.sum(axis=1)
+    if cumulative:
+        counts = counts.cumsum(axis=1)[:, :-1]
+    shares = counts.sum(axis=0) / groups.size
+    spread = groups.size * float((shares * (1.0 - shares)).sum())
+    number_of_equal = groups.size**2 / float(sizes @ sizes)
+    if number_of_equal < 2.0:
+        return float(groups.size), 1  # one cluster tells as much as one row
+    if spread <= 0.0:
+        return 1.0, int(number_of_equal)
+    effect = float(((counts - np.outer(sizes, shares)) ** 2).sum()) / spread
+    effect = round(effect * number_of_equal / (number_of_equal - 1.0), 3)
+    return max(in_order, (max(1.0, effect), int(number_of_equal)))
+
+
+def effect_of_numbers(sample: RowSample) -> tuple[float, int]:
+    """Return the largest design effect of the numbers kept of rows, and from how many blocks or clusters.
+
+    1 where no clusters are known and rows do not clearly depend on those before them.
+    """
+    found, clusters = [], sample.clusters()
+    for name, arrays in sample.columns().items():
+        values = np.concatenate([array.to_numpy(zero_copy_only=False) for array in arrays])
+        finite = np.isfinite(values)
+        if name != CLUSTER and finite.any():
+            groups, number = quantile_groups(values[finite])
+            known = None if clusters is None else clusters[finite]
+            found.append(design_effect(groups, number, cumulative=True, clusters=known))
+    effect, blocks = max(found, default=(1.0, 0))
+    return (effect, blocks) if clusters is not None or is_dependent(effect, blocks) else (1.0, 0)
+
+
+def _effect_in_order(groups: Integers, number: int, cumulative: bool) -> tuple[float, int]:
     length, blocks = _SHORTEST_BLOCK, groups.size // _SHORTEST_BLOCK
     if blocks < 2 * _LARGEST_JUMPS:
         return 1.0, 0

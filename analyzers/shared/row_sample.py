@@ -3,7 +3,8 @@
 Dependence between rows, dependence between columns and values that repeat show only where rows are kept. Up
 to `MOST_ROWS` rows all are. Beyond, runs of `RUN` consecutive rows of a split have random priorities, and
 those of lowest priority stay. Runs begin where a split begins, so the sample depends on the splits of a
-dataset and not on who reads them or when, and merging is associative.
+dataset and not on who reads them or when, and merging is associative. Where clusters of rows are known, whole
+clusters are chosen by a hash instead.
 """
 
 from __future__ import annotations
@@ -17,11 +18,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from analyzers.shared.cells import label_of
+from contract.errors import DatasetError
+from contract.schema import hint
+from contract.wording import listing
+
 RUN = 512
 MOST_ROWS = 1 << 15
 MOST_CELLS = 1 << 22  # 32 MB of numbers
 
 _LONGEST_TEXT = 200
+CLUSTER = "\0cluster"
 _HASH_STEP = np.uint64(0x9E3779B97F4A7C15)
 _HASH_MULTIPLIERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
@@ -64,18 +71,23 @@ class RowSample:
         *,
         run: int | None = None,
         is_new: bool = False,
+        clusters: _Priorities | None = None,
     ) -> None:
         """Take in the next rows of a split, of which `first_row` is the number of the first.
 
-        Rows whose memory belongs to the reader are copied, so that it is free for the next batch; those of a
-        batch that is new are not.
+        `clusters` are hashes of what rows belong to, as `cluster_hashes` gives them. Rows whose memory
+        belongs to the reader are copied, so that it is free for the next batch; those of a new batch are not.
         """
-        run = run or RUN
+        run = 1 if clusters is not None else run or RUN
         self.rows_seen += batch.num_rows
         self.width = max(self.width, batch.num_columns)
         places = np.arange(first_row // run, (first_row + batch.num_rows + run - 1) // run)
         bounds = np.clip(np.append(places * run, first_row + batch.num_rows), first_row, None)
-        chunk = _Chunk(batch, _priorities(seed, places), np.diff(bounds))
+        priorities = _priorities(seed, places)
+        if clusters is not None:
+            batch = batch.append_column(CLUSTER, pa.array(clusters))
+            priorities = _priorities(0, clusters.astype(np.int64))
+        chunk = _Chunk(batch, priorities, np.diff(bounds))
         cutoff = min(self.cutoff, _cutoff(chunk.priorities, chunk.lengths, self._most_rows()))
         kept = chunk.up_to(cutoff)
         if kept.rows.num_rows:
@@ -107,6 +119,14 @@ class RowSample:
             for name in names
         }
 
+    def clusters(self) -> npt.NDArray[np.int64] | None:
+        """Return the number of each row's cluster, in the order of hashes; None where none are known."""
+        parts = self.columns().get(CLUSTER)
+        if not parts:
+            return None
+        hashes = np.concatenate([part.fill_null(0).to_numpy(zero_copy_only=False) for part in parts])
+        return np.unique(hashes, return_inverse=True)[1].astype(np.int64)
+
     def _most_rows(self) -> int:
         return min(MOST_ROWS, MOST_CELLS // self.width)
 
@@ -118,6 +138,44 @@ class RowSample:
         self.cutoff = min(self.cutoff, _cutoff(priorities, lengths, self._most_rows()))
         self.chunks = [chunk for chunk in (c.up_to(self.cutoff) for c in self.chunks) if chunk.lengths.size]
         self.rows = sum(chunk.rows.num_rows for chunk in self.chunks)
+        while self.rows > 4 * self._most_rows() and len(self.chunks) > 1:  # one cluster of very many rows
+            self.rows -= self.chunks.pop().rows.num_rows
+
+
+def cluster_hashes(batch: pa.RecordBatch, columns: tuple[str, ...]) -> _Priorities | None:
+    """Return a hash of what each row belongs to, by the columns of ``cluster_by``; None without columns.
+
+    A row without a value in all of them is by itself.
+
+    Raises
+    ------
+    DatasetError
+        When a column is not there.
+    """
+    if not columns:
+        return None
+    alone = _priorities(seed_of(batch), np.arange(batch.num_rows))
+    hashes, is_alone = np.zeros(batch.num_rows, np.uint64), np.ones(batch.num_rows, np.bool_)
+    for name in columns:
+        column = batch.column(_place_of(name, batch.schema.names))
+        encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        texts = [label_of(value, binary=False) for value in encoded.dictionary.to_pylist()]
+        table = np.array([0, *(xxhash.xxh3_64_intdigest(text.encode()) for text in texts)], np.uint64)
+        codes = encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False) + 1
+        hashes = _priorities(0, hashes.astype(np.int64)) ^ table[codes]
+        is_alone &= codes == 0
+    return np.where(is_alone, alone, hashes)
+
+
+def _place_of(name: str, names: list[str]) -> int:
+    # In captures the columns of the request carry its name.
+    for known in (name, f"endpointInput_{name}"):
+        if known in names:
+            return names.index(known)
+    if name.isdecimal() and int(name) < len(names):
+        return int(name)
+    said = {"names": listing(names, 20), "hint": hint(name, names)}
+    raise DatasetError.of("clusters.absent", field="cluster_by", name=name, **said)
 
 
 def seed_of(batch: pa.RecordBatch) -> int:

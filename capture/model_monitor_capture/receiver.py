@@ -43,12 +43,7 @@ _Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer, not a fault
-    """An answer with a status and a sentence."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-        self.text = text
+    """An answer: its arguments are a status and a sentence."""
 
 
 @dataclass(eq=False)
@@ -94,7 +89,7 @@ class Receiver:
             status, text = await self._answer(scope, receive)
         except Refused as refused:
             self.counts["refused"] += 1
-            status, text = refused.status, refused.text
+            status, text = refused.args
         headers = [
             (b"content-type", b"text/plain; charset=utf-8"),
             (b"content-length", str(len(text.encode())).encode()),
@@ -335,7 +330,3 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -13,16 +13,7 @@ from contract.dataset import Dataset
 from contract.errors import wording
 from contract.schema import Mistakes
 from contract.settings import Settings
-from job_runner.clarify import (
-    Columns,
-    arrange_dataset,
-    ask_model,
-    find_column,
-    load_analysis_config,
-    log_other_methods,
-    names_a_model,
-    segment_columns,
-)
+from job_runner import clarify
 from readers.cell_types import texts_in
 
 _log = logging.getLogger("monitor.bias")
@@ -30,14 +21,14 @@ _log = logging.getLogger("monitor.bias")
 
 def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer]:
     """Return what ``analysis_config.json`` says to read, and how to make the analyzer it asks for."""
-    config = load_analysis_config(settings, "groups")
+    config = clarify.load_analysis_config(settings, "groups")
     mistakes = Mistakes(config.where)
-    request, columns = arrange_dataset(settings, config, request, mistakes)
+    request, columns = clarify.arrange_dataset(settings, config, request, mistakes)
     # A monitor without methods computes all it can.
     wants_predictions = config.methods is None or config.methods.post_training_bias is not None
-    if wants_predictions and not columns.has_predictions and names_a_model(settings, config):
-        request, columns = ask_model(settings, config, request, columns, mistakes)
-    segments = segment_columns(config, columns, mistakes)
+    if wants_predictions and not columns.has_predictions and clarify.names_a_model(settings, config):
+        request, columns = clarify.ask_model(settings, config, request, columns, mistakes)
+    segments = clarify.segment_columns(config, columns, mistakes)
     wanted = bias_request(settings, config, columns, mistakes)
     if columns.predicted_label is not None and columns.probability is not None:
         predicted, scores = columns.predicted_label, columns.probability
@@ -56,7 +47,7 @@ def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer
 
 
 def bias_request(
-    settings: Settings, config: AnalysisConfig, columns: Columns, mistakes: Mistakes
+    settings: Settings, config: AnalysisConfig, columns: clarify.Columns, mistakes: Mistakes
 ) -> BiasRequest:
     """Return what to measure.
 
@@ -75,8 +66,9 @@ def bias_request(
     facets = tuple(_facet(config, number, columns, mistakes) for number in range(len(config.facet)))
     group = config.group_variable
     if group is not None:
-        group = find_column(group, columns.names, "group_variable", mistakes, config.headers)
+        group = clarify.find_column(group, columns.names, "group_variable", mistakes, config.headers)
     pre, post = _stages(config, columns, mistakes)
+    clusters = clarify.cluster_columns(settings, columns, mistakes)
     mistakes.stop_if_any()
     threshold = settings.probability_threshold
     return BiasRequest(
@@ -91,37 +83,41 @@ def bias_request(
         post_training=post,
         label_name=columns.label_name,
         features=columns.features or None,
+        cluster_by=clusters,
     )
 
 
-def only_needed(request: Dataset, wanted: BiasRequest, columns: Columns, settings: Settings) -> Dataset:
+def only_needed(
+    request: Dataset, wanted: BiasRequest, columns: clarify.Columns, settings: Settings
+) -> Dataset:
     """Leave out the columns that no metric looks at; the flip test looks at all of them."""
     if wanted.post_training is not None and "FT" in wanted.post_training:
         return request
     if request.format.kind not in ("csv", "parquet") or request.prediction is not None:
         return request
     needed = {wanted.label, wanted.group_variable, wanted.predicted_label, wanted.probability}
-    needed |= {name for facet in wanted.facets for name in facet.columns} | set(settings.segment_by)
+    divided = (*settings.segment_by, *settings.cluster_by)
+    needed |= {name for facet in wanted.facets for name in facet.columns}.union(divided)
     needed |= {segment.source for segment in request.segments}
     unneeded = tuple(name for name in columns.names if name not in needed)
     # A name of digits would be taken for a position.
-    if any(name.isdecimal() for name in (*columns.names, *settings.segment_by)) or request.beside:
+    if any(name.isdecimal() for name in (*columns.names, *divided)) or request.beside:
         return request
     return replace(request, exclude=(*request.exclude, *unneeded))
 
 
-def _facet(config: AnalysisConfig, number: int, columns: Columns, mistakes: Mistakes) -> FacetRequest:
+def _facet(config: AnalysisConfig, number: int, columns: clarify.Columns, mistakes: Mistakes) -> FacetRequest:
     facet = config.facet[number]
     names, headers = columns.names, config.headers
     if columns.facets:
         names, headers = columns.facets, config.facet_headers
     place = f"facet[{number}].name_or_index"
-    found = (find_column(column, names, place, mistakes, headers) for column in facet.name_or_index)
+    found = (clarify.find_column(column, names, place, mistakes, headers) for column in facet.name_or_index)
     return FacetRequest(tuple(name or "" for name in found), facet.value_or_threshold)
 
 
 def _stages(
-    config: AnalysisConfig, columns: Columns, mistakes: Mistakes
+    config: AnalysisConfig, columns: clarify.Columns, mistakes: Mistakes
 ) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
     """Return the metrics asked for, before and after training."""
     methods = config.methods
@@ -132,5 +128,5 @@ def _stages(
         return ALL_PRE, None
     if methods.post_training_bias is not None and not columns.has_predictions:
         mistakes.add("bias_configuration.predictions", field="methods.post_training_bias")
-    log_other_methods(config, ("shap", "pdp"), _log)
+    clarify.log_other_methods(config, ("shap", "pdp"), _log)
     return methods.pre_training_bias, methods.post_training_bias

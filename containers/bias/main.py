@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from functools import partial
 from pkgutil import resolve_name
@@ -57,7 +56,7 @@ MONITOR = Monitor(
     analysis_types=("MODEL_BIAS", "DATA_BIAS", "BIAS"),
     title="Bias",
     lead="The model, or its data, treats groups differently than at the baseline.",
-    offers=frozenset({"analysis", "configuration", "segments", "predictions", "labels"}),
+    offers=frozenset({"analysis", "configuration", "segments", "predictions", "labels", "clusters"}),
     load_documents=partial(resolve_name, "analyzers.bias.documents:BIAS"),
     arrange=_arrange,
     adjust=_adjust,
@@ -65,7 +64,3 @@ MONITOR = Monitor(
     load_replay=_replay,
 )
 main = partial(run_command, MONITOR)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -148,9 +148,7 @@ def _cards(
     source: page.Source, now: Mapping[Key, Mapping[str, Any]], then: Mapping[Key, Mapping[str, Any]]
 ) -> list[page.Card]:
     """Return one card per group: the same gap shows in many metrics."""
-    groups: dict[tuple[Key, str], list[Violation]] = {}
-    for violation in source.violations:
-        groups.setdefault((_key(violation), charts.segment_text(violation)), []).append(violation)
+    groups = source.grouped(lambda violation: (_key(violation), charts.segment_text(violation)))
     cards = []
     for (key, where), found in groups.items():
         # The documents are of all rows, so that they say nothing of a segment.

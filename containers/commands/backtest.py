@@ -12,22 +12,12 @@ folder is given.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import orjson
 
-from containers.commands.command_line import (
-    add_history_path,
-    add_selection,
-    find_monitor,
-    monitor_names,
-    new_parser,
-    run_action,
-    selection_of,
-    write_output,
-)
+from containers.commands import command_line
 from contract.errors import ConfigurationError, InputError
 
 if TYPE_CHECKING:
@@ -44,9 +34,9 @@ _OF_HISTORY = ("endpoint", "schedule", "since", "until", "last")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    parser = new_parser("monitor-backtest", DESCRIPTION, __doc__)
+    parser = command_line.new_parser("monitor-backtest", DESCRIPTION, __doc__)
     add_replay(parser)
-    return run_action(parser, arguments)
+    return command_line.run_action(parser, arguments)
 
 
 def add_replay(parser: argparse.ArgumentParser) -> None:
@@ -54,8 +44,8 @@ def add_replay(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(action=_run)
     windows = parser.add_argument_group("which windows")
     windows.add_argument("folders", nargs="*", metavar="FOLDER", help="output folders of jobs, or above them")
-    add_history_path(windows)
-    add_selection(windows)
+    command_line.add_history_path(windows)
+    command_line.add_selection(windows)
     windows.add_argument(
         "--checked-by",
         choices=("sound", "sagemaker"),
@@ -73,8 +63,8 @@ def add_replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fail-on",
         choices=("alarms", "changes", "silenced"),
-        help="exit with code 3 when any window would alarm; when any starts to or falls silent; when any "
-        "falls silent",
+        help="exit with code 3 when any window would alarm; when any starts to, falls silent or is no "
+        "longer decided; when any falls silent",
     )
 
 
@@ -96,7 +86,7 @@ def _run(given: argparse.Namespace) -> int:
         content = orjson.dumps(to_json(backtest), option=orjson.OPT_INDENT_2) + b"\n"
     else:
         content = to_text(backtest).encode()
-    write_output(content, given.output)
+    command_line.write_output(content, given.output)
     return _exit_code(backtest, given.fail_on)
 
 
@@ -105,7 +95,7 @@ def _exit_code(backtest: Backtest, fail_on: str | None) -> int:
     occurred = {
         None: 0,
         "alarms": counts["alarms_after"],
-        "changes": counts["silenced"] + counts["alarming"],
+        "changes": sum(window.changes_verdict for window in backtest.windows),
         "silenced": counts["silenced"],
     }[fail_on]
     if occurred:
@@ -119,11 +109,11 @@ def _replayable(given: argparse.Namespace) -> dict[str, Monitor]:
     """Return the monitors whose past windows can be checked again, by name; just the one that is given."""
     wanted = given.monitor
     if wanted is not None and ":" in wanted:
-        monitor = find_monitor(wanted)
+        monitor = command_line.find_monitor(wanted)
         monitor.replay()
         given.monitor = monitor.name
         return {monitor.name: monitor}
-    monitors = [find_monitor(name) for name in monitor_names()]
+    monitors = [command_line.find_monitor(name) for name in command_line.monitor_names()]
     return {monitor.name: monitor for monitor in monitors if monitor.load_replay is not None}
 
 
@@ -161,7 +151,7 @@ def _windows(given: argparse.Namespace, edit: Edit, monitors: Mapping[str, Monit
         checking = {"positive_label": given.positive_label} if given.positive_label else {}
         windows = windows_of_folders(given.folders, given.checked_by, checking, wanted, monitors)
     elif given.history_path:
-        runs = read_runs(given.history_path, selection_of(given))
+        runs = read_runs(given.history_path, command_line.selection_of(given))
         windows = windows_of_history(given.history_path, (run for run in runs if run.monitor in wanted))
     else:
         raise ConfigurationError.of("command.nothing_to_replay")
@@ -170,7 +160,3 @@ def _windows(given: argparse.Namespace, edit: Edit, monitors: Mapping[str, Monit
         raise ConfigurationError.of("command.no_window", of=of)
     require_one_schedule(windows, edit)
     return windows
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -16,26 +16,19 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from containers.commands import command_line
 from containers.commands.backtest import DESCRIPTION, add_replay
-from containers.commands.command_line import (
-    add_history_path,
-    add_selection,
-    new_parser,
-    run_action,
-    selection_of,
-    write_output,
-)
 from contract.errors import ConfigurationError
 from contract.window import parse_duration
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    return run_action(_parser(), arguments)
+    return command_line.run_action(_parser(), arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = new_parser(
+    parser = command_line.new_parser(
         "monitor-history", "Look at the runs that jobs with history_path have left behind.", __doc__
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
@@ -48,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command = actions.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)
         command.set_defaults(action=action)
-        add_history_path(command)
+        command_line.add_history_path(command)
         if name == "show":
             command.add_argument("run", metavar="RUN", help="its name, the beginning of it, or last")
         elif name == "compact":
@@ -59,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
                 help="leave records younger than this ISO 8601 duration as they are; default: %(default)s",
             )
         else:
-            add_selection(command)
+            command_line.add_selection(command)
         if name == "report":
             command.add_argument("--output", required=True, metavar="FOLDER", help="local or s3://")
             command.add_argument("--windows", type=int, default=90, metavar="NUMBER", help="default: 90")
@@ -108,7 +101,7 @@ def _list(given: argparse.Namespace) -> None:
     from reporting.history.read import read_runs
     from reporting.history.tables import list_runs
 
-    if runs := read_runs(_history_of(given), selection_of(given)):
+    if runs := read_runs(_history_of(given), command_line.selection_of(given)):
         sys.stdout.write(list_runs(runs))
     else:
         print("No run is as asked for.", file=sys.stderr)
@@ -131,7 +124,7 @@ def _report(given: argparse.Namespace) -> None:
     moved = [tuple(text.partition("=")[::2]) for text in given.link]
     if wrong := [text for text, pair in zip(given.link, moved, strict=True) if not all(pair)]:
         raise ConfigurationError.of("command.link", text=wrong[0])
-    runs = read_runs(_history_of(given), selection_of(given))
+    runs = read_runs(_history_of(given), command_line.selection_of(given))
     pages = make_pages(runs, links_to(given.output, runs, moved), given.windows)
     storage.prepare_output(given.output, "--output")
     storage.write_files_atomically(given.output, pages)
@@ -142,13 +135,13 @@ def _export(given: argparse.Namespace) -> None:
     from reporting.history.read import read_runs
     from reporting.history.tables import TABLES, to_csv, to_json_lines, to_parquet
 
-    runs = read_runs(_history_of(given), selection_of(given))
+    runs = read_runs(_history_of(given), command_line.selection_of(given))
     if given.format == "jsonl":
         content = to_json_lines(runs)
     else:
         rows = TABLES[given.table](runs)
         content = to_csv(rows) if given.format == "csv" else to_parquet(rows)
-    write_output(content, given.output)
+    command_line.write_output(content, given.output)
 
 
 def _compact(given: argparse.Namespace) -> None:
@@ -157,7 +150,3 @@ def _compact(given: argparse.Namespace) -> None:
     older_than = parse_duration("--older-than", given.older_than, "P1D")
     done = compact(_history_of(given), older_than=older_than)
     print(f"Put {done.runs} runs from {done.files_before} files into {done.files_after}.")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -50,8 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--schedule-name", help="ask the service for this schedule's descriptions, with boto3"
     )
-    parser.add_argument("--captures", help="folder of captures: s3://BUCKET/PREFIX/ENDPOINT")
-    parser.add_argument("--baseline", help="folder of the baseline, where only its job's name is known")
+    parser.add_argument("--captures", type=_address, help="folder of captures: s3://BUCKET/PREFIX/ENDPOINT")
+    parser.add_argument(
+        "--baseline", type=_address, help="folder of the baseline, where only its job's name is known"
+    )
     parser.add_argument("--model", help="model to ask: address of a server, or a file, also on s3://")
     parser.add_argument("--image-prefix", default=defaults.image_prefix, help="default: %(default)s")
     parser.add_argument("--image-tag", default=defaults.image_tag, help="default: %(default)s")
@@ -72,28 +74,26 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _address(text: str) -> str:
+    if not text.startswith("s3://"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no address; write s3://BUCKET/PREFIX")
+    return text
+
+
 def _documents(given: argparse.Namespace) -> list[dict[str, Any]]:
     if given.schedule_name:
         if given.files:
             raise ConfigurationError.of("command.two_sources", field="--schedule-name")
         return list(ask_service(given.schedule_name))
     documents = []
-    for name in given.files or ["-"]:
-        documents += parse_documents(_text(name), "stdin" if name == "-" else name)
+    for file in given.files or ["-"]:
+        name = "stdin" if file == "-" else file
+        with ConfigurationError.instead_of("command.file", OSError, UnicodeDecodeError, file=name):
+            text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
+        documents += parse_documents(text, name)
     return documents
-
-
-def _text(name: str) -> str:
-    if name == "-":
-        return sys.stdin.read()
-    with ConfigurationError.instead_of("command.file", OSError, UnicodeDecodeError, file=name):
-        return Path(name).read_text(encoding="utf-8")
 
 
 def _write(given: argparse.Namespace) -> None:
     options = Options(**{name: vars(given)[name] for name in vars(Options())})
     sys.stdout.write(WRITERS[given.to](make_jobs(combine(_documents(given)), options)))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

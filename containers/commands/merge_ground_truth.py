@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from functools import partial
 
@@ -36,7 +35,3 @@ PROGRAM = Program(
     offers=frozenset({"labels", "joining"}),
 )
 main = partial(run_program, PROGRAM, _run, _validate)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -13,15 +13,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from containers.commands.command_line import (
-    MONITOR_FORM,
-    find_monitor,
-    monitor_argument,
-    monitor_names,
-    new_parser,
-)
+from containers.commands import command_line
 from contract.checklist import Line, print_checklist
-from contract.errors import wording
+from contract.errors import ConfigurationError
 from job_runner.console import run_command
 
 
@@ -34,26 +28,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Command-line arguments; default those of the process.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = new_parser(
+    parser = command_line.new_parser(
         "monitor-validate",
         "Check the whole set-up of a monitor, say how to mend what is wrong, and write nothing.",
         __doc__,
     )
     parser.add_argument(
         "--monitor",
-        type=monitor_argument,
-        metavar=MONITOR_FORM,
+        type=command_line.monitor_argument,
+        metavar=command_line.MONITOR_FORM,
         help="what to check; default: the one analysis_type names",
     )
     given, others = parser.parse_known_args(arguments)
     analysis = os.environ.get("analysis_type", "")  # noqa: SIM112 - the contract's variables are lower-case
-    served = (name for name in monitor_names() if analysis.upper() in find_monitor(name).analysis_types)
+    served = (
+        name
+        for name in command_line.monitor_names()
+        if analysis.upper() in command_line.find_monitor(name).analysis_types
+    )
     name = given.monitor or next(served, None)
-    if name is None:
-        text = wording("command.no_monitor_named", monitors=", ".join(monitor_names()))
-        return print_checklist([Line("FAIL", text)], sys.stdout)
-    return run_command(find_monitor(name), ["--validate", *others])
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        if name is None:
+            names = ", ".join(command_line.monitor_names())
+            raise ConfigurationError.of("command.no_monitor_named", monitors=names)
+        monitor = command_line.find_monitor(name)
+    except ConfigurationError as error:
+        return print_checklist([Line("FAIL", error.message)], sys.stdout)
+    return run_command(monitor, ["--validate", *others])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from functools import partial
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ def _make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
         # The originals' distances depend on which values a sketch keeps, so their rules keep their order.
         as_of=settings.window.end if settings.window else None,
         arrival_order=plan.small or settings.rules == "sagemaker",
+        cluster_by=settings.cluster_by,
     )
 
 
@@ -57,14 +57,10 @@ MONITOR = Monitor(
     analysis_types=("DATA_QUALITY",),
     title="Data quality",
     lead="What the model is given is no longer what it was trained on.",
-    offers=frozenset({"analysis", "table", "script", "segments", "distributions"}),
+    offers=frozenset({"analysis", "table", "script", "segments", "distributions", "clusters"}),
     load_documents=partial(resolve_name, "analyzers.data_quality.documents:DATA_QUALITY"),
     make_analyzer=_make_analyzer,
     load_body=partial(resolve_name, "containers.data_quality.page:body"),
     load_replay=_replay,
 )
 main = partial(run_command, MONITOR)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -9,7 +9,7 @@ from typing import Any
 
 from contract import page
 from contract.api import CheckType, Finding, Violation
-from contract.errors import topic
+from contract.errors import topic, wording
 from reporting.report.charts import distribution, segment_section, segment_text
 
 # How much a violation of each check matters.
@@ -72,12 +72,7 @@ def body(source: page.Source) -> page.Body:
         frozenset({2, 3, 4, 5, 6}),
         searchable=True,
     )
-    text = (
-        "The bar is the drift distance, from 0 (the same) to 1 (nothing in common); the shaded part is what "
-        "chance alone explains, the red line the threshold."
-        if then
-        else "What the data looks like; later windows are compared with it."
-    )
+    text = wording("page_text.drift" if then else "page_text.profile")
     sections = [page.Section("Features", text, tables=[table])]
     sections += segment_section(source)
     facts = [("Features", f"{len(now):,}")]
@@ -127,10 +122,7 @@ def _distance_cell(finding: Finding | None) -> page.Cell:
 
 def _cards(source: page.Source, chart: Callable[[str], page.Chart | None]) -> list[page.Card]:
     """Return one card per feature, of all rows or of a segment, heaviest first."""
-    groups: dict[tuple[str, str], list[Violation]] = {}
-    for violation in source.violations:
-        key = (violation.feature_name or violation.metric_name or "", segment_text(violation))
-        groups.setdefault(key, []).append(violation)
+    groups = source.grouped(lambda one: (one.feature_name or one.metric_name or "", segment_text(one)))
     findings = source.findings()
     cards = []
     for (name, where), group in groups.items():

@@ -41,17 +41,7 @@ from contract.schema import Mistakes
 from contract.settings import Settings
 from contract.wording import listing, several
 from file_storage import storage
-from job_runner.clarify import (
-    KINDS,
-    Columns,
-    arrange_dataset,
-    column_names,
-    find_column,
-    load_analysis_config,
-    log_other_methods,
-    model_features,
-    predictor_of,
-)
+from job_runner import clarify
 from job_runner.engine import available_processors
 from model_clients.endpoints import EndpointModel
 from model_clients.model import Model, Policy
@@ -280,11 +270,9 @@ def rows_of_baseline_job(settings: Settings, shape: Shape) -> pa.RecordBatch | N
         if folder.endswith(".json"):
             folder = folder.rpartition("/")[0] or "."
         path = f"{folder}/{BASELINE_ROWS}"
-        try:
+        with contextlib.suppress(DocumentError):
             storage.read_bytes(path, DocumentError)
-        except DocumentError:
-            continue
-        return rows_of_files(path, shape, has_header=True)
+            return rows_of_files(path, shape, has_header=True)
     return None
 
 
@@ -415,7 +403,7 @@ _NO_ROWS = pa.RecordBatch.from_arrays([], names=[])
 
 def _named_as_at_the_baseline(
     settings: Settings, config: AnalysisConfig, request: Dataset
-) -> tuple[Dataset, Columns] | None:
+) -> tuple[Dataset, clarify.Columns] | None:
     """Arrange records without headers by the baseline's names, None where these do not fit."""
     names = request.column_names
     is_table = config.dataset_type in _TABLES or settings.dataset_format.kind in ("csv", "parquet")
@@ -423,7 +411,7 @@ def _named_as_at_the_baseline(
         return None
     mistakes = Mistakes(config.where)
     try:
-        arranged = arrange_dataset(settings, replace(config, headers=names), request, mistakes)
+        arranged = clarify.arrange_dataset(settings, replace(config, headers=names), request, mistakes)
     except ConfigurationError:
         return None
     return None if mistakes.found else arranged
@@ -431,33 +419,33 @@ def _named_as_at_the_baseline(
 
 def _scripted(
     settings: Settings, config: AnalysisConfig, request: Dataset, mistakes: Mistakes
-) -> tuple[Dataset, Columns]:
+) -> tuple[Dataset, clarify.Columns]:
     """Arrange records whose columns a user's script names."""
     form = settings.dataset_format
     if "dataset_format" not in settings.given:
-        kind = KINDS.get(str(config.dataset_type), "sagemakerCaptureJson")
+        kind = clarify.KINDS.get(str(config.dataset_type), "sagemakerCaptureJson")
         sides = ("endpointInput",) if kind in _CAPTURES else ()
         form = DatasetFormat(kind, header=kind == "csv" and not config.headers, capture_indices=sides)
     source = config.dataset_uri or settings.dataset_source
     request = replace(
         request, source=source, format=form, text_only=False, column_names=config.headers or None
     )
-    names = column_names(request)
+    names = clarify.column_names(request)
 
     def find(locator: Locator | None, place: str) -> str | None:
-        return find_column(locator, names, place, mistakes, config.headers)
+        return clarify.find_column(locator, names, place, mistakes, config.headers)
 
     label = None if form.kind in _CAPTURES else find(config.label, "label")
     predicted = find(config.predicted_label, "predicted_label")
-    return request, Columns(names, label=label, predicted_label=predicted)
+    return request, clarify.Columns(names, label=label, predicted_label=predicted)
 
 
 def _wanted(
-    config: AnalysisConfig, columns: Columns, mistakes: Mistakes
+    settings: Settings, config: AnalysisConfig, columns: clarify.Columns, mistakes: Mistakes
 ) -> tuple[AttributionRequest, PartialDependenceConfig | None]:
     """Return what to explain, as yet without baseline rows, and the features of partial dependence."""
     names = columns.names
-    features, join_column = model_features(config, columns, mistakes)
+    features, join_column = clarify.model_features(config, columns, mistakes)
     methods = config.methods or Methods()
     shap, pdp = methods.shap or ShapConfig(), methods.pdp
 
@@ -466,9 +454,10 @@ def _wanted(
         for number, locator in enumerate(locators):
             is_name = isinstance(locator, str) and not locator.isdecimal()
             among = features if is_name else names
-            found.add(find_column(locator, among, f"{place}[{number}]", mistakes, config.headers))
+            found.add(clarify.find_column(locator, among, f"{place}[{number}]", mistakes, config.headers))
         return tuple(name for name in features if name in found)
 
+    clusters = clarify.cluster_columns(settings, columns, mistakes)
     if names and not features:
         mistakes.add("shap_rows.no_column", field="excluded_columns")
     wanted = AttributionRequest(
@@ -477,10 +466,11 @@ def _wanted(
         sampling=Sampling(shap.num_samples, shap.use_logit, shap.seed or 0),
         agg_method=shap.agg_method,
         reported=among_features(shap.features_to_explain, "methods.shap.features_to_explain"),
-        label_headers=tuple(str(header) for header in predictor_of(config).label_headers),
+        label_headers=tuple(str(header) for header in clarify.predictor_of(config).label_headers),
         keep_local=shap.save_local_shap_values,
         join_column=join_column,
         explain=methods.shap is not None or pdp is None,
+        cluster_by=clusters,
     )
     return wanted, pdp and replace(pdp, features=among_features(pdp.features, "methods.pdp.features"))
 
@@ -495,7 +485,7 @@ def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer
     DatasetError
         When the data cannot be read.
     """
-    config = load_analysis_config(settings, "attribution")
+    config = clarify.load_analysis_config(settings, "attribution")
     mistakes = Mistakes(config.where)
     script = request.preprocessor
     if script is not None and script.kind == "record":
@@ -504,10 +494,10 @@ def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer
         # Answers of the model are asked for anew, whatever was captured of them.
         unasked = replace(config, predictor=None)
         named = _named_as_at_the_baseline(settings, unasked, request)
-        request, columns = named or arrange_dataset(settings, unasked, request, mistakes)
-    wanted, pdp = _wanted(config, columns, mistakes)
+        request, columns = named or clarify.arrange_dataset(settings, unasked, request, mistakes)
+    wanted, pdp = _wanted(settings, config, columns, mistakes)
     mistakes.stop_if_any()
-    log_other_methods(config, ("pre_training_bias", "post_training_bias"), _log)
+    clarify.log_other_methods(config, ("pre_training_bias", "post_training_bias"), _log)
     return request, partial(_make_analyzer, config, request, columns.names, wanted, pdp)
 
 
@@ -531,7 +521,7 @@ def _make_analyzer(
     policy = Policy(threads=max(1, (settings.workers or available_processors()) // max(1, len(plan.splits))))
     model = open_model(
         settings.model,
-        predictor_of(config),
+        clarify.predictor_of(config),
         policy=replace(policy, start_limit=min(policy.start_limit, budget.left)),
         allow_pickled_model=settings.allow_pickled_model,
         progress=lambda done, all_rows: asked[0].log(done) if asked else None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
@@ -43,14 +42,10 @@ MONITOR = Monitor(
     analysis_types=("MODEL_EXPLAINABILITY", "EXPLAINABILITY"),
     title="Feature attribution",
     lead="The model's answers come from other features than they did.",
-    offers=frozenset({"analysis", "configuration", "script", "attributions"}),
+    offers=frozenset({"analysis", "configuration", "script", "attributions", "clusters"}),
     load_documents=partial(resolve_name, "analyzers.feature_attribution.documents:ATTRIBUTION"),
     arrange=_arrange,
     load_body=partial(resolve_name, "containers.feature_attribution.page:body"),
     load_replay=_replay,
 )
 main = partial(run_command, MONITOR)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

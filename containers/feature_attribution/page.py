@@ -48,9 +48,7 @@ def _dependence(constraints: Mapping[str, Any]) -> list[page.Section]:
                     {"label": page.short(str(value), 48), "now": [mean, None, None]} for value, mean in pairs
                 ]
                 drawn.append({"kind": "intervals", "title": title, "items": items[:_MOST_BARS]})
-    text = (
-        "The model's mean answer where all rows have the same value of one feature, and their own of others."
-    )
+    text = wording("page_text.dependence")
     return [page.Section("Partial dependence", text, charts=drawn[:_MOST_CURVES])] if drawn else []
 
 
@@ -135,9 +133,7 @@ def _section(
 
 def _score_text(label: str, source: page.Source) -> str:
     finding = source.findings().get(label)
-    text = (
-        "How far each feature moves the model's answer, on average, up or down; whiskers are 95 % intervals."
-    )
+    text = wording("page_text.attributions")
     return f"{text} Order compared with the baseline: {page.sentence(finding.text)}" if finding else text
 
 

@@ -11,13 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from analyzers.feature_attribution.kernel import (
-    LOGIT_CLIP,
-    Explanation,
-    Predict,
-    Sampling,
-    exact_explanation,
-)
+from analyzers.feature_attribution import kernel
 from analyzers.feature_attribution.rows import Floats, floats, is_number
 from analyzers.feature_attribution.summary import Ask, Shortcut
 from contract.errors import ConfigurationError
@@ -38,8 +32,8 @@ _CHECKED_ROWS = 64
 
 
 def tree_shapley(
-    model: Any, predict: Predict, instances: Any, baselines: Any, *, use_logit: bool
-) -> Explanation | None:
+    model: Any, predict: kernel.Predict, instances: Any, baselines: Any, *, use_logit: bool
+) -> kernel.Explanation | None:
     """Return exact Shapley values, or None where TreeExplainer does not give them.
 
     Parameters
@@ -77,7 +71,7 @@ def tree_shapley(
     if not (is_alike and _same(expected, base, use_logit, _TREE_TOLERANCE)):
         return None
     local = checked if len(rows) <= _CHECKED_ROWS else _local(explainer, rows)
-    return exact_explanation(local, expected, model_rows=len(answers) + len(baselines))
+    return kernel.exact_explanation(local, expected, model_rows=len(answers) + len(baselines))
 
 
 def _local(explainer: Any, rows: Floats) -> Floats:
@@ -101,7 +95,7 @@ def _same(sums: Floats, answers: Floats, use_logit: bool, tolerance: float) -> b
 # Shapley values of linear models, in closed form.
 
 
-def linear_shapley(weights: Any, intercept: Any, instances: Any, baselines: Any) -> Explanation:
+def linear_shapley(weights: Any, intercept: Any, instances: Any, baselines: Any) -> kernel.Explanation:
     """Return ``phi_i = w_i (x_i - b_i)``, ``b`` being the mean of the baseline rows.
 
     Exact in the units of the linear predictor: the answer itself for regression, log-odds for a logistic
@@ -128,21 +122,21 @@ def linear_shapley(weights: Any, intercept: Any, instances: Any, baselines: Any)
         raise ConfigurationError.of("shap_rows.linear", weights=weights, columns=columns, features=features)
     mean = reference.mean(axis=0)
     local = matrix[None] * (rows - mean)[:, None, :]
-    return exact_explanation(local, matrix @ mean + np.broadcast_to(intercept, len(matrix)))
+    return kernel.exact_explanation(local, matrix @ mean + np.broadcast_to(intercept, len(matrix)))
 
 
 # Loading shap takes as long as asking trees about several million rows.
 MODEL_ROWS_WORTH_IT = 5_000_000
 _TOLERANCE = 1e-4
 # Log-odds beyond it are clipped, which is not linear.
-_LARGEST_LOGIT = float(np.log1p(-LOGIT_CLIP) - np.log(LOGIT_CLIP))
+_LARGEST_LOGIT = float(np.log1p(-kernel.LOGIT_CLIP) - np.log(kernel.LOGIT_CLIP))
 
 
 _log = logging.getLogger("monitor.feature_attribution")
 
 
 def open_shortcut(
-    model: Model, ask: Ask, sampling: Sampling, features: tuple[str, ...], rows: int | None
+    model: Model, ask: Ask, sampling: kernel.Sampling, features: tuple[str, ...], rows: int | None
 ) -> Shortcut | None:
     """Return the shortcut for a linear model, or for boosted trees that are asked about many rows.
 
@@ -181,7 +175,7 @@ class _Trees:
     use_logit: bool
     _useless: bool = field(default=False, init=False)
 
-    def __call__(self, rows: pa.RecordBatch, baseline: pa.RecordBatch) -> Explanation | None:
+    def __call__(self, rows: pa.RecordBatch, baseline: pa.RecordBatch) -> kernel.Explanation | None:
         """Return the values of some rows, None where TreeExplainer does not give them."""
         if self._useless or not (_is_numeric(rows) and _is_numeric(baseline)):
             return None
@@ -202,7 +196,7 @@ class _Trees:
 
 def _linear(
     model: LinearModel, ask: Ask, use_logit: bool, rows: pa.RecordBatch, baseline: pa.RecordBatch
-) -> Explanation | None:
+) -> kernel.Explanation | None:
     """Return the values of some rows of a model whose answers, or their log-odds, are weighted sums.
 
     None where they are not to be had in closed form.

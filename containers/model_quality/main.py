@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
@@ -28,6 +27,7 @@ def _make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
         probability_threshold=settings.probability_threshold,
         ground_truth_attribute=settings.ground_truth_attribute,
         positive_label=settings.positive_label,
+        cluster_by=settings.cluster_by,
     )
 
 
@@ -59,14 +59,12 @@ MONITOR = Monitor(
     analysis_types=("MODEL_QUALITY",),
     title="Model quality",
     lead="The model answers worse than it did at the baseline.",
-    offers=frozenset({"analysis", "table", "script", "segments", "predictions", "labels", "problem"}),
+    offers=frozenset(
+        {"analysis", "table", "script", "segments", "predictions", "labels", "problem", "clusters"}
+    ),
     load_documents=partial(resolve_name, "analyzers.model_quality.documents:MODEL_QUALITY"),
     make_analyzer=_make_analyzer,
     load_body=partial(resolve_name, "containers.model_quality.page:body"),
     load_replay=_replay,
 )
 main = partial(run_command, MONITOR)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

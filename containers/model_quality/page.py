@@ -111,13 +111,10 @@ _SAME_AS_RECALL = ("true_positive_rate", "false_negative_rate")
 
 def cards(source: page.Source, whole: Scope) -> list[page.Card]:
     """Return one card for all rows and one per segment: the same fall shows in many metrics."""
-    groups: dict[str, list[Violation]] = {}
-    for violation in source.violations:
-        groups.setdefault(charts.segment_text(violation), []).append(violation)
     current, before = segments_of(source.statistics), segments_of(source.baseline_statistics)
     total = sum(side["item_count"] for side in current.values()) or 1
     found = []
-    for where, group in groups.items():
+    for where, group in source.grouped(charts.segment_text).items():
         scope, share = whole, 1.0
         if where:
             known = where in current and where in before

@@ -80,14 +80,13 @@ def find_role(
         if not index.isdecimal():
             raise ConfigurationError.of("cluster.no_index", field=COMPLETION_INDEX, text=index)
         hosts = tuple(f"pod {number}" for number in range(settings.cluster_size or 0))
-        leads = int(index) == 0
-        name = f"pod {int(index)}"
-        return Role("leader" if leads else "worker", name, address, hosts, wait, threads)
-    if (instances := _instances(resource_config)) is None:
+        leader, name = "pod 0", f"pod {int(index)}"
+    elif instances := _instances(resource_config):
+        name, hosts = instances
+        leader, address = hosts[0], f"{hosts[0]}:{PORT}"
+    else:
         return None
-    name, hosts = instances
-    leads = name == hosts[0]
-    return Role("leader" if leads else "worker", name, f"{hosts[0]}:{PORT}", hosts, wait, threads)
+    return Role("leader" if name == leader else "worker", name, address, hosts, wait, threads)
 
 
 def split_address(address: str) -> tuple[str, int]:

@@ -6,21 +6,16 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
 from contract.errors import ConfigurationError
-from contract.schema import Mistakes
-from orchestrators.import_schedule.fields import Scalar, checked, scalars
+from contract.schema import Mistakes, require_once, shown
+from orchestrators.import_schedule.fields import TYPES, Scalar, checked, scalars
 
 # What runs where nothing is said: once a day, at midnight.
 DAILY = "cron(0 0 ? * * *)"
-TYPES = {
-    "DataQuality": "data-quality",
-    "ModelQuality": "model-quality",
-    "ModelBias": "bias",
-    "ModelExplainability": "feature-attribution",
-}
 # Which document is which: a member that no other has.
 _MARKS = {
     "schedule": ("MonitoringScheduleConfig",),
@@ -92,7 +87,7 @@ def parse_documents(text: str, name: str) -> list[dict[str, Any]]:
     ConfigurationError
         Naming the file and the line.
     """
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(object_pairs_hook=partial(require_once, name))
     documents = []
     at = 0
     while rest := text[at:].lstrip():
@@ -154,23 +149,33 @@ def combine(documents: Sequence[dict[str, Any]]) -> Description:
                 "schedule_description.no_job_definition", name=named, kind=kind, call=_call(kind)
             )
     job = _defined_job(definition, kind)
+    # A description of another part would fit as well, and give another baseline, other captures.
+    for path, by, meant in (
+        ("definition.JobDefinitionName", "MonitoringJobDefinitionName", named),
+        ("endpoint.EndpointName", "EndpointInput.EndpointName", job["source"].get("EndpointName")),
+        ("baseline-job.ProcessingJobName", "BaseliningJobName", job["baseline"].get("BaseliningJobName")),
+    ):
+        part, _, member = path.partition(".")
+        found = given.get(part, {}).get(member)
+        if found and meant and found != meant:
+            told = {"found": shown(found), "by": by, "meant": shown(meant)}
+            raise ConfigurationError.of("schedule_description.another", field=path, **told)
     timing = configuration.get("ScheduleConfig") or {"ScheduleExpression": DAILY}
     status = schedule.get("MonitoringScheduleStatus", "Scheduled")
     outputs = given.get("baseline-job", {}).get("ProcessingOutputConfig", {}).get("Outputs") or [{}]
-    with ConfigurationError.instead_of("schedule_description.schedule_lacks", KeyError, field=str):
-        return Description(
-            name=schedule["MonitoringScheduleName"],
-            monitor=TYPES[kind],
-            expression=timing["ScheduleExpression"],
-            analysis_start=timing.get("DataAnalysisStartTime"),
-            analysis_end=timing.get("DataAnalysisEndTime"),
-            stopped=status not in ("Scheduled", "Pending"),
-            tags=schedule.get("Tags") or (),
-            destination=given.get("endpoint", {}).get("DataCaptureConfig", {}).get("DestinationS3Uri"),
-            made=outputs[0].get("S3Output", {}).get("S3Uri"),
-            members=tuple(pair for name, document in given.items() for pair in scalars(document, name)),
-            **job,
-        )
+    return Description(
+        name=_member(schedule, "MonitoringScheduleName"),
+        monitor=TYPES[kind],
+        expression=_member(timing, "ScheduleExpression"),
+        analysis_start=timing.get("DataAnalysisStartTime"),
+        analysis_end=timing.get("DataAnalysisEndTime"),
+        stopped=status not in ("Scheduled", "Pending"),
+        tags=schedule.get("Tags") or (),
+        destination=given.get("endpoint", {}).get("DataCaptureConfig", {}).get("DestinationS3Uri"),
+        made=outputs[0].get("S3Output", {}).get("S3Uri"),
+        members=tuple(pair for name, document in given.items() for pair in scalars(document, name)),
+        **job,
+    )
 
 
 def ask_service(name: str) -> Iterator[dict[str, Any]]:
@@ -245,7 +250,7 @@ def _inline_definition(inline: dict[str, Any], kind: str) -> dict[str, Any]:
     }
 
 
-def _member(definition: Mapping[str, Any], name: str) -> Any:
-    if not definition.get(name):
-        raise ConfigurationError.of("job_definition.lacks", field=name)
-    return definition[name]
+def _member(described: Mapping[str, Any], name: str) -> Any:
+    if not described.get(name):
+        raise ConfigurationError.of("schedule_description.lacks", field=name)
+    return described[name]

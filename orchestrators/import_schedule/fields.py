@@ -19,6 +19,13 @@ from contract.schema import Mistakes, nearest
 
 Scalar = str | int | float | bool
 
+# Monitors as the service names them, and as this project does.
+TYPES = {
+    "DataQuality": "data-quality",
+    "ModelQuality": "model-quality",
+    "ModelBias": "bias",
+    "ModelExplainability": "feature-attribution",
+}
 _UNTEXTUAL = re.compile("[\x00\ud800-\udfff]")
 _VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
@@ -32,11 +39,12 @@ class Field(NamedTuple):
     others: Mapping[str, str] = {}
 
 
-_TABLES = yaml.safe_load((Path(__file__).parent / "templates" / "fields.yaml").read_text(encoding="utf-8"))
-_SHAPES, _LISTS, _OBJECTS = _TABLES["shapes"], _TABLES["lists"], re.compile("|".join(_TABLES["objects"]))
-FIELDS = tuple(Field(*row) for row in _TABLES["fields"])
+_TABLE = yaml.safe_load((Path(__file__).parent / "templates" / "fields.yaml").read_text(encoding="utf-8"))
+FIELDS = tuple(Field(*row) for row in _TABLE["fields"])
+_SHAPES, _LISTS = _TABLE["shapes"], _TABLE["lists"]
+_OBJECTS = (*_TABLE["objects"], *(f"{kind}{part}" for kind in TYPES for part in _TABLE["objects of a type"]))
 # Names of members, of which others may be misspellings.
-_NAMES = tuple(dict.fromkeys([row.path.rpartition(".")[2].lstrip("*") for row in FIELDS]))
+_NAMES = (*_OBJECTS, *_LISTS, *(row.path.rpartition(".")[2].lstrip("*") for row in FIELDS))
 _UNKNOWN = Field("*", "any", "left out: unknown to import-schedule; see whether it matters")
 
 
@@ -53,7 +61,7 @@ def checked(value: Any, path: str, mistakes: Mistakes) -> Any:
     inner = path.rpartition(".")[0].endswith("Environment")
     field = field_of(path)
     pattern, words = _SHAPES[field.shape]
-    kind, expected = (dict, "an object") if _OBJECTS.fullmatch(name) else (list, "a list")
+    kind, expected = (dict, "an object") if name in _OBJECTS else (list, "a list")
     if (kind is dict or name in _LISTS) and not inner:
         if not isinstance(value, kind):
             return _note(path, value, expected, mistakes)
@@ -61,8 +69,7 @@ def checked(value: Any, path: str, mistakes: Mistakes) -> Any:
         return _note(path, value, words, mistakes)
     if isinstance(value, dict):
         for key in value:
-            is_known = key in _NAMES or key in _LISTS or _OBJECTS.fullmatch(key)
-            if is_known or field_of(f"{path}.{key}") is not _UNKNOWN:
+            if key in _NAMES or field_of(f"{path}.{key}") is not _UNKNOWN:
                 continue
             if meant := nearest(key, _NAMES, 0.8):
                 mistakes.add("members.near_miss", field=_plain(f"{path}.{key}"), meant=meant, place="")

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from contract import __version__
-from contract.errors import ConfigurationError, topic
+from contract.errors import ConfigurationError, topic, wording
 from contract.window import parse_duration
 from orchestrators.import_schedule.describe import Description
 from orchestrators.import_schedule.fields import table
@@ -68,16 +68,9 @@ def translate(expression: str) -> Cron | None:
     minutes = _values(what, minute, 0, 59)
     if len(minutes) != 1:
         raise ConfigurationError.of("cron.minutes", what=what)
-    # Steps of hours go round the clock: 17/12 is 17:00 and 05:00.
-    step = re.fullmatch(r"(\d{1,2})/(\d{1,2})", hour)
-    hours = _values(what, step[1] if step else hour, 0, 23)
-    if step and not 1 <= int(step[2]) <= 24:
-        raise ConfigurationError.of("cron.hours", what=what, step=step[2])
-    if step:
-        hours = {(int(step[1]) + past) % 24 for past in range(0, 24, int(step[2]))}
     return Cron(
         minutes.pop(),
-        tuple(sorted(hours)),
+        tuple(sorted(_values(what, hour, 0, 23))),
         tuple(sorted(_values(what, day, 1, 31))),
         tuple(sorted(_values(what, month, 1, 12, _MONTHS))),
         tuple(sorted(number - 1 for number in _values(what, weekday, 1, 7, _DAYS))),
@@ -86,11 +79,11 @@ def translate(expression: str) -> Cron | None:
 
 def hours_between(cron: Cron) -> tuple[int, bool]:
     """Return the hours from one run to the next, the most there are, and whether they are always the same."""
-    leap = date(2027, 1, 1)  # two years with a 29th of February
+    first = date(2027, 1, 1)  # eight years with two 29ths of February
     runs = [
         at * 24 + hour
-        for at in range(731)
-        if (day := leap + timedelta(at)).day in cron.days
+        for at in range(8 * 366)
+        if (day := first + timedelta(at)).day in cron.days
         and day.month in cron.months
         and day.isoweekday() % 7 in cron.weekdays
         for hour in cron.hours
@@ -110,8 +103,12 @@ def _field(values: tuple[int, ...], most: int) -> str:
 
 
 def _values(what: str, field: str, first: int, last: int, names: tuple[str, ...] = ()) -> set[int]:
-    """Return what a field of the service's cron lists; `first` and `last` are its bounds."""
+    """Return what a field of the service's cron lists; `first` and `last` are its bounds.
+
+    Ranges and steps of hours go round: FRI-MON is four days, 17/12 is 17:00 and 05:00.
+    """
     values: set[int] = set()
+    count = last - first + 1
     for part in field.split(","):
         span, slash, step = part.partition("/")
         low, dash, high = (str(first), "-", str(last)) if span in ("*", "?") else span.partition("-")
@@ -119,9 +116,14 @@ def _values(what: str, field: str, first: int, last: int, names: tuple[str, ...]
             names.index(text) + 1 if text in names else int(text) if re.fullmatch(r"\d{1,2}", text) else -1
             for text in (low, high if dash else str(last) if slash else low)
         ]
-        if not found or not first <= found[0] <= found[1] <= last or not int(step or 1):
+        if not found or min(found) < first or max(found) > last or not 1 <= int(step or 1) <= count:
             raise ConfigurationError.of("cron.characters", what=what, part=field, first=first, last=last)
-        values.update(range(found[0], found[1] + 1, int(step or 1)))
+        begin, end = found
+        if slash and not dash and last == 23:
+            end = begin + count - 1
+        elif end < begin:
+            end += count
+        values.update((at - first) % count + first for at in range(begin, end + 1, int(step or 1)))
     return values
 
 
@@ -136,7 +138,7 @@ _ATTRIBUTES = (
 _CAPTURES = ("endpointInput", "endpointOutput")
 # Jobs of the originals carry them; elsewhere they mean nothing, or are said in another way.
 PLATFORM = ("publish_cloudwatch_metrics", "cloudwatch_metrics_directory")
-_LEFT_OUT = (*PLATFORM, "analysis_type", "output_message_file")
+_LEFT_OUT = (*PLATFORM, "analysis_type", "output_message_file", "start_time", "end_time")
 # Memory per processor in GiB, by the letter that names a family of instances.
 _GIBIBYTES_PER_PROCESSOR = {"c": 2, "m": 4, "r": 8, "t": 4, "g": 4, "p": 8, "i": 8}
 
@@ -208,26 +210,16 @@ class Jobs:
     is_own: bool
     said: Mapping[str, str]
 
-    @property
-    def monitor(self) -> str:
-        """Return which monitor it is."""
-        return self.description.monitor
-
     def header(self, target: str) -> str:
         """Return the comment above a manifest: how to apply it, and what became of each member."""
         notes = [
             f"Was the monitoring schedule {self.description.name}.",
-            *([] if self.description.baseline else [_WITHOUT_BASELINE]),
+            *([] if self.description.baseline else [wording("job_definition.without_baseline")]),
             *topic("how_to_apply")[target].splitlines(),
             "",
             *table(self.description.members, target, self.said),
         ]
         return "".join(f"# {line}".rstrip() + "\n" for line in notes)
-
-
-_WITHOUT_BASELINE = (
-    "It had no baseline: it describes each window and suggests constraints, and checks nothing."
-)
 
 
 def make_jobs(description: Description, options: Options) -> Jobs:
@@ -283,7 +275,7 @@ def _steps(
     description: Description, options: Options, timing: dict[str, str], said: dict[str, str], is_own: bool
 ) -> tuple[Step, ...]:
     application, monitor = description.application, description.monitor
-    ours = f"{options.image_prefix}/{monitor}:{options.image_tag}"
+    ours = f"{options.image_prefix.rstrip('/')}/{monitor}:{options.image_tag}"
     image = str(application.get("ImageUri")) if is_own else ours
     command = tuple(application.get("ContainerEntrypoint") or ()) if is_own else (f"monitor-{monitor}",)
     arguments = tuple(application.get("ContainerArguments") or ()) if is_own else ()
@@ -294,12 +286,16 @@ def _steps(
         names["sagemaker_endpoint_name"] = str(endpoint)
     path = "/".join((folder, *([endpoint] if endpoint else []), description.name, "%Y/%m/%d/%H"))
     variables = {
-        "dataset_source": captures,
         **_analysis_variables(description, options, said),
+        "dataset_source": captures,
         **timing,
         **names,
         "output_path": path,
     }
+    for member, value in description.members:
+        name = member.rpartition(".Environment.")[2]
+        if variables.get(name) not in (None, value):
+            said[member] = f"left out: {name} is {variables[name]}"
     analysis = Step(monitor, image, command, variables, arguments)
     if monitor not in _LABELLED:
         return (analysis,)
@@ -408,11 +404,9 @@ def _output(description: Description, said: dict[str, str]) -> str:
 def _timing(description: Description, cron: Cron | None, said: dict[str, str]) -> dict[str, str]:
     """Return the window's length and its offsets from the full hour of the run."""
     period, regular = hours_between(cron) if cron else (1, True)
-    said["ScheduleExpression"] = f"changed: {cron}, UTC" if cron else "changed: runs once"
-    if not regular:
-        said["ScheduleExpression"] += (
-            f"; runs are not always as far apart: each reads the last {period} hours"
-        )
+    if cron:
+        uneven = "" if regular else f"; runs are not always as far apart: each reads the last {period} hours"
+        said["ScheduleExpression"] = f"changed: {cron}, UTC{uneven}"
     start, end = description.analysis_start, description.analysis_end
     first = _hours("DataAnalysisStartTime", start) if start else -period
     last = _hours("DataAnalysisEndTime", end) if end else 0
@@ -456,11 +450,9 @@ def _hours(member: str, text: str) -> int:
 
 def _resources(cluster: Mapping[str, Any]) -> Resources:
     instance = str(cluster.get("InstanceType", "ml.m5.xlarge"))
-    match = re.fullmatch(r"ml\.([a-z])\w*\.(\d*)(x?)large", instance)
-    if match:
+    processors, memory = 2, 4
+    if match := re.fullmatch(r"ml\.([a-z])\w*\.(\d*)(x?)large", instance):
         processors = 4 * int(match[2] or 1) if match[3] else 2
         memory = processors * _GIBIBYTES_PER_PROCESSOR.get(match[1], 4)
-    else:
-        processors, memory = 2, 4
     instances, volume = int(cluster.get("InstanceCount", 1)), int(cluster.get("VolumeSizeInGB", 20))
     return Resources(processors, memory * 1024, instance, instances, volume)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +12,7 @@ import jinja2
 import yaml  # type: ignore[import-untyped] # it has no types of its own
 
 from contract.errors import ConfigurationError
-from orchestrators.import_schedule.jobs import MERGE, PLATFORM, Jobs, Step, unique_name
+from orchestrators.import_schedule.jobs import PLATFORM, Jobs, Step, unique_name
 
 # What every version of YAML reads as itself: no number, no date, nothing with a colon and a space.
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
@@ -97,7 +96,7 @@ def _document(
 
 
 def _labels(jobs: Jobs) -> dict[str, str]:
-    return {"app.kubernetes.io/name": jobs.monitor, "app.kubernetes.io/part-of": "model-monitor"}
+    return {"app.kubernetes.io/name": jobs.description.monitor, "app.kubernetes.io/part-of": "model-monitor"}
 
 
 def _container(jobs: Jobs, step: Step) -> dict[str, Any]:
@@ -107,9 +106,9 @@ def _container(jobs: Jobs, step: Step) -> dict[str, Any]:
     return {
         "image": step.image,
         "imagePullPolicy": "IfNotPresent",
-        **({"command": _literal(step.command)} if step.command else {}),
-        **({"args": _literal(step.arguments)} if step.arguments else {}),
-        "env": [{"name": name, "value": _literal([text])[0]} for name, text in variables.items()],
+        **({"command": [*map(_literal, step.command)]} if step.command else {}),
+        **({"args": [*map(_literal, step.arguments)]} if step.arguments else {}),
+        "env": [{"name": name, "value": _literal(text)} for name, text in variables.items()],
         **_COMMON["container"],
         "resources": {**_COMMON["container"]["resources"], "limits": limits},
     }
@@ -120,9 +119,9 @@ def _scratch(jobs: Jobs) -> list[dict[str, Any]]:
     return [{"name": "scratch", "emptyDir": {"sizeLimit": f"{jobs.resources.volume}Gi"}}]
 
 
-def _literal(texts: Iterable[str]) -> list[str]:
-    # Kubernetes puts a variable in place of $(NAME), unless there are two dollar signs.
-    return [text.replace("$(", "$$(") for text in texts]
+def _literal(text: str) -> str:
+    # Kubernetes puts a variable in place of $(NAME), and one dollar sign in place of two.
+    return text.replace("$", "$$")
 
 
 def _job(jobs: Jobs) -> dict[str, Any]:
@@ -218,7 +217,7 @@ def _call(step: Step, seconds: int) -> str:
 
 def for_sagemaker(jobs: Jobs) -> str:
     """Return the template's text."""
-    document = _template("sagemaker.yaml", monitor=jobs.monitor, prefix=_prefix(jobs))
+    document = _template("sagemaker.yaml", monitor=jobs.description.monitor, prefix=_prefix(jobs))
     parameters = document["Parameters"]
     parameters["JobRole"]["Default"] = jobs.description.role
     if jobs.is_own:
@@ -280,11 +279,9 @@ def _prefix(jobs: Jobs) -> str:
 def _joined_variables(jobs: Jobs) -> dict[str, str]:
     *before, last = jobs.steps
     variables = dict(last.variables)
-    for step in before:
-        if step.name == MERGE:
-            variables["dataset_source"] = step.variables["dataset_source"]
-            variables["ground_truth_source"] = step.variables["ground_truth_source"]
-            variables["dataset_format"] = variables["dataset_format"].replace("MergeJson", "CaptureJson")
+    for merging in before:
+        variables |= {name: merging.variables[name] for name in ("dataset_source", "ground_truth_source")}
+        variables["dataset_format"] = variables["dataset_format"].replace("MergeJson", "CaptureJson")
     kept = {name: text for name, text in jobs.description.environment.items() if name in PLATFORM}
     return {**variables, **kept}
 
@@ -305,6 +302,7 @@ def for_airflow(jobs: Jobs, operator: Literal["docker", "kubernetes"] = "docker"
     """Return the DAG's text, with DockerOperator or KubernetesPodOperator."""
     parts = ("image", "command", "arguments", "variables")
     steps = {step.name: {part: getattr(step, part) for part in parts} for step in jobs.steps}
+    written = json.dumps(steps, indent=4, ensure_ascii=False)
     environment = jinja2.Environment(  # noqa: S701 - it writes Python, not HTML
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         keep_trailing_newline=True,
@@ -313,9 +311,9 @@ def for_airflow(jobs: Jobs, operator: Literal["docker", "kubernetes"] = "docker"
     )
     text = environment.get_template("airflow.py.jinja").render(
         operator=operator,
-        monitor=jobs.monitor,
+        monitor=jobs.description.monitor,
         resources=jobs.resources,
-        steps=json.dumps(steps, indent=4, ensure_ascii=False),
+        steps=_literal(written) if operator == "kubernetes" else written,
         name=json.dumps(jobs.name),
         schedule=None if jobs.cron is None else json.dumps(str(jobs.cron)),
         seconds=jobs.description.seconds,

@@ -37,8 +37,6 @@ from readers.flatten import LONGEST_LIST, batch_of, flatten_batch
 from readers.lanes import Counts, Table, like_first, of_kinds, rows_of
 from readers.python_rows import rows_to_batch
 
-UNDECODABLE = "payloads that could not be decoded count as missing"
-TOO_MANY = "payloads with more columns than expected lost the last ones"
 # Columns that the first records do not have are read up to this number.
 _UNEXPECTED = 100
 _LONG = 1 << 19
@@ -157,7 +155,7 @@ class Decoder:
             if not self.text_only and side < len(sides) - 1 and any(self.layout.widths):
                 width = self.layout.widths[side]
                 cells = {at: rows for at, rows in enumerate(records) if rows and forms[at] == CSV}
-                note(TOO_MANY, [at for at, rows in cells.items() if max(map(len, rows)) > width])
+                note("reading.too_wide", [at for at, rows in cells.items() if max(map(len, rows)) > width])
                 for at, rows in cells.items():
                     records[at] = [[*list(row)[:width], *[None] * (width - len(row))] for row in rows]
 
@@ -195,11 +193,11 @@ class Decoder:
                 try:
                     found = parsed(content, kind).rows(shape)
                 except UndecodableError:
-                    note(UNDECODABLE, [number])
+                    note("reading.undecodable", [number])
                     found = []
                 if len(content or "") > 2 * self.most_columns:
                     bounded = [_bounded(row, self.most_columns) for row in found]
-                    note(TOO_MANY, [number] if bounded != found else [])
+                    note("reading.too_wide", [number] if bounded != found else [])
                     found = bounded
                 rows.append(found or None)
             sides.append(rows)
@@ -329,7 +327,7 @@ def _decoded(envelope: Envelope, side: str, note: Note) -> Texts:
         except UndecodableError:
             texts.append(None)
             kinds[at] = NONE
-            note(UNDECODABLE, [at])
+            note("reading.undecodable", [at])
     return Texts(pc.replace_with_mask(part.data, pa.array(is_odd), pa.array(texts, pa.string())), kinds)
 
 

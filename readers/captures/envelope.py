@@ -30,7 +30,6 @@ from readers.python_rows import json_text, loads, rows_to_batch, scalar_text
 from readers.splitting import Line, LineBlock
 
 LABEL = "groundTruthData"
-UNLIKE_ROWS = "records with another number of labels than rows count as unlabelled"
 
 _PAYLOAD = pa.struct([("data", pa.string()), ("encoding", pa.string())])
 # What labels are found by: the first that there is.

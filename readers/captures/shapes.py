@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from typing import Any
 
 from contract.dataset_format import SHAPES, Shape
 from contract.errors import DatasetError
-from contract.reading import CallRows
+from contract.reading import CallRows, notice
 from contract.wording import several
 from readers.python_rows import loads, scalar_text, without_surrogates
 
@@ -46,6 +47,12 @@ MOST_CONTRADICTIONS = 0.01
 _LEAST_HEADERS, _SURE_HEADERS, _SHARE_OF_HEADERS = 2, 10, 0.9
 # On a reading that so many contradict, no evidence can be built.
 _MOST_MISTAKEN = 0.5
+
+
+# Types of payloads that are no table; text may be CSV all the same, and is where a cell is a number.
+_NO_TABLE = re.compile(
+    r"(multipart|image|audio|video)/[\w.+-]+|(text|application)/x?-?libsvm|(?P<text>text/(plain|html))", re.I
+)
 
 
 class UndecodableError(ValueError):
@@ -77,6 +84,10 @@ def decode(text: str, encoding: str | None, content_type: str | None) -> tuple[s
         except UndecodableError:
             return text, CSV  # prose may begin with a bracket
         return text, JSON
+    found = _NO_TABLE.match(content_type or "")
+    if found and not (found["text"] and any(_is_number(cell) for row in csv_rows(text) for cell in row)):
+        notice("reading.one_cell", type=found[0])
+        text = '"{}"'.format(text.replace('"', '""'))
     return text, CSV
 
 

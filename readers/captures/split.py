@@ -11,6 +11,7 @@ import contextlib
 import functools
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -22,16 +23,16 @@ import pyarrow.compute as pc
 from contract.dataset import ColumnPaths, Dataset
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
+from contract.reading import notice
 from contract.window import Window
 from contract.wording import shorten
 from file_storage.storage import SourceFile
 from readers import paths, splitting
 from readers.arrow_json import NotBulkError
 from readers.captures import shapes
-from readers.captures.columns import UNDECODABLE, Decoder, Note, Texts, json_array, texts_of
+from readers.captures.columns import Decoder, Note, Texts, json_array, texts_of
 from readers.captures.envelope import (
     LABEL,
-    UNLIKE_ROWS,
     Envelope,
     Part,
     label_columns,
@@ -64,8 +65,6 @@ _SHOWN = 40
 # A call so many times as long as most decides nothing, unless it is short.
 _ODD_LENGTH, _SHORT = 100, 10_000
 
-UNEVEN = "records whose payloads differ in their number of rows were padded with missing values"
-
 _log = logging.getLogger(__name__)
 
 
@@ -79,7 +78,7 @@ def read_captures(
     DatasetError
         Naming file and line of what is no capture record.
     """
-    notes, parser = Notes(splitting.label(pieces)), decoder.parser()
+    notes, parser = Notes(), decoder.parser()
     labels = request.labels or index is not None
     for envelope in envelopes(pieces, decoder.sides, request.window, index, labels=labels):
         yield table_of(envelope, decoder, parser, notes)
@@ -112,60 +111,52 @@ def envelopes(
 
 @dataclass
 class Notes:
-    """What is odd about the records of a split: reported once each, with the first place."""
+    """What is odd about the records of a split: noticed once each, with the first place."""
 
-    label: str
     records: int = 0
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
     places: dict[str, str] = field(default_factory=dict)
 
     @contextlib.contextmanager
     def of(self, envelope: Envelope) -> Iterator[Note]:
         """Give a function that notes what is odd about records of an envelope; each counts once."""
         odd: dict[str, set[int]] = {}
-
-        def note(text: str, records: Sequence[int]) -> None:
-            if len(records):
-                odd.setdefault(text, set()).update(records)
-
-        yield note
+        yield lambda code, records: odd.setdefault(code, set()).update(records)
         self.records += len(envelope)
-        for text, records in odd.items():
-            self.counts[text] = self.counts.get(text, 0) + len(records)
-            if text not in self.places:
-                self.places[text] = envelope.place(min(records))
+        for code, records in odd.items():
+            self.counts[code] += len(records)
+            if records and code not in self.places:
+                self.places[code] = envelope.place(min(records))
 
     def report(self) -> None:
-        """Log each kind once.
+        """Notice each kind once.
 
         Raises
         ------
         DatasetError
             When too many calls contradict the reading of their rows.
         """
-        for text, count in self.counts.items():
-            _log.warning("%s: %s: %d, the first at %s", self.label, text, count, self.places[text])
-        uneven = self.counts.get(UNEVEN, 0)
+        for code, place in self.places.items():
+            notice(code, self.counts[code], place=place)
+        uneven = self.counts["reading.uneven"]
         if self.records >= _CALLS and uneven > shapes.MOST_CONTRADICTIONS * self.records:
-            raise shapes.too_many(uneven, self.records, self.places[UNEVEN])
+            raise shapes.too_many(uneven, self.records, self.places["reading.uneven"])
 
 
 def table_of(envelope: Envelope, decoder: Decoder, parser: CellParser, notes: Notes) -> pa.RecordBatch:
     """Return the rows of an envelope under their final names, labels last."""
     path = envelope.block.segments[0].path
     with notes.of(envelope) as note:
-        try:
+        with DatasetError.instead_of("captures.payloads", CellsError, file=path, error=str):
             table = decoder.table(envelope, parser, note)
-        except CellsError as error:
-            raise DatasetError.of("captures.payloads", file=path, error=error) from error
-        note(UNEVEN, table.uneven.tolist())
+        note("reading.uneven", table.uneven.tolist())
         batch = decoder.layout.finish(table.batch)
         if envelope.labels is not None:
             try:
                 batch, unlike = with_label_columns(batch, envelope.labels, table.counts)
             except DatasetError as error:
                 raise DatasetError.of("captures.labels", file=path, error=error) from error
-            note(UNLIKE_ROWS, unlike.tolist())
+            note("reading.unlike_labels", unlike.tolist())
     return envelope.with_windows(batch, table.counts)
 
 
@@ -248,6 +239,7 @@ def _say_other_than_csv(sides: Sequence[str], calls: Sequence[shapes.Call], requ
     for side in sides:
         payloads = [call.payloads.get(side, shapes.NOTHING) for call in calls]
         texts = [payload.first_line for payload in payloads if payload.kind == shapes.CSV]
+        texts = [text for text in texts if text[:1] != '"']
         for what, pattern in _NOT_CSV.items():
             if texts and sum(bool(pattern.fullmatch(text)) for text in texts) >= _MOSTLY * len(texts):
                 request.said.say("reading.not_csv", side=side, what=what, example=texts[0][:_SHOWN])
@@ -333,13 +325,13 @@ def read_located_captures(
         Naming file and line of what is no capture record, or holds another number of labels or
         predictions than rows.
     """
-    notes = Notes(splitting.label(pieces))
+    notes = Notes()
     finder = paths.Finder(request.locations or ColumnPaths(None), decoder.call_rows.shape("endpointInput"))
     for envelope in envelopes(pieces, _ALL_SIDES, request.window, index, labels=True):
         with notes.of(envelope) as note:
             table = _table(envelope, finder, decoder.headers, note)
         yield from splitting.balanced(envelope.with_windows(table.batch, table.counts))
-    finder.require_labels(notes.label)
+    finder.require_labels(splitting.label(pieces))
     notes.report()
 
 
@@ -407,7 +399,7 @@ def _parts(
                 parts[name] = shapes.parsed(text, kind)
             except shapes.UndecodableError:
                 parts[name] = shapes.NOTHING
-                note(UNDECODABLE, [number])
+                note("reading.undecodable", [number])
         if alone[number]:
             parts[paths.REQUEST] = parts[paths.RESPONSE]
         yield parts, functools.partial(envelope.place, number)

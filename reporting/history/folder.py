@@ -81,10 +81,8 @@ def read_if_there(path: str) -> bytes | None:
     codec = storage.compression(path, content)
     if codec is None:
         return content
-    try:
+    with DocumentError.instead_of("history_file.damaged", OSError, file=path):
         unpacked: bytes = pa.CompressedInputStream(pa.BufferReader(content), codec).read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise DocumentError.of("history_file.damaged", file=path, problem=error) from error
     if len(unpacked) > _MOST_BYTES:
         raise DocumentError.of("history_file.too_large", file=path, gigabytes=_MOST_BYTES >> 30)
     return unpacked

@@ -83,10 +83,8 @@ def parse_records(content: bytes, where: str) -> list[Run]:
         if not line.strip():
             continue
         place = f"{where}, line {number}"
-        try:
+        with DocumentError.instead_of("history_file.no_json", orjson.JSONDecodeError, place=place):
             value = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            raise DocumentError.of("history_file.no_json", place=place, problem=error) from None
         if isinstance(value, dict) and isinstance(value.get("schema"), int) and value["schema"] > SCHEMA:
             _log.debug(
                 "%s was written by a newer version; what this one does not know is left as it is", place

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import contract
-from contract.api import Decision, Facts, Finding, Metric, Violation, Violations, violations_to_json
+from contract.api import Decision, Facts, Finding, Metric, Violation
+from contract.decision import violation_to_json
 from contract.errors import DocumentError
 from contract.masking import mask
 from contract.schema import (
@@ -77,8 +78,8 @@ def _read_violations(members: JsonObject, key: str) -> tuple[Violation, ...] | N
     return None if found is None else tuple(found)
 
 
-def _write_violations(violations: Iterable[Violation]) -> Any:
-    return violations_to_json(Violations(list(violations)))["violations"]
+def _written(violations: Iterable[Violation]) -> list[dict[str, Any]]:
+    return list(map(violation_to_json, violations))
 
 
 def _read_interval(members: JsonObject, key: str) -> tuple[float, float] | None:
@@ -215,7 +216,7 @@ class Run:
     labelled: int | None = member(count)
     unlabelled: int | None = member(count)
     notes: int = member(count, 0)
-    violations: tuple[Violation, ...] | None = member(_read_violations, write=_write_violations)
+    violations: tuple[Violation, ...] | None = member(_read_violations, write=_written)
     decided: int | None = member(count)
     undecided: int | None = member(count)
     why_undecided: str | None = member(_text)

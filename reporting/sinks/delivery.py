@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import orjson
 
@@ -202,10 +203,9 @@ def read_headers(path: str | None, addresses: Iterable[SinkAddress]) -> Headers:
         return {}
     content = storage.read_bytes(path, ConfigurationError)
     told = {"file": path, "field": "sink_headers_file"}
-    try:
+    broken = {**told, "line": attrgetter("lineno")}
+    with ConfigurationError.instead_of("sink_headers.no_json", orjson.JSONDecodeError, **broken):
         value = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        raise ConfigurationError.of("sink_headers.no_json", **told, line=error.lineno) from None
     if not isinstance(value, dict):
         raise ConfigurationError.of("sink_headers.no_object", **told)
     hosts = sorted({address.host for address in addresses if address.host})

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import orjson
 
-from contract.api import Violations, violations_to_json
+from contract.decision import violation_to_json
 from contract.sink_addresses import SinkAddress
 from reporting.history.record import Run
 from reporting.sinks import aws, delivery
@@ -46,7 +46,7 @@ def cloud_event(run: Run, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
 
 def event_data(run: Run, most_bytes: int) -> dict[str, Any]:
     """Return what happened, with as many violations as fit into `most_bytes` of JSON."""
-    violations = violations_to_json(Violations(list(run.violations or ())))["violations"]
+    violations = list(map(violation_to_json, run.violations or ()))
     data: dict[str, Any] = {
         "monitor": run.monitor,
         "endpoint": run.endpoint,

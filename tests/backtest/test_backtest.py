@@ -258,3 +258,23 @@ def test_a_window_without_rows_stays_silent(world: World) -> None:
     world.monitor(4)
     (window,) = world.backtest(f"--baseline-constraints={world.edit(know_less)}")["windows"]
     assert window["after"]["violations"] == []
+
+
+def test_a_window_of_which_nothing_is_decided_is_not_ok(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def switch_off(constraints: Json) -> None:
+        constraints["monitoring_config"]["evaluate_constraints"] = "Disabled"
+
+    edited = world.edit(switch_off)
+    for number, variables in enumerate(({}, {}, {"baseline_constraints": edited})):
+        world.monitor(2 * number - number % 2, **variables)
+    found = world.backtest(f"--baseline-constraints={edited}", "--fail-on=changes", code=3)
+    decided = [(one["before"]["decided"], one["after"]["decided"]) for one in found["windows"]]
+    assert decided == [(True, False), (True, False), (False, False)]
+    assert monitor_backtest([f"--history-path={world.history}", f"--baseline-constraints={edited}"]) == 0
+    lines = capsys.readouterr().out.partition("\n\n")[0].splitlines()
+    first, second, third = (line for line in lines[1:] if not line.startswith(" "))
+    assert first.split("  ")[-1] == "decides nothing"
+    assert second.endswith("not decided  falls silent")
+    assert third.split()[-4:] == ["not", "decided", "not", "decided"]

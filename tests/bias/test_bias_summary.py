@@ -166,7 +166,7 @@ def _describe(request: BiasRequest, batch: pa.RecordBatch, rules: Any = "sound")
 
 
 def test_many_rows_are_sampled_for_the_flip_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(summary, "MOST_ROWS", 400)
+    monkeypatch.setattr(summary, "MOST_ROWS", 1_000)
     generator = np.random.default_rng(1)
     size = 3_000
     group, predicted = generator.integers(0, 2, size), generator.integers(0, 2, size)
@@ -180,7 +180,7 @@ def test_many_rows_are_sampled_for_the_flip_test(monkeypatch: pytest.MonkeyPatch
     for part in parts[1:]:
         merged = analyzer.merge(merged, part)
     statistics = analyzer.describe(merged)
-    assert statistics.notes == ["The flip test (FT) looks at 400 of 3,000 rows."]
+    assert statistics.notes == ["The flip test (FT) looks at 1,000 of 3,000 rows."]
     again = _written(analyzer.describe(analyzer.summarize([batch])))
     assert again == _written(analyzer.describe(analyzer.summarize([batch])))
 

@@ -1,13 +1,13 @@
 import base64
 import gzip
 import json
-import logging
 import pickle
 from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
 from capture_data import part, read_batches, read_columns, record, write
+from dataset_reading import heard
 from fixtures import fixture
 
 from contract.dataset import Dataset
@@ -105,15 +105,15 @@ def test_several_rows(tmp_path, output, request_, expected):
     assert _read(tmp_path, [record(output, request_)]) == expected
 
 
-def test_few_calls_that_contradict_the_reading_are_padded_and_reported_once(tmp_path, caplog):
+def test_few_calls_that_contradict_the_reading_are_padded_and_said_once(tmp_path):
     odd = [record("1\n2\n3", "4\n5"), record("6\n7", "1\n2\n3")]
-    with caplog.at_level(logging.WARNING):
+    with heard() as said:
         rows = _read(tmp_path, [record("9", "9")] * 300 + odd)
     assert rows["_c0"][299:] == [9, 1, 2, 3, 6, 7, None]
     assert rows["_c1"][299:] == [9, 4, 5, None, 1, 2, 3]
-    [warning] = [entry.getMessage() for entry in caplog.records]
-    assert "number of rows were padded with missing values: 2, the first at " in warning
-    assert warning.endswith("a.jsonl line 301")
+    [sentence] = said.sentences["calls"]
+    assert "number of rows were padded with missing values: 2, the first at " in sentence
+    assert sentence.endswith("a.jsonl line 301")
 
 
 def test_many_calls_that_contradict_every_reading_end_the_job(tmp_path):
@@ -147,12 +147,13 @@ def test_base64_is_decoded_and_recognised(tmp_path, payload, content_type, expec
 
 
 @pytest.mark.parametrize("data", [part("/wD+", "BASE64"), part("%%%", "BASE64"), part("{not", "JSON")])
-def test_undecodable_payloads_are_missing_and_reported(tmp_path, caplog, data):
-    with caplog.at_level(logging.WARNING):
+def test_undecodable_payloads_are_missing_and_said(tmp_path, data):
+    with heard() as said:
         rows = _read(tmp_path, [record("7", "1"), record("7", data)])
     if data["data"] != "%%%":  # decodes to nothing
         assert rows == {"_c0": [7, 7], "_c1": [1, None]}
-        assert "payloads that could not be decoded count as missing: 1," in caplog.text
+        [sentence] = said.sentences["payloads"]
+        assert "payloads that could not be decoded count as missing: 1," in sentence
 
 
 def test_json_of_mixed_kinds(tmp_path):
@@ -366,11 +367,11 @@ def test_unopened_files_may_be_broken(tmp_path):
     assert read_columns(tmp_path, window=HOUR) == {}
 
 
-def test_uneven_record_inside_a_window_is_placed(tmp_path, caplog):
+def test_uneven_record_inside_a_window_is_placed(tmp_path):
     records = [record("1", "2", time="2026-05-06T01:00:00Z")] * 200 + [record("1\n2\n3", "1\n2")]
-    with caplog.at_level(logging.WARNING):
+    with heard() as said:
         _read(tmp_path, records, window=HOUR)
-    assert "a.jsonl line 201" in caplog.text
+    assert said.sentences["calls"][0].endswith("a.jsonl line 201")
 
 
 # Merged captures and splits

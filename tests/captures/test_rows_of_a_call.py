@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from capture_data import part, read_columns, record, write
+from dataset_reading import heard
 
 from contract.dataset import ColumnPaths, Location
 from contract.dataset_format import DatasetFormat, parse_rows
@@ -187,16 +188,15 @@ def test_one_odd_record_does_not_change_how_the_others_are_read(tmp_path):
     ],
 )
 @pytest.mark.parametrize("place", [0, 250])
-def test_one_record_of_many_columns_costs_the_others_nothing(tmp_path, caplog, usual, damaged, place):
+def test_one_record_of_many_columns_costs_the_others_nothing(tmp_path, usual, damaged, place):
     calls = [record("0.5", usual)] * 500
     calls[place] = record("0.5", damaged)
-    columns = read_columns(write(tmp_path / "a.jsonl", calls))
+    with heard() as said:
+        columns = read_columns(write(tmp_path / "a.jsonl", calls))
     assert len(columns) < 250
     assert {len(values) for values in columns.values()} == {500}
-    assert (
-        f"columns than expected lost the last ones: 1, the first at {tmp_path}/a.jsonl line {place + 1}"
-        in caplog.text
-    )
+    [sentence] = said.sentences["payloads"]
+    assert sentence.endswith(f"lost the last ones: 1, the first at {tmp_path}/a.jsonl line {place + 1}")
 
 
 def test_a_line_without_end_is_named(tmp_path, monkeypatch):
@@ -218,7 +218,7 @@ def test_a_list_longer_than_any_table_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(("short", "refused"), [(100, True), (5, False)])
-def test_answers_that_are_one_short_are_refused_or_counted(tmp_path, caplog, short, refused):
+def test_answers_that_are_one_short_are_refused_or_counted(tmp_path, short, refused):
     """Of 1000 calls, so many have one answer less than rows; all answers of a call are cells of one line."""
     calls = []
     for number in range(1000):
@@ -231,10 +231,12 @@ def test_answers_that_are_one_short_are_refused_or_counted(tmp_path, caplog, sho
         with pytest.raises(DatasetError, match=r"\d+ of \d+ calls have another number of rows .* line 2"):
             _table(path)
         return
-    table, found = _table(path)
+    with heard() as said:
+        table, found = _table(path)
     assert found.call_rows.shape("endpointOutput") == "list"
     assert table.num_rows == sum(3 + number % 4 for number in range(1000))
-    assert "padded with missing values: 5, the first at" in caplog.text
+    [sentence] = said.sentences["calls"]
+    assert "padded with missing values: 5, the first at" in sentence
 
 
 @pytest.mark.parametrize("encoded", [False, True])

@@ -21,7 +21,7 @@ ROOMS = (
     "readers",
     "reporting",
 )
-HAND_ON = ("schema.py", "reading.py", "checklist.py")
+HAND_ON = ("schema.py", "reading.py")
 GOLDEN = Path(__file__).parent / "golden_sentences.txt"
 SENTENCES = {
     f"{topic}.{name}": text if isinstance(text, str) else "".join(text)
@@ -59,10 +59,12 @@ def uses() -> Iterator[tuple[str, str, set[str], bool]]:
                 # Notes of a member have its key before the code, and name the field themselves.
                 is_note = called.endswith(("members.note", "self.note", "holder.note"))
                 is_instead = called.endswith("error.instead_of")
-                is_read = called.endswith(("said.say", "self.say")) or called in ("say", "notice")
+                is_read = called.endswith(("said.say", "self.say")) or called in ("say", "notice", "note")
                 is_other = called.endswith(("error.of", "wording", "mistakes.add"))
                 if not (is_note or is_instead or is_read or is_other):
                     continue
+                if is_read and not isinstance(node.args[0], ast.Constant):
+                    continue  # the code that they were given
                 if path.name in HAND_ON and not isinstance(node.args[-1], ast.Constant):
                     continue  # the code that they were given
                 given = {keyword.arg for keyword in node.keywords if keyword.arg}
@@ -72,7 +74,7 @@ def uses() -> Iterator[tuple[str, str, set[str], bool]]:
                         given |= {"problem"} & members_of(SENTENCES.get(code, ""))
                     if is_read and "." not in code:
                         continue  # counted, and said by others
-                    counted = {"count", "rows"} if called == "notice" else set()
+                    counted = {"count", "rows", "place"} if called in ("notice", "note") else set()
                     given |= counted & members_of(SENTENCES.get(code, ""))
                     place = f"{path.relative_to(ROOT)}:{node.lineno}"
                     yield place, code, given, any(keyword.arg is None for keyword in node.keywords)

@@ -37,7 +37,8 @@ def test_parsers_of_the_originals_wording_read_two_numbers():
         check(document(numeric("x", np.repeat([0.0, 1.0], [3_600, 1_400]))), baseline)
     ).description
     assert description == (
-        "Mean 0.12 -> 0.28, share of values up to 0 88 % -> 72 %, where chance explains up to 3 %. "
+        "Mean 0.12 -> 0.28, share of values up to 0 88 % -> 72 %, where chance explains up to 3 %; "
+        "chance would do this less than once in a million times. "
         "Baseline drift distance: 0.16 exceeds threshold: 0.1"
     )
     match = re.search("distance: (.+) exceeds threshold: (.+)", description)

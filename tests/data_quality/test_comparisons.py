@@ -108,3 +108,19 @@ def test_decided_and_undecided_are_what_the_file_asks_for(
 
 def is_violated(comparison: Comparison) -> bool:
     return comparison.state is State.VIOLATED
+
+
+@pytest.mark.parametrize(("missing", "state"), [(0, State.HOLDS), (30, State.CHANGED), (400, State.VIOLATED)])
+def test_a_change_within_the_limit_is_no_violation_and_said(missing: int, state: State) -> None:
+    rows = np.random.default_rng(1).normal(0.0, 1.0, 20_000)
+    before, now = (
+        Statistics(20_000, [numeric("x", rows[: 20_000 - lost], missing=lost)]) for lost in (0, missing)
+    )
+    constraints = read_constraints(constraints_to_json(suggest(before, rules="sound")), "constraints.json")
+    decision = check(now, Baseline(before, constraints), rules="sound")
+    (found,) = (one for one in decision.comparisons if one.check == "completeness_check")
+    assert (found.state, found.value, found.expected) == (state, 1.0 - missing / 20_000, 1.0)
+    assert (found.rows, found.baseline_rows) == (20_000, 20_000)
+    assert bool(found.text) == (missing > 0)
+    assert (found.p_value is not None and found.p_value < 1e-6) == (missing > 0)
+    assert bool(decision.violations.violations) == (state is State.VIOLATED)

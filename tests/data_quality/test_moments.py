@@ -25,3 +25,17 @@ def test_squares_are_those_of_the_values():
     moments = Moments()
     moments.add(values, scratch=np.empty(60_000))
     assert moments.standard_deviation == pytest.approx(values.std(), rel=1e-13)
+
+
+def test_the_deviation_of_numbers_near_1e15_is_exact():
+    digits = np.random.default_rng(1).integers(0, 10, 100_000).astype(np.float64)
+    moments = Moments()
+    for part in np.array_split(1e15 + digits, 7):
+        other = Moments()
+        other.add(part)
+        moments.merge(other)
+    assert moments.standard_deviation == pytest.approx(float(np.std(digits)), rel=1e-12)
+    values, counts = np.unique(1e15 + digits, return_counts=True)
+    weighted = Moments()
+    weighted.add_weighted(values, counts)
+    assert weighted.standard_deviation == pytest.approx(float(np.std(digits)), rel=1e-12)

@@ -363,7 +363,16 @@ def test_a_quote_that_is_never_closed_is_named(tmp_path):
         pytest.raises(DatasetError, match="quote that is not closed") as caught,
     ):
         read(path)
-    assert str(path) in caught.value.message
+    assert (caught.value.code, caught.value.file) == ("csv.endless_quote", str(path))
+
+
+@pytest.mark.parametrize("text", [b'a,"b\n1,2\n3,4\n', b'"a,b\n1,2\n', b'a;"b\n1;2\n'])
+def test_a_quote_left_open_in_the_header_has_a_code(tmp_path, text):
+    path = tmp_path / "header.csv"
+    path.write_bytes(text)
+    with pytest.raises(DatasetError) as caught:
+        read(path)
+    assert (caught.value.code, caught.value.file) == ("csv.unclosed_quote", str(path))
 
 
 def test_cut_files_are_divided_by_size_alone(tmp_path):

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from file_storage.storage import SourceFile
-from readers.splitting import SMALL, FileRange, divide, joined, label, line_blocks, lines_before, split_size
+from file_storage.storage import SourceFile, lines_before
+from readers.splitting import SMALL, FileRange, divide, joined, label, line_blocks, split_size
 
 sizes = st.lists(st.integers(0, 10_000) | st.integers(0, 1 << 30), max_size=30)
 

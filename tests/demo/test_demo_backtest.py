@@ -41,7 +41,7 @@ def _edit_bias(constraints: Json) -> None:
     for stage in ("pre_training_bias_metrics", "post_training_bias_metrics"):
         for groups in constraints[stage]["facets"].values():
             for metric in (one for group in groups for one in group["metrics"]):
-                if metric["name"] in ("AD", "RD"):
+                if metric["name"] == "GE":
                     metric["allowed"] = [-1.0, 1.0]
                 if metric["name"] == "CI":
                     metric["threshold"] = 0.0
@@ -49,8 +49,7 @@ def _edit_bias(constraints: Json) -> None:
 
 def _edit_attribution(constraints: Json) -> None:
     for label in constraints["explanations"]["kernel_shap"].values():
-        label["magnitude_threshold"] = 0
-        label["drift_threshold"] = 0.9999
+        label["magnitude_threshold"] = 1.1
 
 
 @dataclass(frozen=True)

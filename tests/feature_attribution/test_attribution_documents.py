@@ -106,10 +106,11 @@ def test_analysis_json_has_no_members_of_our_own() -> None:
 
 
 def test_thresholds_are_carried_over() -> None:
-    before = LabelAttributions({"a": 1.0}, 0.0, drift_threshold=0.8, magnitude_threshold=5.0)
+    given = {"drift_threshold": 0.8, "magnitude_threshold": 5.0, "direction_threshold": 0.0}
+    before = LabelAttributions({"a": 1.0}, 0.0, **given)
     baseline = Baseline(None, AttributionConstraints({"0.79": before}))
     label = AttributionChecker("sound").suggest(statistics(), baseline).labels["yes"]
-    assert (label.drift_threshold, label.magnitude_threshold) == (0.8, 5.0)
+    assert (label.drift_threshold, label.magnitude_threshold, label.direction_threshold) == (0.8, 5.0, 0.0)
     assert (
         AttributionChecker("sound", 0.7).suggest(statistics(), baseline).labels["yes"].drift_threshold == 0.7
     )
@@ -154,6 +155,7 @@ def explained(**label: Any) -> dict[str, Any]:
         (explained(global_shap_values={"a": "much"}), "explanations.kernel_shap.label0.global_shap_values.a"),
         (explained(drift_threshold=1.5), "explanations.kernel_shap.label0.drift_threshold"),
         (explained(magnitude_threshold=0.5), "explanations.kernel_shap.label0.magnitude_threshold"),
+        (explained(direction_threshold=2.5), "explanations.kernel_shap.label0.direction_threshold"),
     ],
 )
 def test_mistakes_name_the_place(value: dict[str, Any], field: str) -> None:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from captured_predictions import write_labels
 from captures.capture_data import part, record
 from captures.capture_data import write as write_records
+from gate.labelled_rows import BIAS, HEAD, Rows, all_of, table, write
 from models.model_server import Answer, Request, serving
 from run_jobs import run_job
 
@@ -24,21 +24,11 @@ from containers.data_quality.main import main as monitor_data_quality
 from containers.feature_attribution.main import main as monitor_feature_attribution
 from containers.model_quality.main import main as monitor_model_quality
 
-Rows = list[list[str]]
-HEAD = ["label", "prediction", "sex", "x"]
 COMMANDS = {
     "data-quality": monitor_data_quality,
     "model-quality": monitor_model_quality,
     "bias": monitor_bias,
     "feature-attribution": monitor_feature_attribution,
-}
-BIAS = {
-    "dataset_type": "text/csv",
-    "label": "label",
-    "predicted_label": "prediction",
-    "label_values_or_threshold": [1],
-    "facet": [{"name_or_index": "sex", "value_or_threshold": [0]}],
-    "methods": {"pre_training_bias": {"methods": ["DPL"]}, "post_training_bias": {"methods": ["DPPL", "RD"]}},
 }
 CAPTURED = {
     **{name: member for name, member in BIAS.items() if name != "predicted_label"},
@@ -51,24 +41,6 @@ ATTRIBUTION = {
     "methods": {"shap": {"baseline": [["0", "50.0"]]}},
     "predictor": {"content_type": "text/csv"},
 }
-
-
-def table(seed: int, rows: int = 600) -> Rows:
-    rng = np.random.default_rng(seed)
-    label, sex = rng.integers(0, 2, rows), rng.integers(0, 2, rows)
-    prediction = np.where(rng.random(rows) < 0.8, label, 1 - label)
-    x = rng.normal(50, 9, rows).round(2)
-    return [list(map(str, row)) for row in zip(label, prediction, sex, x, strict=True)]
-
-
-def write(file: Path, rows: Rows) -> Path:
-    file.write_text("\n".join(",".join(row) for row in [HEAD, *rows]) + "\n", encoding="utf-8")
-    return file
-
-
-def all_of(column: str, text: str) -> Callable[[Rows], Rows]:
-    place = HEAD.index(column)
-    return lambda rows: [[*row[:place], text, *row[place + 1 :]] for row in rows]
 
 
 @dataclass(frozen=True)
@@ -290,6 +262,10 @@ def test_every_pair(
     comparisons = result.document("comparisons.json")
     metrics = (tmp_path / "metrics.prom").read_text(encoding="utf-8")
     decided, undecided = comparisons["decided"], comparisons["not_decided"]
+    for one in comparisons["comparisons"]:
+        if one["check"] in ("completeness_check", "presence_check"):
+            # Figures of 0 say something.
+            assert {"value", "rows"} <= one.keys()
     assert f'comparisons_decided{{monitor="{monitor}"}} {decided}.0' in metrics
     assert f'comparisons_undecided{{monitor="{monitor}"}} {undecided}.0' in metrics
     if end == NOTHING:
@@ -305,3 +281,32 @@ def test_every_pair(
     assert (undecided > 0) == bool(because)
     assert ("No violations" in head) == (end in (PARTLY, OPEN, DECIDED))
     assert bool(result.violations) == (end == VIOLATED)
+
+
+def test_a_handful_of_rows_decides_nothing_of_a_model(tmp_path: Path, model: str) -> None:
+    settings = settings_of(tmp_path, "model-quality", model)
+    run_job(tmp_path, write(tmp_path / "first.csv", table(1)), output_path=tmp_path / "baseline", **settings)
+    before = (tmp_path / "baseline" / "statistics.json").read_bytes()
+    given = {"baseline_constraints": tmp_path / "baseline", "baseline_statistics": tmp_path / "baseline"}
+    result = run_job(
+        tmp_path,
+        write(tmp_path / "window.csv", [["1", "1", "0", "50"], ["0", "0", "1", "40"], ["1", "1", "1", "60"]]),
+        register_new_baseline=tmp_path / "baseline",
+        **settings | given,
+    )
+    assert result.exit_code == 5
+    assert "nothing could be decided, because the window has too few rows" in result.message
+    assert (tmp_path / "baseline" / "statistics.json").read_bytes() == before
+
+
+def test_a_threshold_that_no_share_reaches_is_refused(tmp_path: Path, model: str) -> None:
+    settings = settings_of(tmp_path, "model-quality", model)
+    source = write(tmp_path / "first.csv", table(1))
+    run_job(tmp_path, source, output_path=tmp_path / "baseline", **settings)
+    file = tmp_path / "baseline" / "constraints.json"
+    document = json.loads(file.read_text())
+    document["binary_classification_constraints"]["recall"]["threshold"] = 95
+    file.write_text(json.dumps(document))
+    result = run_job(tmp_path, source, baseline_constraints=file, **settings)
+    assert result.exit_code == 2
+    assert "the threshold of recall is 95" in result.message

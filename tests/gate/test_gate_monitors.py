@@ -102,3 +102,38 @@ def test_feature_attribution(tmp_path: Path) -> None:
     assert {"statistics.json", "constraints.json", "analysis.json"} <= kept
     assert "explanations_shap/out.csv" not in kept
     assert 'model_monitor_attribution{monitor="feature-attribution",feature="' in metrics
+
+
+def test_a_baseline_of_before_a_check_passes_the_gate_and_says_what_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "analysis_config.json").write_text(json.dumps(table_config()), encoding="utf-8")
+    with serving(csv_endpoint) as server:
+        settings: dict[str, Any] = {
+            "command": monitor_feature_attribution,
+            "dataset_format": None,
+            "analysis_config": tmp_path / "analysis_config.json",
+            "model": server.url,
+        }
+        first = run_job(tmp_path, write_people(tmp_path / "first.csv", people(200, seed=1).rows), **settings)
+        baseline = tmp_path / "old"
+        baseline.mkdir()
+        for name in ("statistics.json", "constraints.json"):
+            document = first.document(name)
+            for label in document["explanations"]["kernel_shap"].values():
+                for member in ("directions", "direction_errors", "direction_threshold"):
+                    label.pop(member, None)
+            (baseline / name).write_text(json.dumps(document), encoding="utf-8")
+        (tmp_path / "second").mkdir()
+        result = run_job(
+            tmp_path / "second",
+            write_people(tmp_path / "second.csv", people(200, seed=2).rows),
+            baseline_constraints=baseline,
+            baseline_statistics=baseline,
+            fail_on_violations="Enabled",
+            **settings,
+        )
+    assert (result.exit_code, result.violations) == (0, []), result.message
+    (undecided,) = [
+        one for one in result.document("comparisons.json")["comparisons"] if one["state"] == "not_decided"
+    ]
+    assert undecided["check"] == "feature_attribution_direction_check"
+    assert "make it anew" in undecided["reason"]

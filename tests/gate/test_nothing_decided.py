@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from attributed_people import csv_endpoint, people, table_config
 from attributed_people import write_csv as write_people
 from captured_predictions import predict, write_captures, write_labels, write_table
 from fixtures import ROOT
+from gate.labelled_rows import BIAS, Rows, all_of, table, write
 from models.model_server import serving
 from run_jobs import Result, run_job
 
@@ -22,44 +22,12 @@ from containers.data_quality.main import main as monitor_data_quality
 from containers.feature_attribution.main import main as monitor_feature_attribution
 from containers.model_quality.main import main as monitor_model_quality
 
-Rows = list[list[str]]
-
 REGRESSION = {
     "problem_type": "Regression",
     "inference_attribute": "prediction",
     "ground_truth_attribute": "label",
 }
 BINARY = {**REGRESSION, "problem_type": "BinaryClassification"}
-SEX = {
-    "dataset_type": "text/csv",
-    "label": "label",
-    "predicted_label": "prediction",
-    "label_values_or_threshold": [1],
-    "facet": [{"name_or_index": "sex", "value_or_threshold": [0]}],
-    "methods": {"pre_training_bias": {"methods": ["DPL"]}, "post_training_bias": {"methods": ["DPPL", "RD"]}},
-}
-
-
-def table(rows: int = 400) -> Rows:
-    """Return label, prediction, sex and a number."""
-    rng = np.random.default_rng(1)
-    label, sex = rng.integers(0, 2, rows), rng.integers(0, 2, rows)
-    prediction = np.where(rng.random(rows) < 0.8, label, 1 - label)
-    x = rng.normal(50, 9, rows).round(2)
-    return [list(map(str, row)) for row in zip(label, prediction, sex, x, strict=True)]
-
-
-HEAD = ["label", "prediction", "sex", "x"]
-
-
-def write(file: Path, rows: Rows) -> Path:
-    file.write_text("\n".join(",".join(row) for row in [HEAD, *rows]) + "\n", encoding="utf-8")
-    return file
-
-
-def with_column(name: str, text: str) -> Callable[[Rows], Rows]:
-    place = HEAD.index(name)
-    return lambda rows: [[*row[:place], text, *row[place + 1 :]] for row in rows]
 
 
 def nothing(document: dict[str, Any], member: str) -> dict[str, Any]:
@@ -107,14 +75,14 @@ CASES = {
         "data-quality", "evaluate_constraints is Disabled", constraints=_disabled
     ),
     "model-quality, no rows": Case("model-quality", "there are no rows in", lambda rows: []),
-    "model-quality, no labels": Case("model-quality", "no row has a label", with_column("label", "")),
+    "model-quality, no labels": Case("model-quality", "no row has a label", all_of("label", "")),
     "model-quality, predictions missing": Case(
-        "model-quality", "no row with a label has a usable prediction", with_column("prediction", "")
+        "model-quality", "no row with a label has a usable prediction", all_of("prediction", "")
     ),
     "model-quality, predictions infinite": Case(
         "model-quality",
         "no row with a label has a usable prediction",
-        with_column("prediction", "inf"),
+        all_of("prediction", "inf"),
         settings=REGRESSION,
     ),
     "model-quality, no constraints": Case(
@@ -123,11 +91,11 @@ CASES = {
         constraints=lambda document: nothing(document, "binary_classification_constraints"),
     ),
     "bias, no rows": Case("bias", "there are no rows in", lambda rows: []),
-    "bias, no group": Case("bias", "of the group sex = 0", with_column("sex", "")),
+    "bias, no group": Case("bias", "of the group sex = 0", all_of("sex", "")),
     "bias, no labels and no predictions": Case(
         "bias",
         "no row has a label",
-        lambda rows: with_column("label", "")(with_column("prediction", "")(rows)),
+        lambda rows: all_of("label", "")(all_of("prediction", "")(rows)),
         refused_by=("sagemaker",),
     ),
     "bias, no figures": Case(
@@ -158,7 +126,7 @@ def model() -> Iterator[str]:
 
 
 def settings_of(folder: Path, case: Case, model: str) -> dict[str, Any]:
-    config = {"bias": SEX, "feature-attribution": table_config()}.get(case.monitor)
+    config = {"bias": BIAS, "feature-attribution": table_config()}.get(case.monitor)
     settings: dict[str, Any] = dict(BINARY) if case.monitor == "model-quality" else {}
     if config is not None:
         (folder / "analysis_config.json").write_text(json.dumps(config), encoding="utf-8")
@@ -170,7 +138,7 @@ def settings_of(folder: Path, case: Case, model: str) -> dict[str, Any]:
 
 def data_of(file: Path, case: Case, rows: int, *, is_window: bool) -> Path:
     if case.monitor != "feature-attribution":
-        return write(file, case.window(table(rows)) if is_window else table(rows))
+        return write(file, case.window(table(1, rows)) if is_window else table(1, rows))
     features = [[str(cell) for cell in row] for row in people(30, seed=1).rows]
     return write_people(file, case.window(features) if is_window else features)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import pickle
 import tempfile
 from collections import Counter
@@ -11,7 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 import pytest
-from dataset_reading import request
+from dataset_reading import heard, request
 from hypothesis import given
 from hypothesis import strategies as st
 from label_data import HOUR, capture, label, run_merge, write
@@ -121,13 +120,14 @@ def test_rules_of_the_originals_keep_the_label_apart(tmp_path):
         ("0.1", "{broken", "JSON", [None]),
     ],
 )
-def test_as_many_labels_as_rows(tmp_path, output, data, encoding, labels, caplog):
-    with caplog.at_level(logging.WARNING):
+def test_as_many_labels_as_rows(tmp_path, output, data, encoding, labels):
+    with heard() as said:
         rows = joined(tmp_path, [capture("a", output)], [label("a", data, encoding)])
     assert [row["groundTruthData"] for row in rows] == labels
     if output.count("\n") != data.strip().count("\n") and encoding == "CSV":
-        assert "records with another number of labels than rows count as unlabelled: 1," in caplog.text
-        assert "a.jsonl line 1" in caplog.text
+        [sentence] = [text for text in said.sentences["labels"] if "unlabelled" in text]
+        assert "records with another number of labels than rows count as unlabelled: 1," in sentence
+        assert sentence.endswith("a.jsonl line 1")
 
 
 @pytest.mark.usefixtures("path")

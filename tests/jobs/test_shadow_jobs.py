@@ -164,7 +164,7 @@ def started(folder: Path, monitor: str, files: dict[str, Any]) -> subprocess.Pop
     kept = {name: value for name, value in os.environ.items() if name != name.lower()}
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", f"containers.{monitor}.main"],
+            [Path(sys.executable).with_name(f"monitor-{monitor.replace('_', '-')}")],
             cwd=ROOT,
             env={**kept, **variables},
             stderr=log,

@@ -316,7 +316,7 @@ def test_rows_that_come_together_widen_intervals_and_raise_no_alarm() -> None:
         assert statistics.design_effect == pytest.approx(10.0, rel=1.0)
         low, high = statistics.metrics["accuracy"].interval
         assert (high - low) / 2.0 == pytest.approx(1.96 * np.sqrt(0.16 / 500), rel=0.6)
-        assert any("depend on those before them" in note for note in statistics.notes)
+        assert any("depend on each other" in note for note in statistics.notes)
 
 
 @pytest.mark.parametrize("count", ["NaN", "Infinity", -1, 1e300])

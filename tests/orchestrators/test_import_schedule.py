@@ -16,7 +16,7 @@ from kubernetes_validate import validate as validate_kubernetes
 from refusals import refused
 
 from containers.commands import import_schedule as command
-from contract.errors import ConfigurationError
+from contract.errors import ConfigurationError, DocumentError
 from orchestrators.import_schedule.describe import combine, parse_documents
 from orchestrators.import_schedule.jobs import hours_between, translate, unique_name
 from orchestrators.import_schedule.manifests import dump
@@ -131,6 +131,9 @@ def test_what_cannot_be_carried_over_is_said() -> None:
         ("cron(0 0 ? * MON *)", "0 0 * * 1", 7 * 24),
         ("cron(0 0 ? * 2-6 *)", "0 0 * * 1-5", 3 * 24),
         ("cron(0 8 1 * ? *)", "0 8 1 * *", 31 * 24),
+        ("cron(0 0 ? * FRI-MON *)", "0 0 * * 0,1,5,6", 4 * 24),
+        ("cron(0 22-1 ? * * *)", "0 0,1,22,23 * * *", 21),
+        ("cron(0 0 29 FEB ? *)", "0 0 29 2 *", (4 * 365 + 1) * 24),
     ],
 )
 def test_expressions_have_five_fields_elsewhere(expression: str, expected: str, hours: int) -> None:
@@ -154,6 +157,17 @@ def test_once_is_a_job() -> None:
     entries = manifest["spec"]["template"]["spec"]["containers"][0]["env"]
     found = {entry["name"]: entry["value"] for entry in entries}
     assert (found["window"], found["end_time_offset"]) == ("PT5H", "-PT1H")
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [("kubernetes", "applied"), ("airflow", "trigger it"), ("sagemaker", "write the time")],
+)
+def test_once_says_what_is_left_to_do(target: str, said: str) -> None:
+    documents = [json.loads(Path(file).read_text()) for file in descriptions("data-quality")]
+    documents[0]["MonitoringScheduleConfig"]["ScheduleConfig"] = {"ScheduleExpression": "NOW"}
+    lines = piped("".join(map(json.dumps, documents)), target).splitlines()
+    assert said in next(line for line in lines if 'ScheduleExpression = "NOW": ' in line)
 
 
 def piped(text: str, target: str) -> str:
@@ -263,6 +277,29 @@ def test_days_of_the_week_are_counted_from_sunday(minute: int, hour: int, day: i
     assert str(translate(f"cron({minute} {hour} ? * {day} *)")) == f"{minute} {hour} * * {day - 1}"
 
 
+def test_a_member_that_is_there_twice_is_refused() -> None:
+    with refused(DocumentError, "json.twice", field="TEAM"):
+        parse_documents('{"Environment": {"TEAM": "a", "TEAM": "b"}}', "x.json")
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    files = []
+    for file in map(Path, descriptions("data-quality")):
+        files.append(str(tmp_path / file.name))
+        Path(files[-1]).write_text(file.read_text(), encoding="utf-8-sig")
+    written = import_schedule("--to", "argo", "--image-prefix", "registry.example/mm/", *files)
+    assert written.replace("registry.example/mm", "model-monitor") == import_schedule(
+        "--to", "argo", *descriptions("data-quality")
+    )
+
+
+@pytest.mark.parametrize("option", ["--captures", "--baseline"])
+def test_a_place_that_is_no_address_is_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(("--to", "argo", option, "churn-job", *descriptions("data-quality")))
+    assert f"argument {option}: 'churn-job' is no address" in capsys.readouterr().err
+
+
 def test_names_never_meet() -> None:
     names = ["monitoring-schedule-2026-11-28-13-15-55-719", "monitoring-schedule-2026-11-28-13-15-55-794"]
     names += ["churn", "Churn", "churn-2", "a" * 63, "a" * 62]
@@ -304,5 +341,5 @@ def test_documents_may_follow_each_other(documents: list[dict[str, int]]) -> Non
 def test_a_description_without_a_role_says_so() -> None:
     documents = [json.loads(Path(file).read_text()) for file in descriptions("bias")]
     del documents[1]["RoleArn"]
-    with refused(ConfigurationError, "job_definition.lacks"):
+    with refused(ConfigurationError, "schedule_description.lacks"):
         combine(documents)

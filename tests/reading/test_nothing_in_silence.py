@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 from pathlib import Path
@@ -344,6 +345,8 @@ def test_folders_that_cannot_be_columns_are_refused(tmp_path: Path) -> None:
     source = in_folders(tmp_path)
     absent = run_job(tmp_path / "1", source, folder_columns="city")
     assert (absent.exit_code, "no folder city=..." in absent.message) == (2, True)
+    misspelt = run_job(tmp_path / "4", source, folder_columns="regoin")
+    assert (misspelt.exit_code, "did you mean region?" in misspelt.message) == (2, True)
     twice = run_job(tmp_path / "2", source, folder_columns="region,x")
     assert twice.exit_code == 2
     csv_table(source / "region=eu/a.csv", "x,region", [[1, 2]] * 9)
@@ -371,3 +374,47 @@ def test_the_position_of_answers_is_honoured(tmp_path: Path, rows: int) -> None:
     for position in ("START", "END"):
         found = run_job(tmp_path / "o", same, dataset_format=told % position, **baseline_of(baseline))
         assert checks(found) == []
+
+
+def test_payloads_that_are_no_text_are_said(tmp_path: Path) -> None:
+    image = {"data": base64.b64encode(b"\x89PNG\xff\xfe").decode(), "encoding": "BASE64"}
+    answer = {"data": "0.5", "encoding": "CSV"}
+    call = {
+        "captureData": {"endpointInput": image, "endpointOutput": answer},
+        "eventMetadata": {"eventId": "e"},
+    }
+    source = json_lines(tmp_path / "d/a.jsonl", [call] * 50)
+    result = run_job(tmp_path, source, dataset_format=CAPTURES)
+    assert list(features(result)) == ["_c0"]
+    [sentence] = reading(result)["payloads"]
+    assert sentence.startswith("payloads that could not be decoded count as missing: 50, the first at")
+
+
+FORM = '--b\r\nContent-Disposition: form-data; name="t"\r\n\r\nhello, you\r\n--b--'
+
+
+@pytest.mark.parametrize(
+    ("text", "content_type", "said"),
+    [
+        (FORM, "multipart/form-data; boundary=b", "multipart/form-data"),
+        ('I liked it, "really".\nIt was good.', "text/plain", "text/plain"),
+        ("1 1:0.5,3:2", "text/libsvm", "text/libsvm"),
+        ("7,red", "text/plain", None),
+    ],
+)
+def test_payloads_that_are_no_table_are_one_cell(
+    tmp_path: Path, text: str, content_type: str, said: str | None
+) -> None:
+    data = base64.b64encode(text.encode()).decode()
+    asked = {"data": data, "encoding": "BASE64", "observedContentType": content_type}
+    parts = {"endpointInput": asked, "endpointOutput": {"data": "0.5", "encoding": "CSV"}}
+    lines = [{"captureData": parts, "eventMetadata": {"eventId": f"e{number}"}} for number in range(50)]
+    result = run_job(tmp_path, json_lines(tmp_path / "d/a.jsonl", lines), dataset_format=CAPTURES)
+    assert result.document("statistics.json")["dataset"]["item_count"] == 50
+    sentences = reading(result).get("payloads", [])
+    if said is None:
+        assert (list(features(result)), sentences) == (["_c0", "_c1", "_c2"], [])
+        return
+    assert sentences == [f"50 payloads of the type {said} are no table, and are one cell each"]
+    domain = features(result)["_c1"]["string_statistics"]["distribution"]["categorical"]["buckets"]
+    assert [bucket["value"] for bucket in domain] == [text]

@@ -106,7 +106,7 @@ def test_drift_starts_a_pipeline_that_renews_the_baseline(tmp_path: Path) -> Non
     summer = write_csv(tmp_path / "summer.csv", 2, slope=3.0, shift=15.0)
     train, command = tmp_path / "train.py", tmp_path / "monitor"
     train.write_text(TRAIN)
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m containers.data_quality.main "$@"\n')
+    command.write_text(f'#!/bin/sh\nexec "{Path(sys.executable).with_name("monitor-data-quality")}" "$@"\n')
     command.chmod(0o755)
     variables = {
         "TRAIN_COMMAND": f"{sys.executable} {train} {tmp_path / 'models'}",

@@ -27,7 +27,7 @@ def start(folder: Path, **variables: str) -> subprocess.Popen[str]:
         **variables,
     }
     return subprocess.Popen(
-        [sys.executable, "-m", "containers.data_quality.main"],
+        [str(Path(sys.executable).with_name("monitor-data-quality"))],
         cwd=ROOT,
         env={**os.environ, **settings},
         stderr=subprocess.PIPE,

@@ -377,6 +377,19 @@ def test_the_monitor_is_told_by_the_kind_of_analysis(
     assert "give --monitor, one of data-quality, model-quality, bias" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("no_such_module:MONITOR", "cannot be imported"), ("json:dumps", "names no contract.api.Monitor")],
+)
+def test_a_monitor_that_is_none_is_a_line_of_the_list(
+    name: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--monitor", name]) == 2
+    line = capsys.readouterr().out
+    assert line.startswith(f"FAIL  --monitor {name} ")
+    assert said in line
+
+
 def test_every_planted_mistake_is_in_the_page() -> None:
     page = (Path(__file__).parents[2] / "docs" / "validate.md").read_text(encoding="utf-8")
     assert [name for name, *_ in MISTAKES if f"| {name} |" not in page] == []
