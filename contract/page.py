@@ -155,20 +155,13 @@ class Cell:
     gauge
         A bar beside the text: where it ends, the limit, what chance explains; shares of its width.
     state
-        ``violated``, ``undecided``, ``fine`` or ``none`` for verdicts.
-    link
-        Where the text leads to.
-    strip
-        How steps of time went, instead of the text, which then is for who cannot see it: the path to draw for
-        each state.
+        ``violated`` or ``fine`` for verdicts.
     """
 
     text: str
     sort: float | None = None
     gauge: dict[str, float] | None = None
     state: str = ""
-    link: str = ""
-    strip: Mapping[str, str] | None = None
 
 
 @dataclass

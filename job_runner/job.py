@@ -32,7 +32,6 @@ from reporting.sinks import publishing
 
 if TYPE_CHECKING:
     from job_runner.cluster.hosts import Cluster
-    from reporting.history.record import Run
     from reporting.sinks.delivery import Undelivered
 
 STATISTICS = "statistics.json"
@@ -166,13 +165,11 @@ def finish(job: Job, plan: Plan, analyzer: api.AnyAnalyzer, summary: Any) -> Out
     # Imported late, as only jobs that keep a history need it.
     from reporting.history.append import keep_run, to_json
 
-    def all_statistics() -> bytes:
-        # The originals' files lack members that another check of the same statistics can use.
-        is_whole = settings.rules == "sound"
-        return contents[STATISTICS] if is_whole else to_json(files.write_statistics(found.statistics, True))
-
+    by_originals = settings.rules == "sagemaker"
+    # The originals' files lack members that another check of the same statistics can use.
+    whole = to_json(files.write_statistics(found.statistics, True)) if by_originals else contents[STATISTICS]
     run = replace(run, exit_code=outcome.exit_code, message=outcome.message)
-    unrecorded = keep_run(settings, run, found.compared, files, all_statistics)
+    unrecorded = keep_run(settings, run, found.compared, files, whole)
     return _outcome(settings, found, written, (*undelivered, *unrecorded), kept) if unrecorded else outcome
 
 

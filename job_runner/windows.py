@@ -7,6 +7,7 @@ rows, or where a model explains them, windows are read one by one, each from its
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
 import time
@@ -72,14 +73,13 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     storage.prepare_output(folders[0].rpartition("/")[0] or ".")
     alone = [_settings_of(settings, *place) for place in zip(windows, folders, strict=True)]
     of = {window: replace(job, settings=own) for window, own in zip(windows, alone, strict=True)}
-    decisions = _finished(of)
-    codes = {window: jobs.exit_code_of(settings, decision) for window, decision in decisions.items()}
-    if decisions:
-        _log.warning(wording("windows.there", windows=several(len(decisions), "window"), of=len(windows)))
+    ended = _ended_before(of)
+    if ended:
+        _log.warning(wording("windows.there", windows=several(len(ended), "window"), of=len(windows)))
     _, known = files_of(replace(job.request, window=replace(settings.window, edges=())))
     is_told = known.format.kind in CAPTURES or (known.keys is not None and known.keys.time is not None)
     one_by_one = not is_told or settings.record_preprocessor_script or "attributions" in job.monitor.offers
-    remaining = [window for window in windows if window not in decisions]
+    remaining = [window for window in windows if window not in ended]
     for together in _stretches(remaining, 1 if one_by_one else MOST_TOGETHER):
         # What is said of reading these is not said of others.
         request = replace(job.request, window=together, said=copy.deepcopy(job.request.said))
@@ -88,15 +88,14 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
             if not settings.is_monitoring and not analyzer.row_count(summary):
                 _log.warning(wording("windows.no_rows", name=_name(window, settings)))
                 continue
-            outcome = jobs.finish(own, plan, analyzer, summary)
-            decisions[window], codes[window] = outcome.decision, outcome.exit_code
-            _log.info("%s: %s", _name(window, settings), outcome.message)
-    if not decisions:
+            ended[window] = jobs.finish(own, plan, analyzer, summary)
+            _log.info("%s: %s", _name(window, settings), ended[window].message)
+    if not ended:
         raise DatasetError.of("rows.none_for_baseline", file=settings.dataset_source, found="row in a window")
-    asked = [codes[window] for window in windows if window in codes]
-    code = min(asked[-1:] if settings.gate_on == "last" else asked, key=_WORST_FIRST.index)
-    message = _message(settings, {window: decisions[window] for window in windows if window in decisions})
-    return jobs.Outcome(code, message, files=(several(len(decisions), "folder"),))
+    codes = [ended[window].exit_code for window in windows if window in ended]
+    code = min(codes[-1:] if settings.gate_on == "last" else codes, key=_WORST_FIRST.index)
+    decisions = {window: ended[window].decision for window in windows if window in ended}
+    return jobs.Outcome(code, _message(settings, decisions), files=(several(len(ended), "folder"),))
 
 
 def _settings_of(settings: Settings, window: Window, folder: str) -> Settings:
@@ -139,8 +138,8 @@ def _read(job: jobs.Job, cluster: Cluster | None) -> Iterator[tuple[Window, Plan
         yield window, plan, inner[-1], found.summary if found else inner[-1].empty()
 
 
-def _finished(of: Mapping[Window, jobs.Job]) -> dict[Window, Decision | None]:
-    """Return what was decided of windows whose files are all there, and whose record, where any is kept.
+def _ended_before(of: Mapping[Window, jobs.Job]) -> dict[Window, jobs.Outcome]:
+    """Return how windows ended whose files are all there, and whose record, where any is kept.
 
     A window of which nothing was decided is not among them: its labels may have come since.
     """
@@ -150,23 +149,21 @@ def _finished(of: Mapping[Window, jobs.Job]) -> dict[Window, Decision | None]:
         from reporting.history.read import read_runs
         from reporting.history.selection import Selection
 
-        try:
+        recorded = set()
+        with contextlib.suppress(MonitorError):  # there is no history yet
             runs = read_runs(settings.history_path, Selection(monitor.name))
-        except MonitorError:
-            runs = []  # there is no history yet
-        recorded = {(run.window, run.output_path) for run in runs}
+            recorded = {(run.window, run.output_path) for run in runs}
     wanted = [jobs.STATISTICS, jobs.CONSTRAINTS, *([jobs.REPORT] if settings.report else [])]
     if settings.is_monitoring:
         wanted += [jobs.VIOLATIONS, *([jobs.COMPARISONS] if settings.rules == "sound" else [])]
-    found: dict[Window, Decision | None] = {}
+    found = {}
     for window, job in of.items():
         folder = job.settings.output_path
-        record = (window.start, window.end), for_others(folder)
-        is_told = recorded is None or record in recorded
+        is_told = recorded is None or ((window.start, window.end), for_others(folder)) in recorded
         if is_told and all(storage.is_there(f"{folder}/{name}") for name in wanted):
             decision = _decision_in(folder, settings.rules) if settings.is_monitoring else None
             if decision is None or not decision.is_empty:
-                found[window] = decision
+                found[window] = jobs.Outcome(jobs.exit_code_of(settings, decision), "", decision)
     return found
 
 

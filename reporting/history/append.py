@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ def keep_run(
     run: Run,
     baseline: Baseline[Any, Any] | None,
     files: DocumentSet[Any, Any],
-    statistics: Callable[[], bytes],
+    statistics: bytes,
 ) -> tuple[Undelivered, ...]:
     """Append a run to the history the settings name, with what is needed to check it again.
 
@@ -41,7 +41,7 @@ def keep_run(
     files
         How statistics and baseline are written.
     statistics
-        Returns the run's statistics with all members.
+        The run's, with all members.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def keep_run(
     material = {baseline_file(digests[role]): content for role, content in documents.items()}
     path = f"{folder.STATISTICS}/{run.run}.json.zst"
     run = replace(run, compared=replace(run.compared, **digests), statistics=path)
-    return _append(settings, run, material | {path: statistics()})
+    return _append(settings, run, material | {path: statistics})
 
 
 def keep_failure(settings: Settings, monitor: str, started: datetime, code: int, message: str) -> None:

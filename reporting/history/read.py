@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 import secrets
@@ -125,20 +126,17 @@ def _read_files(paths: Iterable[str]) -> dict[str, Run] | None:
     """Return the runs in files by name, None when one is no longer there: its records are in another."""
     runs: dict[str, Run] = {}
     for path in paths:
-        # A file is written once: a job about many windows reads each of them once.
-        if (records := _records.get(path)) is None:
-            content = folder.read_if_there(path)
-            if content is None:
-                return None
-            records = parse_records(content, path)
-            if len(_records) < _MOST_KEPT:
-                _records[path] = records
+        if (records := _records_in(path)) is None:
+            return None
         runs.update((run.run, run) for run in records)
     return runs
 
 
-_MOST_KEPT = 10_000
-_records: dict[str, list[Run]] = {}
+# A file is written once: a job about many windows reads each of them once.
+@functools.lru_cache(maxsize=10_000)
+def _records_in(path: str) -> list[Run] | None:
+    content = folder.read_if_there(path)
+    return None if content is None else parse_records(content, path)
 
 
 def name_time(path: str) -> datetime | None:

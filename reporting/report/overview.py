@@ -6,23 +6,21 @@ import itertools
 import os
 import re
 import statistics
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
-from contract.page import Body, Cell, Row, Section, Table, count, number, sentence, several, short
+from contract.page import Body, Section, count, number, sentence, several, short
 from reporting.history.record import Run
 from reporting.history.tables import result_text, window_text
 from reporting.report.page import NAME, excess, fill_in, left_out, trends
 
 MOST_WINDOWS = 90
-MADE = ("monitor-history", "the records of the history alone")
 MOST_TRENDS = 12
 FIRST_PAGE = "index.html"
-_FEW = 10
 # How much a monitor needs a look.
 UNDECIDED, SILENT, VIOLATED = 1, 2, 3
 # How a step of time went, the one that needs a look first.
@@ -75,6 +73,21 @@ class Track:
         return list(itertools.takewhile(lambda run: state_of(run) == now, reversed(self.runs)))[-1].at
 
     @property
+    def is_violated(self) -> bool:
+        """Return whether what it found last is a violation."""
+        return self.need[0] == VIOLATED
+
+    @property
+    def is_unsure(self) -> bool:
+        """Return whether it decided nothing last, or is silent."""
+        return self.need[0] in (SILENT, UNDECIDED)
+
+    @property
+    def stretches(self) -> list[tuple[str, int]]:
+        """Return how time went: states, and for how many steps each lasted."""
+        return [(state, len(list(group))) for state, group in itertools.groupby(self.steps)]
+
+    @property
     def in_words(self) -> str:
         """Return what it found last, and since when."""
         return f"{self.monitor}: {_how_much(self.last)}, since {_time(self.since)}"
@@ -121,13 +134,24 @@ def make_pages(runs: Iterable[Run], link: Link, windows: int = MOST_WINDOWS) -> 
     models = dict(sorted(models.items(), key=lambda item: _need(item[1]), reverse=True))
     files = _file_names(models)
     facts = [("From", _time(_MONDAY + first * step)), ("To (UTC)", _time(_MONDAY + (last + 1) * step))]
-    pages = {FIRST_PAGE: _first_page(models, files, link, facts, _STEPS[step])}
-    return pages | {files[name]: _page_of(name, tracks, link, facts) for name, tracks in models.items()}
+    said = {**_SAID, "models": models, "files": files, "link": link, "steps": _STEPS[step]}
+    first_page = Body([], [Section("Models")], [*facts, ("Models", count(len(models)))])
+    pages = {FIRST_PAGE: fill_in(first_page, "overview", **said)}
+    for name, tracks in models.items():
+        page = Body([], [_section(track) for track in tracks], facts)
+        pages[files[name]] = fill_in(page, "model", **said, name=name, tracks=tracks)
+    return pages
+
+
+def _section(track: Track) -> Section:
+    charts, left = trends(track.runs, MOST_TRENDS)
+    text = f"{several(len(track.runs), 'run')}; red dots are violations.{left_out(left)}"
+    return Section(track.title, text, charts)
 
 
 def _need(tracks: Sequence[Track]) -> tuple[int, tuple[int, float]]:
     """Return what is larger the sooner a model needs a look: how many monitors violate, then the worst."""
-    return sum(track.need[0] == VIOLATED for track in tracks), tracks[0].need
+    return sum(track.is_violated for track in tracks), tracks[0].need
 
 
 def _step(found: Iterable[list[Run]]) -> timedelta:
@@ -144,60 +168,6 @@ def _file_names(names: Iterable[str]) -> dict[str, str]:
         taken = sum(1 for file in files.values() if re.fullmatch(rf"models/{plain}(-\d+)?\.html", file))
         files[name] = f"models/{plain}{f'-{taken + 1}' if taken else ''}.html"
     return files
-
-
-def _first_page(
-    models: dict[str, list[Track]],
-    files: dict[str, str],
-    link: Link,
-    facts: list[tuple[str, str]],
-    steps: str,
-) -> bytes:
-    rows = []
-    for name, tracks in models.items():
-        for place, track in enumerate(tracks, start=1):
-            cells = _now_cells(track, link)
-            strip = _strip_cell(track.steps, f"{files[name]}#part-{place}")
-            about = Cell(short(name, 60), link=files[name])
-            cells = [about, cells[0], Cell(track.title), *cells[1:], strip]
-            rows.append(Row(cells, violated=track.need[0] == VIOLATED))
-    bad = {name: tracks[0] for name, tracks in models.items() if tracks[0].need[0] == VIOLATED}
-    unsure = sum(any(track.need[0] in (SILENT, UNDECIDED) for track in tracks) for tracks in models.values())
-    every = several(len(models), "model")
-    text = (
-        f"{count(len(bad))} of {every} violate what they are held to" if bad else f"No violations in {every}"
-    )
-    text += f"; in {count(unsure)}, something was not decided or did not run" if unsure else ""
-    text = text if models else "No run has compared anything"
-    lead = next((f"Look first at {short(name)}, {worst.in_words}." for name, worst in bad.items()), "")
-    level = "violated" if bad else "plain" if unsure or not models else "fine"
-    how = "what, how much, how sure"
-    columns = ["model", "now", "monitor", "since", how, "not looked at", f"last {steps}"]
-    legend = (
-        f"What needs a look first is on top. The latest of the {steps} is at the right: red and high is a "
-        "violation, blue nothing decided, green no violation, a thin line no run."
-    )
-    table = Table("One row per monitor.", columns, rows, searchable=len(rows) > _FEW)
-    section = Section("Models", legend, tables=[table] if rows else [])
-    body = Body([], [section], [*facts, ("Models", count(len(models)))])
-    return fill_in(body, "All models", (level, text), lead, MADE)
-
-
-def _now_cells(track: Track, link: Link) -> list[Cell]:
-    last, state = track.last, state_of(track.last)
-    text = result_text(last)
-    if track.is_silent:
-        text, state = f"no run since {_time(last.at)}, then {text}", "none"
-    counts = Counter(track.steps)
-    unseen = [f"{several(last.undecided, 'comparison')} of the last run"] if last.undecided else []
-    unseen += [f"{several(counts['undecided'], 'step')} without a decision"] if counts["undecided"] else []
-    unseen += [f"{several(counts['none'], 'step')} without a run"] if counts["none"] else []
-    return [
-        Cell(text, state=state, link=link(last, FIRST_PAGE)),
-        Cell(_time(track.since)),
-        Cell(_how_much(last)),
-        Cell("; ".join(unseen) or "–"),
-    ]
 
 
 def _how_much(run: Run) -> str:
@@ -217,56 +187,24 @@ def _how_much(run: Run) -> str:
     return f"{name} moved by {number(worst.distance)}{limit}{noise}"
 
 
-def _strip_cell(steps: list[str], link: str) -> Cell:
-    strip, place = {"length": str(len(steps))}, 0
-    for state, group in itertools.groupby(steps):
-        length = len(list(group))
-        strip[state] = strip.get(state, "") + f"M{place} 5h{length}"
-        place += length
-    counts = Counter(steps)
-    words = [f"{counts[state]} {text}" for state, text in _IN_WORDS.items() if counts[state]]
-    return Cell(", ".join(words), counts["violated"], link=link, strip=strip)
-
-
-def _page_of(name: str, tracks: list[Track], link: Link, facts: list[tuple[str, str]]) -> bytes:
-    page = "models/page.html"
-    sections = [_section(track, link, page) for track in tracks]
-    bad = [track for track in tracks if track.need[0] == VIOLATED]
-    every = several(len(tracks), "monitor")
-    text = f"{len(bad)} of {every} found violations last" if bad else "No violations now"
-    lead = "; ".join(track.in_words for track in bad)
-    level = "violated" if bad else "plain" if any(track.need[0] for track in tracks) else "fine"
-    body = Body([], sections, facts)
-    return fill_in(body, short(name), (level, text), lead, MADE, home=f"../{FIRST_PAGE}")
-
-
-def _section(track: Track, link: Link, page: str) -> Section:
-    runs = track.runs
-    charts, left = trends(runs, MOST_TRENDS)
-    rows = [
-        Row(
-            [
-                Cell(window_text(run), link=link(run, page)),
-                Cell(result_text(run), state=state_of(run)),
-                Cell(_how_much(run)),
-                Cell("–" if run.rows is None else count(run.rows), run.rows),
-                Cell("–" if run.label_coverage is None else f"{run.label_coverage:.0%}", run.label_coverage),
-            ],
-            violated=state_of(run) == "violated",
-        )
-        for run in reversed(runs)
-    ]
-    columns = ["window (UTC)", "verdict", "what, how much, how sure", "rows", "labels"]
-    caption = f"{track.title}: one row per window, the latest first."
-    table = Table(caption, columns, rows, frozenset({3, 4}), searchable=True)
-    text = f"{several(len(runs), 'run')}; red dots are violations.{left_out(left)}"
-    return Section(track.title, text, charts, [table])
-
-
 def _time(instant: datetime) -> str:
     """Return a time in UTC, the day alone at midnight."""
     instant = instant.astimezone(UTC)
     return f"{instant:%Y-%m-%d}" if (instant.hour, instant.minute) == (0, 0) else f"{instant:%Y-%m-%d %H:%M}"
+
+
+# What templates say of runs and of the page.
+_SAID = {
+    "states": _IN_WORDS,
+    "state": state_of,
+    "how_much": _how_much,
+    "result": result_text,
+    "window": window_text,
+    "time": _time,
+    "several": several,
+    "program": "monitor-history",
+    "source": "the records of the history alone",
+}
 
 
 def links_to(folder: str, runs: Sequence[Run], moved: Sequence[tuple[str, str]]) -> Link:

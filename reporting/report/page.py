@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 import markupsafe
@@ -227,25 +227,25 @@ def render(
     said.notes = [short(note, 1000) for note in dict.fromkeys((*said.notes, *notes))]
     said.facts = _facts(run, source) + said.facts
     where = short(mask(settings.dataset_source), 300)
-    made = (monitor.program, f"{where}. The files beside this page hold every number in full")
-    return fill_in(said, monitor.title, (level, verdict), lead if level == "violated" else "", made)
+    return fill_in(
+        said,
+        title=monitor.title,
+        level=level,
+        verdict=verdict,
+        lead=lead if level == "violated" else "",
+        program=monitor.program,
+        source=f"{where}. The files beside this page hold every number in full",
+    )
 
 
-def fill_in(
-    said: Body, title: str, verdict: tuple[str, str], lead: str, made: tuple[str, str], home: str = ""
-) -> bytes:
+def fill_in(said: Body, template: str = "report", **words: Any) -> bytes:
     """Return a page, UTF-8.
 
     Parameters
     ----------
-    verdict
-        ``violated``, ``fine`` or ``plain``, and the sentence.
-    lead
-        What stands below it; may be empty.
-    made
-        By which program, from what.
-    home
-        The page over all models, where this is one of several.
+    words
+        What the template shows besides: `title`, `level` (``violated``, ``fine`` or ``plain``), `verdict`, a
+        sentence, `lead`, which stands below it and may be empty, and the `program` and `source` of it all.
     """
     drawn = [card.chart for card in said.cards[:MOST_CARDS]]
     for section in said.sections:
@@ -255,24 +255,18 @@ def fill_in(
     charts = {id(chart): chart for chart in drawn if chart}
     places = {identity: place for place, identity in enumerate(charts)}
     script = _read("report.js")
-    text = _template().render(
-        title=title,
-        level=verdict[0],
-        verdict=verdict[1],
-        lead=lead,
-        home=home,
-        facts=said.facts,
-        cards=said.cards[:MOST_CARDS],
-        more_cards=said.cards[MOST_CARDS:],
-        sections=said.sections,
-        notes=said.notes,
+    page = _templates().get_template(f"{template}.html.jinja")
+    text = page.render(
+        said=said,
+        most_cards=MOST_CARDS,
         place=lambda chart: places[id(chart)],
         data=_embedded(list(charts.values())),
         style=markupsafe.Markup(_read("report.css")),  # noqa: S704 - our own file
         script=markupsafe.Markup(script),  # noqa: S704 - our own file
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         version=contract.__version__,
-        footer=f"Made {_name(datetime.now(UTC))} UTC by {made[0]} {contract.__version__} from {made[1]}.",
+        made=_name(datetime.now(UTC)),
+        **words,
     )
     return text.encode("utf-8", errors="replace")
 
@@ -311,7 +305,7 @@ def _about(one: Comparison) -> str:
 
 
 @functools.cache
-def _template() -> jinja2.Template:
+def _templates() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -320,7 +314,7 @@ def _template() -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["short"] = short
-    return environment.get_template("report.html.jinja")
+    return environment
 
 
 def _read(name: str) -> str:
