@@ -29,6 +29,8 @@ ColumnKind = Literal["number", "boolean", "date", "text"]
 # What people and programs write where there is no value; the setting missing_values lists others.
 MARKERS = ("NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "None", "?", "-", "nan", "NaN")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+# The column that says in which of several windows a row lies.
+WINDOW = "__window__"
 # Columns that batch transform adds.
 TRANSFORM_ID, TRANSFORM_TIME = "SageMakerInferenceId", "SageMakerInferenceTime"
 

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from contract.dataset import CellRules, ColumnKind, Declared, columns_of
+from contract.dataset import WINDOW, CellRules, ColumnKind, Declared, columns_of
 from contract.errors import DatasetError
 from contract.reading import notice
 
@@ -115,6 +115,7 @@ def _require_order(batch: pa.RecordBatch, kinds: Mapping[str, ColumnKind], rules
     """
     if (batch.schema.metadata or {}).get(b"positional") != b"true":
         return
+    batch = batch.drop_columns([WINDOW]) if WINDOW in batch.schema.names else batch
     names = [name for name in batch.schema.names if name in rules.declared]
     if is_turned(batch, rules):
         raise DatasetError.of("cells.turned", field=names[-1])

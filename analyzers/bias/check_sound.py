@@ -696,7 +696,8 @@ def _finding(comparison: MetricTest, violated: bool) -> Finding:
         verdict = "is beyond that, but no more than chance explains"
     subject = f"{metric.name} of {group_text(comparison.group.facet)}"
     text = f"{subject} is {_text(comparison.value)}{interval}, {limit}: {verdict}"
-    return Finding(subject, text, comparison.growth, violated)
+    found = Finding(subject, text, comparison.growth, violated, value=comparison.value, interval=between)
+    return found if isinstance(requirement, tuple) else replace(found, expected=requirement)
 
 
 def _text(value: float) -> str:

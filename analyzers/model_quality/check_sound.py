@@ -483,7 +483,8 @@ def _finding(test: MetricTest) -> Finding:
     worse = shortfall(value, constraint)
     if is_loss(test.name) and constraint.threshold > 0.0:
         worse /= constraint.threshold  # what has a unit of its own compares by its relative increase
-    return Finding(test.name, text, worse, test.is_violated, value=value, expected=constraint.threshold)
+    found = Finding(test.name, text, worse, test.is_violated, value=value, expected=constraint.threshold)
+    return replace(found, interval=test.metric.interval)
 
 
 def _small_window(statistics: ModelQualityStatistics, tests: list[MetricTest]) -> list[str]:

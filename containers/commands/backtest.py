@@ -51,7 +51,7 @@ def add_replay(parser: argparse.ArgumentParser) -> None:
 
 def _run(given: argparse.Namespace) -> int:
     # Imported late: --help needs none of it.
-    from job_runner.replay import Backtest, NotReplayed, replay, to_json, to_text
+    from job_runner.replay import Backtest, replay, to_json, to_text
 
     monitors = _replayable(given)
     edit = _edit(given)
@@ -61,7 +61,7 @@ def _run(given: argparse.Namespace) -> int:
         try:
             replayed.append(replay(window, edit, monitors))
         except InputError as error:
-            missing.append(NotReplayed(window.name, error.message))
+            missing.append({"name": window.name, "reason": error.message})
     backtest = Backtest(tuple(replayed), tuple(missing))
     if given.format == "json":
         content = orjson.dumps(to_json(backtest), option=orjson.OPT_INDENT_2) + b"\n"

@@ -220,6 +220,8 @@ def document(name: str, written: dict[str, Path]) -> Document:
             "output_path": "/out",
             "dataset_format": '{"csv":{}}',
             "window": "PT1H",
+            "start_time": "2026-05-06T22:00:00Z",
+            "end_time": "2026-05-07T22:00:00Z",
         }
         value |= {
             one.name: "Enabled" for one in VARIABLES if one.kind == "switch" and one.needs == "analysis"
