@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
+from containers.metrics import table
 from contract import page
 from contract.api import CheckType, Finding, Violation
 from contract.errors import topic, wording
@@ -56,27 +57,10 @@ def body(source: page.Source) -> page.Body:
         for name in {**now, **then}
     ]
     rows.sort(key=lambda row: (not row.violated, -(row.cells[2].sort or -1.0)))
-    table = page.Table(
-        "One row per feature; its name opens the distribution.",
-        [
-            "feature",
-            "type",
-            "drift distance",
-            "missing, baseline",
-            "missing, now",
-            "mean, baseline",
-            "mean, now",
-            "verdict",
-        ],
-        rows,
-        frozenset({2, 3, 4, 5, 6}),
-        searchable=True,
-    )
     text = wording("page_text.drift" if then else "page_text.profile")
-    sections = [page.Section("Features", text, tables=[table])]
-    sections += segment_section(source)
+    features = page.Section("Features", text, tables=[table("features", rows)])
     facts = [("Features", f"{len(now):,}")]
-    return page.Body(_cards(source, chart), sections, facts)
+    return page.Body(_cards(source, chart), [features, *segment_section(source)], facts)
 
 
 def _features(statistics: Mapping[str, Any]) -> Features:
