@@ -14,12 +14,12 @@ from reporting.report import charts
 # As the documents have them, by name: ``value`` and ``confidence_interval``.
 Metrics = Mapping[str, Mapping[str, Any]]
 Text = Callable[[Any], str]
-_TABLES = tomllib.loads(resources.files(__package__).joinpath("tables.toml").read_text("utf-8"))
+TABLES = tomllib.loads(resources.files(__package__).joinpath("tables.toml").read_text("utf-8"))
 
 
 def table(name: str, rows: list[Row], **members: str) -> Table:
     """Return one of the tables in ``tables.toml``; `members` fill the braces of its caption."""
-    about = _TABLES[name]
+    about = TABLES[name]
     caption, numeric = about["caption"].format_map(members), frozenset(about["numeric"])
     return Table(caption, about["columns"], rows, numeric, about.get("searchable", False))
 

@@ -38,7 +38,6 @@ from model_clients.rendering import Render, json_renderer, json_templates, rende
 
 _log = logging.getLogger(__name__)
 
-CONTENT_TYPES = ("text/csv", "application/jsonlines", "application/json")
 INVOCATIONS = "/invocations"
 # Fewer may all have whole numbers as a score.
 _ROWS_THAT_TELL = 8
@@ -82,10 +81,6 @@ def make_codec(predictor: PredictorConfig) -> Codec:
             raise ConfigurationError.of("model_request.header", field=field, text=text)
     content_type = predictor.content_type or "text/csv"
     accept_type = predictor.accept_type or content_type
-    for field, value in (("predictor.content_type", content_type), ("predictor.accept_type", accept_type)):
-        if value not in CONTENT_TYPES:
-            known = ", ".join(CONTENT_TYPES)
-            raise ConfigurationError.of("model_request.content_type", field=field, value=value, choices=known)
     readers = answer_readers(predictor, accept_type)
     if content_type == "text/csv":
         return Codec(content_type, accept_type, render_csv, *readers)

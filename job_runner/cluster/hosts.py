@@ -17,10 +17,12 @@ import socket
 import tempfile
 import threading
 import time
+import tomllib
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -36,18 +38,6 @@ from file_storage.storage import find_scratch_folder
 from job_runner import engine
 from job_runner.cluster.role import Role, split_address
 
-_SETTINGS: dict[str, Any] = {
-    # Pages about the cluster's inner life, open to everyone who reaches the port.
-    "distributed.scheduler.http.routes": [],
-    "distributed.worker.http.routes": [],
-    # A worker that answers no longer is given up; its splits go to others.
-    "distributed.scheduler.worker-ttl": "120 s",
-    "distributed.comm.timeouts.connect": "20 s",
-    # Summaries are small, and an analyzer with a model is large on purpose.
-    "distributed.admin.large-graph-warning-threshold": "10 GB",
-    "distributed.worker.profile.enabled": False,
-    "distributed.admin.system-monitor.gil.enabled": False,
-}
 _LOGGERS = ("asyncio", "distributed", "distributed.client", "bokeh", "tornado", "tornado.application")
 
 
@@ -72,7 +62,7 @@ def load() -> Any:
     import dask
     import distributed
 
-    dask.config.set(_SETTINGS)
+    dask.config.set(tomllib.loads(resources.files(__package__).joinpath("dask.toml").read_text("utf-8")))
     # Dask asks for one in several places, and finds none where the root is read-only.
     tempfile.tempdir = find_scratch_folder("a cluster")
     # What Dask logs goes to this program's log, which shows it when everything is to be shown.
