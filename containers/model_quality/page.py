@@ -298,21 +298,14 @@ def _segment_section(source: page.Source) -> list[page.Section]:
     scopes = {text: scope_of(side, then.get(text, {})) for text, side in now.items()}
     names = [name for name in FIRST if any(name in one.now for one in scopes.values())][:_SEGMENT_METRICS]
     drawn = [chart for name in names if (chart := _segment_chart(name, scopes))]
-    found, decided = charts.violation_counts(source), charts.decided_segments(source)
-    rows = []
-    for text, scope in scopes.items():
-        size = now[text]["item_count"]
-        cells = [
-            page.Cell(text),
-            page.Cell(page.count(size), size),
-            *(cell for name in names for cell in _cells(scope, name)),
-        ]
-        cells.append(charts.violations_cell(found[text], text in decided))
-        rows.append(page.Row(cells, violated=found[text] > 0))
+
+    def cells(text: str, entry: Mapping[str, Any]) -> list[page.Cell]:
+        size = entry["item_count"]
+        metrics = (cell for name in names for cell in _cells(scopes[text], name))
+        return [page.Cell(page.count(size), size), *metrics]
+
     sides = [f"{title_of(name)}, {side}" for name in names for side in ("baseline", "now")]
-    columns = ["segment", "rows", *sides, "violations"]
-    numeric = frozenset(range(1, len(columns)))
-    tables = [page.Table("One row per segment.", columns, rows, numeric, searchable=len(rows) > 10)]
+    tables = [charts.segment_table(source, ["rows", *sides], cells)]
     return [page.Section("Segments", "The same metrics for each part of the rows.", drawn, tables)]
 
 
