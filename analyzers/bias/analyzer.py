@@ -26,6 +26,7 @@ from analyzers.bias.documents import (
 from analyzers.bias.explain import impact_findings
 from analyzers.bias.metrics import METRICS
 from analyzers.bias.summary import BiasRequest, BiasSummary, SummaryPlan
+from analyzers.shared.analysis_json import with_version
 from analyzers.shared.cells import as_number, label_of
 from analyzers.shared.rules import (
     Rules,
@@ -36,7 +37,7 @@ from analyzers.shared.rules import (
     why_unchecked,
     with_presence,
 )
-from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, Violation, Violations
+from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, Violation
 from contract.errors import ConfigurationError, DatasetError, DocumentError
 from contract.schema import hint
 
@@ -115,7 +116,7 @@ def check(
     notes += unused_notes(constraints)
     reason = why_unchecked(constraints, constraints is not None and bool(list(constraints.stages())))
     if constraints is None or reason:
-        return nothing_checked(reason, notes, Violations([], {"version": "1.0"}))
+        return nothing_checked(reason, notes, with_version([]))
     if rules == "sagemaker":
         decision = check_sagemaker(statistics, constraints)
     else:
@@ -164,11 +165,8 @@ def _with_presence(
 
 def _told_by_violations(statistics: BiasStatistics, decision: Decision) -> list[str]:
     """Return the findings on four fifths whose groups have a violation of DI, which says as much."""
-    violated = [
-        (one.extra.get("facet"), one.extra.get("facet_value"))
-        for one in decision.violations.violations
-        if one.metric_name == "DI"
-    ]
+    about = [one.extra for one in decision.violations.violations if one.metric_name == "DI"]
+    violated = [(extra.get("facet"), extra.get("facet_value")) for extra in about]
     facets = [facet for facet in statistics.facets if (facet.facet, facet.value_or_threshold) in violated]
     return list(impact_findings(facets).values())
 

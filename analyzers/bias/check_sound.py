@@ -39,9 +39,10 @@ from analyzers.bias.documents import BiasConstraints, BiasStatistics, FacetStati
 from analyzers.bias.explain import explain, group_text, impact_findings, requirement_text
 from analyzers.bias.metrics import RATES, WITHOUT_LABELS
 from analyzers.bias.resampling import DISTANCES, Draws, Tables, draw, draw_together, scale_of, to_scale
+from analyzers.shared.analysis_json import with_version
 from analyzers.shared.cells import Floats
 from analyzers.shared.dependence import student_ratio
-from contract.api import Comparison, Decision, Finding, State, Violations
+from contract.api import Comparison, Decision, Finding, State
 from contract.errors import wording
 from contract.wording import chance, number
 
@@ -338,11 +339,9 @@ def hold(
         asked = list(group.limits)
         left_out += (said := _leave_out(group))
         reason = said[0].rstrip(".") if len(said) == 1 else "groups have too few rows"
-        undecided += [
-            undecided_comparison(group.facet, name, _NO_INTERVAL if name == "FT" else reason)
-            for name in asked
-            if name not in group.limits
-        ]
+        reasons = {"FT": _NO_INTERVAL}
+        gone = [name for name in asked if name not in group.limits]
+        undecided += [undecided_comparison(group.facet, name, reasons.get(name, reason)) for name in gone]
     notes += left_out[:_MOST_NOTES]
     if len(left_out) > _MOST_NOTES:
         notes.append(f"The same is true of {len(left_out) - _MOST_NOTES:,} more cases.")
@@ -586,12 +585,9 @@ def check_sound(
     for one in entropies[1:]:
         subject = subject_of(one.group.facet, "GE")
         answers.append(replace(_comparison(entropies[0], found[entropies[0]], level), subject=subject))
-    return Decision(
-        Violations(violations, {"version": "1.0"}),
-        tuple(findings),
-        (*unmatched(statistics, constraints), *notes),
-        (*answers, *undecided, *absent_groups(statistics, constraints, is_sound=True)),
-    )
+    answers += [*undecided, *absent_groups(statistics, constraints, is_sound=True)]
+    notes = [*unmatched(statistics, constraints), *notes]
+    return Decision(with_version(violations), tuple(findings), tuple(notes), tuple(answers))
 
 
 def _comparison(one: MetricTest, finding: Finding, level: float) -> Comparison:

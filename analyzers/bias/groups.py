@@ -429,16 +429,14 @@ def counts_of(cells: Cells, group: Group, reading: Reading, plan: SummaryPlan) -
     incomplete = 0
     if reading.leave_out:
         cells = cells.where(~missing)
-        lacking = _any_missing(
-            cells, [name for name, selection in outcomes if name and selection is not None]
-        )
+        read = [name for name, selection in outcomes if name and selection is not None]
+        lacking = _any_missing(cells, read)
         incomplete = int(cells.rows[lacking].sum())
         cells = cells.where(~lacking)
     inside = group.contains(cells.places)
+    nothing = np.zeros(len(cells.rows), dtype=np.int64)
     observed, predicted = (
-        np.zeros(len(cells.rows), dtype=np.int64)
-        if name is None or selection is None
-        else selection.chosen[cells.places[name]].astype(np.int64)
+        selection.chosen[cells.places[name]].astype(np.int64) if name and selection else nothing
         for name, selection in outcomes
     )
     key = (inside * 2 + observed) * 2 + predicted
@@ -496,9 +494,8 @@ def unselected_outcomes(
         return ColumnError.of("bias_groups.no_score", field=plan.name, cut=plan.cut)
     asked = f"greater than {selection.threshold:g}" if selection.threshold is not None else selection.text
     found = _occurring(column, selection)
-    return ColumnError.of(
-        "bias_groups.no_outcome", field=plan.name, role=role, asked=shorten(asked), found=found
-    )
+    said = {"role": role, "asked": shorten(asked), "found": found}
+    return ColumnError.of("bias_groups.no_outcome", field=plan.name, **said)
 
 
 def other_scale(plan: ColumnPlan, column: ColumnSummary) -> ColumnError | None:
@@ -564,13 +561,9 @@ def other_vocabulary(
     has_few = is_small and (False in kinds[1] or len(predictions) == 1)
     if kinds[0] & kinds[1] and (has_few or len(labels) == 1):
         return None  # a small window may have few of many labels
-    return ColumnError.of(
-        "bias_groups.vocabulary",
-        field="predicted_label",
-        name=name,
-        labels=listing(sorted(labels), _MOST_NAMED),
-        predictions=listing(sorted(predictions), _MOST_NAMED),
-    )
+    said = {"labels": listing(sorted(labels), _MOST_NAMED), "name": name}
+    said["predictions"] = listing(sorted(predictions), _MOST_NAMED)
+    return ColumnError.of("bias_groups.vocabulary", field="predicted_label", **said)
 
 
 def unselected_group(group: Group, cells: Cells, columns: dict[str, ColumnSummary]) -> str | None:
@@ -591,11 +584,8 @@ def unselected_group(group: Group, cells: Cells, columns: dict[str, ColumnSummar
         return None
     nobody = f"No row is of the group {group.name} = {group.text}"
     parts = zip(group.columns, group.alternatives[0], strict=True)
-    absent = [
-        f"{name!r} {_occurring(columns[name], selection)}"
-        for name, selection in parts
-        if not selection.chosen[1:].any()
-    ]
+    empty = [(name, selection) for name, selection in parts if not selection.chosen[1:].any()]
+    absent = [f"{name!r} {_occurring(columns[name], selection)}" for name, selection in empty]
     return f"{nobody}: {' '.join(absent) or 'these values never occur together.'}"
 
 
@@ -698,13 +688,9 @@ def select_groups(summary: BiasSummary, plan: SummaryPlan, facet: int) -> list[G
         ]
     if not request.values:
         return _combinations(summary, plan, facet, name)
+    rows = (zip(columns, values, strict=True) for values in request.values if isinstance(values, tuple))
     alternatives = tuple(
-        tuple(
-            _of_column(summary, plan, column, (value,))[0]
-            for column, value in zip(columns, values, strict=True)
-        )
-        for values in request.values
-        if isinstance(values, tuple)
+        tuple(_of_column(summary, plan, column, (value,))[0] for column, value in row) for row in rows
     )
     text = ",".join(INTERSECTION.join(_part(part) for part in parts) for parts in alternatives)
     return [Group(name, text, columns, alternatives)]
@@ -737,18 +723,15 @@ def _combinations(summary: BiasSummary, plan: SummaryPlan, facet: int, name: str
         for parts in itertools.product(*choices)
     ]
     occurring = [group for group in groups if group.contains(cells.places).any()]
-    if len(occurring) > MOST_GROUPS:
-        count = len(occurring)
+    if (count := len(occurring)) > MOST_GROUPS:
         raise ColumnError.of("bias_groups.combinations", field=shorten(name), count=count, most=MOST_GROUPS)
     return occurring
 
 
 def absent(role: str, column: str, names: tuple[str, ...]) -> ColumnError:
     """Return the error of a column that is missed, with the name that may be meant."""
-    known = listing(list(names), 20)
-    return ColumnError.of(
-        "bias_groups.unknown", role=role, field=column, names=known, hint=hint(column, names)
-    )
+    said = {"names": listing(list(names), 20), "hint": hint(column, names)}
+    return ColumnError.of("bias_groups.unknown", role=role, field=column, **said)
 
 
 def read_thresholds(plan: SummaryPlan, label: str, facets: list[tuple[str, str]]) -> dict[str, bool]:
@@ -763,11 +746,9 @@ def read_thresholds(plan: SummaryPlan, label: str, facets: list[tuple[str, str]]
     facets
         Names of facets and their groups as the baseline prints them.
     """
-    groups = dict(facets)
-    single = [(facet.columns[0], facet) for facet in plan.request.facets if len(facet.columns) == 1]
-    asked = [(name, len(facet.values), groups.get(name, "")) for name, facet in single]
-    return {
-        name: text.startswith("(") and text.endswith("]")
-        for name, listed, text in [(plan.request.label, len(plan.request.label_values), label), *asked]
-        if text and listed == 1
-    }
+    groups, request = dict(facets), plan.request
+    asked = [(request.label, len(request.label_values), label)]
+    single = [(facet.columns[0], len(facet.values)) for facet in request.facets if len(facet.columns) == 1]
+    asked += [(name, listed, groups.get(name, "")) for name, listed in single]
+    told = {name: text for name, listed, text in asked if text and listed == 1}
+    return {name: text.startswith("(") and text.endswith("]") for name, text in told.items()}

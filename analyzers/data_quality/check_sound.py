@@ -87,26 +87,19 @@ def check_sound(
         )
         for drift in drifts
     }
-    others = {
-        violation.feature_name or "": violation.description
-        for violation in reversed(violations)
-        if violation.feature_name not in measured
-    }
+    apart = [violation for violation in reversed(violations) if violation.feature_name not in measured]
+    others = {violation.feature_name or "": violation.description for violation in apart}
     findings = [Finding(name, text, violated=True) for name, text in reversed(others.items())]
     findings += [Finding(one.subject, one.text, one.effect, True, one.limit) for _, one in moved]
     drifted = [(drift.text, drift.name) for drift in drifts if drift.violated]
     drifted += [(change.text, first) for first, change in moved]
     violations += [Violation(CheckType.BASELINE_DRIFT, *drift) for drift in drifted]
     changed = {drift.name for drift in drifts if drift.is_beyond_chance}
-    return Decision(
-        Violations(violations),
-        (*findings, *measured.values()),
-        tuple(_notes(statistics, constraints, baseline, pairs, alphas["drift"])),
-        (
-            *comparisons(constraints, pairs, violations, measured, found, changed=changed, with_ranges=True),
-            *_comparisons_of_rows(baseline, pairs, correlations),
-        ),
-    )
+    findings += measured.values()
+    notes = tuple(_notes(statistics, constraints, baseline, pairs, alphas["drift"]))
+    answers = comparisons(constraints, pairs, violations, measured, found, changed=changed, with_ranges=True)
+    answers += _comparisons_of_rows(baseline, pairs, correlations)
+    return Decision(Violations(violations), tuple(findings), notes, answers)
 
 
 def _notes(

@@ -254,12 +254,9 @@ def compare_columns(statistics: Statistics, constraints: Constraints) -> list[Vi
     current = [feature.name for feature in statistics.features]
     expected = [feature.name for feature in constraints.features]
     # A feature the user switched off may be absent; it is still no extra column.
-    required = [
-        feature.name
-        for feature in constraints.features
-        if constraints.config(feature).evaluate_constraints
-        and not _may_be_absent(feature.completeness, statistics.item_count)
-    ]
+    wanted = [one for one in constraints.features if constraints.config(one).evaluate_constraints]
+    rows = statistics.item_count
+    required = [one.name for one in wanted if not _may_be_absent(one.completeness, rows)]
     current_names, expected_names = set(current), set(expected)
     missing = [name for name in required if name not in current_names]
     extra = [name for name in current if name not in expected_names]

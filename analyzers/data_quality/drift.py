@@ -365,11 +365,8 @@ class Drift:
             distance, threshold = self.distance or 0.0, self.threshold
         else:
             distance, threshold = abs(changed[0].effect), changed[0].limit
-        return (
-            f"{moved[0].upper()}{moved[1:]}. "
-            f"Baseline drift distance: {java_double(round(distance, 12))} {verb} "
-            f"threshold: {java_double(threshold)}"
-        )
+        texts = {"distance": java_double(round(distance, 12)), "threshold": java_double(threshold)}
+        return wording("drift.moved", moved=f"{moved[0].upper()}{moved[1:]}", verb=verb, **texts)
 
 
 def compares_drift(pair: FeaturePair) -> bool:
@@ -468,10 +465,9 @@ def _text_drift(
     if pair.config.categorical_drift_method == "ChiSquared":
         distance = sum(abs(shift) for shift in shifts.values()) / 2.0
         # Rao & Scott (1981): the statistic of dependent rows, divided by their mean design effect.
-        p_value = homogeneity_p_value(
-            {category: count / found.before for category, count in before.items()},
-            {category: count / found.now for category, count in now.items()},
-        )
+        effects = ((before, found.before), (now, found.now))
+        sides = [{category: rows / effect for category, rows in side.items()} for side, effect in effects]
+        p_value = homogeneity_p_value(*sides)
         widest = max(shifts, key=lambda category: abs(shifts[category]))
         about = {"share": percent(distance), "p_value": p_value, "moved": moved(widest)}
         text = wording("drift.chi_squared", **about)
@@ -482,11 +478,8 @@ def _text_drift(
     totals = (float(rows[0].sum()), float(rows[1].sum()))
     measured = evidence(rows[0], rows[1], totals, (found.before, found.now))
     certain = measured > found.least_evidence(per_category)
-    far = [
-        category
-        for (category, shift), is_certain in zip(shifts.items(), certain.tolist(), strict=True)
-        if abs(shift) > threshold and (simple or is_certain)
-    ]
+    told = zip(shifts.items(), certain.tolist(), strict=True)
+    far = [category for (category, shift), sure in told if abs(shift) > threshold and (simple or sure)]
     widest = max(far or shifts, key=lambda category: abs(shifts[category]))
     # What chance explains, for readers: a normal approximation.
     share = (before.get(widest, 0) + now.get(widest, 0)) / (totals[0] + totals[1])

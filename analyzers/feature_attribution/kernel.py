@@ -20,7 +20,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from analyzers.feature_attribution.rows import Floats, Masks, Positions, Rows
+from analyzers.feature_attribution.rows import Masks, Positions, Rows
+from analyzers.shared.cells import Floats
 from contract.errors import ConfigurationError, ModelError
 from contract.wording import several
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from analyzers.model_quality.check_sagemaker import check_sagemaker, suggest
+from analyzers.model_quality.check_sagemaker import check_sagemaker, suggest, undefined
 from analyzers.model_quality.check_sound import check_sound
 from analyzers.model_quality.confusion import binary_metrics
 from analyzers.model_quality.describe import Evidence, describe
@@ -33,7 +33,7 @@ from analyzers.shared.rules import (
     with_presence,
 )
 from analyzers.shared.significance import sum_of_products
-from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, State, Violation
+from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, Violation
 from contract.errors import ConfigurationError, DatasetError, DocumentError, wording
 from contract.wording import listing, number, percent
 
@@ -45,10 +45,6 @@ from contract.wording import listing, number, percent
 # of
 # the inputs does to the scores; it cannot see labels that come to mean something else for the same inputs.
 
-
-ASSUMPTION = (
-    "Estimated, not measured: assumes that a score means the same as at the baseline (no concept drift)."
-)
 
 # Scores beyond those that calibration has seen, from which share on the estimate says so.
 _MOST_BEYOND = 0.05
@@ -81,15 +77,12 @@ def estimate(
     # Of the rows that calibration has seen, half an entry lies beyond the mean of the first and of the last.
     every, seen = unlabelled.positives + unlabelled.negatives, calibration.scores
     beyond = float(every[(unlabelled.scores < seen[0]) | (unlabelled.scores > seen[-1])].sum()) / rows
-    assumption = ASSUMPTION
+    assumption = wording("quality_notes.estimated")
     if beyond > _MOST_BEYOND + 2.0 / len(seen):
         assumption += " " + wording("quality_notes.beyond", share=percent(beyond), low=seen[0], high=seen[-1])
-    return {
-        "method": "confidence-based",
-        "assumption": assumption,
-        "item_count": rows,
-        "metrics": {name: {"value": value} for name, value in values.items() if math.isfinite(value)},
-    }
+    metrics = {name: {"value": value} for name, value in values.items() if math.isfinite(value)}
+    said = {"method": "confidence-based", "assumption": assumption}
+    return {**said, "item_count": rows, "metrics": metrics}
 
 
 def _binary(unlabelled: ScoreHistogram, chances: Floats) -> dict[str, float]:
@@ -237,10 +230,7 @@ class ModelQualityAnalyzer(
         constraints = constraints_to_check(baseline, self.rules, suggest)
         if constraints is None or why_unchecked(constraints, asks_for_any=True):
             return ()
-        return tuple(
-            Comparison(name, constraint.operator, State.UNDECIDED, reason=reason, lost=True)
-            for name, constraint in constraints.metrics.items()
-        )
+        return tuple(undefined(name, one, reason) for name, one in constraints.metrics.items())
 
     def facts(self, statistics: ModelQualityStatistics) -> Facts:
         """Return the notes, and how many rows have a label."""

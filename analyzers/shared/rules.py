@@ -229,15 +229,13 @@ def with_presence(
         return decision
     share, share_before = missing / rows, missing_before / rows_before
     p_value = hypergeometric_tail(missing, rows, missing + missing_before, rows + rows_before)
-    text = (
-        f"{missing:,} of {rows:,} {of.description} ({percent(share)}), where {missing_before:,} of "
-        f"{rows_before:,} did at the baseline ({percent(share_before)}); {chance(p_value)}."
-    )
+    counts = {"missing": missing, "rows": rows, "before": missing_before, "rows_before": rows_before}
+    shares = {"share": percent(share), "share_before": percent(share_before), "sure": chance(p_value)}
     comparison = Comparison(
         of.subject,
         PRESENCE_CHECK,
         State.HOLDS,
-        text,
+        wording("presence.share", what=of.description, **counts, **shares),
         value=share,
         effect=share - share_before,
         limit=LIMIT,

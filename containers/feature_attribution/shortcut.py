@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from analyzers.feature_attribution import kernel
-from analyzers.feature_attribution.rows import Floats, floats, is_number
+from analyzers.feature_attribution.rows import is_number
 from analyzers.feature_attribution.summary import Ask, Shortcut
+from analyzers.shared.cells import Floats, floats
 from contract.errors import ConfigurationError
 from model_clients.local import LinearModel
 from model_clients.model import Model
