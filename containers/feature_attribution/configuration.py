@@ -8,7 +8,7 @@ import io
 import logging
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from analyzers.feature_attribution.analyzer import FeatureAttributionAnalyzer
+from analyzers.feature_attribution.analyzer import AttributionChecker, FeatureAttributionAnalyzer
 from analyzers.feature_attribution.documents import BASELINE_ROWS
 from analyzers.feature_attribution.kernel import Sampling
 from analyzers.feature_attribution.partial_dependence import MOST_ROWS as MOST_DEPENDENCE_ROWS
@@ -27,7 +27,7 @@ from analyzers.feature_attribution.rows import FeatureStream, cluster_baselines
 from analyzers.feature_attribution.summary import AttributionRequest, Budget
 from containers.feature_attribution.shortcut import open_shortcut
 from contract.analysis_config import AnalysisConfig, Locator, Methods, PartialDependenceConfig, ShapConfig
-from contract.api import AnyAnalyzer, MakeAnalyzer
+from contract.api import AnyAnalyzer, MakeAnalyzer, Replay, Rules
 from contract.dataset import Dataset, Plan
 from contract.dataset_format import DatasetFormat
 from contract.errors import ConfigurationError, DocumentError, wording
@@ -493,6 +493,17 @@ def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer
     mistakes.stop_if_any()
     clarify.log_other_methods(config, ("pre_training_bias", "post_training_bias"), _log)
     return request, partial(_make_analyzer, config, request, columns.names, wanted, pdp)
+
+
+def _explains(document: Mapping[str, Any]) -> bool:
+    return "kernel_shap" in (document.get("explanations") or {})
+
+
+def _make_checker(rules: Rules, checking: Mapping[str, Any], statistics: Any) -> AttributionChecker:
+    return AttributionChecker(rules, checking.get("attribution_drift_threshold"), statistics.design.seed or 0)
+
+
+REPLAY = Replay(make_checker=_make_checker, has_written=_explains, takes=_explains)
 
 
 def _make_analyzer(
