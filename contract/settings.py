@@ -25,6 +25,7 @@ from contract.masking import learn, mask
 from contract.schema import Mistakes, nearest
 from contract.sink_addresses import SinkAddress, parse_sinks
 from contract.window import Window, fill_in_start, parse_duration, read_instant, resolve_window
+from contract.wording import as_float
 
 # What a command offers. Shared variables say which of these they need, never which command.
 Offer = Literal[
@@ -132,20 +133,16 @@ def _count(variable: Variable, text: str) -> int:
 
 
 def _share(variable: Variable, text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0.0 <= number <= 1.0:
+    number = as_float(text)
+    if number is None or not 0.0 <= number <= 1.0:
         raise ConfigurationError.of("setting.share", field=variable.name, text=text, example=variable.told[1])
     return number
 
 
 def _seconds(variable: Variable, text: str) -> float:
     example = variable.told[1] or variable.default or ""
-    try:
-        seconds = float(text)
-    except ValueError:
+    seconds = as_float(text)
+    if seconds is None:
         seconds = parse_duration(variable.name, text, example).total_seconds()
     if not 0.0 < seconds < math.inf:
         raise ConfigurationError.of("setting.seconds", field=variable.name, text=text, example=example)

@@ -24,7 +24,7 @@ from contract.dataset_format import DatasetFormat, Kind
 from contract.errors import ConfigurationError
 from contract.schema import Mistakes, nearest
 from contract.settings import Settings
-from contract.wording import listing, several, some_of
+from contract.wording import as_float, listing, several, some_of
 from file_storage import storage
 from file_storage.storage import list_files
 from readers.captures.envelope import LABEL
@@ -441,15 +441,8 @@ def _has_header(request: Dataset, names: list[str], *, needs_name: bool) -> bool
             evidence = header_evidence(cells, rows, names)
             if evidence is not None:
                 return evidence == "names" and not needs_name
-            return not (needs_name or any(_is_number(cell) for cell in cells))
-    return True
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return not cell.strip()
+            has_numbers = any(as_float(cell) is not None or not cell.strip() for cell in cells)
+            return not (needs_name or has_numbers)
     return True
 
 

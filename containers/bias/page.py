@@ -10,6 +10,7 @@ from containers.metrics import Metrics, Scope, table
 from contract import page
 from contract.api import Violation
 from contract.errors import wording
+from contract.wording import as_float
 from reporting.report import charts
 
 _STAGES = (("pre_training", "The data"), ("post_training", "The model's answers"))
@@ -206,7 +207,5 @@ def _sentences(found: list[Violation], scope: Scope) -> Iterator[str]:
 
 
 def _number(text: str) -> str:
-    try:
-        return page.number(float(text))
-    except ValueError:
-        return page.short(text)
+    value = as_float(text)
+    return page.short(text) if value is None else page.number(value)

@@ -11,6 +11,7 @@ from containers.metrics import TABLES, table
 from contract import page
 from contract.api import CheckType, Finding, Violation
 from contract.errors import topic, wording
+from contract.wording import as_float
 from reporting.report.charts import distribution, segment_section, segment_text
 
 _WEIGHT_OF_DISTANCE = 50.0
@@ -124,15 +125,10 @@ def _sentences(group: Iterable[Violation]) -> Iterable[str]:
         if said is None:
             yield page.sentence(page.short(violation.description, 600))
             continue
-        text = violation.description[: said.start()].strip()
+        text, moved = violation.description[: said.start()].strip(), ""
         for pattern, words in TABLES["in words"]["moved"]:
             text = re.sub(pattern, words, text)
-        moved = _plain(said["distance"], said["limit"])
-        yield f"{page.sentence(page.short(text, 600))} {moved}".strip()
-
-
-def _plain(distance: str, limit: str) -> str:
-    try:
-        return f"Drift distance {page.number(float(distance), 3)}, allowed {page.number(float(limit), 3)}."
-    except ValueError:
-        return ""
+        distance, limit = as_float(said["distance"]), as_float(said["limit"])
+        if distance is not None and limit is not None:
+            moved = f" Drift distance {page.number(distance, 3)}, allowed {page.number(limit, 3)}."
+        yield f"{page.sentence(page.short(text, 600))}{moved}".strip()
