@@ -6,7 +6,7 @@ import contextlib
 import re
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from contract.errors import ConfigurationError
 from contract.masking import mask
@@ -127,12 +127,6 @@ def _http(variable: str, kind: Kind, text: str, protocol: str, rest: str) -> Sin
     if parts is None or any(not 32 < ord(character) < 127 for character in text):
         form = WRITTEN[variable][kind]
         raise ConfigurationError.of("sinks.no_address", field=variable, text=text, form=form)
-    netloc = parts.netloc.rpartition("@")[2]
-    bare = SplitResult(parts.scheme, netloc, parts.path, parts.query, "")
-    return SinkAddress(
-        kind,
-        urlunsplit(bare),
-        mask(text),
-        unquote(parts.username) if parts.username is not None else None,
-        unquote(parts.password) if parts.password is not None else None,
-    )
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="")
+    user, password = (None if one is None else unquote(one) for one in (parts.username, parts.password))
+    return SinkAddress(kind, bare.geturl(), mask(text), user, password)

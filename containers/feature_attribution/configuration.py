@@ -523,11 +523,11 @@ def _make_analyzer(
     rows = 1 if settings.validate_only else count_rows(plan, request)
     asked: list[Asking] = []
     # A dataset in few pieces leaves processors to the model's own library.
-    policy = Policy(threads=max(1, (settings.workers or available_processors()) // max(1, len(plan.splits))))
+    threads = max(1, (settings.workers or available_processors()) // max(1, len(plan.splits)))
     model = open_model(
         settings.model,
         clarify.predictor_of(config),
-        policy=replace(policy, start_limit=min(policy.start_limit, budget.left)),
+        policy=Policy(threads=threads, start_limit=min(Policy.start_limit, budget.left)),
         allow_pickled_model=settings.allow_pickled_model,
         progress=lambda done, all_rows: asked[0].log(done) if asked else None,
         start=not settings.validate_only and rows != 0 and bool(plan.splits),
@@ -552,16 +552,10 @@ def _make_analyzer(
         some = sample_rows(plan, request, wanted.features, sampling.seed, MOST_DEPENDENCE_ROWS)
         asked_for = tuple(map(str, pdp.features))
         dependence = Dependence(some, pdp.grid_resolution, asked_for, pdp.top_k_features)
+    wanted = replace(wanted, baseline=baseline, unused=unused, notes=notes, model=model.where)
     return FeatureAttributionAnalyzer(
         rules=settings.rules,
-        request=replace(
-            wanted,
-            baseline=baseline,
-            unused=unused,
-            most_rows=1 if settings.validate_only else None,
-            notes=notes,
-            model=model.where,
-        ),
+        request=replace(wanted, most_rows=1 if settings.validate_only else None),
         ask=asked[0],
         drift_limit=settings.attribution_drift_threshold,
         budget=budget,
