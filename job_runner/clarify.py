@@ -10,7 +10,6 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import orjson
@@ -27,6 +26,7 @@ from contract.settings import Settings
 from contract.wording import as_float, listing, several, some_of
 from file_storage import storage
 from file_storage.storage import list_files
+from model_clients.model import Model
 from readers.captures.envelope import LABEL
 from readers.captures.split import first_sides, survey
 from readers.cell_types import PANDAS_MARKERS
@@ -37,10 +37,6 @@ from readers.json_files import is_document
 from readers.labels import read_labels
 from readers.paths import GROUND_TRUTH, PREFIX, RESPONSE
 from readers.plan import files_of, plan_dataset
-
-if TYPE_CHECKING:
-    from model_clients.model import Model
-
 
 # The first rows of a dataset, from which its columns are known.
 

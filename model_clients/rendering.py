@@ -194,13 +194,11 @@ def _is_numeric(table: pa.RecordBatch) -> bool:
     return table.num_columns > 0 and not any(_is_text(column.type) for column in table.columns)
 
 
+_NO_TEXTS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
+
+
 def _is_text(kind: pa.DataType) -> bool:
-    return not (
-        pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_boolean(kind)
-        or pa.types.is_null(kind)
-    )
+    return not any(fits(kind) for fits in _NO_TEXTS)
 
 
 def _escaped(text: bytes) -> bytes:

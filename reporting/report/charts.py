@@ -158,16 +158,15 @@ def categories(current: Mapping[str, int], baseline: Mapping[str, int]) -> Chart
     shown = set(kept)
     rest = [name for name in order if name not in shown]
     labels = [short(name, _LABEL) or "(empty)" for name in kept]
-    now, then = ([shares[name][side] for name in kept] for side in (0, 1))
+    bars = [shares[name] for name in kept]
     if rest:
         labels.append(f"{len(rest):,} others")
-        now.append(sum(shares[name][0] for name in rest))
-        then.append(sum(shares[name][1] for name in rest))
+        bars.append((sum(shares[name][0] for name in rest), sum(shares[name][1] for name in rest)))
     return {
         "kind": "bars",
         "labels": labels,
-        "now": [round(share, 4) for share in now] if current else None,
-        "then": [round(share, 4) for share in then] if baseline else None,
+        "now": [round(share, 4) for share, _ in bars] if current else None,
+        "then": [round(share, 4) for _, share in bars] if baseline else None,
         "new": [place for place, name in enumerate(kept) if baseline and name not in baseline],
     }
 
