@@ -25,7 +25,7 @@ from model_clients import model
 from model_clients.answers import AnswerError, ReadLabels, ReadScores, answer_readers
 from model_clients.batching import Progress, RequestBatcher, identical_rows, quoted
 from model_clients.model import Policy, Scores
-from model_clients.rendering import Render, json_renderer, json_templates, render_csv
+from model_clients.rendering import Render, json_renderer, json_templates, placeholders_of, render_csv
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def make_codec(predictor: PredictorConfig) -> Codec:
     if content_type == "text/csv":
         return Codec(content_type, accept_type, render_csv, *readers)
     content, record = json_templates(predictor, is_lines=content_type == "application/jsonlines")
-    is_single = content is not None and "record" in content.placeholders
+    is_single = content is not None and "record" in placeholders_of(content)
     return Codec(content_type, accept_type, json_renderer(content, record), *readers, is_single)
 
 
