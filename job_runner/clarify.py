@@ -461,7 +461,11 @@ def arrange_nested(
     others = with_classes(
         [Location(role, str(path), variable=place) for role, (path, place) in asked.items()], config
     )
-    locations = ColumnPaths(config.features, others, document=_is_document(config, request))
+    is_whole = config.dataset_type == "application/json"
+    if config.dataset_type not in ("application/json", "application/jsonlines"):
+        files = list_files(request.source, "dataset_source")
+        is_whole = bool(files) and is_document(files[0].path)
+    locations = ColumnPaths(config.features, others, document=is_whole)
     request = replace(request, locations=locations)
     request, columns = name_columns(request, locations, config, mistakes)
     return add_separate_files(config, request, _with_joined_label(config, request, columns), mistakes)
@@ -534,13 +538,6 @@ def _names(
         mistakes.add("headers.other_columns", given=given, expected=expected)
         mistakes.stop_if_any()  # of columns with other names, more would be said that is beside the point
     return dict(zip([*features, *listed], config.headers, strict=False))
-
-
-def _is_document(config: AnalysisConfig, request: Dataset) -> bool:
-    if config.dataset_type in ("application/json", "application/jsonlines"):
-        return config.dataset_type == "application/json"
-    files = list_files(request.source, "dataset_source")
-    return bool(files) and is_document(files[0].path)
 
 
 # Captured predictions, with labels or without, as datasets of a bias or attribution job.

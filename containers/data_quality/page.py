@@ -88,17 +88,23 @@ def _distance_cell(finding: Finding | None) -> page.Cell:
 def _cards(source: page.Source, chart: Callable[[str], page.Chart | None]) -> list[page.Card]:
     """Return one card per feature, of all rows or of a segment, heaviest first."""
     groups = source.grouped(lambda one: (one.feature_name or one.metric_name or "", segment_text(one)))
-    findings = source.findings()
+    findings, weights = source.findings(), TABLES["weights"]
     cards = []
     for (name, where), group in groups.items():
-        finding = None if where else findings.get(name)
-        advised = [_advised(violation, finding) for violation in group]
-        weight, advice = max(advised, key=lambda pair: pair[0])
+        # How much each violation matters, and the check that says what to do.
+        weighed = []
+        for violation in group:
+            check = violation.constraint_check_type
+            check = check if check in weights else CheckType.BASELINE_DRIFT
+            distance = findings[name].distance if name in findings and not where else None
+            drift = (distance or 0.0) if check == CheckType.BASELINE_DRIFT else 0.0
+            weighed.append((weights[check] + _WEIGHT_OF_DISTANCE * drift, check))
+        weight, check = max(weighed, key=lambda pair: pair[0])
         cards.append(
             page.Card(
                 title=f"{page.short(name)} in {where}" if where else page.short(name),
                 sentences=list(_sentences(group)),
-                advice=advice,
+                advice=topic("page_advice")[check],
                 # A segment is a part of what its whole says.
                 weight=weight * (0.5 if where else 1.0),
                 violations=group,
@@ -106,17 +112,6 @@ def _cards(source: page.Source, chart: Callable[[str], page.Chart | None]) -> li
             )
         )
     return sorted(cards, key=lambda card: -card.weight)
-
-
-def _advised(violation: Violation, finding: Finding | None) -> tuple[float, str]:
-    """Return how much a violation matters, and what to do."""
-    drift, code = CheckType.BASELINE_DRIFT, violation.constraint_check_type
-    weights: dict[str, float] = TABLES["weights"]
-    known = code if code in weights else drift
-    weight, advice = weights[known], topic("page_advice")[known]
-    if finding and known == drift:
-        weight += _WEIGHT_OF_DISTANCE * (finding.distance or 0.0)
-    return weight, advice
 
 
 def _sentences(group: Iterable[Violation]) -> Iterable[str]:
