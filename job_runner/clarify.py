@@ -319,9 +319,8 @@ def arrange_table(
     predicted = columns.predicted_label or find(_PREDICTED)
     name = columns.label_name or label or ""
     probability = find(_PROBABILITY)
-    return request, replace(
-        columns, label=label, label_name=name, predicted_label=predicted, probability=probability
-    )
+    columns = replace(columns, label=label, label_name=name)
+    return request, replace(columns, predicted_label=predicted, probability=probability)
 
 
 def _with_joined_label(config: AnalysisConfig, request: Dataset, columns: Columns) -> Columns:
@@ -458,9 +457,8 @@ def arrange_nested(
         asked.pop(_LABEL, None)
     if config.predicted_label_dataset_uri is not None:
         asked.pop(_PREDICTED, None)
-    others = with_classes(
-        [Location(role, str(path), variable=place) for role, (path, place) in asked.items()], config
-    )
+    places = [Location(role, str(path), variable=place) for role, (path, place) in asked.items()]
+    others = with_classes(places, config)
     is_whole = config.dataset_type == "application/json"
     if config.dataset_type not in ("application/json", "application/jsonlines"):
         files = list_files(request.source, "dataset_source")
@@ -572,9 +570,8 @@ def _csv_captures(
     settings: Settings, config: AnalysisConfig, request: Dataset, sides: tuple[str, ...], mistakes: Mistakes
 ) -> tuple[Dataset, Columns]:
     """Arrange captures whose payloads are all CSV, which are read in bulk."""
-    request = replace(
-        request, format=replace(request.format, capture_indices=sides), labels=True, typed_labels=True
-    )
+    form = replace(request.format, capture_indices=sides)
+    request = replace(request, format=form, labels=True, typed_labels=True)
     decoder = survey(files_of(request)[0], request)
     widths = decoder.layout.widths
     answers = sum(widths) - widths[-1]

@@ -132,9 +132,8 @@ class EndpointModel:
         answers, kinds = self._ask(table, self.codec.scores)
         widths = {scores.shape[1] for scores in answers}
         if len(widths) > 1:
-            raise ModelError.of(
-                "model_answer.widths", model=self.where, widths=" or ".join(map(str, sorted(widths)))
-            )
+            listed = " or ".join(map(str, sorted(widths)))
+            raise ModelError.of("model_answer.widths", model=self.where, widths=listed)
         scores = np.concatenate(answers)
         told = (self.predictor.label, self.predictor.probability, self.predictor.label_headers or None)
         if len(scores) >= _ROWS_THAT_TELL and told == (None, None, None):
@@ -419,9 +418,8 @@ class SageMakerChannel:
 
         with ModelError.instead_of("model_endpoint.no_client", exceptions.BotoCoreError, model=self.where):
             try:
-                return transport.Reply(
-                    200, self._client.invoke_endpoint(Body=body, **self._options)["Body"].read()
-                )
+                answer = self._client.invoke_endpoint(Body=body, **self._options)
+                return transport.Reply(200, answer["Body"].read())
             except exceptions.ClientError as error:
                 return _refusal(error.response)
             except exceptions.HTTPClientError as error:

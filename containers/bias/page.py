@@ -47,9 +47,8 @@ def body(source: page.Source) -> page.Body:
     ]
     dataset = source.statistics.get("dataset", {})
     facts = [("Groups", page.count(len(now))), ("Label", page.short(str(dataset.get("label", "–"))))]
-    return page.Body(
-        _cards(source, now, then), sections, facts, [str(note) for note in source.statistics.get("notes", ())]
-    )
+    notes = [*map(str, source.statistics.get("notes", ()))]
+    return page.Body(_cards(source, now, then), sections, facts, notes)
 
 
 def _groups(statistics: Mapping[str, Any]) -> dict[Key, Mapping[str, Any]]:

@@ -332,9 +332,7 @@ def _csv(text: str, path: str, shape: Shape, has_header: bool) -> pa.RecordBatch
         places = [names.index(name) for name in shape.features]
         cells = [[row[place] if place < len(row) else None for place in places] for row in cells]
     table = _table(cells, shape, path)
-    return pa.RecordBatch.from_arrays(
-        [typed_text(column) for column in table.columns], names=list(shape.features)
-    )
+    return pa.RecordBatch.from_arrays([*map(typed_text, table.columns)], names=list(shape.features))
 
 
 def _found(value: Any, shape: Shape) -> list[Any]:
@@ -364,23 +362,18 @@ def _table(rows: Sequence[Any], shape: Shape, where: str) -> pa.RecordBatch:
 
 
 def _cells(row: Any, number: int, shape: Shape, where: str) -> list[Any]:
-    features = shape.features
+    features, told = shape.features, dict[str, Any](field=_MEMBER, file=where, row=number)
     if isinstance(row, dict):
-        absent = [name for name in features if name not in row]
-        if absent:
-            raise ConfigurationError.of(
-                "shap_rows.features", field=_MEMBER, file=where, row=number, absent=listing(absent)
-            )
+        if absent := [name for name in features if name not in row]:
+            raise ConfigurationError.of("shap_rows.features", **told, absent=listing(absent))
         return [row[name] for name in features]
     cells = row if isinstance(row, list) else [row]
     if len(cells) == len(features):
         return cells
     if shape.columns and len(cells) == len(shape.columns):
         return [cells[shape.columns.index(name)] for name in features]
-    names, found, wanted = listing(list(features), 12), len(cells), len(features)
-    raise ConfigurationError.of(
-        "shap_rows.width", field=_MEMBER, file=where, row=number, found=found, wanted=wanted, names=names
-    )
+    told |= {"found": len(cells), "wanted": len(features), "names": listing(list(features), 12)}
+    raise ConfigurationError.of("shap_rows.width", **told)
 
 
 def _column(values: list[Any]) -> pa.Array:

@@ -99,9 +99,8 @@ def _edges(sides: Sequence[Weighted], distinct: FloatArray) -> FloatArray:
     """Return bins over the bulk of both sides; a long tail counts in the outermost ones."""
     # Half of what a float holds, so that the distance between both ends is a number as well.
     low, high = np.clip(distinct[[0, -1]], -_FARTHEST, _FARTHEST)
-    inner = np.concatenate(
-        [np.quantile(one[0], (0.005, 0.995), weights=one[1], method="inverted_cdf") for one in sides]
-    )
+    how: Any = {"q": (0.005, 0.995), "method": "inverted_cdf"}
+    inner = np.concatenate([np.quantile(values, weights=weights, **how) for values, weights in sides])
     if max(inner) - min(inner) < (high - low) / 3.0 and max(inner) > min(inner):
         low, high = np.clip([min(inner), max(inner)], -_FARTHEST, _FARTHEST)
     integral = bool(np.all(distinct == np.round(distinct)))
