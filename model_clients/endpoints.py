@@ -325,15 +325,11 @@ def _tensors(table: pa.RecordBatch, inputs: Sequence[Tensor], where: str) -> lis
             (tensor, table.select([name]), [rows, 1][: len(tensor.shape)])
             for tensor, name in zip(inputs, table.schema.names, strict=True)
         ]
-    return [
-        {
-            "name": tensor.name,
-            "shape": shape,
-            "datatype": tensor.datatype,
-            "data": _data(tensor, columns, where),
-        }
-        for tensor, columns, shape in parts
-    ]
+    tensors = []
+    for tensor, columns, size in parts:
+        about = {"name": tensor.name, "shape": size, "datatype": tensor.datatype}
+        tensors.append({**about, "data": _data(tensor, columns, where)})
+    return tensors
 
 
 def _data(tensor: Tensor, table: pa.RecordBatch, where: str) -> Any:

@@ -156,15 +156,11 @@ def _card(key: Key, where: str, found: list[Violation], scope: Scope) -> page.Ca
     meaning = _meaning(names[0], scope, with_error=False)
     meaning = names[0] if meaning == "" else f"{page.short(meaning)} ({names[0]})"
     others = f" and {page.several(len(names) - 1, 'more metric')}" if len(names) > 1 else ""
-    growth = max((_growth(name, scope) for name in names), default=0.0)
-    return page.Card(
-        title=f"{title}: {meaning}{others}",
-        sentences=list(_sentences([by_name[name] for name in names], scope)),
-        advice=wording("page_advice.bias"),
-        weight=growth * (0.5 if where else 1.0),
-        violations=found,
-        chart=_chart(f"Metrics that violate, {title}", bounded, scope),
-    )
+    sentences = list(_sentences([by_name[name] for name in names], scope))
+    weight = max((_growth(name, scope) for name in names), default=0.0) * (0.5 if where else 1.0)
+    chart = _chart(f"Metrics that violate, {title}", bounded, scope)
+    title = f"{title}: {meaning}{others}"
+    return page.Card(title, sentences, wording("page_advice.bias"), weight, found, chart)
 
 
 def _growth(name: str, scope: Scope) -> float:

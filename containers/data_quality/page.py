@@ -29,14 +29,10 @@ def body(source: page.Source) -> page.Body:
     chart = cache(lambda name: distribution(now.get(name), then.get(name)))
     findings = source.findings()
     violated = {violation.feature_name for violation in source.violations if "segment" not in violation.extra}
-    rows = [
-        page.Row(
-            _cells(name, now.get(name), then.get(name), findings.get(name), source),
-            chart(name),
-            name in violated,
-        )
-        for name in {**now, **then}
-    ]
+    rows = []
+    for name in {**now, **then}:
+        cells = _cells(name, now.get(name), then.get(name), findings.get(name), source)
+        rows.append(page.Row(cells, chart(name), name in violated))
     rows.sort(key=lambda row: (not row.violated, -(row.cells[2].sort or -1.0)))
     text = wording("page_text.drift" if then else "page_text.profile")
     features = page.Section("Features", text, tables=[table("features", rows)])
@@ -100,17 +96,11 @@ def _cards(source: page.Source, chart: Callable[[str], page.Chart | None]) -> li
             drift = (distance or 0.0) if check == CheckType.BASELINE_DRIFT else 0.0
             weighed.append((weights[check] + _WEIGHT_OF_DISTANCE * drift, check))
         weight, check = max(weighed, key=lambda pair: pair[0])
-        cards.append(
-            page.Card(
-                title=f"{page.short(name)} in {where}" if where else page.short(name),
-                sentences=list(_sentences(group)),
-                advice=topic("page_advice")[check],
-                # A segment is a part of what its whole says.
-                weight=weight * (0.5 if where else 1.0),
-                violations=group,
-                chart=None if where else chart(name),
-            )
-        )
+        title, drawn = page.short(name), chart(name)
+        if where:  # a segment is a part of what its whole says
+            title, weight, drawn = f"{title} in {where}", 0.5 * weight, None
+        advice = topic("page_advice")[check]
+        cards.append(page.Card(title, list(_sentences(group)), advice, weight, group, drawn))
     return sorted(cards, key=lambda card: -card.weight)
 
 

@@ -119,14 +119,9 @@ def _card(where: str, group: list[Violation], scope: Scope, share: float, sure: 
         if name == names[0]:
             title += f" {text_of(name, before)} → {text_of(name, after)}"
         changes.append(min(10.0, abs(after - before) / max(abs(before), 1e-9)))
-    return page.Card(
-        title=title,
-        sentences=sentences,
-        advice=wording("page_advice.model_quality"),
-        weight=share * sum(changes) / max(1, len(changes)) if where else 100.0,
-        violations=group,
-        chart=_chart(scope, names[:8]),
-    )
+    weight = share * sum(changes) / max(1, len(changes)) if where else 100.0
+    advice = wording("page_advice.model_quality")
+    return page.Card(title, sentences, advice, weight, group, _chart(scope, names[:8]))
 
 
 def _sentence(name: str, violation: Violation, scope: Scope) -> str:
