@@ -33,6 +33,7 @@ from contract.window import (
     read_zone,
     resolve_window,
 )
+from contract.wording import as_float
 
 # What a command offers. Shared variables say which of these they need, never which command.
 Offer = Literal[
@@ -114,7 +115,7 @@ class Variable:
 
 
 @functools.cache
-def _shared() -> dict[str, dict[str, Any]]:
+def _shared() -> dict[str, dict[str, str]]:
     return tomllib.loads(resources.files(__package__).joinpath("settings.toml").read_text("utf-8"))
 
 
@@ -140,20 +141,16 @@ def _count(variable: Variable, text: str) -> int:
 
 
 def _share(variable: Variable, text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0.0 <= number <= 1.0:
+    number = as_float(text)
+    if number is None or not 0.0 <= number <= 1.0:
         raise ConfigurationError.of("setting.share", field=variable.name, text=text, example=variable.told[1])
     return number
 
 
 def _seconds(variable: Variable, text: str) -> float:
     example = variable.told[1] or variable.default or ""
-    try:
-        seconds = float(text)
-    except ValueError:
+    seconds = as_float(text)
+    if seconds is None:
         seconds = parse_duration(variable.name, text, example).total_seconds()
     if not 0.0 < seconds < math.inf:
         raise ConfigurationError.of("setting.seconds", field=variable.name, text=text, example=example)
@@ -328,6 +325,17 @@ class Settings:
         return ", ".join(f"{name}={mask(text)}" for name, text in self.given.items())
 
 
+_UNUSED = (
+    "sagemaker_endpoint_datacapture_prefix",
+    "monitoring_input_type",
+    "detect_drift",
+    "detect_outliers",
+    "image_data",
+    "report_enabled",
+    "auto_ml_job_detail",
+)
+
+
 def _members() -> Iterator[tuple[str, Variable]]:
     """Yield the members that are variables; the type tells a switch, and the choices of a Literal."""
     types = get_type_hints(Settings)
@@ -345,7 +353,7 @@ def _members() -> Iterator[tuple[str, Variable]]:
 _MEMBERS: dict[str, Variable] = dict(_members())
 VARIABLES: tuple[Variable, ...] = (
     *_MEMBERS.values(),
-    *(Variable(name, ignored=True) for name in _shared()["ignored"]["names"]),
+    *(Variable(name, ignored=True) for name in _UNUSED),
 )
 VARIABLE_BY_NAME: dict[str, Variable] = {
     name: variable for variable in VARIABLES for name in (variable.name, *variable.aliases)

@@ -665,9 +665,8 @@ def check_segments(
     ]
     comparable = [(segment, before) for segment, before, rows in pairs if rows >= FEWEST_ROWS]
     small = [(segment, rows) for segment, _, rows in pairs if rows < FEWEST_ROWS]
-    whole = (analyzer.with_error_share(WHOLE_SHARE) if comparable else analyzer).check(
-        statistics.whole, baseline
-    )
+    of_whole = analyzer.with_error_share(WHOLE_SHARE) if comparable else analyzer
+    whole = of_whole.check(statistics.whole, baseline)
     inner = analyzer.with_error_share((1.0 - WHOLE_SHARE) / max(1, len(comparable)))
     checked = []
     for segment, before in comparable:
@@ -704,9 +703,8 @@ def check_segments(
 
 
 def _undecided(segment: Segment[Any], reason: str, lost: bool = False) -> api.Comparison:
-    about = api.Comparison(
-        f"segment {segment.text}", SEGMENT_CHECK, api.State.UNDECIDED, segment=segment.values
-    )
+    subject, state = f"segment {segment.text}", api.State.UNDECIDED
+    about = api.Comparison(subject, SEGMENT_CHECK, state, segment=segment.values)
     return replace(about, reason=reason, lost=lost)
 
 

@@ -133,15 +133,12 @@ def _cards(source: page.Source, charts: Mapping[str, page.Chart]) -> list[page.C
     cards = []
     for violation in source.violations:
         label, feature = str(violation.extra.get("label", "")), violation.feature_name
-        cards.append(
-            page.Card(
-                title=page.short(feature) if feature else f"Attributions for {page.short(label, 60)}",
-                sentences=[page.sentence(page.short(violation.description, 800))],
-                advice=wording("page_advice.attributions"),
-                # The order of all features says more than the size of one.
-                weight=1.0 if feature else 2.0,
-                violations=[violation],
-                chart=charts.get(label) or next(iter(charts.values()), None),
-            )
-        )
+        # The order of all features says more than the size of one.
+        title, weight = f"Attributions for {page.short(label, 60)}", 2.0
+        if feature:
+            title, weight = page.short(feature), 1.0
+        sentences = [page.sentence(page.short(violation.description, 800))]
+        chart = charts.get(label) or next(iter(charts.values()), None)
+        advice = wording("page_advice.attributions")
+        cards.append(page.Card(title, sentences, advice, weight, [violation], chart))
     return sorted(cards, key=lambda card: -card.weight)
