@@ -22,7 +22,7 @@ from contract.reading import notice
 from contract.window import ZONED, Window, in_window_by_folder
 from readers.arrow_json import NotBulkError, read_json, text_buffer
 from readers.captures.shapes import Row, UndecodableError, decode, parsed
-from readers.flatten import batch_of
+from readers.flatten import batch_of, columns_of
 from readers.lanes import Counts, Table, in_lanes, merged, of_kinds, rows_of
 from readers.paths import typed_text
 from readers.python_rows import json_text, loads, rows_to_batch, scalar_text
@@ -356,19 +356,15 @@ def with_label_columns(batch: pa.RecordBatch, labels: Part, counts: Counts) -> t
     The batch, and which records have another number of labels than rows.
     """
     columns, unlike = label_columns(labels, counts)
-    found = dict(zip(batch.schema.names, batch.columns, strict=True))
-    together = {name: column for name, column in found.items() if name not in columns} | columns
-    metadata = batch.schema.metadata
-    return pa.RecordBatch.from_arrays(list(together.values()), list(together), metadata=metadata), unlike
+    kept = {name: column for name, column in columns_of(batch).items() if name not in columns}
+    return batch_of(kept | columns, batch.num_rows, batch.schema.metadata), unlike
 
 
 def with_typed_labels(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return rows whose labels, text so far, are numbers where they can be."""
-    columns = [
-        typed_text(column) if name.partition(".")[0] == LABEL else column
-        for name, column in zip(batch.schema.names, batch.columns, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(columns, batch.schema.names, metadata=batch.schema.metadata)
+    columns = columns_of(batch)
+    columns |= {name: typed_text(columns[name]) for name in columns if name.partition(".")[0] == LABEL}
+    return batch_of(columns, batch.num_rows, batch.schema.metadata)
 
 
 def label_columns(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
@@ -387,8 +383,7 @@ def label_columns(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Co
         return Table(batch, counts[records], unlike)
 
     table = of_kinds([simple], None, read)
-    columns = dict(zip(table.batch.schema.names, table.batch.columns, strict=True))
-    return columns or {LABEL: pa.nulls(table.batch.num_rows, pa.string())}, table.uneven
+    return columns_of(table.batch) or {LABEL: pa.nulls(table.batch.num_rows, pa.string())}, table.uneven
 
 
 def _single_cells(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
@@ -423,7 +418,7 @@ def _any_cells(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Count
             unlike.append(number)
         rows += [{}] * count if found is None else map(_named, found)
     batch = rows_to_batch(rows, text_only=True)
-    columns = zip(batch.schema.names, batch.columns, strict=True)
+    columns = columns_of(batch).items()
     return {name: column.cast(pa.string()) for name, column in columns}, np.array(unlike, np.int64)
 
 
