@@ -162,16 +162,17 @@ def _label(line: Line) -> dict[str, Any]:
     if part is None and not isinstance(record.get("groundTruthData"), dict):
         raise _no_label(line, "it has no groundTruthData.data")
     data, encoding = part or (None, None)
-    return {
-        "groundTruthData": {"data": data, "encoding": encoding},
-        "eventMetadata": {"eventId": str(identifier)},
-    }
+    return _as_line(str(identifier), data, encoding)
+
+
+def _as_line(identifier: str, data: str | None, encoding: str | None) -> dict[str, Any]:
+    """Return the members of a label's line."""
+    part = {"data": data, "encoding": encoding}
+    return {"groundTruthData": part, "eventMetadata": {"eventId": identifier}}
 
 
 def _no_label(line: Line, reason: str) -> DatasetError:
-    return DatasetError.of(
-        "label_files.no_label", file=line.path, line=line.line_number(), reason=reason, excerpt=line.excerpt()
-    )
+    return DatasetError.of("label_files.no_label", reason=reason, **line.members())
 
 
 # Labels in tables, as a query of a warehouse leaves them: CSV with a header, or Parquet.
@@ -290,11 +291,7 @@ def read_answers(file: SourceFile, places: LabelPlaces) -> bytes | None:
     labels = [_label_of(answer, places, file.path) for answer in answers]
     latest = {label: position for position, label in enumerate(labels)}
     label, encoding = max(latest, key=lambda each: (labels.count(each), latest[each]))
-    identifier = _identifier(loop, places, file.path)
-    line = {
-        "groundTruthData": {"data": label, "encoding": encoding},
-        "eventMetadata": {"eventId": identifier},
-    }
+    line = _as_line(_identifier(loop, places, file.path), label, encoding)
     return json_text(line).encode() + b"\n"
 
 

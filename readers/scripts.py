@@ -490,8 +490,7 @@ def _text(line: Line) -> str:
     try:
         return line.data.decode().rstrip("\r\n")
     except UnicodeDecodeError:
-        where: dict[str, Any] = {"file": line.path, "line": line.line_number(), "excerpt": line.excerpt()}
-        raise DatasetError.of("data_files.utf8", **where) from None
+        raise DatasetError.of("data_files.utf8", **line.members()) from None
 
 
 def _array_records(path: str) -> Iterator[tuple[Any, Place]]:

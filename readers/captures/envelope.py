@@ -215,12 +215,11 @@ def read_records(
     except NotBulkError:
         lines = list(block.lines())
     numbers = np.array([line.number for line in lines], np.int64)
-    lanes = in_lanes(
-        np.arange(len(lines)),
-        lambda some: bulk(b"".join(lines[at].data for at in some), len(some)),
-        one_by_one,
-    )
-    return merged(lanes), numbers
+
+    def some_together(some: Counts) -> pa.RecordBatch:
+        return bulk(b"".join(lines[at].data for at in some), len(some))
+
+    return merged(in_lanes(np.arange(len(lines)), some_together, one_by_one)), numbers
 
 
 def json_object(data: bytes) -> dict[str, Any]:
@@ -267,13 +266,7 @@ def record_of_line(line: Line) -> dict[str, Any]:
     try:
         return parse_record(line.data)
     except ValueError as reason:
-        raise DatasetError.of(
-            "captures.no_record",
-            file=line.path,
-            line=line.line_number(),
-            reason=reason,
-            excerpt=line.excerpt(),
-        ) from None
+        raise DatasetError.of("captures.no_record", reason=reason, **line.members()) from None
 
 
 def payload_part(part: Any) -> tuple[str, str | None, str | None] | None:
