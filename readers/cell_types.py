@@ -297,11 +297,6 @@ def _kind(columns: list[pa.Array], rules: CellRules) -> ColumnKind | None:
     return "date" if is_dates else "text"
 
 
-def _are_digits(column: pa.Array) -> bool:
-    """Return whether a column that is no text holds booleans, or 1 and 0 alone."""
-    return types.is_boolean(column.type) or set(pc.unique(column.drop_null()).to_pylist()) <= {0, 1}
-
-
 def _column(
     name: str, column: pa.Array, kind: ColumnKind | None, declared: Declared | None, rules: CellRules
 ) -> pa.Array:
@@ -313,7 +308,10 @@ def _column(
         return column.cast(pa.string()) if declared else column
     if not _is_text(column.type):
         if kind == "text" and declared and not types.is_null(column.type):
-            return _as_text(column)
+            if types.is_floating(column.type):
+                with contextlib.suppress(pa.ArrowInvalid):  # some may have a fraction
+                    column = column.cast(pa.int64())
+            return column.cast(pa.string())
         return column
     if kind == "number":
         return _numbers(name, column, declared, rules)
@@ -325,14 +323,6 @@ def _column(
         return found
     markers = rules.markers if rules.like_pandas else rules.markers_in_text(name)
     return _without(name, column, markers) if markers else column
-
-
-def _as_text(column: pa.Array) -> pa.Array:
-    """Return numbers as text, whole ones without a fraction."""
-    if types.is_floating(column.type):
-        with contextlib.suppress(pa.ArrowInvalid):  # some may have a fraction
-            column = column.cast(pa.int64())
-    return column.cast(pa.string())
 
 
 def _without(name: str, column: pa.Array, markers: tuple[str, ...]) -> pa.Array:
@@ -390,10 +380,12 @@ def _booleans(name: str, column: pa.Array, declared: Declared | None, rules: Cel
     is_text = _is_text(column.type)
     if is_text:
         column = _without(name, column, rules.markers)
-    digits = _any(_distinct(column), _DIGIT) if is_text else not types.is_boolean(column.type)
-    if _share(_distinct(column), _BOOLEAN_OR_DIGIT) < 1.0 if is_text else not _are_digits(column):
-        return column
-    if digits and rules.like_pandas:
+        texts = _distinct(column)
+        digits, fits = _any(texts, _DIGIT), _share(texts, _BOOLEAN_OR_DIGIT) == 1.0
+    else:
+        digits = not types.is_boolean(column.type)
+        fits = not digits or set(pc.unique(column.drop_null()).to_pylist()) <= {0, 1}
+    if not fits or (digits and rules.like_pandas):
         return column
     if digits and declared is None:
         notice("reading.digits", field=name)

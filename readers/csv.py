@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pyarrow as pa
 
@@ -131,9 +132,8 @@ def _dialect(files: Sequence[SourceFile], request: Dataset) -> Dialect:
             beginning = _beginning(file.path, None, _LOOKED_AT)
             if beginning is not None:
                 data, _, _, complete = beginning
-                found[file.path] = decide_dialect(
-                    file.path, data, request.format.separator, complete=complete
-                )
+                separator = request.format.separator
+                found[file.path] = decide_dialect(file.path, data, separator, complete=complete)
                 break
     chosen = next(iter(found.values()), Dialect())
     for path, dialect in found.items():
@@ -231,9 +231,8 @@ def _given_names(path: str, cells: list[str], request: Dataset) -> list[str] | N
     if 2 * len(names) > len(cells):
         unknown = [cell for cell, name in zip(cells, found, strict=True) if name is None]
         unknown += [name for name in known.values() if name not in names]
-        raise DatasetError.of(
-            "csv.some_headers", file=path, cells=", ".join(cells[:6]), field=(unknown or cells)[0]
-        )
+        shown, field = ", ".join(cells[:6]), (unknown or cells)[0]
+        raise DatasetError.of("csv.some_headers", file=path, cells=shown, field=field)
     return None
 
 
@@ -342,8 +341,7 @@ def _cells(path: str, record: bytes, dialect: Dialect) -> list[str]:
 def _header_names(path: str, cells: list[str]) -> list[str]:
     # A data frame's unnamed index has an empty name; it is called as in data without names.
     names = [cell or f"_c{position}" for position, cell in enumerate(cells)]
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
+    if repeated := [name for name, count in Counter(names).items() if count > 1]:
         raise DatasetError.of("csv.repeated_name", file=path, field=repeated[0])
     return names
 
@@ -401,15 +399,9 @@ def _explained(error: pa.ArrowInvalid, piece: FileRange, block: Segment, request
                 break
             place = reader.line_num + 1
     line = lines_before(piece.path, block.offset) + place
-    return DatasetError.of(
-        "csv.cells",
-        file=piece.path,
-        line=line,
-        found=cells[2],
-        model="header" if request.format.header else "first row",
-        expected=expected,
-        row=row[:80],
-    )
+    counts: dict[str, Any] = {"found": cells[2], "expected": expected}
+    model = "header" if request.format.header else "first row"
+    return DatasetError.of("csv.cells", file=piece.path, line=line, row=row[:80], model=model, **counts)
 
 
 def _has_quotes(path: str) -> bool:

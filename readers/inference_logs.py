@@ -13,7 +13,7 @@ import contextlib
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -145,7 +145,7 @@ def _calls(log: LogFiles) -> Iterator[Half]:
     """Yield calls, paired by their ids, in the order in which they are complete."""
     halves: dict[tuple[str, ...], Half] = {}
     paired = 0
-    for half in _HALVES[log.server](log):
+    for half in _HALVES.get(log.server, _events)(log):
         if half.parts.keys() >= {_REQUEST, _RESPONSE} or log.server == "bentoml":
             paired += 1
             yield half
@@ -173,10 +173,8 @@ def _calls(log: LogFiles) -> Iterator[Half]:
 def _capture(call: Half) -> bytes:
     inference_id, event_id = call.identifiers
     metadata = {"inferenceId": inference_id, "eventId": event_id, "inferenceTime": call.time}
-    record: Record = {
-        "eventMetadata": {name: value for name, value in metadata.items() if value is not None},
-        "captureData": call.parts,
-    }
+    known = {name: value for name, value in metadata.items() if value is not None}
+    record: Record = {"eventMetadata": known, "captureData": call.parts}
     if call.label is not None:
         record[LABEL] = {"data": scalar_text(LABEL, call.label) or "", "encoding": "CSV"}
     return json_text(record).encode(errors="replace") + b"\n"
@@ -269,9 +267,8 @@ def _server_of(record: Record) -> str | None:
         if ".inference." in kind:
             return "mlserver" if "parameters" in names else "kserve"
         return None
-    if names >= set(_BENTOML) or (
-        {"columns", "meta_data"} <= names and "bento_name" in _of(record, "meta_data")
-    ):
+    has_roles = {"columns", "meta_data"} <= names and "bento_name" in _of(record, "meta_data")
+    if has_roles or names >= set(_BENTOML):
         return "bentoml"
     if {"id", "model_name", "model_version"} <= names and "inputs" not in names and "outputs" not in names:
         return "triton"
@@ -431,11 +428,5 @@ def _time(value: Any) -> str | None:
     return None if instant is None else instant.isoformat()
 
 
-_HALVES: dict[str, Callable[[LogFiles], Iterator[Half]]] = {
-    "kserve": _events,
-    "mlserver": _events,
-    "azureml": _events,
-    "bentoml": _bentoml,
-    "databricks": _databricks,
-    "triton": _triton,
-}
+# How servers log that write no events.
+_HALVES = {"bentoml": _bentoml, "databricks": _databricks, "triton": _triton}

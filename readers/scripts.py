@@ -306,7 +306,12 @@ def apply_dataframe(preprocessor: Preprocessor, batch: pa.RecordBatch) -> pa.Rec
     with ScriptError.instead_of("script_rows.no_pandas", ImportError, file=preprocessor.path):
         import pandas as pd
     script = preprocessor.path
-    result = change_dataframe(preprocessor, _plain_text(batch).to_pandas())
+    # Dictionaries as text: a script expects to compare and change text freely.
+    is_coded = [pa.types.is_dictionary(kind) for kind in batch.schema.types]
+    columns = zip(batch.columns, is_coded, strict=True)
+    plain = [column.cast(pa.string()) if coded else column for column, coded in columns]
+    frame = pa.RecordBatch.from_arrays(plain, names=batch.schema.names).to_pandas()
+    result = change_dataframe(preprocessor, frame)
     if not isinstance(result, pd.DataFrame):
         kind = "None" if result is None else f"a {type(result).__name__}"
         raise ScriptError.of("script_rows.no_frame", file=script, kind=kind)
@@ -330,32 +335,19 @@ def _flat(result: Any, before: pa.RecordBatch, script: str) -> pa.RecordBatch:
     return flatten_batch(pa.RecordBatch.from_arrays(columns, names=names))
 
 
-def _plain_text(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return dictionary columns as text: a script expects to compare and change text freely."""
-    columns = [
-        column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
-        for column in batch.columns
-    ]
-    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
-
-
 def _frame_column(name: str, values: Any, before: pa.RecordBatch) -> pa.Array:
     try:
         array = pa.Array.from_pandas(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
         # Objects of several kinds: numbers beside text, lists beside None, ...
-        return _mixed(name, values.tolist())
+        batch = rows_to_batch([{name: value} for value in values.tolist()])
+        if batch.schema.names == [name]:
+            return batch.column(0)
+        return column_of(name, [None if value is None else str(value) for value in values.tolist()])
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     known = before.schema.get_field_index(name)
     return like_first(array, None if known < 0 else before.schema.types[known])
-
-
-def _mixed(name: str, values: list[Any]) -> pa.Array:
-    batch = rows_to_batch([{name: value} for value in values])
-    if batch.schema.names == [name]:
-        return batch.column(0)
-    return column_of(name, [None if value is None else str(value) for value in values])
 
 
 # Python objects take ten times the room of the text they are read from.
@@ -498,9 +490,7 @@ def _text(line: Line) -> str:
     try:
         return line.data.decode().rstrip("\r\n")
     except UnicodeDecodeError:
-        raise DatasetError.of(
-            "data_files.utf8", file=line.path, line=line.line_number(), excerpt=line.excerpt()
-        ) from None
+        raise DatasetError.of("data_files.utf8", **line.members()) from None
 
 
 def _array_records(path: str) -> Iterator[tuple[Any, Place]]:

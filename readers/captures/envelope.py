@@ -23,7 +23,7 @@ from contract.reading import notice
 from contract.window import ZONED, Window, folder_hour, in_window_by_folder
 from readers.arrow_json import NotBulkError, read_json, text_buffer
 from readers.captures.shapes import Row, UndecodableError, decode, parsed
-from readers.flatten import batch_of
+from readers.flatten import batch_of, columns_of
 from readers.lanes import Counts, Table, in_lanes, merged, of_kinds, rows_of
 from readers.paths import typed_text
 from readers.python_rows import json_text, loads, rows_to_batch, scalar_text
@@ -229,12 +229,11 @@ def read_records(
     except NotBulkError:
         lines = list(block.lines())
     numbers = np.array([line.number for line in lines], np.int64)
-    lanes = in_lanes(
-        np.arange(len(lines)),
-        lambda some: bulk(b"".join(lines[at].data for at in some), len(some)),
-        one_by_one,
-    )
-    return merged(lanes), numbers
+
+    def some_together(some: Counts) -> pa.RecordBatch:
+        return bulk(b"".join(lines[at].data for at in some), len(some))
+
+    return merged(in_lanes(np.arange(len(lines)), some_together, one_by_one)), numbers
 
 
 def json_object(data: bytes) -> dict[str, Any]:
@@ -281,13 +280,7 @@ def record_of_line(line: Line) -> dict[str, Any]:
     try:
         return parse_record(line.data)
     except ValueError as reason:
-        raise DatasetError.of(
-            "captures.no_record",
-            file=line.path,
-            line=line.line_number(),
-            reason=reason,
-            excerpt=line.excerpt(),
-        ) from None
+        raise DatasetError.of("captures.no_record", reason=reason, **line.members()) from None
 
 
 def payload_part(part: Any) -> tuple[str, str | None, str | None] | None:
@@ -370,19 +363,15 @@ def with_label_columns(batch: pa.RecordBatch, labels: Part, counts: Counts) -> t
     The batch, and which records have another number of labels than rows.
     """
     columns, unlike = label_columns(labels, counts)
-    found = dict(zip(batch.schema.names, batch.columns, strict=True))
-    together = {name: column for name, column in found.items() if name not in columns} | columns
-    metadata = batch.schema.metadata
-    return pa.RecordBatch.from_arrays(list(together.values()), list(together), metadata=metadata), unlike
+    kept = {name: column for name, column in columns_of(batch).items() if name not in columns}
+    return batch_of(kept | columns, batch.num_rows, batch.schema.metadata), unlike
 
 
 def with_typed_labels(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return rows whose labels, text so far, are numbers where they can be."""
-    columns = [
-        typed_text(column) if name.partition(".")[0] == LABEL else column
-        for name, column in zip(batch.schema.names, batch.columns, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(columns, batch.schema.names, metadata=batch.schema.metadata)
+    columns = columns_of(batch)
+    columns |= {name: typed_text(columns[name]) for name in columns if name.partition(".")[0] == LABEL}
+    return batch_of(columns, batch.num_rows, batch.schema.metadata)
 
 
 def label_columns(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
@@ -401,8 +390,7 @@ def label_columns(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Co
         return Table(batch, counts[records], unlike)
 
     table = of_kinds([simple], None, read)
-    columns = dict(zip(table.batch.schema.names, table.batch.columns, strict=True))
-    return columns or {LABEL: pa.nulls(table.batch.num_rows, pa.string())}, table.uneven
+    return columns_of(table.batch) or {LABEL: pa.nulls(table.batch.num_rows, pa.string())}, table.uneven
 
 
 def _single_cells(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
@@ -437,7 +425,7 @@ def _any_cells(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Count
             unlike.append(number)
         rows += [{}] * count if found is None else map(_named, found)
     batch = rows_to_batch(rows, text_only=True)
-    columns = zip(batch.schema.names, batch.columns, strict=True)
+    columns = columns_of(batch).items()
     return {name: column.cast(pa.string()) for name, column in columns}, np.array(unlike, np.int64)
 
 
