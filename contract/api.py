@@ -24,6 +24,7 @@ from contract.decision import Decision as Decision
 from contract.decision import Facts as Facts
 from contract.decision import Finding as Finding
 from contract.decision import Metric as Metric
+from contract.decision import Part as Part
 from contract.decision import State as State
 from contract.decision import Violation as Violation
 from contract.decision import Violations as Violations
@@ -43,10 +44,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Baseline[Statistics, Constraints]:
-    """The documents a window is compared with; either may be absent."""
+    """The documents a window is compared with; either may be absent.
+
+    `variation` is what its windows do by themselves, as the job runner keeps it.
+    """
 
     statistics: Statistics | None = None
     constraints: Constraints | None = None
+    variation: Any = None
 
 
 def _empty(*values: Any) -> Mapping[str, Any]:
@@ -137,6 +142,14 @@ class Checker[Statistics, Constraints](ABC):
 
     def estimate(self, statistics: Statistics, baseline: Baseline[Statistics, Constraints]) -> Statistics:
         """Return the statistics with what can be estimated from the baseline."""
+        return statistics
+
+    def design_effects(self, statistics: Statistics) -> Mapping[str, float]:
+        """Return the design effects in statistics: how many rows tell as much as one of its own."""
+        return {}
+
+    def with_design_effects(self, statistics: Statistics, effects: Mapping[str, float]) -> Statistics:
+        """Return the statistics with other design effects, named alike."""
         return statistics
 
 

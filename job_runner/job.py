@@ -18,6 +18,7 @@ from contract.decision import dump_comparisons
 from contract.errors import DatasetError, DocumentError, MonitorError, OutputError, wording
 from contract.outcome import EXIT_COMPLETED, EXIT_NOT_DELIVERED, EXIT_UNDECIDED, EXIT_VIOLATIONS
 from contract.reading import Said, Tally
+from contract.schema import write_document
 from contract.settings import Settings
 from contract.window import between
 from contract.wording import chance, percent, several
@@ -39,6 +40,8 @@ CONSTRAINTS = "constraints.json"
 VIOLATIONS = "constraint_violations.json"
 COMPARISONS = "comparisons.json"
 REPORT = "report.html"
+# The member of constraints that says what windows do by themselves.
+VARIATION = "natural_variation"
 
 AnyBaseline = api.Baseline[Any, Any]
 
@@ -90,7 +93,7 @@ def run(settings: Settings, monitor: api.Monitor, cluster: Cluster | None = None
     MonitorError
         When the job cannot complete; nothing has been written then, or only whole files.
     """
-    job = prepare(settings, monitor)
+    job = prepare(settings, monitor, cluster)
     storage.prepare_output(settings.output_path)
     plan, analyzer, summary = summarize(job.settings, job.make, job.request, cluster)
     require_excluded(job.settings, job.request)
@@ -108,10 +111,11 @@ class Job:
     request: Dataset
     make: api.MakeAnalyzer
     sinks: publishing.Sinks | None
+    cluster: Cluster | None
     started: float
 
 
-def prepare(settings: Settings, monitor: api.Monitor) -> Job:
+def prepare(settings: Settings, monitor: api.Monitor, cluster: Cluster | None = None) -> Job:
     """Read what the settings name besides the data; their mistakes show before the work."""
     started = time.monotonic()
     s3.encrypt_with(settings.output_kms_key)
@@ -128,7 +132,7 @@ def prepare(settings: Settings, monitor: api.Monitor) -> Job:
         load_postprocessor(settings.post_analytics_processor_script)
     request, make = monitor.arranged(settings, request)
     make = functools.partial(make_analyzer, make=make)
-    return Job(settings, monitor, files, baseline, request, make, sinks, started)
+    return Job(settings, monitor, files, baseline, request, make, sinks, cluster, started)
 
 
 def finish(job: Job, plan: Plan, analyzer: api.AnyAnalyzer, summary: Any) -> Outcome:
@@ -141,6 +145,14 @@ def finish(job: Job, plan: Plan, analyzer: api.AnyAnalyzer, summary: Any) -> Out
     if settings.history_path is not None and found.decision is not None and settings.rules == "sound":
         found = replace(found, decision=_with_label_coverage(settings, monitor, found.facts, found.decision))
     documents = _documents(settings, files, found, request.said)
+    usual = job.baseline and job.baseline.variation
+    if settings.baseline_window:
+        # Imported late, as only such jobs need it.
+        from job_runner.variation import learn
+
+        usual = learn(job, {name: _content(documents[name]) for name in (STATISTICS, CONSTRAINTS)})
+    if usual:
+        documents[CONSTRAINTS] |= {VARIATION: write_document(usual)}
     contents = {name: _content(document) for name, document in documents.items()}
     outdated = {VIOLATIONS, COMPARISONS, REPORT, *files.occasional_files} - contents.keys()
     said = tuple(request.said.lines())
@@ -208,7 +220,12 @@ def _conclude(
         )
         decision = replace(decision, comparisons=analyzer.unanswered(compared, decision.reason))
         if rows:
-            decision = analyzer.check(statistics, compared)
+            if compared.variation is None:
+                decision = analyzer.check(statistics, compared)
+            else:
+                from job_runner.variation import check
+
+                decision = check(analyzer, statistics, compared, settings.window)
     return _Found(rows, statistics, constraints, compared, decision, analyzer.facts(statistics))
 
 
@@ -363,11 +380,19 @@ def read_baseline(settings: Settings, documents: api.DocumentSet[Any, Any]) -> A
                 raise
             cause = error.message.rstrip(".")
             raise DocumentError.of("baseline.first", file=given, field=variable, cause=cause) from error
-        return parse(json_layout.loads(storage.read_bytes(path, DocumentError), path), path)
+        value = json_layout.loads(storage.read_bytes(path, DocumentError), path)
+        if VARIATION in value:
+            # Imported late, as few constraints have it.
+            from job_runner.variation import read_variation
 
+            usual.append(read_variation(value.pop(VARIATION), f"{path}: {VARIATION}"))
+        return parse(value, path)
+
+    usual: list[Any] = []
     constraints = read("baseline_constraints", documents.constraints_names, documents.read_constraints)
     statistics = read("baseline_statistics", (STATISTICS,), documents.read_statistics)
-    return api.Baseline(statistics, constraints) if constraints or statistics else None
+    known = api.Baseline(statistics, constraints, *usual)
+    return known if constraints or statistics else None
 
 
 def dataset_request(

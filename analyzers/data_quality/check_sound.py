@@ -8,6 +8,7 @@ is shared by three families of comparisons, and equally (Bonferroni) by the comp
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from analyzers.data_quality.columns import (
     FeaturePair,
@@ -105,12 +106,14 @@ def check_sound(
     ]
     violations += [Violation(CheckType.BASELINE_DRIFT, change.text, first) for first, change in moved]
     changed = {drift.name for drift in drifts if drift.is_beyond_chance}
+    parts = {(drift.name, str(CheckType.BASELINE_DRIFT)): drift.parts for drift in drifts}
+    compared = comparisons(constraints, pairs, violations, measured, found, changed=changed, with_ranges=True)
     return Decision(
         Violations(violations),
         findings,
         tuple(_notes(statistics, constraints, baseline, pairs, alphas["drift"])),
         (
-            *comparisons(constraints, pairs, violations, measured, found, changed=changed, with_ranges=True),
+            *(replace(one, parts=parts.get((one.subject, str(one.check)), {})) for one in compared),
             *_comparisons_of_rows(baseline, pairs, correlations),
         ),
     )

@@ -180,6 +180,16 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
         """Return a copy whose check spends only `share` of the false-alarm rate."""
         return replace(self, error_share=self.error_share * share)
 
+    def design_effects(self, statistics: ModelQualityStatistics) -> dict[str, float]:
+        """Return the design effect of the rows."""
+        return {"rows": statistics.design_effect}
+
+    def with_design_effects(
+        self, statistics: ModelQualityStatistics, effects: Mapping[str, float]
+    ) -> ModelQualityStatistics:
+        """Return the statistics with another design effect of the rows."""
+        return replace(statistics, design_effect=effects.get("rows", statistics.design_effect))
+
     def empty(self) -> ModelQualitySummary:
         """Return the identity of `merge`."""
         return ModelQualitySummary()

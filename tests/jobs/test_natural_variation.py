@@ -1,0 +1,106 @@
+"""What windows of a baseline do by themselves: learned, kept, and no alarm; what goes beyond it still is."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from run_jobs import Result, baseline_of, run_job
+
+FIRST = datetime(2026, 3, 2, tzinfo=UTC)
+DAYS = 7
+COMMON = {"time_attribute": "time", "exclude_features_attribute": "time"}
+
+
+def write(path: Path, days: range, rows: int = 120, *, hours: range = range(24), shift: float = 0.0) -> Path:
+    """Write rows of hours: the load follows the hour of the day, the age does not."""
+    rng = np.random.default_rng(days.start)
+    lines = ["time,load,age"]
+    for day in days:
+        for hour in hours:
+            start = FIRST + timedelta(days=day, hours=hour)
+            for _ in range(rows):
+                at = start + timedelta(seconds=int(rng.integers(3600)))
+                load = rng.normal(100 + 30 * np.sin(hour / 24 * 2 * np.pi) + shift, 10)
+                lines.append(f"{at.isoformat()},{load:.3f},{rng.normal(40, 10):.2f}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def instant(day: int, hour: int = 0) -> str:
+    return (FIRST + timedelta(days=day, hours=hour)).isoformat().replace("+00:00", "Z")
+
+
+def learned(folder: Path, source: Path, **variables: Any) -> Result:
+    given = {"start_time": instant(0), "end_time": instant(DAYS), "baseline_window": "PT1H", **COMMON}
+    return run_job(folder, source, **{**given, **variables})
+
+
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    folder = tmp_path_factory.mktemp("baseline")
+    return learned(folder, write(folder / "then.csv", range(DAYS)))
+
+
+def checked(folder: Path, source: Path, baseline: Result, hour: int, **variables: Any) -> Result:
+    folder.mkdir()
+    times = {"start_time": instant(DAYS, hour), "end_time": instant(DAYS, hour + 1)}
+    return run_job(folder, source, **{**COMMON, **times, **baseline_of(baseline), **variables})
+
+
+def test_constraints_carry_what_windows_do(baseline: Result) -> None:
+    found = baseline.document("constraints.json")["natural_variation"]
+    assert (found["window"], found["time_zone"], found["windows"]) == ("PT1H", "UTC", 24 * DAYS)
+    assert found["violating"] > 100
+    distances = {one["subject"]: one["most"] for one in found["usual"] if one.get("part") == "distance"}
+    assert len(distances["load"]) == 24  # by the hour of the day
+    assert distances["load"][6] > 1.5 * distances["load"][0]
+    assert len(distances["age"]) == 1  # which no hour changes
+
+
+def test_hours_of_a_season_do_not_alarm_where_they_are_known(tmp_path: Path, baseline: Result) -> None:
+    source = write(tmp_path / "now.csv", range(DAYS, DAYS + 1))
+    result = checked(tmp_path / "known", source, baseline, 6)
+    assert result.violations == []
+    comparisons = json.loads((result.output / "comparisons.json").read_text())["comparisons"]
+    drift = next(
+        one for one in comparisons if (one["subject"], one["check"][:14]) == ("load", "baseline_drift")
+    )
+    assert drift["state"] == "changed_within_limit"
+    assert drift["text"].endswith("no more than windows of PT1H do by themselves.")
+
+
+def test_without_it_hours_alarm_or_are_not_decided(tmp_path: Path) -> None:
+    source = write(tmp_path / "now.csv", range(DAYS, DAYS + 1))
+    then = write(tmp_path / "then.csv", range(DAYS))
+    (tmp_path / "sorted").mkdir()
+    sorted_rows = run_job(tmp_path / "sorted", then, **COMMON)
+    head, *lines = then.read_text().splitlines()
+    lines = np.random.default_rng(1).permutation(lines).tolist()
+    then.write_text("\n".join([head, *lines]))
+    (tmp_path / "shuffled").mkdir()
+    shuffled = run_job(tmp_path / "shuffled", then, **COMMON)
+    alarming = checked(tmp_path / "alarming", source, shuffled, 6)
+    assert [one["feature_name"] for one in alarming.violations] == ["load"]
+    # In their order, hours look like rows that depend on each other, and hide any change.
+    moved = write(tmp_path / "moved.csv", range(DAYS, DAYS + 1), hours=range(6, 7), shift=40.0)
+    assert checked(tmp_path / "hidden", moved, sorted_rows, 6).violations == []
+
+
+@pytest.mark.parametrize(("hour", "shift"), [(0, 20.0), (6, 40.0), (12, -20.0)])
+def test_more_than_windows_do_by_themselves_is_an_alarm(
+    tmp_path: Path, baseline: Result, hour: int, shift: float
+) -> None:
+    source = write(tmp_path / "now.csv", range(DAYS, DAYS + 1), hours=range(hour, hour + 1), shift=shift)
+    result = checked(tmp_path / "now", source, baseline, hour)
+    assert [one["feature_name"] for one in result.violations] == ["load"]
+
+
+def test_windows_of_another_length_are_not_explained(tmp_path: Path, baseline: Result) -> None:
+    source = write(tmp_path / "now.csv", range(DAYS, DAYS + 1), shift=50.0)
+    result = checked(tmp_path / "now", source, baseline, 0, end_time=instant(DAYS + 1))
+    assert "natural_variation is that of windows of PT1H" in (result.output / "report.html").read_text()
