@@ -33,6 +33,7 @@ from contract.decision import violations_to_json as violations_to_json
 from contract.errors import ConfigurationError
 from contract.page import Body as Body
 from contract.page import Source as Source
+from contract.schema import write_document
 from contract.settings import Program
 from contract.settings import Rules as Rules
 from contract.settings import Settings as Settings
@@ -42,16 +43,24 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+VARIATION = "natural_variation"
+
+
 @dataclass(frozen=True)
 class Baseline[Statistics, Constraints]:
     """The documents a window is compared with; either may be absent.
 
-    `variation` is what its windows do by themselves, as the job runner keeps it.
+    `variation` is what windows do by themselves, a dataclass of the job runner's; None where it is not known.
     """
 
     statistics: Statistics | None = None
     constraints: Constraints | None = None
     variation: Any = None
+
+    @property
+    def natural_variation(self) -> dict[str, Any]:
+        """Return the member of the constraints file that has the variation; none where it is not known."""
+        return {} if self.variation is None else {VARIATION: write_document(self.variation)}
 
 
 def _empty(*values: Any) -> Mapping[str, Any]:

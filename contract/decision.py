@@ -168,7 +168,10 @@ class State(StrEnum):
 
 
 class Part(NamedTuple):
-    """How far one aspect of a comparison moved, in limits, and whether that is beyond chance and limit."""
+    """How far one aspect of a comparison moved, in limits, and whether that is beyond chance and limit.
+
+    The sign says which way, where there are two.
+    """
 
     excess: float
     violated: bool

@@ -18,7 +18,6 @@ from contract.decision import dump_comparisons
 from contract.errors import DatasetError, DocumentError, MonitorError, OutputError, wording
 from contract.outcome import EXIT_COMPLETED, EXIT_NOT_DELIVERED, EXIT_UNDECIDED, EXIT_VIOLATIONS
 from contract.reading import Said, Tally
-from contract.schema import write_document
 from contract.settings import Settings
 from contract.window import between
 from contract.wording import chance, percent, several
@@ -40,8 +39,6 @@ CONSTRAINTS = "constraints.json"
 VIOLATIONS = "constraint_violations.json"
 COMPARISONS = "comparisons.json"
 REPORT = "report.html"
-# The member of constraints that says what windows do by themselves.
-VARIATION = "natural_variation"
 
 AnyBaseline = api.Baseline[Any, Any]
 
@@ -145,14 +142,13 @@ def finish(job: Job, plan: Plan, analyzer: api.AnyAnalyzer, summary: Any) -> Out
     if settings.history_path is not None and found.decision is not None and settings.rules == "sound":
         found = replace(found, decision=_with_label_coverage(settings, monitor, found.facts, found.decision))
     documents = _documents(settings, files, found, request.said)
-    usual = job.baseline and job.baseline.variation
+    known = job.baseline or api.Baseline()
     if settings.baseline_window:
         # Imported late, as only such jobs need it.
         from job_runner.variation import learn
 
-        usual = learn(job, {name: _content(documents[name]) for name in (STATISTICS, CONSTRAINTS)})
-    if usual:
-        documents[CONSTRAINTS] |= {VARIATION: write_document(usual)}
+        known = learn(job, {name: _content(documents[name]) for name in (STATISTICS, CONSTRAINTS)})
+    documents[CONSTRAINTS] |= known.natural_variation
     contents = {name: _content(document) for name, document in documents.items()}
     outdated = {VIOLATIONS, COMPARISONS, REPORT, *files.occasional_files} - contents.keys()
     said = tuple(request.said.lines())
@@ -220,7 +216,7 @@ def _conclude(
         )
         decision = replace(decision, comparisons=analyzer.unanswered(compared, decision.reason))
         if rows:
-            if compared.variation is None:
+            if compared.variation is None or settings.rules == "sagemaker":
                 decision = analyzer.check(statistics, compared)
             else:
                 from job_runner.variation import check
@@ -381,11 +377,11 @@ def read_baseline(settings: Settings, documents: api.DocumentSet[Any, Any]) -> A
             cause = error.message.rstrip(".")
             raise DocumentError.of("baseline.first", file=given, field=variable, cause=cause) from error
         value = json_layout.loads(storage.read_bytes(path, DocumentError), path)
-        if VARIATION in value:
+        if (found := value.pop(api.VARIATION, None)) is not None:
             # Imported late, as few constraints have it.
             from job_runner.variation import read_variation
 
-            usual.append(read_variation(value.pop(VARIATION), f"{path}: {VARIATION}"))
+            usual.append(read_variation(found, path))
         return parse(value, path)
 
     usual: list[Any] = []

@@ -12,15 +12,16 @@ import logging
 import math
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from analyzers.shared.significance import chi_squared_tail, student_quantile
-from contract.api import Baseline, Checker, Comparison, Decision, Part, State, Violation
+from contract.api import VARIATION, Baseline, Checker, Comparison, Decision, Part, State, Violation
 from contract.errors import wording
 from contract.schema import (
     REQUIRED,
@@ -60,7 +61,7 @@ Effects = Mapping[str, float]
 _log = logging.getLogger(__name__)
 
 
-def _read_most(members: JsonObject, key: str) -> list[float] | None:
+def _read_groups(members: JsonObject, key: str) -> list[float] | None:
     found = numbers(members, key)
     if found is not None and len(found) not in _GROUPS:
         members.wrong(key, "a list of 1, 7, 24 or 168 numbers")
@@ -74,13 +75,22 @@ def _read_effects(members: JsonObject, key: str) -> Effects:
 
 @dataclass(frozen=True, kw_only=True)
 class Usual:
-    """How far one part of a comparison moves by itself at most, in each group of windows."""
+    """How far one part of a comparison moves by itself, in each group of windows.
+
+    A part that can move two ways has a `least`, too: what is less than that is another move than the usual.
+    """
 
     subject: str = member(_text, REQUIRED)
     check: str = member(_text, REQUIRED)
     part: str = member(_text, "", written="if any")
     segment: Mapping[str, str | None] = member(of_kind(dict), {}, written="if any")
-    most: list[float] = member(_read_most, REQUIRED)
+    most: list[float] = member(_read_groups, REQUIRED)
+    least: list[float] | None = member(_read_groups)
+
+    def takes(self, part: Part, start: datetime) -> bool:
+        """Return whether a window that starts then moves so by itself."""
+        group = _GROUPS[len(self.most)](start)
+        return (self.least is None or self.least[group] <= part.excess) and part.excess <= self.most[group]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +113,7 @@ def read_variation(value: Any, where: str) -> Variation:
     DocumentError
         Naming file and member.
     """
-    with gathered(value, where) as members:
+    with gathered(value, f"{where}: {VARIATION}") as members:
         found = read_document(Variation, members)
         members.mistakes.attempt(parse_duration, "window", found.window, "PT1H")
         members.mistakes.attempt(read_zone, "time_zone", found.time_zone)
@@ -136,7 +146,7 @@ def check(
         decision = checker.check(statistics, baseline)
         note = wording("variation.other_window", window=variation.window)
         return replace(decision, notes=(*decision.notes, note))
-    return _within(_checked(checker, statistics, baseline, variation.design_effects), variation, window)
+    return within(_checked(checker, statistics, baseline, variation.design_effects), variation, window)
 
 
 def _checked(
@@ -146,23 +156,21 @@ def _checked(
     return checker.check(statistics, replace(baseline, statistics=of_windows))
 
 
-def _within(decision: Decision, variation: Variation, window: Window) -> Decision:
+def within(decision: Decision, variation: Variation, window: Window) -> Decision:
+    """Return the decision without violations that windows of that hour or day make by themselves."""
     start = window.start.astimezone(read_zone("time_zone", variation.time_zone))
-    most = {
-        (one.subject, one.check, one.part, str(one.segment)): one.most[_GROUPS[len(one.most)](start)]
-        for one in variation.usual
-    }
+    known = {(one.subject, one.check, one.part, str(one.segment)): one for one in variation.usual}
+
+    def is_usual_part(one: Comparison, name: str, part: Part) -> bool:
+        found = known.get((one.subject, str(one.check), name, str(dict(one.segment))))
+        return found is not None and found.takes(part, start)
 
     def is_usual(one: Comparison) -> bool:
-        far = [
-            part.excess - most.get((one.subject, str(one.check), name, str(dict(one.segment))), -math.inf)
-            for name, part in _moved(one).items()
-            if part.violated
-        ]
-        return one.state is State.VIOLATED and bool(far) and max(far) <= 0.0
+        far = [item for item in _moved(one).items() if item[1].violated]
+        return one.state is State.VIOLATED and bool(far) and all(is_usual_part(one, *item) for item in far)
 
-    usual = [one for one in decision.comparisons if is_usual(one)]
-    left = [one for one in decision.violations.violations if _comparison_of(one, decision) not in usual]
+    usual = {id(one) for one in decision.comparisons if is_usual(one)}
+    left = [one for one in decision.violations.violations if id(_comparison_of(one, decision)) not in usual]
     alarming = {one.subject for one in left}
     said = functools.partial(wording, "variation.usual", window=variation.window)
     return replace(
@@ -172,7 +180,7 @@ def _within(decision: Decision, variation: Variation, window: Window) -> Decisio
             replace(one, violated=one.violated and one.subject in alarming) for one in decision.findings
         ),
         comparisons=tuple(
-            replace(one, state=State.CHANGED, text=said(text=one.text)) if one in usual else one
+            replace(one, state=State.CHANGED, text=said(text=one.text)) if id(one) in usual else one
             for one in decision.comparisons
         ),
     )
@@ -190,62 +198,19 @@ def _comparison_of(violation: Violation, decision: Decision) -> Comparison | Non
     return next((one for one in in_words or about if in_words or one.subject == violation.subject), None)
 
 
-def learn(job: jobs.Job, documents: Mapping[str, bytes]) -> Variation:
-    """Check each window of a baseline against all of it.
-
-    Parameters
-    ----------
-    job
-        The baseline's.
-    documents
-        Its statistics and constraints.
-    """
+def learn(job: jobs.Job, documents: Mapping[str, bytes]) -> Baseline[Any, Any]:
+    """Return a baseline, given by file name, with what its windows do by themselves."""
     settings, span = job.settings, job.settings.window
     assert span is not None  # noqa: S101 - for mypy: it has windows
     with tempfile.TemporaryDirectory() as folder:
         storage.write_files_atomically(folder, documents)
-        of_baseline: dict[str, Any] = {
-            f"baseline_{name.partition('.')[0]}": f"{folder}/{name}" for name in documents
-        }
-        checking = jobs.prepare(replace(settings, **of_baseline, **_QUIET), job.monitor, job.cluster)
-    moved: dict[tuple[str, str, str, str], list[tuple[datetime, float]]] = defaultdict(list)
-    effects: dict[str, list[float]] = defaultdict(list)
-    segments, violating, checked = {}, 0, 0
-    zone = settings.time_zone or UTC
-    for own, window, _, analyzer, summary in windows.read_each(checking, span.each()):
-        statistics = analyzer.describe(summary)
-        if own.baseline is None or not analyzer.row_count(summary):
-            continue
-        own_effects = analyzer.design_effects(statistics)
-        decision = _checked(analyzer, analyzer.estimate(statistics, own.baseline), own.baseline, own_effects)
-        if decision.is_empty:
-            continue
-        for name, found in own_effects.items():
-            effects[name].append(found)
-        checked += 1
-        violating += bool(decision.violations.violations)
-        for one in decision.comparisons:
-            for name, part in _moved(one).items():
-                key = (one.subject, str(one.check), name, str(dict(one.segment)))
-                segments[key] = one.segment
-                moved[key].append((window.start.astimezone(zone), part.excess))
-    told = {"window": settings.baseline_window, "windows": checked, "violating": violating}
-    _log.warning(wording("variation.learned" if checked else "variation.nothing", **told))
-    usual = [
-        Usual(subject=key[0], check=key[1], part=key[2], segment=segments[key], most=most)
-        for key, found in moved.items()
-        # What stays within its limit needs no more.
-        if len(found) >= FEWEST_WINDOWS
-        and max(most := _most(*zip(*found, strict=True))) > (1.0 if key[2] else 0.0)
-    ]
-    return Variation(
-        window=settings.baseline_window or "",
-        time_zone=str(zone),
-        windows=checked,
-        violating=violating,
-        design_effects={name: round(float(np.mean(found)), 3) for name, found in effects.items()},
-        usual=usual,
-    )
+        of_all: dict[str, Any] = {f"baseline_{Path(name).stem}": f"{folder}/{name}" for name in documents}
+        checking = jobs.prepare(replace(settings, **of_all, **_QUIET), job.monitor, job.cluster)
+    assert checking.baseline is not None  # noqa: S101 - for mypy: it was just written
+    read = windows.read_each(checking, span.each())
+    each = ((made, window, made.describe(rows)) for _, window, _, made, rows in read if made.row_count(rows))
+    found = variation_of(each, checking.baseline, settings.baseline_window or "", settings.time_zone or UTC)
+    return replace(checking.baseline, variation=found)
 
 
 # A baseline job looks at its windows without telling anyone.
@@ -258,10 +223,57 @@ _QUIET: dict[str, Any] = {
 }
 
 
-def _most(starts: Sequence[datetime], moved: Sequence[float]) -> list[float]:
-    """Return how far windows move by themselves, by hour or day where these differ beyond chance."""
+def variation_of(
+    each: Iterable[tuple[Checker[Any, Any], Window, Any]],
+    baseline: Baseline[Any, Any],
+    length: str,
+    zone: tzinfo,
+) -> Variation:
+    """Return what windows of a baseline do by themselves; each has what checks it, and its statistics."""
+    moved: dict[tuple[str, str, str, str], tuple[Mapping[str, Any], list[tuple[datetime, float]]]] = {}
+    effects: dict[str, list[float]] = defaultdict(list)
+    violating = checked = 0
+    for checker, window, statistics in each:
+        own = checker.design_effects(statistics)
+        decision = _checked(checker, checker.estimate(statistics, baseline), baseline, own)
+        if decision.is_empty:
+            continue
+        checked += 1
+        violating += bool(decision.violations.violations)
+        for name, effect in own.items():
+            effects[name].append(effect)
+        for one in decision.comparisons:
+            for name, part in _moved(one).items():
+                if not math.isfinite(part.excess):
+                    continue
+                key = (one.subject, str(one.check), name, str(dict(one.segment)))
+                found = moved.setdefault(key, (one.segment, []))[1]
+                found.append((window.start.astimezone(zone), part.excess))
+    told = {"window": length, "windows": checked, "violating": violating}
+    _log.warning(wording("variation.learned" if checked else "variation.nothing", **told))
+    usual = []
+    for (subject, about, aspect, _), (segment, found) in moved.items():
+        if len(found) < FEWEST_WINDOWS:
+            continue
+        least, most = _usual(*zip(*found, strict=True))
+        # What stays within its limit needs no more; a part, unlike what is all in one, may move two ways.
+        if max(*most, *(-one for one in least)) > 1.0 if aspect else max(most) > 0.0:
+            ways = {"most": most, "least": least} if aspect else {"most": most}
+            usual.append(Usual(subject=subject, check=about, part=aspect, segment=segment, **ways))
+    return Variation(
+        window=length,
+        time_zone=str(zone),
+        windows=checked,
+        violating=violating,
+        design_effects={name: round(float(np.mean(found)), 3) for name, found in effects.items()},
+        usual=usual,
+    )
+
+
+def _usual(starts: Sequence[datetime], moved: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Return from where to where windows move by themselves, by hour or day where chance is not why."""
     values, mean = np.array(moved), float(np.mean(moved))
-    found, least = np.zeros(0), math.inf
+    ends, least_variance = [np.zeros(0)] * 2, math.inf
     for size, group_of in _GROUPS.items():
         groups = np.array([group_of(start) for start in starts])
         counts = np.bincount(groups, minlength=size)
@@ -275,12 +287,15 @@ def _most(starts: Sequence[datetime], moved: Sequence[float]) -> list[float]:
         differ = between > 0.0 and (
             not variance or chi_squared_tail(between / variance, int(known.sum()) - 1) < _LEVEL
         )
-        if variance < least and (size == 1 or differ):
-            least, highest = variance, np.full(size, -math.inf)
-            np.maximum.at(highest, groups, values)
+        if variance < least_variance and (size == 1 or differ):
+            least_variance, ends = variance, [np.full(size, math.inf), np.full(size, -math.inf)]
+            np.minimum.at(ends[0], groups, values)
+            np.maximum.at(ends[1], groups, values)
             wide = student_quantile(_DEVIATIONS, free) * np.sqrt(
                 variance * (1.0 + 1.0 / np.maximum(counts, 1))
             )
-            found = np.maximum(highest, means + wide)
-            found[~known] = found[known].max()
-    return [float(f"{most:.4g}") for most in found]
+            ends = [np.minimum(ends[0], means - wide), np.maximum(ends[1], means + wide)]
+            # Of hours and days without a window nothing is known but what all do.
+            ends[0][~known], ends[1][~known] = ends[0][known].min(), ends[1][known].max()
+    least, most = ([float(f"{end:.4g}") for end in side.tolist()] for side in ends)
+    return least, most

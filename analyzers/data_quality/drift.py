@@ -365,18 +365,18 @@ class Drift:
     @property
     def parts(self) -> dict[str, Part]:
         """Return how far the distance and each kind of share moved."""
-        found = [(change.kind, abs(change.effect), change.limit, change.violated) for change in self.changes]
+        found = [(change.kind, change.effect, change.limit, change.violated) for change in self.changes]
         if self.distance is not None:
             found.append(("distance", self.distance, self.threshold, self.is_far))
         return {
-            name: Part(effect / limit if limit > 0.0 else math.inf, violated)
+            name: Part(effect / limit if limit > 0.0 else math.copysign(math.inf, effect), violated)
             for name, effect, limit, violated in found
         }
 
     @property
     def excess(self) -> float:
         """Return the distance in thresholds, for sorting."""
-        told = (part.excess for name, part in self.parts.items() if part.violated or name == "distance")
+        told = (abs(part.excess) for name, part in self.parts.items() if part.violated or name == "distance")
         return max(told, default=0.0)
 
     @property

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from run_jobs import Result, baseline_of, run_job
 
+from containers.commands.backtest import main as replay
+
 FIRST = datetime(2026, 3, 2, tzinfo=UTC)
 DAYS = 7
 COMMON = {"time_attribute": "time", "exclude_features_attribute": "time"}
@@ -71,7 +73,7 @@ def test_hours_of_a_season_do_not_alarm_where_they_are_known(tmp_path: Path, bas
         one for one in comparisons if (one["subject"], one["check"][:14]) == ("load", "baseline_drift")
     )
     assert drift["state"] == "changed_within_limit"
-    assert drift["text"].endswith("no more than windows of PT1H do by themselves.")
+    assert drift["text"].endswith("That is what windows of PT1H do by themselves.")
 
 
 def test_without_it_hours_alarm_or_are_not_decided(tmp_path: Path) -> None:
@@ -104,3 +106,73 @@ def test_windows_of_another_length_are_not_explained(tmp_path: Path, baseline: R
     source = write(tmp_path / "now.csv", range(DAYS, DAYS + 1), shift=50.0)
     result = checked(tmp_path / "now", source, baseline, 0, end_time=instant(DAYS + 1))
     assert "natural_variation is that of windows of PT1H" in (result.output / "report.html").read_text()
+
+
+def test_a_backtest_knows_it(tmp_path: Path, baseline: Result, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write(tmp_path / "now.csv", range(DAYS, DAYS + 1), hours=range(6, 8), shift=0.0)
+    history = tmp_path / "history"
+    result = checked(tmp_path / "now", source, baseline, 6, history_path=history)
+    assert result.violations == []
+    assert replay(["--history-path", str(history), "--format", "json"]) == 0
+    window = json.loads(capsys.readouterr().out)["windows"][0]
+    assert (window["before"]["violations"], window["after"]["violations"], window["notes"]) == ([], [], [])
+
+
+def test_a_new_baseline_keeps_it(tmp_path: Path, baseline: Result) -> None:
+    source = write(tmp_path / "now.csv", range(DAYS, DAYS + 1))
+    checked(tmp_path / "now", source, baseline, 6, register_new_baseline=tmp_path / "new")
+    known = baseline.document("constraints.json")["natural_variation"]
+    assert json.loads((tmp_path / "new" / "constraints.json").read_text())["natural_variation"] == known
+
+
+def test_each_window_knows_it(tmp_path: Path, baseline: Result) -> None:
+    source = write(tmp_path / "now.csv", range(DAYS, DAYS + 1))
+    times = {"start_time": instant(DAYS), "end_time": instant(DAYS + 1), "window": "PT1H"}
+    result = run_job(
+        tmp_path, source, each_window="Enabled", report="Disabled", **COMMON, **times, **baseline_of(baseline)
+    )
+    assert "24 windows: 0 with violations, 0 without a decision, 24 without violations" in result.message
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"baseline_window": "P1D"}, "baseline_window is P1D, which makes 7 windows; take shorter ones"),
+        ({"baseline_window": "1 hour"}, "baseline_window is '1 hour', which is no ISO 8601 duration"),
+        ({"end_time": None}, "end_time is not set, which many windows need"),
+        ({"window": "PT1H"}, "and window is set"),
+        ({"rules": "sagemaker"}, "and rules=sagemaker is set"),
+        ({"baseline_constraints": "c.json"}, "and baseline_constraints is set"),
+    ],
+)
+def test_settings_that_cannot_be(tmp_path: Path, variables: dict[str, str | None], said: str) -> None:
+    result = learned(tmp_path, tmp_path / "absent.csv", **variables)
+    assert result.exit_code == 2
+    assert said in result.message
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "said"),
+    [
+        ("window", "an hour", "natural_variation"),
+        ("time_zone", "Mars/Olympus", "Mars/Olympus"),
+        (
+            "usual",
+            [{"subject": "load", "check": "baseline_drift_check", "most": [1.0, 2.0]}],
+            "1, 7, 24 or 168",
+        ),
+        ("usual", [{"subject": "load", "check": "baseline_drift_check"}], "most"),
+    ],
+)
+def test_what_an_expert_breaks_is_named(
+    tmp_path: Path, baseline: Result, member: str, value: Any, said: str
+) -> None:
+    document = baseline.document("constraints.json")
+    document["natural_variation"][member] = value
+    (tmp_path / "constraints.json").write_text(json.dumps(document))
+    source = write(tmp_path / "now.csv", range(DAYS, DAYS + 1), hours=range(1))
+    given = {"baseline_constraints": tmp_path / "constraints.json"}
+    result = checked(tmp_path / "now", source, baseline, 0, **given)
+    assert result.exit_code == 2
+    assert said in result.message
+    assert "constraints.json" in result.message
