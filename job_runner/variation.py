@@ -7,7 +7,6 @@ far each comparison moved. A violation must then be further than that, too.
 
 from __future__ import annotations
 
-import functools
 import logging
 import math
 import tempfile
@@ -89,8 +88,11 @@ class Usual:
 
     def takes(self, part: Part, start: datetime) -> bool:
         """Return whether a window that starts then moves so by itself."""
-        group = _GROUPS[len(self.most)](start)
-        return (self.least is None or self.least[group] <= part.excess) and part.excess <= self.most[group]
+
+        def then(ends: list[float]) -> float:
+            return ends[_GROUPS[len(ends)](start)]
+
+        return (self.least is None or then(self.least) <= part.excess) and part.excess <= then(self.most)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +134,10 @@ def _moved(one: Comparison) -> dict[str, Part]:
     return {"": Part(far / one.limit if one.limit else far, one.state is State.VIOLATED)}
 
 
+def _key(one: Comparison, part: str) -> tuple[str, str, str, str]:
+    return one.subject, str(one.check), part, str(dict(one.segment))
+
+
 def check(
     checker: Checker[Any, Any], statistics: Any, baseline: Baseline[Any, Any], window: Window | None
 ) -> Decision:
@@ -159,20 +165,16 @@ def _checked(
 def within(decision: Decision, variation: Variation, window: Window) -> Decision:
     """Return the decision without violations that windows of that hour or day make by themselves."""
     start = window.start.astimezone(read_zone("time_zone", variation.time_zone))
-    known = {(one.subject, one.check, one.part, str(one.segment)): one for one in variation.usual}
-
-    def is_usual_part(one: Comparison, name: str, part: Part) -> bool:
-        found = known.get((one.subject, str(one.check), name, str(dict(one.segment))))
-        return found is not None and found.takes(part, start)
+    known = {(one.subject, one.check, one.part, str(dict(one.segment))): one for one in variation.usual}
 
     def is_usual(one: Comparison) -> bool:
-        far = [item for item in _moved(one).items() if item[1].violated]
-        return one.state is State.VIOLATED and bool(far) and all(is_usual_part(one, *item) for item in far)
+        """Return whether windows do by themselves what violates."""
+        far = [(known.get(_key(one, name)), part) for name, part in _moved(one).items() if part.violated]
+        return bool(far) and all(found is not None and found.takes(part, start) for found, part in far)
 
-    usual = {id(one) for one in decision.comparisons if is_usual(one)}
+    usual = {id(one) for one in decision.comparisons if one.state is State.VIOLATED and is_usual(one)}
     left = [one for one in decision.violations.violations if id(_comparison_of(one, decision)) not in usual]
     alarming = {one.subject for one in left}
-    said = functools.partial(wording, "variation.usual", window=variation.window)
     return replace(
         decision,
         violations=replace(decision.violations, violations=left),
@@ -180,10 +182,14 @@ def within(decision: Decision, variation: Variation, window: Window) -> Decision
             replace(one, violated=one.violated and one.subject in alarming) for one in decision.findings
         ),
         comparisons=tuple(
-            replace(one, state=State.CHANGED, text=said(text=one.text)) if id(one) in usual else one
+            replace(one, state=State.CHANGED, text=_usual_text(one, variation)) if id(one) in usual else one
             for one in decision.comparisons
         ),
     )
+
+
+def _usual_text(one: Comparison, variation: Variation) -> str:
+    return wording("variation.usual", text=one.text, window=variation.window)
 
 
 def _comparison_of(violation: Violation, decision: Decision) -> Comparison | None:
@@ -246,8 +252,7 @@ def variation_of(
             for name, part in _moved(one).items():
                 if not math.isfinite(part.excess):
                     continue
-                key = (one.subject, str(one.check), name, str(dict(one.segment)))
-                found = moved.setdefault(key, (one.segment, []))[1]
+                found = moved.setdefault(_key(one, name), (one.segment, []))[1]
                 found.append((window.start.astimezone(zone), part.excess))
     told = {"window": length, "windows": checked, "violating": violating}
     _log.warning(wording("variation.learned" if checked else "variation.nothing", **told))

@@ -202,6 +202,7 @@ _SAID = {
     "window": window_text,
     "time": _time,
     "several": several,
+    "undecided": (),
     "program": "monitor-history",
     "source": "the records of the history alone",
 }
