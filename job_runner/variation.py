@@ -38,8 +38,8 @@ from file_storage import storage
 from job_runner import job as jobs
 from job_runner import windows
 
-# Fewer windows of one hour or day say too little of it.
-_FEWEST_OF_A_GROUP = 3
+# Fewer windows of one hour or day say too little of it; so many without an alarm say enough.
+_FEWEST_OF_A_GROUP, _MANY = 3, 100
 # How much longer or shorter a window may be, as days are when clocks are put forward or back.
 _LONGER = 1.1
 # Hours and days count where they differ by more than chance would have them so often.
@@ -236,7 +236,7 @@ def variation_of(
     zone: tzinfo,
 ) -> Variation:
     """Return what windows of a baseline do by themselves; each has what checks it, and its statistics."""
-    moved: dict[tuple[str, str, str, str], tuple[Mapping[str, Any], list[tuple[datetime, float]]]] = {}
+    moved: dict[tuple[str, str, str, str], tuple[Mapping[str, Any], list[tuple[datetime, Part]]]] = {}
     effects: dict[str, list[float]] = defaultdict(list)
     violating = checked = 0
     for checker, window, statistics in each:
@@ -253,14 +253,17 @@ def variation_of(
                 if not math.isfinite(part.excess):
                     continue
                 found = moved.setdefault(_key(one, name), (one.segment, []))[1]
-                found.append((window.start.astimezone(zone), part.excess))
+                found.append((window.start.astimezone(zone), part))
     told = {"window": length, "windows": checked, "violating": violating}
     _log.warning(wording("variation.learned" if checked else "variation.nothing", **told))
     usual = []
     for (subject, about, aspect, _), (segment, found) in moved.items():
-        if len(found) < FEWEST_WINDOWS:
+        # Where none of many windows alarms, nothing needs to be explained.
+        if len(found) < FEWEST_WINDOWS or (
+            len(found) >= _MANY and not any(part.violated for _, part in found)
+        ):
             continue
-        least, most = _usual(*zip(*found, strict=True))
+        least, most = _usual(found)
         # What stays within its limit needs no more; a part, unlike what is all in one, may move two ways.
         if max(*most, *(-one for one in least)) > 1.0 if aspect else max(most) > 0.0:
             ways = {"most": most, "least": least} if aspect else {"most": most}
@@ -275,12 +278,12 @@ def variation_of(
     )
 
 
-def _usual(starts: Sequence[datetime], moved: Sequence[float]) -> tuple[list[float], list[float]]:
+def _usual(found: Sequence[tuple[datetime, Part]]) -> tuple[list[float], list[float]]:
     """Return from where to where windows move by themselves, by hour or day where chance is not why."""
-    values, mean = np.array(moved), float(np.mean(moved))
+    values = np.array([part.excess for _, part in found])
     ends, least_variance = [np.zeros(0)] * 2, math.inf
     for size, group_of in _GROUPS.items():
-        groups = np.array([group_of(start) for start in starts])
+        groups = np.array([group_of(start) for start, _ in found])
         counts = np.bincount(groups, minlength=size)
         known = counts > 0
         free = values.size - int(known.sum())
@@ -288,7 +291,7 @@ def _usual(starts: Sequence[datetime], moved: Sequence[float]) -> tuple[list[flo
             continue
         means = np.bincount(groups, values, size) / np.maximum(counts, 1)
         variance = float(np.sum((values - means[groups]) ** 2)) / free
-        between = float(np.sum(counts * (means - mean) ** 2))
+        between = float(np.sum(counts * (means - values.mean()) ** 2))
         differ = between > 0.0 and (
             not variance or chi_squared_tail(between / variance, int(known.sum()) - 1) < _LEVEL
         )

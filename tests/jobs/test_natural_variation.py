@@ -6,12 +6,16 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 from run_jobs import Result, baseline_of, run_job
 
 from containers.commands.backtest import main as replay
+from contract.api import Baseline, Checker, Comparison, Decision, State, Violation, Violations
+from contract.window import Window
+from job_runner.variation import check, variation_of
 
 FIRST = datetime(2026, 3, 2, tzinfo=UTC)
 DAYS = 7
@@ -61,7 +65,7 @@ def test_constraints_carry_what_windows_do(baseline: Result) -> None:
     distances = {one["subject"]: one["most"] for one in found["usual"] if one.get("part") == "distance"}
     assert len(distances["load"]) == 24  # by the hour of the day
     assert distances["load"][6] > 1.5 * distances["load"][0]
-    assert len(distances["age"]) == 1  # which no hour changes
+    assert "age" not in {one["subject"] for one in found["usual"]}  # of which no window alarms
 
 
 def test_hours_of_a_season_do_not_alarm_where_they_are_known(tmp_path: Path, baseline: Result) -> None:
@@ -176,3 +180,40 @@ def test_what_an_expert_breaks_is_named(
     assert result.exit_code == 2
     assert said in result.message
     assert "constraints.json" in result.message
+
+
+class Told(Checker[dict[str, Any], None]):
+    """A checker that finds what its statistics say."""
+
+    def suggest(self, statistics: dict[str, Any], baseline: Baseline[dict[str, Any], None] | None) -> None:
+        return None
+
+    def check(self, statistics: dict[str, Any], baseline: Baseline[dict[str, Any], None]) -> Decision:
+        found = [
+            Comparison(name, "check", State.VIOLATED if far > 1 else State.HOLDS, effect=far, limit=1.0)
+            for name, far in statistics.items()
+        ]
+        violations = [Violation("check", "", one.subject) for one in found if one.state is State.VIOLATED]
+        return Decision(Violations(violations), comparisons=tuple(found))
+
+
+def test_days_of_the_week_are_told_apart_in_the_time_zone_where_they_differ() -> None:
+    rng, zone = np.random.default_rng(1), ZoneInfo("America/New_York")
+    first = datetime(2026, 3, 2, tzinfo=zone)  # a Monday, before clocks are put forward
+
+    def day(number: int) -> Window:
+        return Window(*((first + timedelta(days=number + more)).astimezone(UTC) for more in (0, 1)))
+
+    each = [
+        (Told(), day(number), {"sales": 5.0 * (number % 7 > 4) + rng.normal(1.0, 0.1), "other": rng.normal()})
+        for number in range(28)
+    ]
+    found = variation_of(each, Baseline({}, None), "P1D", zone)
+    usual = {one.subject: one.most for one in found.usual}
+    assert [len(usual["sales"]), len(usual["other"])] == [7, 1]
+    known = Baseline({}, None, found)
+    sunday, monday = day(34), day(35)
+    for window, alarms in ((sunday, []), (monday, ["sales"])):
+        decision = check(Told(), {"sales": 5.5, "other": 0.5}, known, window)
+        assert [one.feature_name for one in decision.violations.violations] == alarms
+    assert check(Told(), {"sales": 8.0}, known, sunday).violations.violations
