@@ -189,7 +189,7 @@ def within(decision: Decision, variation: Variation, window: Window) -> Decision
 
 
 def _usual_text(one: Comparison, variation: Variation) -> str:
-    return wording("variation.usual", text=one.text, window=variation.window)
+    return wording("variation.usual", text=one.text.rstrip("."), window=variation.window)
 
 
 def _comparison_of(violation: Violation, decision: Decision) -> Comparison | None:

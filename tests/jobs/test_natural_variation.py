@@ -77,7 +77,7 @@ def test_hours_of_a_season_do_not_alarm_where_they_are_known(tmp_path: Path, bas
         one for one in comparisons if (one["subject"], one["check"][:14]) == ("load", "baseline_drift")
     )
     assert drift["state"] == "changed_within_limit"
-    assert drift["text"].endswith("That is what windows of PT1H do by themselves.")
+    assert drift["text"].endswith("; windows of PT1H do that by themselves.")
 
 
 def test_without_it_hours_alarm_or_are_not_decided(tmp_path: Path) -> None:
