@@ -90,7 +90,7 @@ def run(settings: Settings, monitor: api.Monitor, cluster: Cluster | None = None
     MonitorError
         When the job cannot complete; nothing has been written then, or only whole files.
     """
-    job = prepare(settings, monitor)
+    job = prepare(settings, monitor, cluster)
     storage.prepare_output(settings.output_path)
     plan, analyzer, summary = summarize(job.settings, job.make, job.request, cluster)
     require_excluded(job.settings, job.request)
@@ -108,10 +108,11 @@ class Job:
     request: Dataset
     make: api.MakeAnalyzer
     sinks: publishing.Sinks | None
+    cluster: Cluster | None
     started: float
 
 
-def prepare(settings: Settings, monitor: api.Monitor) -> Job:
+def prepare(settings: Settings, monitor: api.Monitor, cluster: Cluster | None = None) -> Job:
     """Read what the settings name besides the data; their mistakes show before the work."""
     started = time.monotonic()
     s3.encrypt_with(settings.output_kms_key)
@@ -128,7 +129,7 @@ def prepare(settings: Settings, monitor: api.Monitor) -> Job:
         load_postprocessor(settings.post_analytics_processor_script)
     request, make = monitor.arranged(settings, request)
     make = functools.partial(make_analyzer, make=make)
-    return Job(settings, monitor, files, baseline, request, make, sinks, started)
+    return Job(settings, monitor, files, baseline, request, make, sinks, cluster, started)
 
 
 def finish(job: Job, plan: Plan, analyzer: api.AnyAnalyzer, summary: Any) -> Outcome:
@@ -141,6 +142,13 @@ def finish(job: Job, plan: Plan, analyzer: api.AnyAnalyzer, summary: Any) -> Out
     if settings.history_path is not None and found.decision is not None and settings.rules == "sound":
         found = replace(found, decision=_with_label_coverage(settings, monitor, found.facts, found.decision))
     documents = _documents(settings, files, found, request.said)
+    known = job.baseline or api.Baseline()
+    if settings.baseline_window:
+        # Imported late, as only such jobs need it.
+        from job_runner.variation import learn
+
+        known = learn(job, {name: _content(documents[name]) for name in (STATISTICS, CONSTRAINTS)})
+    documents[CONSTRAINTS] |= known.natural_variation
     contents = {name: _content(document) for name, document in documents.items()}
     outdated = {VIOLATIONS, COMPARISONS, REPORT, *files.occasional_files} - contents.keys()
     said = tuple(request.said.lines())
@@ -208,7 +216,12 @@ def _conclude(
         )
         decision = replace(decision, comparisons=analyzer.unanswered(compared, decision.reason))
         if rows:
-            decision = analyzer.check(statistics, compared)
+            if compared.variation is None or settings.rules == "sagemaker":
+                decision = analyzer.check(statistics, compared)
+            else:
+                from job_runner.variation import check
+
+                decision = check(analyzer, statistics, compared, settings.window)
     return _Found(rows, statistics, constraints, compared, decision, analyzer.facts(statistics))
 
 
@@ -363,11 +376,19 @@ def read_baseline(settings: Settings, documents: api.DocumentSet[Any, Any]) -> A
                 raise
             cause = error.message.rstrip(".")
             raise DocumentError.of("baseline.first", file=given, field=variable, cause=cause) from error
-        return parse(json_layout.loads(storage.read_bytes(path, DocumentError), path), path)
+        value = json_layout.loads(storage.read_bytes(path, DocumentError), path)
+        if (found := value.pop(api.VARIATION, None)) is not None:
+            # Imported late, as few constraints have it.
+            from job_runner.variation import read_variation
 
+            usual.append(read_variation(found, path))
+        return parse(value, path)
+
+    usual: list[Any] = []
     constraints = read("baseline_constraints", documents.constraints_names, documents.read_constraints)
     statistics = read("baseline_statistics", (STATISTICS,), documents.read_statistics)
-    return api.Baseline(statistics, constraints) if constraints or statistics else None
+    known = api.Baseline(statistics, constraints, *usual)
+    return known if constraints or statistics else None
 
 
 def dataset_request(

@@ -12,7 +12,7 @@ import logging
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -474,6 +474,14 @@ class SegmentedAnalyzer(api.Analyzer[SegmentedSummary, Statistics, Any]):
             for segment in named_alike(statistics.segments, expected_segments(baseline))
         ]
         return replace(statistics, whole=self.inner.estimate(statistics.whole, before), segments=segments)
+
+    def design_effects(self, statistics: Statistics) -> Mapping[str, float]:
+        """Return those of all rows: segments keep their own."""
+        return self.inner.design_effects(statistics.whole)
+
+    def with_design_effects(self, statistics: Statistics, effects: Mapping[str, float]) -> Statistics:
+        """Return the statistics with other design effects of all rows."""
+        return replace(statistics, whole=self.inner.with_design_effects(statistics.whole, effects))
 
     def suggest(self, statistics: Statistics, baseline: SegmentedBaseline | None) -> Any:
         """Suggest constraints of the whole; those of a segment follow from the baseline's statistics."""

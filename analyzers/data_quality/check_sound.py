@@ -8,6 +8,7 @@ is shared by three families of comparisons, and equally (Bonferroni) by the comp
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from analyzers.data_quality.columns import (
     FeaturePair,
@@ -97,9 +98,11 @@ def check_sound(
     changed = {drift.name for drift in drifts if drift.is_beyond_chance}
     findings += measured.values()
     notes = tuple(_notes(statistics, constraints, baseline, pairs, alphas["drift"]))
-    answers = comparisons(constraints, pairs, violations, measured, found, changed=changed, with_ranges=True)
+    parts = {(drift.name, str(CheckType.BASELINE_DRIFT)): drift.parts for drift in drifts}
+    compared = comparisons(constraints, pairs, violations, measured, found, changed=changed, with_ranges=True)
+    answers = [replace(one, parts=parts.get((one.subject, str(one.check)), {})) for one in compared]
     answers += _comparisons_of_rows(baseline, pairs, correlations)
-    return Decision(Violations(violations), tuple(findings), notes, answers)
+    return Decision(Violations(violations), tuple(findings), notes, tuple(answers))
 
 
 def _notes(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -130,6 +130,16 @@ class ModelQualityAnalyzer(
             raise ConfigurationError.of("quality_settings.inference", field=field, problem=self.problem_type)
         if self.probability_attribute is None:
             raise ConfigurationError.of("quality_settings.probability", field="probability_attribute")
+
+    def design_effects(self, statistics: ModelQualityStatistics) -> dict[str, float]:
+        """Return the design effect of the rows."""
+        return {"rows": statistics.design_effect}
+
+    def with_design_effects(
+        self, statistics: ModelQualityStatistics, effects: Mapping[str, float]
+    ) -> ModelQualityStatistics:
+        """Return the statistics with another design effect of the rows."""
+        return replace(statistics, design_effect=effects.get("rows", statistics.design_effect))
 
     def empty(self) -> ModelQualitySummary:
         """Return the identity of `merge`."""

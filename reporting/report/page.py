@@ -217,7 +217,6 @@ def render(
     """Return the page, UTF-8."""
     said = (monitor.load_body() if monitor.load_body else plain_body)(source)
     add_trends(said, settings, run)
-    said.sections += _undecided_section(source)
     level, verdict = _verdict(run, source)
     lead = monitor.lead
     if titles := [card.title for card in said.cards[:MOST_NAMED]]:
@@ -233,6 +232,7 @@ def render(
         level=level,
         verdict=verdict,
         lead=lead if level == "violated" else "",
+        undecided=source.decision.undecided if source.decision else (),
         program=monitor.program,
         source=f"{where}. The files beside this page hold every number in full",
     )
@@ -259,6 +259,7 @@ def fill_in(said: Body, template: str = "report", **words: Any) -> bytes:
     text = page.render(
         said=said,
         most_cards=MOST_CARDS,
+        most_undecided=MOST_UNDECIDED,
         place=lambda chart: places[id(chart)],
         data=_embedded(list(charts.values())),
         style=markupsafe.Markup(_read("report.css")),  # noqa: S704 - our own file
@@ -313,7 +314,7 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["short"] = short
+    environment.filters |= {"short": short, "sentence": sentence, "count": count, "about": _about}
     return environment
 
 
@@ -344,21 +345,6 @@ def _verdict(run: Run, source: Source) -> tuple[str, str]:
     if decision.is_empty:
         return "plain", f"Nothing could be decided: {decision.why_undecided or 'nothing was asked for'}"
     return "fine", f"No violations: {counts if undecided else 'as expected from the baseline'}"
-
-
-def _undecided_section(source: Source) -> list[Section]:
-    """Return the section on what was asked for and has no answer; none where everything has one."""
-    undecided = source.decision.undecided if source.decision else ()
-    if not undecided:
-        return []
-    rows = [
-        Row([Cell(_about(one)), Cell(one.check), Cell(short(sentence(one.reason), 300))])
-        for one in undecided[:MOST_UNDECIDED]
-    ]
-    more = len(undecided) - len(rows)
-    caption = "One row per comparison" + (f", and {count(more)} more." if more else ".")
-    table = Table(caption, ["what", "check", "why"], rows, searchable=len(rows) > 10)
-    return [Section("Not decided", "What was asked for and has no answer.", tables=[table])]
 
 
 def _facts(run: Run, source: Source) -> list[tuple[str, str]]:
