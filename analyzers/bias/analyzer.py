@@ -144,16 +144,15 @@ def _with_presence(
     decision: Decision, statistics: BiasStatistics, before: BiasStatistics | None, error_share: float
 ) -> Decision:
     """Add, for every facet, whether more rows lack a group, a label or a prediction than at the baseline."""
-    if before is None:
-        return decision
     # With labels or predictions on one side only, complete rows mean two things.
-    if (before.has_labels, before.has_predictions) != (statistics.has_labels, statistics.has_predictions):
+    sides = [(one.has_labels, one.has_predictions) for one in (before, statistics) if one]
+    if sides[0] != sides[-1]:
         return decision
-    known = {facet.facet: int(np.sum(facet.counts)) for facet in before.facets}
+    known = {facet.facet: int(np.sum(facet.counts)) for facet in before.facets} if before else {}
     used = {facet.facet: int(np.sum(facet.counts)) for facet in statistics.facets}
     for name, rows in used.items():
         # Where nothing is left, nothing is decided, which says more.
-        if not rows or not known.get(name):
+        if not rows or (before and not known.get(name)):
             continue
         text, extra = (
             f"rows lack a group of {name}, a label or a prediction",
@@ -161,7 +160,7 @@ def _with_presence(
         )
         of = Violation(PRESENCE_CHECK, text, metric_name="complete_rows", extra=extra)
         lacking = statistics.item_count - rows, statistics.item_count
-        usual = before.item_count - known[name], before.item_count
+        usual = (before.item_count - known[name], before.item_count) if before else (0, 0)
         decision = with_presence(decision, of, lacking, usual, error_share / len(used))
     return decision
 

@@ -138,17 +138,19 @@ def _score_text(label: str, source: page.Source) -> str:
 
 
 def _cards(source: page.Source, charts: Mapping[str, page.Chart]) -> list[page.Card]:
+    """Return one card per feature, and one for all features together, of each label, heaviest first."""
     cards = []
-    for violation in source.violations:
-        label, feature = str(violation.extra.get("label", "")), violation.feature_name
+    groups = source.grouped(lambda one: (str(one.extra.get("label", "")), one.feature_name))
+    for (label, feature), group in groups.items():
+        of_label = f" for {page.short(label, 60)}" if len(charts) > 1 else ""
         cards.append(
             page.Card(
-                title=page.short(feature) if feature else f"Attributions for {page.short(label, 60)}",
-                sentences=[page.sentence(page.short(violation.description, 800))],
+                title=f"{page.short(feature) if feature else 'All features'}{of_label}",
+                sentences=[page.sentence(page.short(one.description, 800)) for one in group],
                 advice=wording("page_advice.attributions"),
                 # The order of all features says more than the size of one.
                 weight=1.0 if feature else 2.0,
-                violations=[violation],
+                violations=group,
                 chart=charts.get(label) or next(iter(charts.values()), None),
             )
         )
