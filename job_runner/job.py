@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from analyzers.shared.rules import with_presence
 from analyzers.shared.significance import binomial_tail
 from contract import api, json_layout
 from contract.dataset import MARKERS, CellRules, Dataset, LabelPlaces, Plan, Preprocessor, RowKeys
@@ -110,6 +111,9 @@ def run(settings: Settings, monitor: api.Monitor, cluster: Cluster | None = None
     _tell_rows(settings, plan, rows, time.monotonic() - started)
 
     found = _conclude(settings, analyzer, summary, baseline, plan)
+    if found.compared is not None and found.decision is not None and settings.rules == "sound":
+        known = _statistics(files, found.compared)
+        found = replace(found, decision=_with_payloads(request.said, found.rows, known, found.decision))
     if settings.history_path is not None and found.decision is not None and settings.rules == "sound":
         found = replace(found, decision=_with_label_coverage(settings, monitor, found.facts, found.decision))
     documents = _documents(settings, files, found, request.said)
@@ -190,6 +194,21 @@ def _conclude(
         if rows:
             decision = analyzer.check(statistics, compared)
     return _Found(rows, statistics, constraints, compared, decision, analyzer.facts(statistics))
+
+
+def _with_payloads(
+    said: Said, rows: int, baseline: Mapping[str, Any], decision: api.Decision
+) -> api.Decision:
+    """Add whether more payloads than at the baseline could not be decoded, where some could not."""
+    before = baseline.get("reading", {}).get("undecodable_payloads", 0)
+    rows_before = baseline.get("dataset", {}).get("item_count", 0)
+    if not said.undecodable and not before:
+        return decision
+    of = api.Violation(api.PRESENCE_CHECK, "payloads could not be decoded", metric_name="payloads")
+    lacking, usual = (said.undecodable, rows), (before, rows_before)
+    # A call of which nothing can be decoded has no row.
+    sides = [(count, max(count, of_rows)) for count, of_rows in (lacking, usual)]
+    return with_presence(decision, of, sides[0], sides[1], 1.0)
 
 
 def _with_label_coverage(
@@ -287,13 +306,17 @@ def _page(
     source = view.Source(
         statistics=documents[STATISTICS],
         constraints=documents[CONSTRAINTS],
-        baseline_statistics=files.write_statistics(before.statistics, True) if before.statistics else {},
+        baseline_statistics=_statistics(files, before),
         baseline_constraints=files.write_constraints(before.constraints) if before.constraints else {},
         decision=found.decision,
     )
     notes = (*(found.decision.notes if found.decision else ()), *said)
     content = page.make_report(settings, monitor, found.rows, source, notes)
     return {} if content is None else {REPORT: content}
+
+
+def _statistics(files: api.DocumentSet[Any, Any], baseline: AnyBaseline) -> dict[str, Any]:
+    return files.write_statistics(baseline.statistics, True) if baseline.statistics else {}
 
 
 def _content(document: Any) -> bytes:

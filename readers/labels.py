@@ -162,7 +162,7 @@ def _label(line: Line) -> dict[str, Any]:
     identifier = metadata.get("eventId") if isinstance(metadata, dict) else None
     if identifier is None or isinstance(identifier, dict | list):
         raise _no_label(line, "it has no eventMetadata.eventId")
-    if part is None and not isinstance(record.get("groundTruthData"), dict):
+    if part is None and not isinstance(record.get("groundTruthData", ""), dict | None):
         raise _no_label(line, "it has no groundTruthData.data")
     data, encoding = part or (None, None)
     return {

@@ -26,7 +26,7 @@ from analyzers.bias.documents import (
 from analyzers.bias.explain import impact_findings
 from analyzers.bias.metrics import METRICS
 from analyzers.bias.summary import BiasRequest, BiasSummary, SummaryPlan
-from analyzers.shared.cells import as_number, label_of
+from analyzers.shared.cells import GROUND_TRUTH, as_number, label_of
 from analyzers.shared.rules import (
     Rules,
     constraints_to_check,
@@ -345,6 +345,8 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
             if not summary.columns[column].seen:
                 raise groups.absent(role, column, summary.names)
             if not has_any:
+                if column == GROUND_TRUTH:
+                    raise DatasetError.of("quality_rows.unjoined", field="ground_truth_source")
                 raise DatasetError.of("bias_request.empty", field=role, column=column)
         if self.rules == "sound":
             self._refuse_without_positives(summary)

@@ -24,7 +24,7 @@ from analyzers.model_quality.documents import (
 )
 from analyzers.model_quality.scores import Cumulative, ScoreHistogram, probabilities
 from analyzers.model_quality.summary import ModelQualitySummary, Task, merge, summarize
-from analyzers.shared.cells import Floats, label_of
+from analyzers.shared.cells import GROUND_TRUTH, Floats, label_of
 from analyzers.shared.rules import (
     Rules,
     constraints_to_check,
@@ -344,4 +344,6 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
             names = listing(list(evidence.column_names), 20)
             if statistics.unpredicted_count:
                 raise DatasetError.of("quality_rows.unpredicted", field="inference_attribute", names=names)
+            if self.ground_truth_attribute in (None, GROUND_TRUTH):
+                raise DatasetError.of("quality_rows.unjoined", field="ground_truth_source")
             raise DatasetError.of("quality_rows.unlabelled", field="ground_truth_attribute", names=names)

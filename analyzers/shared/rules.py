@@ -221,8 +221,8 @@ def with_presence(
     share_before = missing_before / rows_before
     p_value = hypergeometric_tail(missing, rows, missing + missing_before, rows + rows_before)
     text = (
-        f"{missing:,} of {rows:,} {of.description} ({percent(share)}), where {missing_before:,} of "
-        f"{rows_before:,} did at the baseline ({percent(share_before)}); {chance(p_value)}."
+        f"{missing:,} of {rows:,} {of.description} ({percent(share)}), at the baseline {missing_before:,} of "
+        f"{rows_before:,} ({percent(share_before)}); {chance(p_value)}."
     )
     effect = share - share_before
     comparison = replace(

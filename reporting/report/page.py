@@ -15,8 +15,8 @@ import markupsafe
 import orjson
 
 import contract
-from contract.api import Comparison, State, Violation
-from contract.errors import DocumentError, MonitorError
+from contract.api import PRESENCE_CHECK, Comparison, State, Violation
+from contract.errors import DocumentError, MonitorError, wording
 from contract.masking import mask
 from contract.page import (
     Body,
@@ -35,7 +35,7 @@ from contract.page import (
 )
 from reporting.history.read import read_runs
 from reporting.history.selection import Selection
-from reporting.report.charts import values_text
+from reporting.report.charts import segment_text, values_text
 
 if TYPE_CHECKING:
     from contract.api import Monitor
@@ -192,6 +192,12 @@ def render(
 ) -> bytes:
     """Return the page, UTF-8."""
     said = (monitor.load_body() if monitor.load_body else plain_body)(source)
+    if fewer := [one for one in source.violations if one.constraint_check_type == PRESENCE_CHECK]:
+        names = dict.fromkeys(short((one.metric_name or "").replace("_", " ")) for one in fewer)
+        texts = [(segment_text(one), short(one.description, 600)) for one in fewer]
+        sentences = [f"In {where}: {text}" if where else sentence(text) for where, text in texts]
+        advice = wording("page_advice.presence_check")
+        said.cards.insert(0, Card(f"Fewer usable: {', '.join(names)}", sentences, advice, 100.0, fewer))
     if settings.history_path is not None:
         add_trends(said, settings, monitor, rows, source)
     said.sections += _undecided_section(source)
@@ -237,7 +243,7 @@ def plain_body(source: Source) -> Body:
     """Return the body for a monitor without one of its own: a card per violation, a row per comparison."""
     cards = [
         Card(short(violation.subject), [sentence(violation.description)], _ADVICE, 1.0, [violation])
-        for violation in source.violations
+        for (violation,) in source.grouped(id).values()
     ]
     rows = [
         Row(

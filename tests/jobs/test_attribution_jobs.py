@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 import math
+import re
 import runpy
 from collections.abc import Iterator
 from pathlib import Path
