@@ -421,6 +421,7 @@ def _cell_rules(
         judged=True if settings.problem_type is not None else settings.segment_by,
         listed=frozenset(texts_in(written)),
         dates=settings.problem_type is None,
+        typed=settings.dataset_format.kind in ("json", "parquet"),
     )
 
 

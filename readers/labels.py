@@ -37,6 +37,7 @@ from readers.captures.envelope import json_object, label_part, read_records
 from readers.csv import csv_splits
 from readers.parquet import parquet_splits
 from readers.python_rows import json_text, loads, scalar_text
+from readers.row_keys import id_texts
 from readers.splitting import FileRange, Line, Segment, joined_segments, segments_of
 
 # In the order in which they are looked for, since a capture's inferenceId comes before its eventId.
@@ -204,6 +205,7 @@ def read_table(file: SourceFile, places: LabelPlaces) -> Iterator[Labels]:
     for batch in (batch for split in splits for batch in split.batches()):
         identifier, label = _chosen(file.path, batch.schema.names, places)
         ids, data = _texts(batch.column(identifier)), _texts(batch.column(label))
+        ids = id_texts(ids) if places.usual_id else ids
         lost = pc.and_(ids.is_null(), data.is_valid())
         if pc.any(lost).as_py():
             row = before + pc.index(lost, True).as_py() + 1

@@ -26,7 +26,7 @@ from analyzers.bias.documents import (
 from analyzers.bias.explain import impact_findings
 from analyzers.bias.metrics import METRICS
 from analyzers.bias.summary import BiasRequest, BiasSummary, SummaryPlan
-from analyzers.shared.cells import GROUND_TRUTH, as_number, label_of
+from analyzers.shared.cells import as_number, label_of
 from analyzers.shared.rules import (
     Rules,
     constraints_to_check,
@@ -36,6 +36,7 @@ from analyzers.shared.rules import (
     with_presence,
 )
 from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, Violation, Violations
+from contract.dataset import GROUND_TRUTH
 from contract.errors import ConfigurationError, DatasetError, DocumentError
 from contract.schema import hint
 

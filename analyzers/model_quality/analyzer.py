@@ -24,7 +24,7 @@ from analyzers.model_quality.documents import (
 )
 from analyzers.model_quality.scores import Cumulative, ScoreHistogram, probabilities
 from analyzers.model_quality.summary import ModelQualitySummary, Task, merge, summarize
-from analyzers.shared.cells import GROUND_TRUTH, Floats, label_of
+from analyzers.shared.cells import Floats, label_of
 from analyzers.shared.rules import (
     Rules,
     constraints_to_check,
@@ -35,6 +35,7 @@ from analyzers.shared.rules import (
 )
 from analyzers.shared.significance import sum_of_products
 from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, State, Violation
+from contract.dataset import GROUND_TRUTH
 from contract.errors import ConfigurationError, DatasetError, DocumentError, wording
 from contract.wording import listing, number, percent
 

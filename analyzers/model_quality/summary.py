@@ -16,7 +16,6 @@ from analyzers.model_quality.documents import ProblemType
 from analyzers.model_quality.residuals import Residuals
 from analyzers.model_quality.scores import ProbabilitySums, ScoreHistogram, add_up
 from analyzers.shared.cells import (
-    GROUND_TRUTH,
     Coded,
     Codes,
     Flags,
@@ -27,6 +26,7 @@ from analyzers.shared.cells import (
     read_numbers,
 )
 from analyzers.shared.row_sample import RowSample, cluster_hashes, seed_of
+from contract.dataset import GROUND_TRUTH
 from contract.errors import DatasetError
 from contract.schema import hint
 from contract.wording import listing

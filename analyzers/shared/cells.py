@@ -26,8 +26,6 @@ _EXACT = 2.0**53
 _NO_NUMBER = frozenset(("", "na", "nan", "none", "null"))
 # ``NA`` is a label that people use.
 _NO_LABEL = _NO_NUMBER - {"na"}
-# The column of labels that were joined.
-GROUND_TRUTH = "groundTruthData"
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 # Texts that are the same number are the same label; those with leading zeros are codes, not numbers.
 _NUMBER = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d*)?(?:[eE][+-]?\d+)?", re.ASCII)
