@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from contract.dataset import Dataset, Dialect
 from contract.errors import DatasetError
+from contract.wording import some_of
 from file_storage.storage import SourceFile, lines_before, open_input, reading
 from readers import csv_records, splitting
 from readers.csv_dialect import NAMES, decide_dialect, fold, header_evidence, plain, restore, restored_text
@@ -197,6 +198,8 @@ def read_head(
         _require_header_as_said(path, cells, data[end : end + _LOOKED_AT], request)
     if given is None and not request.format.header:
         names, excluded = positional_names(len(cells), request)
+        if set(names).intersection(request.column_names or ()):
+            request.said.say("reading.given", names=some_of(names))
     else:
         names, begin = given or _header_names(path, cells), end
         excluded = excluded_positions(names, request.exclude)
