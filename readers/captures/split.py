@@ -56,6 +56,9 @@ _NOT_CSV = {
     "cells between semicolons": re.compile(r"[^,;]*(;[^,;]*)+"),
     "cells between tabs": re.compile(r"[^,\t]*(\t[^,\t]*)+"),
     "cells between vertical bars": re.compile(r"[^,|]*(\|[^,|]*)+"),
+    "multipart": re.compile(r"--\S.*"),
+    "XML or HTML": re.compile(r"\s*<[/?!\w].*", re.DOTALL),
+    "prose": re.compile(r"\W*([^\s\d]+ ){3}\D*[.!?]\W*"),
     "LIBSVM": re.compile(r"(\S+ )?\d+:\S+( \d+:\S+)*\s*"),
 }
 _MOSTLY = 0.9

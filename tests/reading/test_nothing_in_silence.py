@@ -599,3 +599,23 @@ def test_other_ids_are_other_ids(tmp_path: Path, ids: list[Any]) -> None:
     source = csv_table(tmp_path / "a.csv", "id,pred", [[key, key % 2] for key in IDS])
     result = run_job(tmp_path, source, **label_table(tmp_path, ids))
     assert (result.exit_code, "No row has a label" in result.message) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (FORM, "multipart"),
+        ("<r><a>1</a></r>", "XML or HTML"),
+        ("I liked it, really. It was good, and cheap.", "prose"),
+        ("1 1:0.5 3:2", "LIBSVM"),
+        ("red,Main Street in Oslo,NO", None),
+        ("7,red,1.5", None),
+    ],
+)
+def test_payloads_called_csv_that_look_like_something_else(
+    tmp_path: Path, text: str, what: str | None
+) -> None:
+    lines = "".join(captured(text, number=at) for at in range(50))
+    said = reading(run_job(tmp_path, write(tmp_path / "d/a.jsonl", lines), dataset_format=CAPTURES))
+    assert "header" not in said
+    assert [str(what) in sentence for sentence in said.get("payloads", [])] == [True] * (what is not None)
