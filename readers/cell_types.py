@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from contract.dataset import GROUND_TRUTH, CellRules, ColumnKind, Declared
+from contract.dataset import GROUND_TRUTH, CellRules, ColumnKind, Declared, columns_of
 from contract.errors import DatasetError
 from contract.reading import notice
 
@@ -170,8 +170,7 @@ def typed(batch: pa.RecordBatch, kinds: Mapping[str, ColumnKind], rules: CellRul
 def kinds_of(batches: Sequence[pa.RecordBatch], rules: CellRules) -> dict[str, ColumnKind]:
     """Return what the columns are, by name, as far as some rows tell."""
     kinds: dict[str, ColumnKind] = {}
-    for name in dict.fromkeys(name for batch in batches for name in batch.schema.names):
-        columns = [batch.column(name) for batch in batches if name in batch.schema.names]
+    for name, columns in columns_of(batches).items():
         kind = _kind([column for column in columns if len(column) > column.null_count], rules)
         if kind is not None:
             kinds[name] = kind
@@ -182,17 +181,18 @@ def say_kinds(
     batches: Sequence[pa.RecordBatch], kinds: Mapping[str, ColumnKind], rules: CellRules, say: Say
 ) -> None:
     """Say which columns of text are read as something else, and which columns of digits as text."""
-    names = dict.fromkeys(name for batch in batches for name in batch.schema.names)
-    alike = {name.strip().casefold(): name for name in names}
-    for name in names:
+    columns = columns_of(batches)
+    alike = {name.strip().casefold(): name for name in columns}
+    for name in columns:
         if (other := alike[name.strip().casefold()]) != name:
             say("reading.alike", field=name, other=other)
     for name, kind in kinds.items():
         is_known = name in rules.declared
-        columns = [batch.column(name) for batch in batches if name in batch.schema.names]
-        textual = [_present(column, rules.markers) for column in columns if _is_text(column.type)]
+        textual = [
+            _present(column, rules.markers) for column in columns.get(name, ()) if _is_text(column.type)
+        ]
         if kind == "number" and not is_known:
-            _say_other_readings(name, columns[0], rules, say)
+            _say_other_readings(name, columns[name][0], rules, say)
         if not textual:
             continue
         texts = pa.chunked_array(textual).combine_chunks()
@@ -213,6 +213,7 @@ def _say_other_readings(name: str, column: pa.Array, rules: CellRules, say: Say)
         column = _convert(_present(column, rules.markers), _parse_numbers)
     if types.is_integer(column.type) or types.is_floating(column.type):
         values = np.abs(column.drop_null().to_numpy(zero_copy_only=False).astype(np.float64))
+        values = values[np.isfinite(values)]
         if len(values) < _FEWEST_TO_TELL:
             return
         thousands = np.round(values * 1e3)

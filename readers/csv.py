@@ -198,7 +198,7 @@ def read_head(
         _require_header_as_said(path, cells, data[end : end + _LOOKED_AT], request)
     if given is None and not request.format.header:
         names, excluded = positional_names(len(cells), request)
-        if set(names).intersection(request.column_names or ()):
+        if request.format.answers is None and set(names).intersection(request.column_names or ()):
             request.said.say("reading.given", names=some_of(names))
     else:
         names, begin = given or _header_names(path, cells), end

@@ -37,7 +37,6 @@ from readers.captures.envelope import json_object, label_part, read_records
 from readers.csv import csv_splits
 from readers.parquet import parquet_splits
 from readers.python_rows import json_text, loads, scalar_text
-from readers.row_keys import id_texts
 from readers.splitting import FileRange, Line, Segment, joined_segments, segments_of
 
 # In the order in which they are looked for, since a capture's inferenceId comes before its eventId.
@@ -221,6 +220,11 @@ def read_table(file: SourceFile, places: LabelPlaces) -> Iterator[Labels]:
         yield Labels(ids, data, pc.if_else(marked, "JSON", "CSV"), hours)
     if unlabelled:
         _log.info("Left out the rows of %s without a label: %d of %d", file.path, unlabelled, before)
+
+
+def id_texts(ids: pa.StringArray) -> pa.StringArray:
+    """Return ids as they are compared: without blanks around them, and whole ones without ``.0``."""
+    return pc.replace_substring_regex(pc.utf8_trim_whitespace(ids), r"^([+-]?\d+)\.0$", r"\1")
 
 
 def _chosen(path: str, names: list[str], places: LabelPlaces) -> tuple[str, str]:

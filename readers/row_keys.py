@@ -90,17 +90,12 @@ def keyed_rows(
 def _labelled(batch: pa.RecordBatch, ids: pa.StringArray, index: LabelIndex) -> pa.RecordBatch:
     """Return the batch with the labels of its rows as the last column."""
     from readers.captures.envelope import Part, with_label_columns
-    from readers.labels import labels_of
+    from readers.labels import id_texts, labels_of
 
     data, encodings = labels_of(index, id_texts(ids))
     notice("reading.labelled", count=len(data) - data.null_count)
     labelled, _ = with_label_columns(batch, Part(data, encodings), np.ones(len(ids), np.int64))
     return labelled
-
-
-def id_texts(ids: pa.StringArray) -> pa.StringArray:
-    """Return ids as they are compared: without blanks around them, and whole ones without ``.0``."""
-    return pc.replace_substring_regex(pc.utf8_trim_whitespace(ids), r"^([+-]?\d+)\.0$", r"\1")
 
 
 def transform_keys(names: Sequence[str], records: Sequence[Sequence[str]]) -> RowKeys | None:

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from analyzers.shared.cells import label_of
+from contract.dataset import columns_of
 from contract.errors import DatasetError
 from contract.schema import hint
 from contract.wording import listing
@@ -110,14 +111,7 @@ class RowSample:
     def columns(self) -> dict[str, list[pa.Array]]:
         """Return the arrays of each column, in order; nulls where a batch had no such column."""
         self._thin(1)
-        names = dict.fromkeys(name for chunk in self.chunks for name in chunk.rows.schema.names)
-        return {
-            name: [
-                chunk.rows.column(name) if name in chunk.rows.schema.names else pa.nulls(chunk.rows.num_rows)
-                for chunk in self.chunks
-            ]
-            for name in names
-        }
+        return columns_of([chunk.rows for chunk in self.chunks])
 
     def clusters(self) -> npt.NDArray[np.int64] | None:
         """Return the number of each row's cluster, in the order of hashes; None where none are known."""
