@@ -205,10 +205,9 @@ def _with_payloads(
     if not said.undecodable and not before:
         return decision
     of = api.Violation(api.PRESENCE_CHECK, "payloads could not be decoded", metric_name="payloads")
-    lacking, usual = (said.undecodable, rows), (before, rows_before)
     # A call of which nothing can be decoded has no row.
-    sides = [(count, max(count, of_rows)) for count, of_rows in (lacking, usual)]
-    return with_presence(decision, of, sides[0], sides[1], 1.0)
+    lacking, usual = (said.undecodable, max(said.undecodable, rows)), (before, max(before, rows_before))
+    return with_presence(decision, of, lacking, usual, 1.0)
 
 
 def _with_label_coverage(

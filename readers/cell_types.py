@@ -63,7 +63,7 @@ _TIME = pa.timestamp("us")
 # Rows that tell what columns are.
 _FIRST_ROWS = 4096
 # Fewer numbers say too little of how they were written.
-_FEWEST_TO_TELL = 20
+_FEWEST_TO_TELL, _SAME = 20, 1e-6
 # Fewer columns say too little of their order.
 _FEWEST_TO_TURN = 3
 
@@ -212,18 +212,17 @@ def _say_other_readings(name: str, column: pa.Array, rules: CellRules, say: Say)
     if is_text := _is_text(column.type):
         column = _convert(_present(column, rules.markers), _parse_numbers)
     if types.is_integer(column.type) or types.is_floating(column.type):
-        values = np.abs(column.drop_null().to_numpy(zero_copy_only=False).astype(np.float64))
-        values = values[np.isfinite(values)]
+        column = column.drop_null()
+        values = np.abs(column.to_numpy(zero_copy_only=False).astype(np.float64))
         if len(values) < _FEWEST_TO_TELL:
             return
         thousands = np.round(values * 1e3)
-        is_split = (values >= 1.0) & (values < 1e3) & np.isclose(values * 1e3, thousands, rtol=0.0, atol=1e-6)
-        year, month, day = values // 10_000, values // 100 % 100, values % 100
-        is_date = (year >= 1900) & (year < 2100) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+        is_split = (values >= 1.0) & (values < 1e3) & np.isclose(values * 1e3, thousands, 0.0, _SAME)
+        is_year = types.is_integer(column.type) & (values > 1900_00_00) & (values < 2100_00_00)
         if (is_text or not rules.typed) and is_split.all() and (thousands % 10 > 0).mean() > _HALF:
             say("reading.thousands", field=name, example=f"{values[0]:.3f}")
-        elif is_date.all() and len(np.unique(values)) > 1:
-            say("reading.days", field=name, example=f"{values[0]:.0f}")
+        elif is_year.all() and not pc.strptime(column.cast("string"), "%Y%m%d", "s", True).null_count:
+            say("reading.days", field=name, example=column[0])
         elif is_text and rules.typed and not name.startswith(GROUND_TRUTH):
             say("reading.texts", field=name)
 

@@ -476,7 +476,7 @@ def test_cells_with_two_readings_are_said_in_every_format(tmp_path: Path, kind: 
         lambda at: f"{0 if at % 9 == 0 else 3}.{101 + at * 7 % 899}",  # 0.123 has no thousands
         lambda at: f"{1 + at % 9}.{10 + at % 90}",
         lambda at: f"{20_260_000 + at * 37}",
-        lambda at: 20_260_302,
+        lambda at: f"{20_260_300 + at}",
     ],
 )
 def test_numbers_with_one_reading_say_nothing(tmp_path: Path, write_cell: Any) -> None:
