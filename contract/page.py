@@ -66,7 +66,7 @@ def sentence(text: str) -> str:
     text = text.strip()
     if not text:
         return text
-    return text[0].upper() + text[1:] + ("" if text[-1] in ".?!" else ".")
+    return text[0].upper() + text[1:] + ("" if text.endswith((".", "?", "!", ".)")) else ".")
 
 
 def as_number(value: Any) -> float | None:

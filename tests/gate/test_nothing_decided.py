@@ -372,3 +372,6 @@ def test_payloads_that_cannot_be_decoded_are_compared(
     page = (results[1].output / "report.html").read_text(encoding="utf-8")
     assert (page.count("<h3>Fewer usable: ") == 1) == (state == "violated")
     assert ("could not be decoded (10 %), at the baseline 0 of 2,000" in page) == (state == "violated")
+    if monitor == "model-quality" and state == "violated":
+        # A row whose prediction cannot be read has its label all the same.
+        assert ("2,000 of 2,000 (100 %)" in page, "1,800 of 2,000 (90 %)" in page) == (True, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import decimal
 import gzip
 import io
@@ -22,13 +23,15 @@ from containers.bias.main import main as monitor_bias
 from containers.model_quality.main import main as monitor_model_quality
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reading.md").read_text(encoding="utf-8")
-SECTIONS = ("Files", "CSV", "JSON", "Cells", "Ids, times and windows")
+SECTIONS = ("## Files", "## CSV", "## JSON", "## Cells", "## Ids, times and windows", "### Shapes")
 
 
 def rows_of(section: str) -> list[list[str]]:
-    body = PAGE.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    """Return what is written, and how it is read, of each row of a section's table."""
+    body = re.split(r"\n###? ", PAGE.partition(f"\n{section}\n")[2])[0]
     lines = [line for line in body.splitlines() if line.startswith("|")][2:]
-    return [[cell.strip() for cell in line.split("|")[1:3]] for line in lines]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    return [[row[0], row[-2]] for row in cells]
 
 
 ROWS = [row for section in SECTIONS for row in rows_of(section)]
@@ -116,6 +119,25 @@ QUALITY = {"command": monitor_model_quality, "problem_type": "BinaryClassificati
 MARKED = ("NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "None", "?", "-", "nan", "NaN")
 UUID = "{:08x}-536e-45df-80b2-d002cc92d33d"
 INSIDE = "2026-03-02T10:00:00Z"
+
+
+def calls(request: Any, response: Any, rows: int, said: str = "", **request_members: str) -> Row:
+    """Return a row about captured calls that are all alike: how many rows each has."""
+    texts = []
+    for at in range(20):
+        call = json.loads(captured(request, response, number=at))
+        call["captureData"]["endpointInput"] |= request_members
+        texts.append(json.dumps(call))
+    return Row({"a.jsonl": "\n".join(texts)}, said, then=count(20 * rows), format=CAPTURES)
+
+
+def encoded(text: str | bytes) -> str:
+    return base64.b64encode(text.encode() if isinstance(text, str) else text).decode()
+
+
+FRAME = {"columns": ["a"], "index": [0, 1], "data": [[1], [2]]}
+TENSOR = {"name": "a", "shape": [2], "datatype": "FP64", "data": [1, 2]}
+TWO = [{"a": 1}, {"a": 2}]
 
 EXPECTED: dict[str, Row] = {
     # Files
@@ -404,11 +426,47 @@ EXPECTED: dict[str, Row] = {
     ),
 }
 
+EXPECTED |= {
+    "CSV": calls("1,2\n3,4", "1\n2", 2),
+    "CSV that begins": calls("age,income\n34,5000", "1", 1, "holds names (age,income)"),
+    "CSV whose first lines": calls("50;33", "1", 1, "looks like cells between semicolons"),
+    "CSV, a response of one line": calls("1\n2\n3", "0.1,0.9,0.4", 3),
+    "JSON object": calls({"a": 1, "b": {"c": 2}}, "1", 1),
+    "JSON list of objects": calls(TWO, [[1], [2]], 2),
+    "JSON list of values": calls("1\n2", [1, 2], 2),
+    "object with one list of objects": calls({"instances": [[1, 2], [3, 4]]}, "1\n2", 2),
+    "object with one list of values": calls("1\n2", {"predictions": [0.1, 0.9]}, 2),
+    "object with several lists": calls({"a": [1, 2], "b": [3, 4]}, "1\n2", 2),
+    "pandas, by columns": calls({"a": {"0": 1, "1": 2}, "b": {"0": 3, "1": 4}}, "1\n2", 2),
+    "pandas, `split`": calls(FRAME, "1\n2", 2),
+    "MLflow": calls({"dataframe_split": FRAME}, "1\n2", 2),
+    "TensorFlow, by name": calls({"inputs": {"a": [1, 2]}}, "1\n2", 2),
+    "tensors of the open": calls({"inputs": [TENSOR]}, {"outputs": [TENSOR]}, 2),
+    "lines of JSON": calls('{"a":1}\n{"a":2}', "1\n2", 2, encoding="JSON"),
+    "BASE64": calls(encoded(json.dumps(TWO)), "1\n2", 2, encoding="BASE64"),
+    "multipart, LIBSVM": calls(
+        encoded("I liked it, really."),
+        "1",
+        1,
+        "20 payloads of the type text/plain are no table",
+        encoding="BASE64",
+        observedContentType="text/plain",
+    ),
+    "what cannot be decoded": calls("{not", "1", 1, "payloads that could not be decoded", encoding="JSON"),
+}
+
+
+def row_of(beginning: str) -> list[str]:
+    """Return the row of the page whose first cell is this, or the one that begins so."""
+    exact = [row for row in ROWS if row[0] == beginning]
+    [found] = exact or [row for row in ROWS if row[0].startswith(beginning)]
+    return found
+
 
 def test_every_row_has_an_input_and_every_input_a_row() -> None:
-    for beginning in EXPECTED:
-        assert len([row for row in ROWS if row[0].startswith(beginning)]) == 1, beginning
-    assert [row[0] for row in ROWS if not any(map(row[0].startswith, EXPECTED))] == []
+    met = [row_of(beginning)[0] for beginning in EXPECTED]
+    assert len(set(met)) == len(met)
+    assert [row[0] for row in ROWS if row[0] not in met] == []
 
 
 def run_row(folder: Path, row: Row) -> Result:
@@ -440,7 +498,7 @@ def run_row(folder: Path, row: Row) -> Result:
 @pytest.mark.parametrize("beginning", EXPECTED)
 def test_what_a_row_says_is_what_happens(tmp_path: Path, beginning: str) -> None:
     row = EXPECTED[beginning]
-    [(_, reading)] = [cells for cells in ROWS if cells[0].startswith(beginning)]
+    _, reading = row_of(beginning)
     result = run_row(tmp_path, row)
     if row.refused:
         assert result.exit_code == 2
