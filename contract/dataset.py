@@ -31,6 +31,8 @@ MARKERS = ("NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "None", "?", "-",
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 # The label of a capture, and the column of labels that were joined.
 GROUND_TRUTH = "groundTruthData"
+# The column that says in which of several windows a row lies.
+WINDOW = "__window__"
 # Columns that batch transform adds.
 TRANSFORM_ID, TRANSFORM_TIME = "SageMakerInferenceId", "SageMakerInferenceTime"
 

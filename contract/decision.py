@@ -144,7 +144,7 @@ class Finding:
 
     `limit` is what is allowed and `noise` what chance alone explains, both in the unit of `distance`; None
     where there is no such number. `value` is what was measured, where that is another figure than `distance`,
-    and `expected` what it is held to.
+    `interval` its 95 % interval, and `expected` what it is held to.
     """
 
     subject: str
@@ -155,6 +155,7 @@ class Finding:
     noise: float | None = None
     value: float | None = None
     expected: float | None = None
+    interval: tuple[float, float] | None = None
 
 
 class State(StrEnum):

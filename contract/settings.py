@@ -14,7 +14,7 @@ import math
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from importlib import resources
 from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
@@ -24,7 +24,15 @@ from contract.errors import ConfigurationError
 from contract.masking import learn, mask
 from contract.schema import Mistakes, nearest
 from contract.sink_addresses import SinkAddress, parse_sinks
-from contract.window import Window, fill_in_start, parse_duration, read_instant, resolve_window
+from contract.window import (
+    Window,
+    fill_in_start,
+    folders_of,
+    parse_duration,
+    read_instant,
+    read_zone,
+    resolve_window,
+)
 
 # What a command offers. Shared variables say which of these they need, never which command.
 Offer = Literal[
@@ -43,7 +51,7 @@ Offer = Literal[
 ]
 Kind = (
     Literal["text", "switch", "choice", "count", "share", "seconds"]
-    | Literal["instant", "names", "texts", "sinks", "format", "rows"]
+    | Literal["instant", "zone", "names", "texts", "sinks", "format", "rows"]
 )
 
 
@@ -106,7 +114,7 @@ class Variable:
 
 
 @functools.cache
-def _shared() -> dict[str, dict[str, str]]:
+def _shared() -> dict[str, dict[str, Any]]:
     return tomllib.loads(resources.files(__package__).joinpath("settings.toml").read_text("utf-8"))
 
 
@@ -176,6 +184,7 @@ _READERS: dict[Kind, Callable[[Variable, str], Any]] = {
     "share": _share,
     "seconds": _seconds,
     "instant": lambda variable, text: read_instant(variable.name, text),
+    "zone": lambda variable, text: read_zone(variable.name, text),
     "names": _names,
     "texts": _texts,
     "sinks": lambda variable, text: parse_sinks(variable.name, text),
@@ -242,6 +251,9 @@ class Settings:
     start_time: str | None = of_all()
     end_time: str | None = of_all()
     window: Window | None = setting(needs=None)
+    each_window: bool = setting(default="Disabled")
+    time_zone: tzinfo | None = setting("zone", needs=None)
+    gate_on: Literal["all", "last"] = setting(default="all")
     start_time_offset: str | None = of_all()
     end_time_offset: str | None = of_all()
     exclude_features: tuple[str, ...] = of_scripted("names", "", name="exclude_features_attribute")
@@ -289,6 +301,7 @@ class Settings:
     # How the job runs and reports.
     output_message_file: str = of_all(default=DEFAULT_MESSAGE_FILE)
     metric_time: datetime | None = setting("instant")
+    model_name: str | None = setting()
     sagemaker_endpoint_name: str | None = of_all()
     sagemaker_monitoring_schedule_name: str | None = of_all()
     analysis_type: str | None = of_all()
@@ -315,17 +328,6 @@ class Settings:
         return ", ".join(f"{name}={mask(text)}" for name, text in self.given.items())
 
 
-_UNUSED = (
-    "sagemaker_endpoint_datacapture_prefix",
-    "monitoring_input_type",
-    "detect_drift",
-    "detect_outliers",
-    "image_data",
-    "report_enabled",
-    "auto_ml_job_detail",
-)
-
-
 def _members() -> Iterator[tuple[str, Variable]]:
     """Yield the members that are variables; the type tells a switch, and the choices of a Literal."""
     types = get_type_hints(Settings)
@@ -343,7 +345,7 @@ def _members() -> Iterator[tuple[str, Variable]]:
 _MEMBERS: dict[str, Variable] = dict(_members())
 VARIABLES: tuple[Variable, ...] = (
     *_MEMBERS.values(),
-    *(Variable(name, ignored=True) for name in _UNUSED),
+    *(Variable(name, ignored=True) for name in _shared()["ignored"]["names"]),
 )
 VARIABLE_BY_NAME: dict[str, Variable] = {
     name: variable for variable in VARIABLES for name in (variable.name, *variable.aliases)
@@ -489,7 +491,10 @@ def read_settings(
     _note_contradictions(values, program, mistakes)
     names = ("start_time", "end_time", "window", "start_time_offset", "end_time_offset")
     times = {name: values[name] for name in names}
-    values["window"] = mistakes.attempt(resolve_window, **times, now=now or datetime.now(UTC))
+    each, zone = values["each_window"], values["time_zone"] or UTC
+    values["window"] = mistakes.attempt(
+        resolve_window, **times, now=now or datetime.now(UTC), each=each, zone=zone
+    )
     # Commands without the setting read captures.
     values["dataset_format"] = values["dataset_format"] or DatasetFormat("sagemakerCaptureJson")
     if values["fail_on_undecided"] is None:
@@ -497,7 +502,11 @@ def read_settings(
         values["fail_on_undecided"] = is_gate
     # Without its window, which is among the mistakes already, a path has nothing to be filled in with.
     if values["output_path"] and not mistakes.found:
-        values["output_path"] = mistakes.attempt(fill_in_start, values["output_path"], values["window"])
+        path, window = values["output_path"], values["window"]
+        if each:
+            mistakes.attempt(folders_of, path, window.each(), zone)
+        else:
+            values["output_path"] = mistakes.attempt(fill_in_start, path, window, zone)
     mistakes.stop_if_any()
     return Settings(**values, validate_only=flags.validate, given=given, own=own)
 
@@ -545,6 +554,8 @@ def _note_contradictions(values: Mapping[str, Any], program: Program, mistakes: 
     folder, field = values["register_new_baseline"], "register_new_baseline"
     if folder is None:
         return
+    if values["each_window"]:
+        mistakes.add("new_baseline.each_window", field=field)
     if folder.endswith(".json"):
         mistakes.add("new_baseline.is_file", field=field, folder=folder)
     elif folder.rstrip("/") == (values["output_path"] or "").rstrip("/"):

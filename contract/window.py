@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import re
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time, timedelta, tzinfo
 
 from contract.errors import ConfigurationError, DatasetError
 
@@ -29,14 +32,26 @@ _HOUR_FOLDER = re.compile(r"(?:^|/)(\d{4})/(\d{2})/(\d{2})/(\d{2})(?=/)")
 
 @dataclass(frozen=True)
 class Window:
-    """The half-open interval ``[start, end)``; both are timezone-aware, in UTC."""
+    """The half-open interval ``[start, end)``; both are timezone-aware, in UTC.
+
+    `edges` has where shorter windows within it begin, the first at `start`, when these are told apart.
+    """
 
     start: datetime
     end: datetime
+    edges: tuple[datetime, ...] = ()
 
     def contains(self, instant: datetime) -> bool:
         """Return whether `instant` (timezone-aware) lies in the window."""
         return self.start <= instant < self.end
+
+    def place(self, instant: datetime) -> int:
+        """Return in which of the windows that are told apart an instant lies, -1 for none."""
+        return max(0, bisect.bisect(self.edges, instant) - 1) if self.contains(instant) else -1
+
+    def each(self) -> tuple[Window, ...]:
+        """Return the windows that are told apart."""
+        return tuple(itertools.starmap(Window, itertools.pairwise((*self.edges, self.end))))
 
 
 def between(window: Window | None) -> str:
@@ -54,37 +69,49 @@ def resolve_window(
     start_time_offset: str | None,
     end_time_offset: str | None,
     now: datetime,
+    *,
+    each: bool = False,
+    zone: tzinfo = UTC,
 ) -> Window | None:
     """Return the window the settings ask for, None when they ask for all data.
 
     Parameters
     ----------
     start_time, end_time
-        ISO 8601 times; without an offset they are UTC.
+        ISO 8601 times; without an offset they are of the time zone.
     window
         ISO 8601 duration. Beside one of the times it gives the other; alone it is the last full stretch
-        before `now`, aligned to its smallest unit: ``PT1H`` ends at the full hour, ``P1D`` at midnight UTC.
+        before `now`, aligned to its smallest unit: ``PT1H`` ends at the full hour, ``P1D`` at midnight.
     start_time_offset, end_time_offset
         ISO 8601 durations added to start and end; a leading minus moves back.
     now
         The present, timezone-aware.
+    each
+        Whether `window` is the step from start to end of many windows, which are then told apart.
+    zone
+        Days and weeks are its days and weeks.
 
     Raises
     ------
     ConfigurationError
         Naming the variable and a valid example.
     """
-    start = read_instant("start_time", start_time)
-    end = read_instant("end_time", end_time)
+    start = read_instant("start_time", start_time, zone)
+    end = read_instant("end_time", end_time, zone)
     length = None if window is None else parse_duration("window", window, "PT1H")
     if length is not None and length <= timedelta(0):
         raise ConfigurationError.of("window.length", field="window", text=window)
     start_offset = parse_duration("start_time_offset", start_time_offset or "PT0S", "-P3D")
     end_offset = parse_duration("end_time_offset", end_time_offset or "PT0S", "-P1D")
-    if length is not None:
+    if each and not (start and end and length):
+        missing = "window" if length is None else "end_time" if start else "start_time"
+        raise ConfigurationError.of("window.each", field=missing)
+    if length is not None and not each:
         if start and end and end - start != length:
             raise ConfigurationError.of("window.apart", field="window", text=window, length=end - start)
-        end = end or (start + length if start else _aligned(now.astimezone(UTC), window or ""))
+        end = end or (
+            start + length if start else _aligned(now.astimezone(zone), window or "").astimezone(UTC)
+        )
         start = start or end - length
     elif (start is None) != (end is None):
         given, missing = ("start_time", "end_time") if start else ("end_time", "start_time")
@@ -97,13 +124,59 @@ def resolve_window(
     resolved = Window(start + start_offset, end + end_offset)
     if resolved.start >= resolved.end:
         raise ConfigurationError.of("window.backwards", start=resolved.start, end=resolved.end)
-    return resolved
+    return replace(resolved, edges=_edges(resolved, window or "", zone)) if each else resolved
 
 
-def read_instant(name: str, text: str | None) -> datetime | None:
+# So many folders of results are a mistake.
+_MOST_WINDOWS = 20_000
+
+
+def _edges(span: Window, text: str, zone: tzinfo) -> tuple[datetime, ...]:
+    """Return where each window begins.
+
+    Raises
+    ------
+    ConfigurationError
+        When weeks do not begin on a Monday, or the windows do not end where the whole ends.
+    """
+    step, first = parse_duration("window", text, "P1D"), span.start
+    if "T" not in text.upper():
+        # By the clock of the zone: a day may have 23 or 25 hours.
+        first = first.astimezone(zone)
+    if text.strip().upper().endswith("W") and (first.weekday(), first.time()) != (0, time()):
+        monday = datetime.combine(first.date() - timedelta(days=first.weekday()), time())
+        raise ConfigurationError.of("window.no_monday", field="start_time", start=first, monday=monday)
+    count = (span.end - span.start) // step
+    if count > _MOST_WINDOWS:
+        raise ConfigurationError.of("window.too_many", field="window", text=text, count=count)
+    found = [(first + number * step).astimezone(UTC) for number in range(count + 3)]
+    edges = tuple(edge for edge in found if edge < span.end)
+    if found[len(edges)] != span.end:
+        last = edges[-1].astimezone(zone)
+        raise ConfigurationError.of("window.part", field="end_time", text=text, last=last, count=len(edges))
+    return edges
+
+
+def read_zone(name: str, text: str) -> tzinfo:
+    """Return a time zone by its IANA name.
+
+    Raises
+    ------
+    ConfigurationError
+        When there is none of that name.
+    """
+    # Imported late: few jobs name one.
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    problems = (ZoneInfoNotFoundError, ValueError, OSError)
+    with ConfigurationError.instead_of("setting.time_zone", *problems, field=name, text=text):
+        return UTC if text == "UTC" else ZoneInfo(text)
+
+
+def read_instant(name: str, text: str | None, zone: tzinfo = UTC) -> datetime | None:
     """Return the setting called `name`, an ISO 8601 time, in UTC; None where it is not set.
 
-    Without an offset it is UTC already.
+    Without an offset it is a time of the zone.
 
     Raises
     ------
@@ -114,7 +187,7 @@ def read_instant(name: str, text: str | None) -> datetime | None:
         return None
     with ConfigurationError.instead_of("setting.instant", ValueError, field=name, text=text):
         instant = datetime.fromisoformat(text.strip())
-    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+    return (instant if instant.tzinfo else instant.replace(tzinfo=zone)).astimezone(UTC)
 
 
 def parse_duration(name: str, text: str, example: str) -> timedelta:
@@ -135,10 +208,11 @@ def parse_duration(name: str, text: str, example: str) -> timedelta:
     return -duration if match["sign"] == "-" else duration
 
 
-def fill_in_start(path: str, window: Window | None) -> str:
+def fill_in_start(path: str, window: Window | None, zone: tzinfo = UTC) -> str:
     """Return a path with its ``%Y``, ``%m``, ``%d``, ``%H`` and ``%M`` replaced by the start of the window.
 
-    A job that runs again and again so keeps its reports apart: in UTC, as captures lie in folders of hours.
+    A job that runs again and again so keeps its reports apart: in UTC, as captures lie in folders of hours,
+    unless a time zone is named.
 
     Raises
     ------
@@ -150,8 +224,26 @@ def fill_in_start(path: str, window: Window | None) -> str:
         return path
     if window is None:
         raise ConfigurationError.of("window.no_start", field="output_path", path=path, sign=found[0])
-    start = window.start
+    start = window.start.astimezone(zone)
     return _DATE_FIELD.sub(lambda field: start.strftime(field[0]).rjust(2, "0"), path)
+
+
+def folders_of(path: str, windows: Sequence[Window], zone: tzinfo) -> list[str]:
+    """Return the folder of each window: what `path` says, else one named by its start below it.
+
+    Raises
+    ------
+    ConfigurationError
+        When the path gives two windows one folder.
+    """
+    if not _DATE_FIELD.search(path):
+        is_days = all(window.start.astimezone(zone).time() == time() for window in windows)
+        path = f"{path.rstrip('/')}/%Y-%m-%d{'' if is_days else 'T%H%MZ'}"
+        zone = zone if is_days else UTC
+    folders = [fill_in_start(path, window, zone) for window in windows]
+    if len(set(folders)) < len(folders):
+        raise ConfigurationError.of("window.one_folder", field="output_path", path=path)
+    return folders
 
 
 def folder_hour(path: str) -> datetime | None:
@@ -211,7 +303,8 @@ def _aligned(now: datetime, duration: str) -> datetime:
     """Round down to the smallest unit that the duration names."""
     units = {"H": timedelta(hours=1), "M": timedelta(minutes=1), "S": timedelta(seconds=1)}
     unit = units.get(duration.strip().upper().partition("T")[2][-1:], timedelta(days=1))
-    return now - (now - datetime.min.replace(tzinfo=UTC)) % unit
+    # By the clock of its zone.
+    return now - (now - datetime.min.replace(tzinfo=now.tzinfo)) % unit
 
 
 def _fix(text: str, example: str) -> str:

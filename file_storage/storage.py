@@ -304,6 +304,15 @@ def read_bytes(path: str, error: type[InputError] = DatasetError) -> bytes:
     return content
 
 
+def is_there(path: str) -> bool:
+    """Return whether a file exists; one that cannot be asked for counts as absent."""
+    try:
+        with reading(path):
+            return s3.is_file(path) if is_s3(path) else Path(path).is_file()
+    except DatasetError:
+        return False
+
+
 def read_if_there(path: str, error: type[InputError] = DatasetError) -> bytes | None:
     """Return the content of a file as stored, None when there is no such file.
 

@@ -199,7 +199,10 @@ def _run(settings: Settings, monitor: Monitor) -> tuple[int, str]:
 
 def _run_here(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) -> tuple[int, str]:
     # Imported late: NumPy and Arrow take longer to load than the settings take to check.
-    from job_runner.job import run
+    if settings.each_window:
+        from job_runner.windows import run
+    else:
+        from job_runner.job import run
 
     _log.info("Performing analysis with %s", settings.describe())
     started = datetime.now(UTC)

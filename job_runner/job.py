@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -27,8 +28,8 @@ from job_runner import engine
 from readers.cell_types import texts_in
 from readers.dataset import NotSplittable
 from readers.plan import plan_dataset
+from reporting.history.record import Run, completed_run
 from reporting.sinks import publishing
-from reporting.sinks.run_summary import report_of
 
 if TYPE_CHECKING:
     from job_runner.cluster.hosts import Cluster
@@ -90,9 +91,31 @@ def run(settings: Settings, monitor: api.Monitor, cluster: Cluster | None = None
     MonitorError
         When the job cannot complete; nothing has been written then, or only whole files.
     """
+    job = prepare(settings, monitor)
+    storage.prepare_output(settings.output_path)
+    plan, analyzer, summary = summarize(job.settings, job.make, job.request, cluster)
+    require_excluded(job.settings, job.request)
+    return finish(job, plan, analyzer, summary)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a job knows before it reads: its settings, and what they led to; `started` is monotonic."""
+
+    settings: Settings
+    monitor: api.Monitor
+    files: api.DocumentSet[Any, Any]
+    baseline: AnyBaseline | None
+    request: Dataset
+    make: api.MakeAnalyzer
+    sinks: publishing.Sinks | None
+    started: float
+
+
+def prepare(settings: Settings, monitor: api.Monitor) -> Job:
+    """Read what the settings name besides the data; their mistakes show before the work."""
     started = time.monotonic()
     s3.encrypt_with(settings.output_kms_key)
-    storage.prepare_output(settings.output_path)
     sinks = publishing.open_sinks(settings)
     settings = monitor.adjusted(settings)
     files = load_documents(settings, monitor)
@@ -105,31 +128,37 @@ def run(settings: Settings, monitor: api.Monitor, cluster: Cluster | None = None
     if settings.post_analytics_processor_script:
         load_postprocessor(settings.post_analytics_processor_script)
     request, make = monitor.arranged(settings, request)
-    plan, analyzer, summary = _summarize(settings, make, request, cluster)
-    _require_excluded(settings, request)
-    rows = analyzer.row_count(summary)
-    _tell_rows(settings, plan, rows, time.monotonic() - started)
+    make = functools.partial(make_analyzer, make=make)
+    return Job(settings, monitor, files, baseline, request, make, sinks, started)
 
-    found = _conclude(settings, analyzer, summary, baseline, plan)
+
+def finish(job: Job, plan: Plan, analyzer: api.AnyAnalyzer, summary: Any) -> Outcome:
+    """Conclude from the summary of a window, write its files, and tell others."""
+    settings, monitor, files, request = job.settings, job.monitor, job.files, job.request
+    rows = analyzer.row_count(summary)
+    _tell_rows(settings, plan, rows, time.monotonic() - job.started)
+
+    found = _conclude(settings, analyzer, summary, job.baseline, plan)
     if found.compared is not None and found.decision is not None and settings.rules == "sound":
         known = _statistics(files, found.compared)
-        found = replace(found, decision=_with_payloads(request.said, found.rows, known, found.decision))
+        counted = None if request.window is not None and len(request.window.edges) > 1 else found.rows
+        found = replace(found, decision=_with_payloads(request.said, counted, known, found.decision))
     if settings.history_path is not None and found.decision is not None and settings.rules == "sound":
         found = replace(found, decision=_with_label_coverage(settings, monitor, found.facts, found.decision))
     documents = _documents(settings, files, found, request.said)
     contents = {name: _content(document) for name, document in documents.items()}
     outdated = {VIOLATIONS, COMPARISONS, REPORT, *files.occasional_files} - contents.keys()
     said = tuple(request.said.lines())
-    page = _page(settings, monitor, files, documents, found, said)
+    published = analyzer.metrics(found.statistics, found.compared, found.decision)
+    seconds = time.monotonic() - job.started
+    run = completed_run(settings, monitor, seconds, rows, found.facts, found.decision, published, contents)
+    page = _page(job, documents, found, run, said)
     # One set: two jobs with one output folder never leave the page of one beside the figures of the other.
     storage.write_files_atomically(settings.output_path, contents | page, outdated - page.keys())
     written = (*documents, *page)
 
     # From here on others are told, which may take its time: whatever becomes of it, the files are there.
-    published = analyzer.metrics(found.statistics, found.compared, found.decision)
-    seconds = time.monotonic() - started
-    report = report_of(settings, monitor, rows, seconds, published, found.decision, contents)
-    undelivered = publishing.publish(report, settings, sinks)
+    undelivered = publishing.publish(run, settings, job.sinks)
     no_baseline = {VIOLATIONS, COMPARISONS, *files.not_in_baseline}
     baseline_files = {name: content for name, content in contents.items() if name not in no_baseline}
     kept = register_baseline_if_decided(settings, found.decision, baseline_files)
@@ -139,25 +168,17 @@ def run(settings: Settings, monitor: api.Monitor, cluster: Cluster | None = None
     if settings.history_path is None:
         return outcome
     # Imported late, as only jobs that keep a history need it.
-    from reporting.history.append import keep_run
+    from reporting.history.append import keep_run, to_json
 
-    unrecorded = keep_run(
-        settings,
-        report,
-        exit_code=outcome.exit_code,
-        message=outcome.message,
-        notes=len(found.notes),
-        decision=found.decision,
-        facts=found.facts,
-        statistics=found.statistics,
-        baseline=found.compared,
-        files=files,
-        statistics_file=contents[STATISTICS],
-    )
+    by_originals = settings.rules == "sagemaker"
+    # The originals' files lack members that another check of the same statistics can use.
+    whole = to_json(files.write_statistics(found.statistics, True)) if by_originals else contents[STATISTICS]
+    run = replace(run, exit_code=outcome.exit_code, message=outcome.message)
+    unrecorded = keep_run(settings, run, found.compared, files, whole)
     return _outcome(settings, found, written, (*undelivered, *unrecorded), kept) if unrecorded else outcome
 
 
-def _require_excluded(settings: Settings, request: Dataset) -> None:
+def require_excluded(settings: Settings, request: Dataset) -> None:
     """Make sure that columns to leave out are not merely misspelt; those that are not there are said."""
     if not settings.exclude_features or request.preprocessor is not None:
         return
@@ -197,13 +218,20 @@ def _conclude(
 
 
 def _with_payloads(
-    said: Said, rows: int, baseline: Mapping[str, Any], decision: api.Decision
+    said: Said, rows: int | None, baseline: Mapping[str, Any], decision: api.Decision
 ) -> api.Decision:
-    """Add whether more payloads than at the baseline could not be decoded, where some could not."""
+    """Add whether more payloads than at the baseline could not be decoded, where some could not.
+
+    `rows` is None where windows are read together, whose payloads nobody counts apart.
+    """
     before = baseline.get("reading", {}).get("undecodable_payloads", 0)
     rows_before = baseline.get("dataset", {}).get("item_count", 0)
     if not said.undecodable and not before:
         return decision
+    if rows is None:
+        reason = "payloads of several windows are counted together"
+        untold = api.Comparison("payloads", api.PRESENCE_CHECK, api.State.UNDECIDED, reason=reason)
+        return replace(decision, comparisons=(*decision.comparisons, untold))
     of = api.Violation(api.PRESENCE_CHECK, "payloads could not be decoded", metric_name="payloads")
     # A call of which nothing can be decoded has no row.
     lacking, usual = (said.undecodable, max(said.undecodable, rows)), (before, max(before, rows_before))
@@ -287,21 +315,16 @@ def _documents(
 
 
 def _page(
-    settings: Settings,
-    monitor: api.Monitor,
-    files: api.DocumentSet[Any, Any],
-    documents: dict[str, Any],
-    found: _Found,
-    said: tuple[str, ...],
+    job: Job, documents: dict[str, Any], found: _Found, run: Run, said: tuple[str, ...]
 ) -> dict[str, bytes]:
     """Return the page people look at by its name; empty where none is asked for, or none can be made."""
-    if not settings.report:
+    if not job.settings.report:
         return {}
     # Imported late: a job without a report loads nothing of it.
     from contract import page as view
     from reporting.report import page
 
-    before = found.compared or api.Baseline()
+    before, files = found.compared or api.Baseline(), job.files
     source = view.Source(
         statistics=documents[STATISTICS],
         constraints=documents[CONSTRAINTS],
@@ -310,7 +333,7 @@ def _page(
         decision=found.decision,
     )
     notes = (*(found.decision.notes if found.decision else ()), *said)
-    content = page.make_report(settings, monitor, found.rows, source, notes)
+    content = page.make_report(job.settings, job.monitor, run, source, notes)
     return {} if content is None else {REPORT: content}
 
 
@@ -335,7 +358,7 @@ def load_documents(settings: Settings, monitor: api.Monitor) -> api.DocumentSet[
     return segmented_documents(documents)
 
 
-def make_analyzer(settings: Settings, make: api.MakeAnalyzer, plan: Plan) -> api.AnyAnalyzer:
+def make_analyzer(settings: Settings, plan: Plan, make: api.MakeAnalyzer) -> api.AnyAnalyzer:
     """Return the monitor's analyzer, repeated by segment when the settings ask for it."""
     analyzer = make(settings, plan)
     if not settings.segment_by:
@@ -388,7 +411,7 @@ def dataset_request(
         source=settings.dataset_source,
         format=settings.dataset_format,
         text_only=settings.rules == "sagemaker",
-        window=settings.window,
+        window=settings.window and replace(settings.window, edges=()),
         column_names=files.column_names(baseline) if baseline else None,
         exclude=settings.exclude_features,
         preprocessor=preprocessor,
@@ -424,11 +447,12 @@ def _cell_rules(
     )
 
 
-def _summarize(
+def summarize(
     settings: Settings, make: api.MakeAnalyzer, request: Dataset, cluster: Cluster | None
 ) -> tuple[Plan, api.AnyAnalyzer, Any]:
+    """Read the data and return how, the analyzer, and its summary."""
     plan = plan_dataset(request)
-    analyzer = make_analyzer(settings, make, plan)
+    analyzer = make(settings, plan)
 
     def summarized(plan: Plan) -> Any:
         noticed = Tally()
@@ -500,13 +524,21 @@ def _outcome(
         text = wording("outcome.violated", violations=violations)
     else:
         text = wording("outcome.holds")
+    exit_code = exit_code_of(settings, decision, undelivered)
+    return Outcome(exit_code, " ".join([text, *said]), decision, files, found.notes)
+
+
+def exit_code_of(
+    settings: Settings, decision: api.Decision | None, undelivered: tuple[Undelivered, ...] = ()
+) -> int:
+    """Return the exit code that the settings ask for."""
+    violations = len(decision.violations.violations) if decision else 0
     ends = {
         EXIT_VIOLATIONS: settings.fail_on_violations and violations > 0,
         EXIT_UNDECIDED: settings.fail_on_undecided and decision is not None and decision.fails_gate,
         EXIT_NOT_DELIVERED: settings.fail_on_sink_error and len(undelivered) > 0,
     }
-    exit_code = next((code for code, is_so in ends.items() if is_so), EXIT_COMPLETED)
-    return Outcome(exit_code, " ".join([text, *said]), decision, files, found.notes)
+    return next((code for code, is_so in ends.items() if is_so), EXIT_COMPLETED)
 
 
 # The on-demand gate: what passed its check becomes the baseline, and the one before is kept.

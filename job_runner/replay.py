@@ -16,8 +16,8 @@ from contract.wording import several, some_of
 from file_storage import storage
 from job_runner.segments import check_segments, segmented_documents
 from reporting.history import folder
-from reporting.history.append import baseline_file, digest
-from reporting.history.record import Run
+from reporting.history.append import baseline_file
+from reporting.history.record import Run, digest
 from reporting.history.tables import aligned, window_text
 
 # Past windows that can be checked again: from a history, or from the folders that jobs wrote.
@@ -437,19 +437,11 @@ _MOST_TEXT = 160
 
 
 @dataclass(frozen=True)
-class NotReplayed:
-    """A window that could not be checked again, and why."""
-
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class Backtest:
-    """All windows of a backtest, in order."""
+    """All windows of a backtest, in order; of those that could not be checked again, name and reason."""
 
     windows: tuple[Replayed, ...]
-    not_replayed: tuple[NotReplayed, ...] = ()
+    not_replayed: tuple[dict[str, str], ...] = ()
 
     @property
     def summary(self) -> dict[str, int]:
@@ -477,7 +469,7 @@ def to_text(backtest: Backtest) -> str:
     for line, window in zip(table[1:], backtest.windows, strict=True):
         own = (note for note in window.notes if note not in common)
         text += [line, *_changes(window), *(f"    {note}" for note in own)]
-    text += [f"{one.name}  not replayed: {one.reason}" for one in backtest.not_replayed]
+    text += [f"{one['name']}  not replayed: {one['reason']}" for one in backtest.not_replayed]
     windows = several(len(backtest.windows), "window")
     counted = wording("replay.sum", **backtest.summary | {"windows": windows})
     if missing := len(backtest.not_replayed):
@@ -518,7 +510,7 @@ def to_json(backtest: Backtest) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "windows": [_window_to_json(window) for window in backtest.windows],
-        "not_replayed": [vars(one) for one in backtest.not_replayed],
+        "not_replayed": list(backtest.not_replayed),
         "summary": backtest.summary,
     }
 

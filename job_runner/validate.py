@@ -302,7 +302,7 @@ def _trial(settings: Settings, request: Dataset, make: MakeAnalyzer, first: pa.R
         yield f"the model {prediction.where} answers {rows} with {prediction.name}"
     for division in request.segments:
         first = first.append_column(division.name, segments_of(first, division))
-    analyzer = make_analyzer(settings, make, plan_dataset(request))
+    analyzer = make_analyzer(settings, plan_dataset(request), make)
     yield from analyzer.tried(analyzer.describe(analyzer.summarize([first])))
     yield "the first rows can be analysed"
 

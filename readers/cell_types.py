@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from contract.dataset import GROUND_TRUTH, CellRules, ColumnKind, Declared, columns_of
+from contract.dataset import GROUND_TRUTH, WINDOW, CellRules, ColumnKind, Declared, columns_of
 from contract.errors import DatasetError
 from contract.reading import notice
 
@@ -118,6 +118,7 @@ def _require_order(batch: pa.RecordBatch, kinds: Mapping[str, ColumnKind], rules
     """
     if (batch.schema.metadata or {}).get(b"positional") != b"true":
         return
+    batch = batch.drop_columns([WINDOW]) if WINDOW in batch.schema.names else batch
     names = [name for name in batch.schema.names if name in rules.declared]
     if is_turned(batch, rules):
         raise DatasetError.of("cells.turned", field=names[-1])

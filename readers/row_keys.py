@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from contract.dataset import TRANSFORM_ID, TRANSFORM_TIME, RowKeys
+from contract.dataset import TRANSFORM_ID, TRANSFORM_TIME, WINDOW, RowKeys
 from contract.errors import DatasetError
 from contract.reading import notice
 from contract.window import ZONED, Window
@@ -73,7 +73,8 @@ def keyed_rows(
                 pc.greater_equal(instants, _microseconds(window.start)),
                 pc.less(instants, _microseconds(window.end)),
             )
-            found = batch.filter(pc.fill_null(inside, False))
+            inside = pc.fill_null(inside, False)
+            found, instants = batch.filter(inside), instants.filter(inside)
         ids = None if identifier is None else found.column(identifier).cast(pa.string())
         if ids is not None:
             present = len(ids) - ids.null_count
@@ -81,7 +82,12 @@ def keyed_rows(
             notice("reading.again", again, field=keys.identifier)
         names = enumerate(batch.schema.names)
         found = found.select([name for at, name in names if name in known or at not in (identifier, time)])
-        yield found if index is None or ids is None else _labelled(found, ids, index)
+        found = found if index is None or ids is None else _labelled(found, ids, index)
+        if window is not None and window.edges and time is not None:
+            edges = [_microseconds(edge) for edge in window.edges]
+            places = np.searchsorted(edges, instants.to_numpy(), side="right") - 1
+            found = found.append_column(WINDOW, pa.array(places.astype(np.int32)))
+        yield found
     notice("reading.untimed", without, field=keys.time)
     if without > _MOST_WITHOUT * rows:
         raise DatasetError.of("windowed_rows.untimed", file=label, count=without, rows=rows, field=keys.time)
@@ -173,7 +179,7 @@ def _require_whole_days(
     if not is_zoned:
         notice("reading.zoneless", field=attribute)
     times = instants.drop_null().to_numpy()
-    edges = [_microseconds(window.start), _microseconds(window.end)]
+    edges = [_microseconds(edge) for edge in (window.start, window.end, *window.edges)]
     is_dates = len(times) >= (1 if is_short else _SOME) and not (times % _DAY).any()
     if is_dates and any(edge % _DAY for edge in edges):
         raise DatasetError.of("windowed_rows.part_of_day", file=label, field=attribute)

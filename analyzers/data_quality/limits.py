@@ -7,6 +7,7 @@ where there is nothing to test.
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
@@ -24,8 +25,10 @@ from analyzers.data_quality.drift import Dependence, dependence, effect_size, ev
 from analyzers.data_quality.kll import weighted_values
 from analyzers.data_quality.suggest import DOMAIN_THRESHOLD, domain_threshold
 from analyzers.data_quality.text import read_texts
+from analyzers.shared.cells import as_number
 from analyzers.shared.significance import binomial_tail
 from contract.api import CheckType, State
+from contract.errors import wording
 from contract.json_layout import java_double
 from contract.wording import chance, counted, number, percent
 
@@ -56,20 +59,23 @@ def check_type(pair: FeaturePair, alpha: float) -> Found | None:
     known = _mismatches(pair.baseline, expected) if pair.baseline and ratio < threshold else 0
     if pair.baseline is not None and known:
         before = (known, pair.baseline.num_present)
-        then = f", where {known:,} of {before[1]:,} were of another type at the baseline"
+        then = wording("limits.types_before", known=known, rows=before[1])
         p_value, state = _growth(before, now, dependence(pair), alpha, pair.config)
     else:
         p_value, state = _tail(now, 1.0 - threshold, dependence(pair), alpha)
     counts = class_counts(pair.current)
     wrong = [(name, count) for name, count in counts.items() if count and name not in CLASSES[expected]]
     found = ", ".join(f"{count} {'infinite' if name == 'NonFinite' else name}" for name, count in wrong)
-    unmet = (
-        f"Data type match requirement is not met. Expected data type: {expected}, "
-        f"Expected match: {java_double(threshold * 100)}%. "
-        f"Observed: Only {java_double(ratio * 100)}% of data is {expected}. "
-    )
-    text = f"Of {present:,} values there are {found}{then}; {chance(p_value)}."
-    return Found((unmet if state is State.VIOLATED else "") + text, ratio, threshold, p_value, state)
+    text = wording("limits.other_types", present=present, found=found, then=then, sure=chance(p_value))
+    if state is State.VIOLATED:
+        text = f"{unmet_type(expected, threshold, ratio)} {text}"
+    return Found(text, ratio, threshold, p_value, state)
+
+
+def unmet_type(expected: str, threshold: float, ratio: float) -> str:
+    """Return the originals' sentence on cells of another type."""
+    match, observed = (java_double(share * 100) for share in (threshold, ratio))
+    return wording("limits.type", expected=expected, match=match, observed=observed)
 
 
 def _check_no_numbers(pair: FeaturePair, alpha: float) -> Found | None:
@@ -82,12 +88,9 @@ def _check_no_numbers(pair: FeaturePair, alpha: float) -> Found | None:
     if usual is None or usual > _FEW_NUMBERS:
         return None
     p_value = binomial_tail(numbers, present, max(usual, 1.0 / known.num_present))
-    text = (
-        "Data type match requirement is not met. Expected data type: String. "
-        f"Of {present:,} values {numbers:,} are numbers, where {percent(usual)} of {known.num_present:,} "
-        f"were at the baseline; {chance(p_value)}."
-    )
     state = State.VIOLATED if p_value < alpha else State.HOLDS
+    counts = {"present": present, "numbers": numbers, "known": known.num_present}
+    text = wording("limits.numbers", usual=percent(usual), sure=chance(p_value), **counts)
     return Found(text, 1.0 - numbers / present, 1.0 - usual, p_value, state)
 
 
@@ -123,10 +126,8 @@ def check_completeness(pair: FeaturePair, alpha: float) -> Found | None:
         p_value, state = _growth(before, (missing, rows), found, alpha, pair.config)
     else:
         p_value, state = _tail((missing, rows), 1.0 - expected, found, alpha)
-    text = (
-        f"Only {percent(observed)} of values are present, {percent(expected)} are expected: "
-        f"{missing:,} of {rows:,} are missing, where {then}; {chance(p_value)}."
-    )
+    shares = {"observed": percent(observed), "expected": percent(expected), "sure": chance(p_value)}
+    text = wording("limits.missing", missing=missing, rows=rows, then=then, **shares)
     return Found(text, observed, expected, p_value, state)
 
 
@@ -195,11 +196,9 @@ def check_categories(pair: FeaturePair, alpha: float) -> Found | None:
     if state is State.VIOLATED and is_sampled and change <= pair.config.share_threshold(text=True):
         state = State.CHANGED
     of_rows = f" of {pair.baseline.num_present:,} rows" if pair.baseline else ""
-    text = (
-        f"Only {percent(ratio)} of values are known, {percent(threshold)} are expected: "
-        f"{outside:,} of {present:,} are not among the {len(domains)} values{of_rows} of the baseline, "
-        f"such as {counted(unseen.items())}; {chance(p_value)}."
-    )
+    shares = {"observed": percent(ratio), "expected": percent(threshold), "sure": chance(p_value)}
+    counts = {"outside": outside, "present": present, "domains": len(domains), "rows": of_rows}
+    text = wording("limits.unknown", unseen=counted(unseen.items()), **counts, **shares)
     return Found(text, ratio, threshold, p_value, state)
 
 
@@ -215,11 +214,7 @@ def _known_share(pair: FeaturePair, domains: list[str]) -> tuple[float, bool]:
         return threshold, False
     known = pair.baseline.sample if pair.baseline else None
     room = domain_threshold(list(sampled.values()), known)
-    overridden = any(
-        DOMAIN_THRESHOLD in overrides
-        for overrides in (pair.expected.overrides, pair.expected.string_overrides)
-    )
-    if threshold < 1.0 or overridden:
+    if threshold < 1.0 or DOMAIN_THRESHOLD in pair.expected.overrides | pair.expected.string_overrides:
         return threshold, abs(threshold - room) <= _SAME
     return room, True
 
@@ -233,19 +228,12 @@ def _unseen(pair: FeaturePair, domains: list[str]) -> dict[str, int] | None:
     if numbers.sketch is None:
         return None
     # The baseline was text and the window holds numbers only: compare as numbers, because "07" was read as 7.
-    parsed = {value for text in domains if (value := _parse(text)) is not None}
-    unseen: dict[str, int] = {}
+    parsed = {value for text in domains if (value := as_number(text)) is not None}
+    unseen = Counter[str]()
     for value, weight in zip(*map(np.ndarray.tolist, weighted_values(numbers.sketch.levels)), strict=True):
         if value not in parsed:
-            unseen[number(value)] = unseen.get(number(value), 0) + int(weight)
+            unseen[number(value)] += int(weight)
     return unseen
-
-
-def _parse(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
 
 
 def _check_number_of_categories(pair: FeaturePair, domains: list[str], threshold: float) -> Found | None:
@@ -253,11 +241,9 @@ def _check_number_of_categories(pair: FeaturePair, domains: list[str], threshold
     distinct = (text.distinct_count or 0.0) if text is not None else 0.0
     if threshold < _CLOSED_DOMAIN or distinct * _DISTINCT_COUNT_MARGIN <= len(domains):
         return None
-    told = (
-        f"About {number(round(distinct))} distinct values were seen, too many to list, where the baseline "
-        f"has {len(domains)} and {percent(threshold)} of values are expected to be among those."
-    )
-    return Found(told, distinct, len(domains))
+    seen, known = number(round(distinct)), len(domains)
+    told = wording("limits.many_values", distinct=seen, domains=known, expected=percent(threshold))
+    return Found(told, distinct, known)
 
 
 def check_range(pair: FeaturePair, alpha: float) -> Found | None:

@@ -1,7 +1,8 @@
-"""The console command ``monitor-history``: list, show, export, compact and replay the runs there were.
+"""The console command ``monitor-history``: list, show, report, export, compact and replay past runs.
 
 monitor-history list --history-path s3://bucket/history --endpoint flights --since 2026-05-01
 monitor-history show last --history-path history
+monitor-history report --history-path history --output overview
 monitor-history export --history-path history --format parquet --table metrics --output metrics.parquet
 monitor-history compact --history-path history
 monitor-history replay --history-path history --baseline-constraints edited.json
@@ -31,43 +32,19 @@ def _parser() -> argparse.ArgumentParser:
         "monitor-history", "Look at the runs that jobs with history_path have left behind.", __doc__
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    for name, action, help_text in (
-        ("list", _list, "one line per run"),
-        ("show", _show, "everything about one run"),
-        ("export", _export, "runs, violations, findings or metrics for other programs"),
-        ("compact", _compact, "put old records into few files"),
+    for action, groups, help_text in (
+        (_list, ("selection",), "one line per run"),
+        (_show, ("show",), "everything about one run"),
+        (_report, ("selection", "report"), "pages: all models at a glance, and the trends of each"),
+        (_export, ("selection", "export"), "runs, violations, findings or metrics for other programs"),
+        (_compact, ("compact",), "put old records into few files"),
     ):
+        name = action.__name__.strip("_")
         command = actions.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)
         command.set_defaults(action=action)
-        command_line.add_history_path(command)
-        if name == "show":
-            command.add_argument("run", metavar="RUN", help="its name, the beginning of it, or last")
-        elif name == "compact":
-            command.add_argument(
-                "--older-than",
-                default="P1D",
-                metavar="DURATION",
-                help="leave records younger than this ISO 8601 duration as they are; default: %(default)s",
-            )
-        else:
-            command_line.add_selection(command)
-        if name == "export":
-            command.add_argument("--format", choices=("csv", "jsonl", "parquet"), default="csv")
-            command.add_argument(
-                "--table",
-                choices=("runs", "violations", "findings", "metrics"),
-                default="runs",
-                help="what a row is about; jsonl has the whole records; default: %(default)s",
-            )
-            command.add_argument("--output", metavar="FILE", help="default: standard output")
-    add_replay(
-        actions.add_parser(
-            "replay",
-            help="check past windows again, with an edited baseline or by other rules",
-            description=DESCRIPTION,
-            allow_abbrev=False,
-        )
-    )
+        command_line.add_flags(command, "history", *groups)
+    help_text = "check past windows again, with an edited baseline or by other rules"
+    add_replay(actions.add_parser("replay", help=help_text, description=DESCRIPTION, allow_abbrev=False))
     return parser
 
 
@@ -100,6 +77,23 @@ def _show(given: argparse.Namespace) -> None:
     from reporting.history.tables import describe_run
 
     print(describe_run(run_named(_history_of(given), given.run)))
+
+
+def _report(given: argparse.Namespace) -> None:
+    from file_storage import storage
+    from reporting.history.read import read_runs
+    from reporting.report.overview import links_to, make_pages
+
+    if given.windows < 1:
+        raise ConfigurationError.of("setting.count", field="--windows", text=given.windows)
+    moved = [tuple(text.partition("=")[::2]) for text in given.link]
+    if wrong := [text for text, pair in zip(given.link, moved, strict=True) if not all(pair)]:
+        raise ConfigurationError.of("command.link", text=wrong[0])
+    runs = read_runs(_history_of(given), command_line.selection_of(given))
+    pages = make_pages(runs, links_to(given.output, runs, moved), given.windows)
+    storage.prepare_output(given.output, "--output")
+    storage.write_files_atomically(given.output, pages)
+    print(f"Wrote {len(pages)} pages about {len(runs)} runs to {given.output}; the first is index.html.")
 
 
 def _export(given: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ the same arrays.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,11 +16,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.dataset import GROUND_TRUTH
+from contract.dataset import GROUND_TRUTH, WINDOW
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
 from contract.reading import notice
-from contract.window import ZONED, Window, in_window_by_folder
+from contract.window import ZONED, Window, folder_hour, in_window_by_folder
 from readers.arrow_json import NotBulkError, read_json, text_buffer
 from readers.captures.shapes import Row, UndecodableError, decode, parsed
 from readers.flatten import batch_of
@@ -71,6 +71,8 @@ class Envelope:
     labels, ids, times
         The label that the record carries, what labels are found by, and ``inferenceTime``; None where they
         were not asked for.
+    windows
+        In which of several windows each lies; None where there are no several.
     """
 
     block: LineBlock
@@ -79,6 +81,7 @@ class Envelope:
     labels: Part | None = None
     ids: pa.StringArray = None
     times: pa.StringArray = None
+    windows: pa.Array = None
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -93,7 +96,8 @@ class Envelope:
             return self
         kept = pa.array(mask)
         parts = {side: part.filter(kept) for side, part in self.parts.items()}
-        others = (None if part is None else part.filter(kept) for part in (self.labels, self.ids, self.times))
+        further = (self.labels, self.ids, self.times, self.windows)
+        others = (None if part is None else part.filter(kept) for part in further)
         return Envelope(self.block, self.numbers[mask], parts, *others)
 
     def in_window(self, window: Window) -> Envelope:
@@ -102,16 +106,25 @@ class Envelope:
         instants = [parse_instant(text) for text in encoded.dictionary.to_pylist()]
         if not pc.all(pc.match_substring_regex(encoded.dictionary, ZONED)).as_py():
             notice("reading.zoneless", field="inferenceTime")
-        # -1 for no, 1 for yes, 0 for no readable time.
-        verdicts = [0 if instant is None else 1 if window.contains(instant) else -1 for instant in instants]
+        # In which window, -1 for none, -2 for no readable time.
+        known = [-2 if instant is None else window.place(instant) for instant in instants]
         codes = encoded.indices.fill_null(len(instants)).to_numpy(zero_copy_only=False)
-        verdict = np.array([*verdicts, 0], np.int8)[codes]
-        if (verdict == 0).any():
+        places = np.array([*known, -2], np.int32)[codes]
+        if (untimed := places == -2).any():
             origins = self.block.sources(self.numbers)
-            for origin in np.unique(origins[verdict == 0]):
-                inside = in_window_by_folder(self.block.segments[origin].path, window, "records")
-                verdict[(verdict == 0) & (origins == origin)] = 1 if inside else -1
-        return self.filter(verdict > 0)
+            for origin in np.unique(origins[untimed]):
+                path = self.block.segments[origin].path
+                is_inside = in_window_by_folder(path, window, "records")
+                hour = max(folder_hour(path) or window.start, window.start)
+                places[untimed & (origins == origin)] = window.place(hour) if is_inside else -1
+        told = replace(self, windows=pa.array(places)) if window.edges else self
+        return told.filter(places >= 0)
+
+    def with_windows(self, batch: pa.RecordBatch, counts: Counts) -> pa.RecordBatch:
+        """Return rows, so many of each record, with the window of each where there are several."""
+        if self.windows is None:
+            return batch
+        return batch.append_column(WINDOW, pa.array(np.repeat(self.windows.to_numpy(), counts)))
 
     def content_types(self, side: str) -> list[str | None]:
         """Return the content type of each record's payload; it is read only where a payload is odd."""

@@ -159,7 +159,7 @@ def table_of(envelope: Envelope, decoder: Decoder, parser: CellParser, notes: No
             except DatasetError as error:
                 raise DatasetError.of("captures.labels", file=path, error=error) from error
             note("reading.unlike_labels", unlike.tolist())
-    return batch
+    return envelope.with_windows(batch, table.counts)
 
 
 def capture_splits(
@@ -332,7 +332,7 @@ def read_located_captures(
     for envelope in envelopes(pieces, _ALL_SIDES, request.window, index, labels=True):
         with notes.of(envelope) as note:
             table = _table(envelope, finder, decoder.headers, note)
-        yield from splitting.balanced(table.batch)
+        yield from splitting.balanced(envelope.with_windows(table.batch, table.counts))
     finder.require_labels(splitting.label(pieces))
     notes.report()
 

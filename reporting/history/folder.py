@@ -88,14 +88,6 @@ def read_if_there(path: str) -> bytes | None:
     return unpacked
 
 
-def is_there(path: str) -> bool:
-    """Return whether a file exists; one that cannot be asked for counts as absent."""
-    try:
-        return bool(storage.list_files(path))
-    except DatasetError:
-        return False
-
-
 def remove_abandoned(history: str) -> None:
     """Remove what writers that were killed left half-written; S3 never shows such."""
     if not storage.is_s3(history):

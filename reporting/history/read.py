@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 import secrets
@@ -125,11 +126,17 @@ def _read_files(paths: Iterable[str]) -> dict[str, Run] | None:
     """Return the runs in files by name, None when one is no longer there: its records are in another."""
     runs: dict[str, Run] = {}
     for path in paths:
-        content = folder.read_if_there(path)
-        if content is None:
+        if (records := _records_in(path)) is None:
             return None
-        runs.update((run.run, run) for run in parse_records(content, path))
+        runs.update((run.run, run) for run in records)
     return runs
+
+
+# A file is written once: a job about many windows reads each of them once.
+@functools.lru_cache(maxsize=10_000)
+def _records_in(path: str) -> list[Run] | None:
+    content = folder.read_if_there(path)
+    return None if content is None else parse_records(content, path)
 
 
 def name_time(path: str) -> datetime | None:

@@ -1,16 +1,24 @@
-"""The record of one run: what it was about, how it ended, and what it measured."""
+"""The record of one run: what it was about, how it ended, what it measured; what sinks are told is in it."""
 
 from __future__ import annotations
 
 import functools
+import hashlib
+import math
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from contract.api import Metric, Violation
+import numpy as np
+
+import contract
+from contract.api import Decision, Facts, Finding, Metric, Violation
 from contract.decision import violation_to_json
 from contract.errors import DocumentError
+from contract.masking import mask
 from contract.schema import (
     REQUIRED,
     JsonObject,
@@ -24,6 +32,10 @@ from contract.schema import (
     read_document,
     write_document,
 )
+
+if TYPE_CHECKING:
+    from contract.api import Monitor
+    from contract.settings import Settings
 
 # 1: metrics were an object of values by name. 2: a list, as bias has one name for many groups. 3: with how
 # many comparisons were decided.
@@ -70,6 +82,11 @@ def _written(violations: Iterable[Violation]) -> list[dict[str, Any]]:
     return list(map(violation_to_json, violations))
 
 
+def _read_interval(members: JsonObject, key: str) -> tuple[float, float] | None:
+    ends = members.get(key, list, [])
+    return (float(ends[0]), float(ends[1])) if len(ends) == 2 else None
+
+
 def _read_metrics(members: JsonObject, key: str) -> tuple[Metric, ...]:
     return tuple(
         Metric(
@@ -77,24 +94,24 @@ def _read_metrics(members: JsonObject, key: str) -> tuple[Metric, ...]:
             value=each.number("value", None),
             statistic_values=each.get("statistic_values", dict, None),
             dimensions=each.get("dimensions", dict, {}),
-            interval=(float(ends[0]), float(ends[1])) if len(ends) == 2 else None,
+            interval=_read_interval(each, "interval"),
         )
         for each in members.children(key, [])
-        for ends in [each.get("interval", list, [])]
     )
 
 
 def _write_metrics(metrics: Iterable[Metric]) -> list[dict[str, Any]]:
-    whole = ({name: vars(one)[name] for name in _OF_METRIC} for one in metrics)
-    return [told(members | {"dimensions": dict(members["dimensions"])}) for members in whole]
+    found = []
+    for one in metrics:
+        members = {name: vars(one)[name] for name in _OF_METRIC} | {"dimensions": dict(one.dimensions)}
+        # JSON cannot hold an interval without end.
+        has_ends = one.interval is None or all(map(math.isfinite, one.interval))
+        found.append(told(members if has_ends else members | {"interval": None}))
+    return found
 
 
 def _read_findings(members: JsonObject, key: str) -> tuple[RunFinding, ...]:
     return tuple(objects_of(RunFinding)(members, key) or ())
-
-
-def _write_findings(findings: Iterable[RunFinding]) -> list[dict[str, Any]]:
-    return [write_document(one) for one in findings]
 
 
 _text = of_kind(str)
@@ -102,11 +119,23 @@ _text = of_kind(str)
 
 @dataclass(frozen=True)
 class RunFinding:
-    """How far one feature or metric moved, whether or not it violates."""
+    """How far one feature or metric moved, whether or not it violates; members as those of `Finding`."""
 
     subject: str = member(_text, REQUIRED)
     distance: float | None = member(number)
     violated: bool = member(of_kind(bool), False, written="if any")
+    limit: float | None = member(number)
+    noise: float | None = member(number)
+    value: float | None = member(number)
+    expected: float | None = member(number)
+    interval: tuple[float, float] | None = member(_read_interval)
+
+
+def found_in(finding: Finding) -> RunFinding:
+    """Return a finding as a record keeps it: without figures that JSON cannot hold."""
+    figures = {name: vars(finding)[name] for name in ("limit", "noise", "value", "expected", "interval")}
+    known = {name: found for name, found in figures.items() if found is not None and np.isfinite(found).all()}
+    return RunFinding(finding.subject, finding.distance, finding.violated, **known)
 
 
 @dataclass(frozen=True)
@@ -131,6 +160,8 @@ class Run:
         ``data-quality``, ``model-quality``, ``bias`` or ``feature-attribution``.
     version
         Of the program.
+    model
+        What people call the model; None where nobody said.
     window
         Start and end; None where the run was about all of its data.
     seconds
@@ -161,12 +192,16 @@ class Run:
         Path of its statistics below ``history_path``, None where they were not kept.
     statistics_digest
         Of ``statistics.json`` as the run wrote it.
+    metric_time, digest
+        Told to sinks, not kept. The digest is equal for two runs that found the same in the same data, so
+        that trying a job again does not tell of its violations as if they were new.
     """
 
     run: str = member(_text, REQUIRED)
     monitor: str = member(_text, REQUIRED)
     version: str = member(_text, REQUIRED)
     rules: str = member(_text, REQUIRED)
+    model: str | None = member(_text)
     endpoint: str | None = member(_text)
     schedule: str | None = member(_text)
     window: tuple[datetime, datetime] | None = member(_read_window, write=_write_window)
@@ -186,17 +221,37 @@ class Run:
     undecided: int | None = member(count)
     why_undecided: str | None = member(_text)
     metrics: tuple[Metric, ...] = member(_read_metrics, (), write=_write_metrics)
-    findings: tuple[RunFinding, ...] = member(_read_findings, (), write=_write_findings)
+    findings: tuple[RunFinding, ...] = member(
+        _read_findings, (), write=lambda found: [*map(write_document, found)]
+    )
     compared: Compared = member(object_of(Compared), Compared(), key="baseline")
     checking: Mapping[str, Any] = member(of_kind(dict), {}, key="check", write=dict)
     statistics: str | None = member(_text)
     statistics_digest: str | None = member(_text)
     extra: Mapping[str, Any] = field(default_factory=dict)
+    metric_time: datetime | None = None
+    digest: str = ""
+
+    @property
+    def instant(self) -> datetime:
+        """Return the time that its metrics are about."""
+        return self.metric_time or (self.window[0] if self.window else self.finished)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Return which monitor, endpoint and schedule it is about, as far as the settings name them."""
+        about = {"monitor": self.monitor, "endpoint": self.endpoint, "schedule": self.schedule}
+        return {name: text for name, text in about.items() if text}
 
     @property
     def at(self) -> datetime:
         """Return the time that the run is about: the start of its window, else when it began."""
         return self.window[0] if self.window else self.started
+
+    @property
+    def about(self) -> str:
+        """Return the name of the model, else of its endpoint or schedule, else of its data."""
+        return self.model or self.endpoint or self.schedule or self.dataset_source
 
     @property
     def label_coverage(self) -> float | None:
@@ -210,6 +265,105 @@ class Run:
     def has_failed(self) -> bool:
         """Return whether the run ended without a result."""
         return self.exit_code not in (0, 3, 4, 5)
+
+
+def new_run(settings: Settings, monitor: str, seconds: float, **members: Any) -> Run:
+    """Return a run of this program that ends now, under a name that sorts by time and is its own."""
+    finished = datetime.now(UTC)
+    return Run(
+        run=f"{finished:%Y%m%dT%H%M%S.%fZ}-{monitor}-{secrets.token_hex(6)}",
+        monitor=monitor,
+        version=contract.__version__,
+        rules=settings.rules,
+        model=settings.model_name,
+        endpoint=settings.sagemaker_endpoint_name,
+        schedule=settings.sagemaker_monitoring_schedule_name,
+        window=(settings.window.start, settings.window.end) if settings.window else None,
+        started=finished - timedelta(seconds=seconds),
+        finished=finished,
+        seconds=seconds,
+        dataset_source=for_others(settings.dataset_source),
+        output_path=for_others(settings.output_path),
+        **members,
+    )
+
+
+def completed_run(
+    settings: Settings,
+    monitor: Monitor,
+    seconds: float,
+    rows: int,
+    facts: Facts,
+    decision: Decision | None,
+    metrics: Iterable[Metric],
+    documents: Mapping[str, bytes],
+) -> Run:
+    """Return a run that has written its documents, given by name."""
+    notes = facts.notes
+    members: dict[str, Any] = {}
+    if decision is not None:
+        notes, undecided = decision.notes, len(decision.undecided)
+        members = {
+            "violations": tuple(decision.violations.violations),
+            "decided": len(decision.comparisons) - undecided,
+            "undecided": undecided,
+            "why_undecided": decision.why_undecided or None,
+            "findings": tuple(map(found_in, decision.findings)),
+        }
+    return new_run(
+        settings,
+        monitor.name,
+        seconds,
+        exit_code=0,
+        rows=rows,
+        labelled=facts.item_count,
+        unlabelled=facts.unlabelled_count,
+        notes=len(notes),
+        metrics=tuple(metrics),
+        compared=Compared(None, None, settings.baseline_constraints, settings.baseline_statistics),
+        checking=told(
+            {
+                "positional": facts.positional or None,
+                "segment_by": list(settings.segment_by) or None,
+                "positive_label": settings.positive_label,
+                "attribution_drift_threshold": settings.attribution_drift_threshold,
+            }
+        ),
+        statistics_digest=digest(documents["statistics.json"]),
+        metric_time=settings.metric_time,
+        digest=digest_of(settings, monitor.program, documents),
+        **members,
+    )
+
+
+def digest(content: bytes) -> str:
+    """Return 32 hexadecimal digits that stand for a document."""
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def digest_of(settings: Settings, program: str, documents: Mapping[str, bytes]) -> str:
+    """Return 32 hexadecimal digits that stand for what a run found, and about what.
+
+    Parameters
+    ----------
+    documents
+        The files the run wrote, by name.
+    """
+    window = settings.window
+    about = (
+        program,
+        settings.sagemaker_endpoint_name or "",
+        settings.sagemaker_monitoring_schedule_name or "",
+        window.start.isoformat() if window else "",
+        window.end.isoformat() if window else "",
+    )
+    parts = (*(text.encode() for text in about), *(documents[name] for name in sorted(documents)))
+    return digest(b"".join(len(part).to_bytes(8, "big") + part for part in parts))
+
+
+def for_others(location: str) -> str:
+    """Return a path as records and events have it: who gets them works in another folder."""
+    return mask(location) if "://" in location else str(Path(location).absolute())
 
 
 def run_to_json(run: Run) -> dict[str, Any]:

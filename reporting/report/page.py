@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +37,7 @@ from contract.page import (
     short,
 )
 from reporting.history.read import read_runs
+from reporting.history.record import RunFinding
 from reporting.history.selection import Selection
 from reporting.report.charts import segment_text, values_text
 
@@ -53,20 +57,14 @@ MOST_SUBJECTS = 6
 Key = tuple[str | None, str | None, str, str, str]
 
 
-def add_trends(said: Body, settings: Settings, monitor: Monitor, rows: int, source: Source) -> None:
+def add_trends(said: Body, settings: Settings, now: Run) -> None:
     """Add what earlier runs of the same monitor say: a sentence to each card, and a section of trends.
 
     A history that is not there yet is logged: the page does without. One that is damaged is told there, too.
     """
-    if source.decision is None or settings.history_path is None:
+    if now.violations is None or settings.history_path is None:
         return
-    at = settings.window.start if settings.window else datetime.now(UTC)
-    selection = Selection(
-        monitor=monitor.name,
-        endpoint=settings.sagemaker_endpoint_name,
-        schedule=settings.sagemaker_monitoring_schedule_name,
-        until=at,
-    )
+    selection = Selection(now.monitor, now.endpoint, now.schedule, until=now.at)
     try:
         found = read_runs(settings.history_path, selection)
     except DocumentError as error:
@@ -82,7 +80,9 @@ def add_trends(said: Body, settings: Settings, monitor: Monitor, rows: int, sour
         return
     for card in said.cards:
         card.sentences.append(since(card, runs))
-    said.sections.append(_section(runs[-MOST_RUNS:], at, rows, source))
+    charts, left = trends([*runs[-MOST_RUNS:], now], MOST_SUBJECTS)
+    text = f"This run, and {several(len(runs[-MOST_RUNS:]), 'run')} before it; red dots are violations."
+    said.sections.append(Section("Trends", text + left_out(left), charts))
 
 
 def _key(violation: Violation) -> Key:
@@ -110,48 +110,72 @@ def _name(instant: datetime) -> str:
     return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
 
 
-def _section(runs: Sequence[Run], at: datetime, rows: int, source: Source) -> Section:
-    points = [(_name(run.at), len(run.violations or ()), run.rows) for run in runs]
-    points.append((_name(at), len(source.violations), rows))
-    charts = [
-        _trend("Violations", [(name, count, count > 0) for name, count, _ in points], zero=True),
-        _trend("Rows", [(name, amount, False) for name, _, amount in points], zero=True),
-    ]
-    found = source.findings()
-    subjects = sorted(
-        (finding for finding in found.values() if finding.distance is not None),
-        key=lambda finding: (not finding.violated, -(finding.distance or 0.0)),
-    )
-    for subject in subjects[:MOST_SUBJECTS]:
-        shows_value = subject.value is not None
-        past = [_past(run, subject.subject, shows_value) for run in runs]
-        now = (_name(at), subject.value if shows_value else subject.distance, subject.violated)
-        name = short(subject.subject, 80)
-        chart = _trend(name if shows_value else f"How far {name} moved", [*past, now])
-        chart["limit"] = subject.expected if shows_value else subject.limit
-        charts.append(chart)
-    text = f"This run, and {several(len(runs), 'run')} before it; red dots are violations."
-    return Section("Trends", text, charts=charts)
+def trends(runs: Sequence[Run], most: int) -> tuple[list[Chart], int]:
+    """Return how the figures of runs went, the earliest run first, and of how many subjects nothing is shown.
 
-
-def _past(run: Run, subject: str, shows_value: bool) -> tuple[str, float | None, bool]:
-    finding = next((finding for finding in run.findings if finding.subject == subject), None)
-    value = next((metric.value for metric in run.metrics if metric.name == subject), None)
-    distance = finding.distance if finding else None
-    return _name(run.at), value if shows_value else distance, bool(finding and finding.violated)
-
-
-def _trend(title: str, points: Sequence[tuple[str, Any, bool]], *, zero: bool = False) -> Chart:
-    return {
-        "kind": "trend",
-        "title": title,
-        "points": [
-            {"name": name, "value": None if value is None else float(f"{value:.6g}"), "violated": violated}
-            for name, value, violated in points
-        ],
-        "zero": zero,
-        "limit": None,
+    What violates now comes first, then what did most often, then what moved most.
+    """
+    found = [(run, one) for run in runs for one in run.findings]
+    told = {
+        one.subject: (run, one) for run, one in found if one.distance is not None or one.value is not None
     }
+    violated = Counter(one.subject for _, one in found if one.violated)
+
+    def need(latest: tuple[Run, RunFinding]) -> tuple[bool, int, float]:
+        run, one = latest
+        return run is runs[-1] and one.violated, violated[one.subject], excess(one)
+
+    subjects = [one for _, one in sorted(told.values(), key=need, reverse=True)]
+    charts = [_trend_of(one, runs) for one in subjects[:most]]
+    labels = [{"value": run.label_coverage} for run in runs]
+    if any(run.label_coverage is not None for run in runs):
+        charts.append(_trend("Share of rows with a label", runs, labels))
+    found_in_each = [{"value": len(run.violations or ()), "violated": bool(run.violations)} for run in runs]
+    charts.append(_trend("Violations", runs, found_in_each))
+    charts.append(_trend("Rows", runs, [{"value": run.rows} for run in runs]))
+    return charts, max(0, len(subjects) - most)
+
+
+def left_out(subjects: int) -> str:
+    """Return how many subjects have no trend on the page; empty for none."""
+    return f" Those of {several(subjects, 'subject')} that moved less are left out." if subjects else ""
+
+
+def excess(finding: RunFinding) -> float:
+    """Return how many times its limit something moved, at least 1; by its distance where none is known."""
+    moved = abs(finding.distance or 0.0)
+    return max(1.0, moved / finding.limit) if finding.limit else 1.0 + moved
+
+
+def _trend_of(subject: RunFinding, runs: Sequence[Run]) -> Chart:
+    """Return how a subject went: what was measured where that is known, else how far it moved."""
+    name = subject.subject
+    points: list[Chart] = []
+    for run in runs:
+        finding = next((one for one in run.findings if one.subject == name), RunFinding(name))
+        kept = {metric.name: metric for metric in run.metrics if not metric.dimensions}
+        if finding.value is None and (known := kept.get(name)) is not None:  # a record of an older version
+            finding = replace(finding, value=known.value, interval=known.interval)
+        if subject.value is None:
+            points.append({"value": _six_digits(finding.distance), "violated": finding.violated})
+            continue
+        ends = finding.interval and [*map(_six_digits, finding.interval)]
+        point = {"value": _six_digits(finding.value), "violated": finding.violated, "interval": ends}
+        early = kept.get(f"estimated_{name}")  # for rows that waited for labels
+        points.append(point | ({"estimate": early.value} if early else {}))
+    if subject.value is None:
+        return _trend(f"How far {short(name, 80)} moved", runs, points) | {"limit": subject.limit}
+    limits = {"limit": subject.expected, "limitName": "expected", "zero": False}
+    return _trend(short(name, 80), runs, points) | limits
+
+
+def _six_digits(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.6g}")
+
+
+def _trend(title: str, runs: Sequence[Run], points: Iterable[Chart]) -> Chart:
+    told = [{"name": _name(run.at), **point} for run, point in zip(runs, points, strict=True)]
+    return {"kind": "trend", "title": title, "points": told, "zero": True, "limitName": "limit"}
 
 
 NAME = "report.html"
@@ -164,7 +188,7 @@ _log = logging.getLogger(__name__)
 
 
 def make_report(
-    settings: Settings, monitor: Monitor, rows: int, source: Source, notes: tuple[str, ...] = ()
+    settings: Settings, monitor: Monitor, run: Run, source: Source, notes: tuple[str, ...] = ()
 ) -> bytes | None:
     """Return ``report.html``, UTF-8; None for a page that fails, which is logged, and the run stands.
 
@@ -172,15 +196,15 @@ def make_report(
     ----------
     monitor
         What kind of job it was.
-    rows
-        How many were read.
+    run
+        As it will be told of.
     source
         The documents.
     notes
         What the run noted.
     """
     try:
-        return render(settings, monitor, rows, source, notes)
+        return render(settings, monitor, run, source, notes)
     except Exception as error:  # the analysis stands on its own; documents of others may have any content
         _log.warning("The report could not be made (%s: %s); please report it.", type(error).__name__, error)
         _log.debug("Where it failed", exc_info=True)
@@ -188,7 +212,7 @@ def make_report(
 
 
 def render(
-    settings: Settings, monitor: Monitor, rows: int, source: Source, notes: tuple[str, ...] = ()
+    settings: Settings, monitor: Monitor, run: Run, source: Source, notes: tuple[str, ...] = ()
 ) -> bytes:
     """Return the page, UTF-8."""
     said = (monitor.load_body() if monitor.load_body else plain_body)(source)
@@ -198,9 +222,37 @@ def render(
         sentences = [f"In {where}: {text}" if where else sentence(text) for where, text in texts]
         advice = wording("page_advice.presence_check")
         said.cards.insert(0, Card(f"Fewer usable: {', '.join(names)}", sentences, advice, 100.0, fewer))
-    if settings.history_path is not None:
-        add_trends(said, settings, monitor, rows, source)
+    add_trends(said, settings, run)
     said.sections += _undecided_section(source)
+    level, verdict = _verdict(run, source)
+    lead = monitor.lead
+    if titles := [card.title for card in said.cards[:MOST_NAMED]]:
+        rest = len(said.cards) - len(titles)
+        more = f" and {count(rest)} more" if rest > 0 else ""
+        lead = f"{lead} Most of all: {'; '.join(titles)}{more}."
+    said.notes = [short(note, 1000) for note in dict.fromkeys((*said.notes, *notes))]
+    said.facts = _facts(run, source) + said.facts
+    where = short(mask(settings.dataset_source), 300)
+    return fill_in(
+        said,
+        title=monitor.title,
+        level=level,
+        verdict=verdict,
+        lead=lead if level == "violated" else "",
+        program=monitor.program,
+        source=f"{where}. The files beside this page hold every number in full",
+    )
+
+
+def fill_in(said: Body, template: str = "report", **words: Any) -> bytes:
+    """Return a page, UTF-8.
+
+    Parameters
+    ----------
+    words
+        What the template shows besides: `title`, `level` (``violated``, ``fine`` or ``plain``), `verdict`, a
+        sentence, `lead`, which stands below it and may be empty, and the `program` and `source` of it all.
+    """
     drawn = [card.chart for card in said.cards[:MOST_CARDS]]
     for section in said.sections:
         drawn += section.charts
@@ -208,30 +260,19 @@ def render(
     # A card's chart may stand in a table as well.
     charts = {id(chart): chart for chart in drawn if chart}
     places = {identity: place for place, identity in enumerate(charts)}
-    level, verdict = _verdict(rows, source)
-    lead = monitor.lead
-    if titles := [card.title for card in said.cards[:MOST_NAMED]]:
-        rest = len(said.cards) - len(titles)
-        more = f" and {count(rest)} more" if rest > 0 else ""
-        lead = f"{lead} Most of all: {'; '.join(titles)}{more}."
     script = _read("report.js")
-    text = _template().render(
-        title=monitor.title,
-        level=level,
-        verdict=verdict,
-        lead=lead if level == "violated" else "",
-        facts=_facts(settings, rows, source) + said.facts,
-        cards=said.cards[:MOST_CARDS],
-        more_cards=said.cards[MOST_CARDS:],
-        sections=said.sections,
-        notes=[short(note, 1000) for note in dict.fromkeys((*said.notes, *notes))],
+    page = _templates().get_template(f"{template}.html.jinja")
+    text = page.render(
+        said=said,
+        most_cards=MOST_CARDS,
         place=lambda chart: places[id(chart)],
         data=_embedded(list(charts.values())),
         style=markupsafe.Markup(_read("report.css")),  # noqa: S704 - our own file
         script=markupsafe.Markup(script),  # noqa: S704 - our own file
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         version=contract.__version__,
-        footer=_footer(settings, monitor.program),
+        made=_name(datetime.now(UTC)),
+        **words,
     )
     return text.encode("utf-8", errors="replace")
 
@@ -269,7 +310,8 @@ def _about(one: Comparison) -> str:
     return short(f"{one.subject} in {values_text(one.segment)}" if one.segment else one.subject)
 
 
-def _template() -> jinja2.Template:
+@functools.cache
+def _templates() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -278,7 +320,7 @@ def _template() -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["short"] = short
-    return environment.get_template("report.html.jinja")
+    return environment
 
 
 def _read(name: str) -> str:
@@ -293,7 +335,7 @@ def _embedded(charts: list[Chart]) -> markupsafe.Markup:
     return markupsafe.Markup(text)  # noqa: S704 - every character that means something in HTML is escaped
 
 
-def _verdict(rows: int, source: Source) -> tuple[str, str]:
+def _verdict(run: Run, source: Source) -> tuple[str, str]:
     decision = source.decision
     if decision is None:
         return "plain", "Nothing was compared: this run describes the data"
@@ -303,7 +345,7 @@ def _verdict(rows: int, source: Source) -> tuple[str, str]:
     if found:
         text = f"{several(found, 'violation')} of the baseline's constraints"
         return "violated", f"{text}; {counts}" if undecided else text
-    if not rows:
+    if not run.rows:
         return "plain", "No rows in the window, so nothing was decided"
     if decision.is_empty:
         return "plain", f"Nothing could be decided: {decision.why_undecided or 'nothing was asked for'}"
@@ -325,24 +367,14 @@ def _undecided_section(source: Source) -> list[Section]:
     return [Section("Not decided", "What was asked for and has no answer.", tables=[table])]
 
 
-def _facts(settings: Settings, rows: int, source: Source) -> list[tuple[str, str]]:
-    window = settings.window
+def _facts(run: Run, source: Source) -> list[tuple[str, str]]:
     before = (source.baseline_statistics.get("dataset") or {}).get("item_count")
-    endpoint, schedule = settings.sagemaker_endpoint_name, settings.sagemaker_monitoring_schedule_name
+    names = {"Model": run.model, "Endpoint": run.endpoint, "Schedule": run.schedule}
     facts = {
-        "Window (UTC)": f"{_name(window.start)} to {_name(window.end)}" if window else None,
-        "Rows": count(rows),
+        "Window (UTC)": " to ".join(map(_name, run.window)) if run.window else None,
+        "Rows": count(run.rows or 0),
         "Rows of the baseline": count(before) if isinstance(before, int) else None,
-        "Endpoint": short(endpoint) if endpoint else None,
-        "Schedule": short(schedule) if schedule else None,
-        "Rules": settings.rules,
+        **{title: short(name) if name else None for title, name in names.items()},
+        "Rules": run.rules,
     }
     return [(name, text) for name, text in facts.items() if text is not None]
-
-
-def _footer(settings: Settings, program: str) -> str:
-    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return (
-        f"Made {made} by {program} {contract.__version__} from {short(mask(settings.dataset_source), 300)}. "
-        "The files beside this page hold every number in full."
-    )

@@ -13,8 +13,8 @@ from contract.errors import ConfigurationError
 from contract.sink_addresses import SinkAddress
 from contract.wording import one_line
 from file_storage.transport import aws_client
+from reporting.history.record import Run
 from reporting.sinks.delivery import NotDeliveredError
-from reporting.sinks.run_summary import RunSummary, metric_entry
 
 _BUSY = ("Throttling", "TooManyRequests", "RequestLimitExceeded", "ServiceUnavailable", "Internal")
 
@@ -76,23 +76,24 @@ _MOST_BYTES = 900_000
 _LONGEST_NAME, _LONGEST_DIMENSION = 255, 1024
 
 
-def metric_data(report: RunSummary) -> list[dict[str, Any]]:
+def metric_data(run: Run) -> list[dict[str, Any]]:
     r"""Return the entries of PutMetricData; values that CloudWatch has no number for are left out.
 
     Names of features beyond ASCII are escaped (``\u00e9``), since CloudWatch takes no others.
     """
-    instant = report.instant.astimezone(UTC)
-    of_run = {"Monitor": report.monitor}
-    counts = {} if report.violations is None else {"violations": len(report.violations)}
+    instant = run.instant.astimezone(UTC)
+    of_run = {"Monitor": run.monitor}
+    counts = {"violations": None if run.violations is None else len(run.violations), "rows": run.rows}
     metrics = [
         *(
             Metric(name, float(number), unit="Count", dimensions=of_run)
-            for name, number in {**counts, "rows": report.rows}.items()
+            for name, number in counts.items()
+            if number is not None
         ),
-        Metric("duration", report.seconds, unit="Seconds", dimensions=of_run),
-        *report.metrics,
+        Metric("duration", run.seconds, unit="Seconds", dimensions=of_run),
+        *run.metrics,
     ]
-    entries = [metric_entry(metric, report, instant) for metric in metrics if _is_number(metric)]
+    entries = [metric_entry(metric, run, instant) for metric in metrics if _is_number(metric)]
     for entry in entries:
         entry["MetricName"] = _ascii(entry["MetricName"], _LONGEST_NAME)
         entry["Dimensions"] = [
@@ -103,9 +104,23 @@ def metric_data(report: RunSummary) -> list[dict[str, Any]]:
     return entries
 
 
-def put(address: SinkAddress, report: RunSummary) -> Callable[[float], None]:
+def metric_entry(metric: Metric, run: Run, timestamp: Any) -> dict[str, Any]:
+    """Return a metric as CloudWatch names its parts, its own dimensions after those of the run."""
+    about = {"Endpoint": run.endpoint, "MonitoringSchedule": run.schedule}
+    dimensions = {**about, **metric.dimensions}
+    has_several = metric.statistic_values is not None
+    return {
+        "MetricName": metric.name,
+        "Timestamp": timestamp,
+        "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items() if value],
+        **({"StatisticValues": metric.statistic_values} if has_several else {"Value": metric.value}),
+        **({"Unit": metric.unit} if metric.unit is not None else {}),
+    }
+
+
+def put(address: SinkAddress, run: Run) -> Callable[[float], None]:
     """Return an attempt to put all values, which goes on where the one before it failed."""
-    waiting = list(_requests(metric_data(report)))
+    waiting = list(_requests(metric_data(run)))
 
     def attempt(timeout: float) -> None:
         while waiting:

@@ -14,9 +14,9 @@ import orjson
 
 from contract.decision import violation_to_json
 from contract.sink_addresses import SinkAddress
+from reporting.history.record import Run
 from reporting.sinks import aws, delivery
 from reporting.sinks.delivery import NotDeliveredError
-from reporting.sinks.run_summary import RunSummary
 
 TYPE = "modelmonitor.violations.found"
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
@@ -25,40 +25,40 @@ MOST_BYTES = 256 * 1024
 _ROOM_FOR_THE_REST = 4 * 1024
 
 
-def cloud_event(report: RunSummary, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
+def cloud_event(run: Run, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
     """Return the event for a run that found violations.
 
     Its ``id`` is the same whenever the same was found in the same data, so that a receiver can tell an event
     that comes twice.
     """
-    subject = report.endpoint or report.schedule
+    subject = run.endpoint or run.schedule
     return {
         "specversion": "1.0",
-        "id": report.digest,
-        "source": "/".join(["/model-monitor", *(quote(part, safe="") for part in report.labels.values())]),
+        "id": run.digest,
+        "source": "/".join(["/model-monitor", *(quote(part, safe="") for part in run.labels.values())]),
         "type": TYPE,
-        "time": _text(report.finished),
+        "time": _text(run.finished),
         "datacontenttype": "application/json",
         **({"subject": subject} if subject else {}),
-        "data": event_data(report, most_bytes - _ROOM_FOR_THE_REST),
+        "data": event_data(run, most_bytes - _ROOM_FOR_THE_REST),
     }
 
 
-def event_data(report: RunSummary, most_bytes: int) -> dict[str, Any]:
+def event_data(run: Run, most_bytes: int) -> dict[str, Any]:
     """Return what happened, with as many violations as fit into `most_bytes` of JSON."""
-    violations = list(map(violation_to_json, report.violations or ()))
-    window = report.window
+    violations = list(map(violation_to_json, run.violations or ()))
     data: dict[str, Any] = {
-        "monitor": report.monitor,
-        "endpoint": report.endpoint,
-        "schedule": report.schedule,
-        "window": {"start": _text(window.start), "end": _text(window.end)} if window else None,
-        "dataset_source": report.dataset_source,
-        "output_path": report.output_path,
-        "report": f"{report.output_path.rstrip('/')}/constraint_violations.json",
-        "rows": report.rows,
-        "comparisons_decided": report.decided,
-        "comparisons_undecided": report.undecided,
+        "monitor": run.monitor,
+        "endpoint": run.endpoint,
+        "schedule": run.schedule,
+        **({"model": run.model} if run.model else {}),
+        "window": dict(zip(("start", "end"), map(_text, run.window), strict=True)) if run.window else None,
+        "dataset_source": run.dataset_source,
+        "output_path": run.output_path,
+        "report": f"{run.output_path.rstrip('/')}/constraint_violations.json",
+        "rows": run.rows,
+        "comparisons_decided": run.decided,
+        "comparisons_undecided": run.undecided,
         "violation_count": len(violations),
         "violations_left_out": len(violations),
         "violations": [],

@@ -19,7 +19,7 @@ from contract.settings import Settings
 from contract.sink_addresses import SinkAddress
 from contract.wording import several, some_of
 from file_storage.storage import write_files_atomically
-from reporting.sinks.run_summary import RunSummary, metric_entry
+from reporting.history.record import Run
 
 if TYPE_CHECKING:
     from reporting.sinks.delivery import Headers, Undelivered
@@ -43,7 +43,7 @@ class Sinks:
         """Return the addresses as text without anything secret."""
         return ", ".join(address.shown for address in (*self.metrics, *self.events))
 
-    def deliver(self, report: RunSummary) -> tuple[Undelivered, ...]:
+    def deliver(self, run: Run) -> tuple[Undelivered, ...]:
         """Tell all sinks of a run; return what did not arrive, which the log says as well.
 
         Metrics are told of every completed run, events of runs that found violations.
@@ -55,15 +55,15 @@ class Sinks:
         parcels = []
         for address in self.metrics:
             if address.kind == "cloudwatch":
-                names = [entry["MetricName"] for entry in aws.metric_data(report)]
-                send = aws.put(address, report)
+                names = [entry["MetricName"] for entry in aws.metric_data(run)]
+                send = aws.put(address, run)
             else:
-                values = values_of(report)
+                values = values_of(run)
                 names = [value.name for value in values]
-                send = functools.partial(SENDERS[address.kind], address, values, report, self.headers)
+                send = functools.partial(SENDERS[address.kind], address, values, run, self.headers)
             parcels.append(Delivery(address.shown, _content(names), send))
-        if report.violations:
-            event = events.cloud_event(report)
+        if run.violations:
+            event = events.cloud_event(run)
             content = f"event {event['id']} with {several(event['data']['violation_count'], 'violation')}"
             for address in self.events:
                 put = events.put if address.kind == "eventbridge" else events.post
@@ -71,7 +71,7 @@ class Sinks:
                 parcels.append(Delivery(address.shown, content, send))
         undelivered = deliver(parcels, self.timeout)
         for parcel in undelivered:
-            told = (parcel.content, parcel.address, parcel.reason, report.output_path)
+            told = (parcel.content, parcel.address, parcel.reason, run.output_path)
             _log.warning("Not delivered: %s to %s: %s. The files are in %s.", *told)
         return undelivered
 
@@ -96,7 +96,7 @@ def open_sinks(settings: Settings) -> Sinks | None:
     return Sinks(settings.metrics_sinks, settings.event_sinks, headers, settings.sink_timeout)
 
 
-def publish(report: RunSummary, settings: Settings, sinks: Sinks | None) -> tuple[Undelivered, ...]:
+def publish(run: Run, settings: Settings, sinks: Sinks | None) -> tuple[Undelivered, ...]:
     """Write the metric file, if the settings ask for it, and tell the sinks.
 
     Where only the default directory of the metric file is not writable, a warning is logged.
@@ -114,8 +114,10 @@ def publish(report: RunSummary, settings: Settings, sinks: Sinks | None) -> tupl
     undelivered: tuple[Undelivered, ...] = ()
     try:
         if settings.publish_cloudwatch_metrics:
-            timestamp = report.instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            entries = [metric_entry(metric, report, timestamp) for metric in report.metrics]
+            from reporting.sinks.aws import metric_entry
+
+            timestamp = run.instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            entries = [metric_entry(metric, run, timestamp) for metric in run.metrics]
             directory = settings.cloudwatch_metrics_directory
             content = b"".join(orjson.dumps(entry) + b"\n" for entry in entries)
             write_files_atomically(directory, {FILE_NAME: content})
@@ -126,7 +128,7 @@ def publish(report: RunSummary, settings: Settings, sinks: Sinks | None) -> tupl
         _log.warning("Metrics were not published: %s", error.message)
     finally:
         if sinks is not None:
-            undelivered = sinks.deliver(report)
+            undelivered = sinks.deliver(run)
     return undelivered
 
 

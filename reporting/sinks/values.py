@@ -24,9 +24,9 @@ from contract.api import Metric
 from contract.errors import OutputError, topic
 from contract.sink_addresses import SinkAddress
 from file_storage.storage import write_files_atomically
+from reporting.history.record import Run
 from reporting.sinks import delivery
 from reporting.sinks.delivery import NotDeliveredError
-from reporting.sinks.run_summary import RunSummary
 
 # What a metric is called that does not say how.
 OTHER = "model_monitor_value"
@@ -44,26 +44,27 @@ class Value:
     value: float
 
 
-def values_of(report: RunSummary) -> list[Value]:
+def values_of(run: Run) -> list[Value]:
     """Return everything there is to say about a run, run-level values first.
 
     Labels of all: ``monitor``, ``endpoint`` and ``schedule``, the latter two where the settings name them.
     """
-    found = [*_run_values(report), *(value for metric in report.metrics for value in _translated(metric))]
-    return [Value(value.name, {**report.labels, **value.labels}, value.value) for value in found]
+    found = [*_run_values(run), *(value for metric in run.metrics for value in _translated(metric))]
+    return [Value(value.name, {**run.labels, **value.labels}, value.value) for value in found]
 
 
-def _run_values(report: RunSummary) -> Iterator[Value]:
-    window, violations = report.window, report.violations
+def _run_values(run: Run) -> Iterator[Value]:
+    start, end = run.window or (None, None)
+    violations = run.violations
     found = {
         "violations": None if violations is None else len(violations),
-        "comparisons_decided": report.decided,
-        "comparisons_undecided": report.undecided,
-        "rows": report.rows,
-        "duration_seconds": report.seconds,
-        "last_success_timestamp_seconds": report.finished.timestamp(),
-        "window_start_timestamp_seconds": window.start.timestamp() if window else None,
-        "window_end_timestamp_seconds": window.end.timestamp() if window else None,
+        "comparisons_decided": run.decided,
+        "comparisons_undecided": run.undecided,
+        "rows": run.rows,
+        "duration_seconds": run.seconds,
+        "last_success_timestamp_seconds": run.finished.timestamp(),
+        "window_start_timestamp_seconds": start.timestamp() if start else None,
+        "window_end_timestamp_seconds": end.timestamp() if end else None,
     }
     for name, number in found.items():
         if number is not None:
@@ -114,7 +115,7 @@ def request_body(values: Sequence[Value], instant: datetime) -> bytes:
 
 
 def export(
-    address: SinkAddress, values: list[Value], report: RunSummary, headers: delivery.Headers, timeout: float
+    address: SinkAddress, values: list[Value], run: Run, headers: delivery.Headers, timeout: float
 ) -> None:
     """Send the values to a collector.
 
@@ -128,7 +129,7 @@ def export(
     answer = delivery.send(
         "POST",
         parts._replace(path=path).geturl(),
-        request_body(values, report.metric_time or report.finished),
+        request_body(values, run.metric_time or run.finished),
         delivery.headers_for(address, headers, "application/json"),
         timeout,
     )
@@ -189,7 +190,7 @@ def textfile_path(target: str, labels: dict[str, str]) -> Path:
 
 
 def write_textfile(
-    address: SinkAddress, values: list[Value], report: RunSummary, headers: delivery.Headers, timeout: float
+    address: SinkAddress, values: list[Value], run: Run, headers: delivery.Headers, timeout: float
 ) -> None:
     """Write the file; it appears whole.
 
@@ -198,7 +199,7 @@ def write_textfile(
     NotDeliveredError
         When its folder is not there or cannot be written.
     """
-    file = textfile_path(address.target, report.labels)
+    file = textfile_path(address.target, run.labels)
     if not file.parent.is_dir():
         text = f"there is no folder {file.parent}; name the one node exporter reads"
         raise NotDeliveredError(text, again=False)
@@ -209,7 +210,7 @@ def write_textfile(
 
 
 def push(
-    address: SinkAddress, values: list[Value], report: RunSummary, headers: delivery.Headers, timeout: float
+    address: SinkAddress, values: list[Value], run: Run, headers: delivery.Headers, timeout: float
 ) -> None:
     """Replace what the Pushgateway holds of this monitor, endpoint and schedule.
 
@@ -218,7 +219,7 @@ def push(
     NotDeliveredError
         When it does not take it.
     """
-    group = "".join(_group_member(name, text) for name, text in report.labels.items())
+    group = "".join(_group_member(name, text) for name, text in run.labels.items())
     parts = urlsplit(address.target)
     url = parts._replace(path=f"{parts.path.rstrip('/')}/metrics/job/model_monitor{group}").geturl()
     delivery.send(
@@ -238,7 +239,7 @@ def _escape(text: str) -> str:
 
 
 # How the values reach a sink, by its kind.
-SENDERS: dict[str, Callable[[SinkAddress, list[Value], RunSummary, delivery.Headers, float], None]] = {
+SENDERS: dict[str, Callable[[SinkAddress, list[Value], Run, delivery.Headers, float], None]] = {
     "prometheus-textfile": write_textfile,
     "pushgateway": push,
     "otlp": export,

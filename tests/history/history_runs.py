@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
+from histories import append as append
 from run_jobs import Result, baseline_of, run_job
 
-from file_storage import storage
-from reporting.history import folder
-from reporting.history.record import Run, run_to_json
+from reporting.history.record import Run
 
 FIRST = datetime(2026, 5, 6, 22, tzinfo=UTC)
 
@@ -56,9 +54,3 @@ def make_run(hour: int = 0, **members: Any) -> Run:
         **members,
     }
     return Run(**values)
-
-
-def append(history: Path | str, *runs: Run) -> None:
-    for run in runs:
-        content = folder.compress(orjson.dumps(run_to_json(run)) + b"\n")
-        storage.write_file(folder.join(str(history), folder.RUNS, f"{run.run}.jsonl.gz"), content)

@@ -13,6 +13,7 @@ import pytest
 from attributed_people import csv_endpoint, people, table_config, write_csv
 from captured_predictions import predict
 from captured_predictions import write_table as write_predictions
+from histories import fleet
 from models.model_server import serving
 from report.browser import Browser, missing, open_browser
 from run_jobs import Result, baseline_of, run_job
@@ -20,6 +21,7 @@ from run_jobs import Result, baseline_of, run_job
 from containers.bias.main import main as monitor_bias
 from containers.feature_attribution.main import main as monitor_feature_attribution
 from containers.model_quality.main import main as monitor_model_quality
+from reporting.report.overview import FIRST_PAGE, make_pages
 
 pytestmark = pytest.mark.browser
 HOSTILE = "<script>alert(1)</script>"
@@ -315,8 +317,7 @@ def test_500_features(browser: Browser, tmp_path: Path, capsys: pytest.CaptureFi
     names = [f"a_feature_with_a_rather_long_name_{place}" for place in range(500)]
     page = monitored(tmp_path, names, moved=500).output / "report.html"
     opened(browser, page)
-    # Features that are not decided stand in a table of these, too.
-    assert len(set(names_shown(browser))) == 500
+    assert set(names_shown(browser)) == set(names)  # those not decided have a row in a second table
     loaded = browser.run("return performance.getEntriesByType('navigation')[0].loadEventEnd") / 1e3
     size = page.stat().st_size
     with capsys.disabled():
@@ -325,3 +326,58 @@ def test_500_features(browser: Browser, tmp_path: Path, capsys: pytest.CaptureFi
     charts, drawn = browser.run_until_called_back(WAIT_FOR_CHARTS)
     assert charts == drawn == 40
     quiet(browser, page)
+
+
+@pytest.fixture(scope="module")
+def overview(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("overview")
+    (folder / "models").mkdir()
+    runs = sorted(fleet(50, 90), key=lambda run: run.at)
+    for name, page in make_pages(runs, lambda *_: "../out/report.html").items():
+        (folder / name).write_bytes(page)
+    return folder
+
+
+# In pixels: a drawing that is wider than its place makes its text smaller.
+SMALLEST_TEXT = """
+    const scale = (one) => one.getBoundingClientRect().width / one.viewBox.baseVal.width;
+    return Math.min(12, ...[...document.querySelectorAll("figure svg")].map((one) => 12 * scale(one)));
+"""
+# Where the verdicts of tables end, in pixels: they stay in sight.
+FARTHEST_VERDICT = """
+    const right = (one) => one.getBoundingClientRect().right;
+    const ends = [...document.querySelectorAll("td > .state")].map(right);
+    return Math.max(0, ...ends);
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1200])
+def test_all_models(browser: Browser, overview: Path, axe: str, scheme: str, width: int) -> None:
+    browser.prefer(scheme)
+    for name in (FIRST_PAGE, "models/model-07.html"):
+        opened(browser, overview / name, width)
+        charts, drawn = browser.run_until_called_back(WAIT_FOR_CHARTS)
+        assert charts == drawn
+        assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+        assert findings_of_axe(browser, axe) == []
+        quiet(browser, overview / name)
+        assert browser.run(SMALLEST_TEXT) >= 11.8
+        assert browser.run(FARTHEST_VERDICT) < width
+
+
+def test_50_models(browser: Browser, overview: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    opened(browser, overview / FIRST_PAGE)
+    loaded = browser.run("return performance.getEntriesByType('navigation')[0].loadEventEnd") / 1e3
+    size = (overview / FIRST_PAGE).stat().st_size
+    with capsys.disabled():
+        print(f"\n50 models: {size / 1e6:.2f} MB, loaded in {loaded:.2f} s", end="")
+    assert browser.run("return document.querySelectorAll('tbody tr').length") == 200
+    browser.run(
+        "const box = document.querySelector('.search'); box.value = 'model 07';"
+        "box.dispatchEvent(new Event('input'))"
+    )
+    assert browser.run("return document.querySelectorAll('tbody tr:not([hidden])').length") == 4
+    link = browser.run("return document.querySelector('tbody tr:not([hidden]) th a').href")
+    assert link == (overview / "models/model-07.html").as_uri()
+    quiet(browser, overview / FIRST_PAGE)

@@ -4,8 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from contract.api import Metric, Violation
-from contract.window import Window
-from reporting.sinks.run_summary import RunSummary
+from reporting.history.record import Run
 
 GAUGE, AGE = "model_monitor_feature", {"feature": "age"}
 START, END = datetime(2026, 5, 6, 21, tzinfo=UTC), datetime(2026, 5, 6, 22, tzinfo=UTC)
@@ -15,12 +14,17 @@ def violation(feature: str = "income", description: str = "moved") -> Violation:
     return Violation("baseline_drift_check", description, feature_name=feature)
 
 
-def report(**changes: Any) -> RunSummary:
+def report(**changes: Any) -> Run:
     members: dict[str, Any] = {
+        "run": "one",
+        "version": "1.0",
+        "rules": "sound",
+        "started": START,
+        "exit_code": 0,
         "monitor": "data-quality",
         "endpoint": "flights",
         "schedule": "hourly",
-        "window": Window(START, END),
+        "window": (START, END),
         "dataset_source": "s3://bucket/captures",
         "output_path": "s3://bucket/reports",
         "rows": 100,
@@ -41,4 +45,4 @@ def report(**changes: Any) -> RunSummary:
         "digest": "0" * 32,
         **changes,
     }
-    return RunSummary(**members)
+    return Run(**members)

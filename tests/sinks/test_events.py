@@ -10,9 +10,9 @@ from reports import report, violation
 from sink_server import serving
 
 from contract.sink_addresses import parse_sinks
+from reporting.history.record import digest_of
 from reporting.sinks import events
 from reporting.sinks.publishing import Sinks
-from reporting.sinks.run_summary import digest_of
 
 
 def test_a_cloud_event() -> None:

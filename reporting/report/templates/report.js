@@ -1,7 +1,9 @@
 "use strict";
 (() => {
   const charts = JSON.parse(document.getElementById("data").textContent);
-  const WIDTH = 480, SVG = "http://www.w3.org/2000/svg";
+  // Of the drawing at hand: no wider than its place, so that text is not made smaller.
+  let WIDTH = 480;
+  const SVG = "http://www.w3.org/2000/svg";
 
   // Elements are made and texts set, never parsed: data cannot become markup.
   function html(name, attributes = {}, ...children) {
@@ -41,6 +43,10 @@
     if (hasThen(chart)) items.push(html("span", { class: "then" }, html("i"), "baseline"));
     if (limit) items.push(html("span", { class: "limit" }, html("i"), limit));
     return html("div", { class: "legend" }, ...items);
+  }
+  function legendOfTrend(limit, { hasBand, hasEarly }) {
+    const items = [limit && ["limit", limit], hasBand && ["now", "95 % interval"], hasEarly && ["early", "estimated before labels"]].filter(Boolean);
+    return html("div", { class: "legend" }, ...items.map(([name, text]) => html("span", { class: name }, html("i"), text)));
   }
   const hasNow = (chart) => Boolean(chart.now || (chart.items && chart.items.some((item) => item.now)));
   const hasThen = (chart) => Boolean(chart.then || (chart.items && chart.items.some((item) => item.then)));
@@ -206,7 +212,7 @@
 
   function trend(chart, drawing) {
     const height = 200, left = 48, bottom = height - 26, right = WIDTH - 14, { points } = chart;
-    const values = points.map((point) => point.value).filter((value) => value !== null);
+    const values = points.flatMap((point) => [point.value, point.estimate, ...(point.interval || [])]).filter((value) => value !== null && value !== undefined);
     if (chart.limit !== null && chart.limit !== undefined) values.push(chart.limit);
     let low = Math.min(...values, chart.zero ? 0 : Infinity), high = Math.max(...values);
     if (low === high) { low -= Math.abs(low) / 2 || 1; high += Math.abs(high) / 2 || 1; }
@@ -219,15 +225,24 @@
     }
     if (chart.limit !== null && chart.limit !== undefined) drawing.append(svg("path", { d: `M${left} ${y(chart.limit).toFixed(1)}H${right}`, class: "limit-line" }));
     const known = points.map((point, i) => [point, i]).filter(([point]) => point.value !== null);
-    drawing.append(svg("path", { d: known.map(([point, i], k) => `${k ? "L" : "M"}${x(i).toFixed(1)} ${y(point.value).toFixed(1)}`).join(""), class: "now-line" }));
+    // A run that is not there breaks the line.
+    const line = (found, value) => found.map(([point, i], k) => `${k && found[k - 1][1] === i - 1 ? "L" : "M"}${x(i).toFixed(1)} ${y(value(point)).toFixed(1)}`).join("");
     for (const [point, i] of known) {
-      const mark = svg("circle", { cx: x(i), cy: y(point.value), r: point.violated ? 6 : 4, class: "now-fill", style: point.violated ? "fill:var(--bad);stroke:var(--bad)" : "fill:var(--now)" });
-      drawing.append(tipped(mark, `${point.name}\n${number(point.value)}${point.violated ? "\nviolated" : ""}`));
+      if (point.interval) drawing.append(svg("rect", { x: x(i) - 3, y: y(point.interval[1]), width: 6, height: Math.max(1, y(point.interval[0]) - y(point.interval[1])), class: "band" }));
+    }
+    const early = points.map((point, i) => [point, i]).filter(([point]) => point.estimate !== null && point.estimate !== undefined);
+    drawing.append(svg("path", { d: line(early, (point) => point.estimate), class: "early-line" }));
+    drawing.append(svg("path", { d: line(known, (point) => point.value), class: "now-line" }));
+    const radius = points.length > 40 ? 2.5 : 4;
+    for (const [point, i] of known) {
+      const mark = svg("circle", { cx: x(i), cy: y(point.value), r: point.violated ? radius + 2 : radius, class: "now-fill", style: point.violated ? "fill:var(--bad);stroke:var(--bad)" : "fill:var(--now)" });
+      drawing.append(tipped(mark, `${point.name}\n${withInterval([point.value, ...(point.interval || [null])], number)}${point.violated ? "\nviolated" : ""}`));
     }
     drawing.append(svg("text", { x: left, y: height - 6, class: "quiet" }, points[0].name));
     if (points.length > 1) drawing.append(svg("text", { x: right, y: height - 6, "text-anchor": "end", class: "quiet" }, points[points.length - 1].name));
-    const rows = points.map((point) => [point.name, number(point.value), ...(chart.axis ? [] : [point.violated ? "violated" : ""])]);
-    return [chart.axis ? [chart.axis, chart.title] : ["run", chart.title, "verdict"], rows];
+    const limit = chart.limit === null || chart.limit === undefined ? null : `${chart.limitName} ${number(chart.limit)}`;
+    const rows = points.map((point) => [point.name, withInterval(point.value === null ? null : [point.value, ...(point.interval || [null])], number), ...(early.length ? [number(point.estimate)] : []), ...(chart.axis ? [] : [point.violated ? "violated" : ""])]);
+    return [[chart.axis || "run", chart.title, ...(early.length ? ["estimated"] : []), ...(chart.axis ? [] : ["verdict"])], rows, limit, { hasBand: known.some(([point]) => point.interval), hasEarly: early.length > 0 }];
   }
 
   const KINDS = { histogram, bars, intervals, magnitudes, curve, trend };
@@ -242,8 +257,8 @@
   function draw(place, name) {
     const own = ++drawn;
     const chart = charts[place], title = chart.title || name;
-    const drawing = svg("svg", { role: "img", "aria-label": `${title}: baseline and this window; the table below has the numbers`, focusable: "false" });
-    const [head, rows, limit] = KINDS[chart.kind](chart, drawing);
+    const drawing = svg("svg", { role: "img", "aria-label": `${title}: ${chart.kind === "trend" ? "every run" : "baseline and this window"}; the table below has the numbers`, focusable: "false" });
+    const [head, rows, limit, of] = KINDS[chart.kind](chart, drawing);
     const details = html("details", {}, html("summary", {}, "Numbers"));
     // The table is made when it is opened: a page with many charts stays light.
     details.addEventListener("toggle", () => {
@@ -251,12 +266,13 @@
         details.append(html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${title}, numbers of chart ${own}` }, simpleTable(head, rows, title)));
       }
     });
-    return html("figure", {}, html("p", { class: "title" }, title), drawing, chart.kind === "trend" ? null : legend(chart, limit || null), details);
+    return html("figure", {}, html("p", { class: "title" }, title), drawing, chart.kind === "trend" ? legendOfTrend(limit, of) : legend(chart, limit || null), details);
   }
 
   function fill(box) {
     if (box.firstElementChild) return;
     const heading = box.closest(".card")?.querySelector("h3");
+    WIDTH = Math.max(260, Math.min(480, box.clientWidth || 480));
     box.append(draw(Number(box.dataset.chart), heading ? heading.textContent : ""));
   }
 

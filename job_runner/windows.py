@@ -1,0 +1,206 @@
+"""Many windows in one pass: each is summarized by itself, and finished as a job about it alone would be.
+
+Windows that follow each other are read together, up to `MOST_TOGETHER`: memory stays bounded, and a killed
+job has little to do again. Where rows carry no time (files dated by their paths), where a script makes the
+rows, or where a model explains them, windows are read one by one, each from its own files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+import orjson
+import pyarrow as pa
+
+from contract import json_layout
+from contract.api import AnyAnalyzer, Comparison, Decision, Monitor, State, read_violations
+from contract.dataset import WINDOW, Plan
+from contract.errors import DatasetError, MonitorError, wording
+from contract.outcome import EXIT_COMPLETED, EXIT_NOT_DELIVERED, EXIT_UNDECIDED, EXIT_VIOLATIONS
+from contract.settings import Settings
+from contract.window import Window, folders_of
+from contract.wording import several, some_of
+from file_storage import storage
+from job_runner import job as jobs
+from job_runner.segments import SegmentedAnalyzer, SegmentedSummary
+from readers.plan import CAPTURES, files_of
+from readers.splitting import SMALL
+from reporting.history.record import for_others
+
+if TYPE_CHECKING:
+    from job_runner.cluster.hosts import Cluster
+
+MOST_TOGETHER = 100
+_MOST_NAMED = 5
+_WORST_FIRST = (EXIT_VIOLATIONS, EXIT_UNDECIDED, EXIT_NOT_DELIVERED, EXIT_COMPLETED)
+
+_log = logging.getLogger(__name__)
+
+
+class WindowedAnalyzer(SegmentedAnalyzer):
+    """An analyzer whose segments are the windows, without a summary of all rows together."""
+
+    def summarize(self, batches: Iterable[pa.RecordBatch]) -> SegmentedSummary:
+        """Summarize the rows of each window, in their order."""
+        summary = self.empty()
+        for _ in self._divide(batches, summary):
+            pass  # each is summarized on its way
+        return summary
+
+    def row_count(self, summary: SegmentedSummary) -> int:
+        """Return how many rows were summarized."""
+        return sum(segment.rows for segment in summary.segments.values())
+
+    def _own_rows(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        return rows.drop_columns([WINDOW])
+
+
+def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) -> jobs.Outcome:
+    """Finish every window that is not finished yet; parameters are those of a job about one."""
+    job = jobs.prepare(settings, monitor)
+    settings = job.settings
+    jobs.require_excluded(settings, job.request)
+    assert settings.window is not None  # noqa: S101 - for mypy: there are several
+    windows = settings.window.each()
+    folders = folders_of(settings.output_path, windows, settings.time_zone or UTC)
+    storage.prepare_output(folders[0].rpartition("/")[0] or ".")
+    alone = [_settings_of(settings, *place) for place in zip(windows, folders, strict=True)]
+    of = {window: replace(job, settings=own) for window, own in zip(windows, alone, strict=True)}
+    ended = _ended_before(of)
+    if ended:
+        _log.warning(wording("windows.there", windows=several(len(ended), "window"), of=len(windows)))
+    _, known = files_of(replace(job.request, window=replace(settings.window, edges=())))
+    is_told = known.format.kind in CAPTURES or (known.keys is not None and known.keys.time is not None)
+    one_by_one = not is_told or settings.record_preprocessor_script or "attributions" in job.monitor.offers
+    remaining = [window for window in windows if window not in ended]
+    for together in _stretches(remaining, 1 if one_by_one else MOST_TOGETHER):
+        # What is said of reading these is not said of others.
+        request = replace(job.request, window=together, said=copy.deepcopy(job.request.said))
+        for window, plan, analyzer, summary in _read(replace(job, request=request), cluster):
+            own = replace(of[window], request=request, started=time.monotonic())
+            if not settings.is_monitoring and not analyzer.row_count(summary):
+                _log.warning(wording("windows.no_rows", name=_name(window, settings)))
+                continue
+            ended[window] = jobs.finish(own, plan, analyzer, summary)
+            _log.info("%s: %s", _name(window, settings), ended[window].message)
+    if not ended:
+        raise DatasetError.of("rows.none_for_baseline", file=settings.dataset_source, found="row in a window")
+    codes = [ended[window].exit_code for window in windows if window in ended]
+    code = min(codes[-1:] if settings.gate_on == "last" else codes, key=_WORST_FIRST.index)
+    decisions = {window: ended[window].decision for window in windows if window in ended}
+    return jobs.Outcome(code, _message(settings, decisions), files=(several(len(ended), "folder"),))
+
+
+def _settings_of(settings: Settings, window: Window, folder: str) -> Settings:
+    """Return the settings of a job about one window alone."""
+    times = {"start_time": window.start.isoformat(), "end_time": window.end.isoformat()}
+    given = {name: text for name, text in settings.given.items() if name not in ("window", "each_window")}
+    given |= {**times, "output_path": folder}
+    return replace(settings, window=window, output_path=folder, given=given)
+
+
+def _stretches(windows: Iterable[Window], most: int) -> Iterator[Window]:
+    """Yield windows that follow each other without a gap as one, at most so many."""
+    together: list[Window] = []
+    for window in [*windows, None]:
+        if together and (window is None or len(together) == most or together[-1].end != window.start):
+            yield Window(together[0].start, together[-1].end, tuple(one.start for one in together))
+            together = []
+        together += [window] if window else []
+
+
+def _read(job: jobs.Job, cluster: Cluster | None) -> Iterator[tuple[Window, Plan, AnyAnalyzer, object]]:
+    """Yield each window's summary, and the analyzer that made it, after one pass over the rows of all."""
+    together = job.request.window
+    assert together is not None  # noqa: S101 - for mypy
+    windows, inner = together.each(), []
+    if len(windows) == 1:
+        alone = replace(job.request, window=windows[0])
+        yield windows[0], *jobs.summarize(job.settings, job.make, alone, cluster)
+        return
+
+    def make_windowed(settings: Settings, plan: Plan) -> AnyAnalyzer:
+        # What a window is by itself decides, as in a job about it alone.
+        plan = replace(plan, small=plan.total_bytes < SMALL * len(windows))
+        inner.append(job.make(settings, plan))
+        return WindowedAnalyzer(inner[-1], (WINDOW,), most=len(windows))
+
+    plan, _, summaries = jobs.summarize(job.settings, make_windowed, job.request, cluster)
+    for place, window in enumerate(windows):
+        found = summaries.segments.pop((str(place),), None)
+        yield window, plan, inner[-1], found.summary if found else inner[-1].empty()
+
+
+def _ended_before(of: Mapping[Window, jobs.Job]) -> dict[Window, jobs.Outcome]:
+    """Return how windows ended whose files are all there, and whose record, where any is kept.
+
+    A window of which nothing was decided is not among them: its labels may have come since.
+    """
+    settings, monitor = next(iter(of.values())).settings, next(iter(of.values())).monitor
+    recorded = None
+    if settings.history_path is not None:
+        from reporting.history.read import read_runs
+        from reporting.history.selection import Selection
+
+        recorded = set()
+        with contextlib.suppress(MonitorError):  # there is no history yet
+            runs = read_runs(settings.history_path, Selection(monitor.name))
+            recorded = {(run.window, run.output_path) for run in runs}
+    wanted = [jobs.STATISTICS, jobs.CONSTRAINTS, *([jobs.REPORT] if settings.report else [])]
+    if settings.is_monitoring:
+        wanted += [jobs.VIOLATIONS, *([jobs.COMPARISONS] if settings.rules == "sound" else [])]
+    found = {}
+    for window, job in of.items():
+        folder = job.settings.output_path
+        is_told = recorded is None or ((window.start, window.end), for_others(folder)) in recorded
+        if is_told and all(storage.is_there(f"{folder}/{name}") for name in wanted):
+            decision = _decision_in(folder, settings.rules) if settings.is_monitoring else None
+            if decision is None or not decision.is_empty:
+                found[window] = jobs.Outcome(jobs.exit_code_of(settings, decision), "", decision)
+    return found
+
+
+def _decision_in(folder: str, rules: str) -> Decision:
+    """Return what the files of a window say was decided."""
+    path = f"{folder}/{jobs.VIOLATIONS}"
+    violations = read_violations(json_layout.loads(storage.read_bytes(path), path), path)
+    if rules == "sagemaker":  # which tells no comparisons
+        return Decision(violations, comparisons=(Comparison("", "", State.HOLDS),))
+    told = orjson.loads(storage.read_bytes(f"{folder}/{jobs.COMPARISONS}"))["comparisons"]
+    comparisons = tuple(Comparison(**{**one, "state": State(one["state"])}) for one in told)
+    return Decision(violations, comparisons=comparisons)
+
+
+def _name(window: Window, settings: Settings) -> str:
+    return f"{window.start.astimezone(settings.time_zone or UTC):%Y-%m-%d %H:%M}"
+
+
+def _message(settings: Settings, decisions: Mapping[Window, Decision | None]) -> str:
+    """Return how many windows ended how, and name those that alarm."""
+    known = {window: decision for window, decision in decisions.items() if decision is not None}
+    found = {window: decision.violations.violations for window, decision in known.items()}
+    is_open = sum(decision.is_empty for decision in known.values())
+    alarms = {
+        _name(window, settings): some_of(list(dict.fromkeys(one.subject for one in violations)), 3)
+        for window, violations in found.items()
+        if violations
+    }
+    states = {"open": is_open, "violated": len(alarms), "described": len(decisions) - len(known)}
+    states["fine"] = len(known) - is_open - len(alarms)
+    if alarms:
+        first = wording("outcome.violated", violations=sum(map(len, found.values())))
+    elif states["fine"]:
+        first = wording("outcome.holds")
+    else:
+        reasons = filter(None, (decision.why_undecided for decision in known.values()))
+        first = wording("outcome.empty", why=next(reasons, "nothing was compared"))
+    said = [first, wording("windows.ended", windows=several(len(decisions), "window"), **states)]
+    texts = [f"{name} ({subjects})" for name, subjects in alarms.items()]
+    return " ".join([*said, wording("windows.alarms", alarms=some_of(texts, _MOST_NAMED))] if texts else said)

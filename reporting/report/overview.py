@@ -1,0 +1,235 @@
+"""Pages over a whole history: all models at a glance, and for each a page with the trends of its monitors."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import quote
+
+from contract.page import Body, Section, count, number, sentence, several, short
+from reporting.history.record import Run
+from reporting.history.tables import result_text, window_text
+from reporting.report.page import NAME, excess, fill_in, left_out, trends
+
+MOST_WINDOWS = 90
+MOST_TRENDS = 12
+FIRST_PAGE = "index.html"
+# How much a monitor needs a look.
+UNDECIDED, SILENT, VIOLATED = 1, 2, 3
+# How a step of time went, the one that needs a look first.
+STATES = ("violated", "undecided", "fine", "none")
+_IN_WORDS = dict(zip(STATES, ("violated", "not decided", "without violations", "without a run"), strict=True))
+_STEPS = {timedelta(hours=1): "hours", timedelta(days=1): "days", timedelta(weeks=1): "weeks"}
+_MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
+
+# The path of a run's own page as seen from a page of the report; empty where there is none to link to.
+Link = Callable[[Run, str], str]
+
+
+@dataclass(frozen=True)
+class Track:
+    """The runs of one monitor of a model by one schedule, the earliest first; `steps` says how time went."""
+
+    monitor: str
+    schedule: str
+    runs: list[Run]
+    steps: list[str]
+
+    @property
+    def title(self) -> str:
+        """Return which monitor it is, and by which schedule."""
+        return f"{self.monitor} ({short(self.schedule, 60)})" if self.schedule else self.monitor
+
+    @property
+    def last(self) -> Run:
+        """Return the latest run."""
+        return self.runs[-1]
+
+    @property
+    def is_silent(self) -> bool:
+        """Return whether runs stopped: nothing for longer than three of its own usual steps."""
+        ran = [place for place, step in enumerate(self.steps) if step != "none"]
+        usual = (ran[-1] - ran[0] + 1) / len(ran)
+        return len(self.steps) - 1 - ran[-1] > 3 * usual
+
+    @property
+    def need(self) -> tuple[int, float]:
+        """Return what is larger the sooner it needs a look: violations first, by how far beyond the limit."""
+        if state_of(self.last) == "violated":
+            return VIOLATED, max((excess(one) for one in self.last.findings if one.violated), default=1.0)
+        return (SILENT if self.is_silent else UNDECIDED if state_of(self.last) == "undecided" else 0), 0.0
+
+    @property
+    def since(self) -> datetime:
+        """Return when the verdict it has now began."""
+        now = state_of(self.last)
+        return list(itertools.takewhile(lambda run: state_of(run) == now, reversed(self.runs)))[-1].at
+
+    @property
+    def is_violated(self) -> bool:
+        """Return whether what it found last is a violation."""
+        return self.need[0] == VIOLATED
+
+    @property
+    def is_unsure(self) -> bool:
+        """Return whether it decided nothing last, or is silent."""
+        return self.need[0] in (SILENT, UNDECIDED)
+
+    @property
+    def stretches(self) -> list[tuple[str, int]]:
+        """Return how time went: states, and for how many steps each lasted."""
+        return [(state, len(list(group))) for state, group in itertools.groupby(self.steps)]
+
+    @property
+    def in_words(self) -> str:
+        """Return what it found last, and since when."""
+        return f"{self.monitor}: {_how_much(self.last)}, since {_time(self.since)}"
+
+
+def state_of(run: Run) -> str:
+    """Return how a run went; that one failed decides nothing either."""
+    if run.violations:
+        return "violated"
+    return "undecided" if run.has_failed or run.decided == 0 else "fine"
+
+
+def make_pages(runs: Iterable[Run], link: Link, windows: int = MOST_WINDOWS) -> dict[str, bytes]:
+    """Return the pages by name, ``index.html`` first.
+
+    Parameters
+    ----------
+    runs
+        In the order of the time they are about.
+    link
+        Where a run's own page is.
+    windows
+        How many steps of time are shown, the latest: hours, days or weeks, as most windows follow each other.
+    """
+    found: dict[tuple[str, str, str], dict[object, Run]] = defaultdict(dict)
+    for run in runs:
+        if run.violations is not None or run.has_failed:
+            # Of a window that ran again, what was found last.
+            found[run.about, run.monitor, run.schedule or ""][run.window or run.run] = run
+    step = _step([list(again.values()) for again in found.values()])
+    places = {run.run: (run.at - _MONDAY) // step for again in found.values() for run in again.values()}
+    last = max(places.values(), default=0)
+    first = max(min(places.values(), default=0), last - windows + 1)
+    models: dict[str, list[Track]] = defaultdict(list)
+    for (model, monitor, schedule), again in found.items():
+        if shown := [run for run in again.values() if places[run.run] >= first]:
+            steps = ["none"] * (last - first + 1)
+            for run in shown:
+                place = places[run.run] - first
+                steps[place] = min(steps[place], state_of(run), key=STATES.index)
+            models[model].append(Track(monitor, schedule, shown, steps))
+    for tracks in models.values():
+        tracks.sort(key=lambda track: track.need, reverse=True)
+    models = dict(sorted(models.items(), key=lambda item: _need(item[1]), reverse=True))
+    files = _file_names(models)
+    facts = [("From", _time(_MONDAY + first * step)), ("To (UTC)", _time(_MONDAY + (last + 1) * step))]
+    said = {**_SAID, "models": models, "files": files, "link": link, "steps": _STEPS[step]}
+    first_page = Body([], [Section("Models")], [*facts, ("Models", count(len(models)))])
+    pages = {FIRST_PAGE: fill_in(first_page, "overview", **said)}
+    for name, tracks in models.items():
+        page = Body([], [_section(track) for track in tracks], facts)
+        pages[files[name]] = fill_in(page, "model", **said, name=name, tracks=tracks)
+    return pages
+
+
+def _section(track: Track) -> Section:
+    charts, left = trends(track.runs, MOST_TRENDS)
+    text = f"{several(len(track.runs), 'run')}; red dots are violations.{left_out(left)}"
+    return Section(track.title, text, charts)
+
+
+def _need(tracks: Sequence[Track]) -> tuple[int, tuple[int, float]]:
+    """Return what is larger the sooner a model needs a look: how many monitors violate, then the worst."""
+    return sum(track.is_violated for track in tracks), tracks[0].need
+
+
+def _step(found: Iterable[list[Run]]) -> timedelta:
+    """Return the step of time that most runs follow each other in."""
+    gaps = [after.at - before.at for one in found for before, after in itertools.pairwise(one)]
+    usual = statistics.median_high([gap for gap in gaps if gap] or [timedelta(days=1)])
+    return max((step for step in _STEPS if step <= usual), default=timedelta(hours=1))
+
+
+def _file_names(names: Iterable[str]) -> dict[str, str]:
+    files: dict[str, str] = {}
+    for name in names:
+        plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] or "model"
+        taken = sum(1 for file in files.values() if re.fullmatch(rf"models/{plain}(-\d+)?\.html", file))
+        files[name] = f"models/{plain}{f'-{taken + 1}' if taken else ''}.html"
+    return files
+
+
+def _how_much(run: Run) -> str:
+    """Return the worst of what a run found: what it was and is, and what chance explains of that."""
+    if not run.violations:
+        return short(run.message if run.has_failed else (run.why_undecided or "–"), 160)
+    worst = max((one for one in run.findings if one.violated), key=excess, default=None)
+    if worst is None or (worst.value is None and worst.distance is None):
+        return short(sentence(run.violations[0].description), 160).rstrip(".")
+    name = short(worst.subject, 60)
+    if worst.value is not None:
+        sure = f" (95 % interval {' to '.join(map(number, worst.interval))})" if worst.interval else ""
+        expected = "" if worst.expected is None else f", expected {number(worst.expected)}"
+        return f"{name} is {number(worst.value)}{sure}{expected}"
+    limit = "" if worst.limit is None else f", limit {number(worst.limit)}"
+    noise = "" if worst.noise is None else f"; chance explains {number(worst.noise)}"
+    return f"{name} moved by {number(worst.distance)}{limit}{noise}"
+
+
+def _time(instant: datetime) -> str:
+    """Return a time in UTC, the day alone at midnight."""
+    instant = instant.astimezone(UTC)
+    return f"{instant:%Y-%m-%d}" if (instant.hour, instant.minute) == (0, 0) else f"{instant:%Y-%m-%d %H:%M}"
+
+
+# What templates say of runs and of the page.
+_SAID = {
+    "states": _IN_WORDS,
+    "state": state_of,
+    "how_much": _how_much,
+    "result": result_text,
+    "window": window_text,
+    "time": _time,
+    "several": several,
+    "program": "monitor-history",
+    "source": "the records of the history alone",
+}
+
+
+def links_to(folder: str, runs: Sequence[Run], moved: Sequence[tuple[str, str]]) -> Link:
+    """Return what links to the pages of runs.
+
+    Parameters
+    ----------
+    folder
+        Where the report is written.
+    runs
+        All of them: of several that wrote to one folder, the page of the last is there.
+    moved
+        Beginnings of ``output_path``, and what stands for them in a link, such as an address.
+    """
+    latest = {run.output_path: run.run for run in sorted(runs, key=lambda run: run.finished)}
+
+    def link(run: Run, page: str) -> str:
+        if latest.get(run.output_path) != run.run or run.has_failed:
+            return ""
+        target = f"{run.output_path.rstrip('/')}/{NAME}"
+        for beginning, address in moved:
+            if target.startswith(beginning):
+                return address + quote(target.removeprefix(beginning))
+        if "://" in target or "://" in folder or not Path(target).is_file():
+            return ""
+        return quote(os.path.relpath(target, Path(folder, page).parent))
+
+    return link

@@ -1,0 +1,123 @@
+"""The pages over all models: what they say first, what they do not hide, what they weigh."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from pathlib import Path
+
+import pytest
+from histories import FIRST, append, fleet, run_of
+from run_jobs import environment
+
+from containers.commands.history import main
+from reporting.history.record import Run
+from reporting.report.overview import FIRST_PAGE, links_to, make_pages
+
+
+def pages_of(*runs: Run, windows: int = 90) -> dict[str, str]:
+    made = make_pages(sorted(runs, key=lambda run: run.at), lambda *_: "", windows)
+    return {name: html.unescape(page.decode()) for name, page in made.items()}
+
+
+def rows_of(page: str) -> list[str]:
+    body = re.search(r"<tbody>(.*?)</tbody>", page, re.DOTALL)
+    assert body is not None
+    return [re.sub(r"<[^>]+>", "|", row) for row in body[1].split("<tr")[1:]]
+
+
+def test_which_model_needs_me_first_since_when_how_much_and_how_sure() -> None:
+    quiet = [run_of(day, model="calm") for day in range(10)]
+    worse = [run_of(day, accuracy=0.8 if day < 7 else 0.63, model="flights") for day in range(10)]
+    page = pages_of(*quiet, *worse)[FIRST_PAGE]
+    assert "1 of 2 models violate what they are held to" in page
+    said = "accuracy is 0.63 (95 % interval 0.61 to 0.65), expected 0.79"
+    assert f"Look first at flights, model-quality: {said}, since 2026-01-12." in page
+    first, second = rows_of(page)
+    assert "flights" in first
+    assert "calm" in second
+    assert "3 violated, 7 without violations" in page
+
+
+def test_what_was_not_looked_at_is_said() -> None:
+    waiting = [run_of(day, accuracy=None if day == 9 else 0.8, model="waiting") for day in range(10)]
+    stopped = [run_of(day, model="stopped") for day in range(4)]
+    failed = [run_of(9, model="failed", exit_code=2, violations=None, message="The key is wrong.")]
+    page = pages_of(*waiting, *stopped, *failed)[FIRST_PAGE]
+    assert "No violations in 3 models; in 3, something was not decided or did not run" in page
+    assert '<header class="plain">' in page
+    rows = {row.split("|")[2].strip("|"): row for row in rows_of(page)}
+    assert "no row has a label" in next(row for row in rows.values() if "waiting" in row)
+    assert "no run since 2026-01-08" in next(row for row in rows.values() if "stopped" in row)
+    assert "6 steps without a run" in next(row for row in rows.values() if "stopped" in row)
+    assert "The key is wrong." in next(row for row in rows.values() if "failed" in row)
+
+
+def test_a_window_that_ran_again_counts_once_and_a_baseline_never() -> None:
+    again = [run_of(0, accuracy=0.6), run_of(0, accuracy=0.8, finished=FIRST.replace(month=3), run="later")]
+    baseline = run_of(3, violations=None, decided=None, run="baseline")
+    page = pages_of(*again, baseline)[FIRST_PAGE]
+    assert "No violations in 1 model" in page
+    assert "1 without violations" in page
+
+
+def test_models_of_names_that_look_alike_have_pages_of_their_own() -> None:
+    pages = pages_of(run_of(0, model="a b"), run_of(0, model="A/B"), run_of(0, model="../..", accuracy=0.5))
+    assert sorted(pages) == [FIRST_PAGE, "models/a-b-2.html", "models/a-b.html", "models/model.html"]
+
+
+def test_a_models_page_has_trends_with_interval_limit_and_estimate() -> None:
+    page = make_pages([run_of(0), run_of(1, accuracy=None), run_of(2, accuracy=0.6)], lambda *_: "")
+    data = re.search(r'id="data">(.*?)</script>', page["models/flights.html"].decode(), re.DOTALL)
+    assert data is not None
+    charts = {chart["title"]: chart for chart in json.loads(data[1])}
+    accuracy = charts["accuracy"]
+    assert (accuracy["limit"], accuracy["limitName"]) == (0.79, "expected")
+    assert [point["value"] for point in accuracy["points"]] == [0.8, None, 0.6]
+    assert accuracy["points"][0]["interval"] == [0.78, 0.82]
+    assert [point["estimate"] for point in accuracy["points"]] == [0.78] * 3
+    assert charts["Share of rows with a label"]["points"][0]["value"] == 0.9
+    assert "All models" in page["models/flights.html"].decode()
+
+
+def test_pages_of_runs_are_linked_where_they_are(tmp_path: Path) -> None:
+    there = tmp_path / "out a" / "0"
+    there.mkdir(parents=True)
+    (there / "report.html").write_text("", encoding="utf-8")
+    local, shared = run_of(0, output_path=str(there)), run_of(1, output_path="s3://bucket/out/1")
+    replaced = run_of(2, output_path="s3://bucket/out/1")
+    runs = [local, shared, replaced]
+    link = links_to(str(tmp_path / "pages"), runs, [("s3://bucket/", "https://host/b/")])
+    assert link(local, "models/page.html") == "../../out%20a/0/report.html"
+    assert link(replaced, FIRST_PAGE) == "https://host/b/out/1/report.html"
+    assert link(shared, FIRST_PAGE) == ""  # the later run's page stands there
+    assert links_to(str(tmp_path), runs, [])(replaced, FIRST_PAGE) == ""
+
+
+def test_fifty_models_fit_into_a_page(tmp_path: Path) -> None:
+    pages = make_pages(sorted(fleet(50, 90), key=lambda run: run.at), lambda *_: "../out/report.html")
+    assert len(pages) == 51
+    assert len(pages[FIRST_PAGE]) < 1_000_000
+    assert pages[FIRST_PAGE].count(b'<a class="strip"') == 200
+    assert pages[FIRST_PAGE].count(b"<li><a") == 1
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    append(tmp_path / "history", run_of(0), run_of(1, accuracy=0.5))
+    with environment({"history_path": str(tmp_path / "history")}):
+        assert main(["report", "--output", str(tmp_path / "pages")]) == 0
+        assert "Wrote 2 pages about 2 runs" in capsys.readouterr().out
+        assert (tmp_path / "pages" / "models" / "flights.html").is_file()
+        assert main(["report", "--output", str(tmp_path / "pages"), "--link", "nowhere"]) == 2
+        assert "--link is nowhere; write PATH=ADDRESS" in capsys.readouterr().err
+        assert main(["report", "--output", str(tmp_path / "pages"), "--windows", "0"]) == 2
+        assert main(["report", "--output", str(tmp_path / "pages"), "--endpoint", "other"]) == 0
+    assert "No run has compared anything" in (tmp_path / "pages" / FIRST_PAGE).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["<b>bold</b>", "x" * 500, "Ω ☃", '"quoted"'])
+def test_names_are_text(name: str) -> None:
+    pages = make_pages([run_of(0, model=name)], lambda *_: "")
+    assert b"<b>bold" not in b"".join(pages.values())
+    assert len(pages) == 2
