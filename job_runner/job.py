@@ -140,7 +140,8 @@ def finish(job: Job, plan: Plan, analyzer: api.AnyAnalyzer, summary: Any) -> Out
 
     found = _conclude(settings, analyzer, summary, job.baseline, plan)
     if found.compared is not None and found.decision is not None and settings.rules == "sound":
-        known = _statistics(files, found.compared)
+        before = found.compared.statistics
+        known = files.write_statistics(before, True) if before else {}
         counted = None if request.window is not None and len(request.window.edges) > 1 else found.rows
         found = replace(found, decision=_with_payloads(request.said, counted, known, found.decision))
     if settings.history_path is not None and found.decision is not None and settings.rules == "sound":
@@ -328,17 +329,13 @@ def _page(
     source = view.Source(
         statistics=documents[STATISTICS],
         constraints=documents[CONSTRAINTS],
-        baseline_statistics=_statistics(files, before),
+        baseline_statistics=files.write_statistics(before.statistics, True) if before.statistics else {},
         baseline_constraints=files.write_constraints(before.constraints) if before.constraints else {},
         decision=found.decision,
     )
     notes = (*(found.decision.notes if found.decision else ()), *said)
     content = page.make_report(job.settings, job.monitor, run, source, notes)
     return {} if content is None else {REPORT: content}
-
-
-def _statistics(files: api.DocumentSet[Any, Any], baseline: AnyBaseline) -> dict[str, Any]:
-    return files.write_statistics(baseline.statistics, True) if baseline.statistics else {}
 
 
 def _content(document: Any) -> bytes:

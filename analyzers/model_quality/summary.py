@@ -17,16 +17,7 @@ from analyzers.model_quality.confusion import Confusion, check_classes, count_pa
 from analyzers.model_quality.documents import ProblemType
 from analyzers.model_quality.residuals import Residuals
 from analyzers.model_quality.scores import ProbabilitySums, ScoreHistogram, add_up
-from analyzers.shared.cells import (
-    Coded,
-    Codes,
-    Flags,
-    Floats,
-    Value,
-    label_of,
-    read_labels,
-    read_numbers,
-)
+from analyzers.shared.cells import Coded, Codes, Flags, Floats, Value, label_of, read_labels, read_numbers
 from analyzers.shared.row_sample import RowSample, cluster_hashes, seed_of
 from contract.dataset import GROUND_TRUTH
 from contract.errors import DatasetError
