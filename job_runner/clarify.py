@@ -18,7 +18,16 @@ import pyarrow as pa
 from contract.analysis_config import AnalysisConfig, Locator, PredictorConfig, Segments, read_analysis_config
 from contract.analysis_config import Kind as Purpose
 from contract.checklist import NotTriedError
-from contract.dataset import CellRules, ColumnPaths, Dataset, LabelPlaces, Location, Prediction, SegmentColumn
+from contract.dataset import (
+    GROUND_TRUTH,
+    CellRules,
+    ColumnPaths,
+    Dataset,
+    LabelPlaces,
+    Location,
+    Prediction,
+    SegmentColumn,
+)
 from contract.dataset_format import DatasetFormat, Kind
 from contract.errors import ConfigurationError
 from contract.schema import Mistakes, nearest
@@ -27,7 +36,6 @@ from contract.wording import as_float, listing, several, some_of
 from file_storage import storage
 from file_storage.storage import list_files
 from model_clients.model import Model
-from readers.captures.envelope import LABEL
 from readers.captures.split import first_sides, survey
 from readers.cell_types import PANDAS_MARKERS
 from readers.csv import first_records
@@ -35,7 +43,7 @@ from readers.csv_dialect import header_evidence
 from readers.dataset import REST, NotSplittable, is_interval
 from readers.json_files import is_document
 from readers.labels import read_labels
-from readers.paths import GROUND_TRUTH, PREFIX, RESPONSE
+from readers.paths import PREFIX, RESPONSE
 from readers.plan import files_of, plan_dataset
 
 # The first rows of a dataset, from which its columns are known.
@@ -585,9 +593,9 @@ def _csv_captures(
         else:
             mistakes.add("column.no_position", field=place, text=str(path), columns=answers)
     columns = Columns(
-        names=(*features, LABEL),
-        label=LABEL,
-        label_name=config.label if isinstance(config.label, str) else LABEL,
+        names=(*features, GROUND_TRUTH),
+        label=GROUND_TRUTH,
+        label_name=config.label if isinstance(config.label, str) else GROUND_TRUTH,
         predicted_label=found.get(_PREDICTED),
         probability=found.get(_PROBABILITY),
     )

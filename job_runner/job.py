@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from analyzers.shared.rules import with_presence
 from analyzers.shared.significance import binomial_tail
 from contract import api, json_layout
 from contract.dataset import MARKERS, CellRules, Dataset, LabelPlaces, Plan, Preprocessor, RowKeys
@@ -139,6 +140,11 @@ def finish(job: Job, plan: Plan, analyzer: api.AnyAnalyzer, summary: Any) -> Out
     _tell_rows(settings, plan, rows, time.monotonic() - job.started)
 
     found = _conclude(settings, analyzer, summary, job.baseline, plan)
+    if found.compared is not None and found.decision is not None and settings.rules == "sound":
+        before = found.compared.statistics
+        described = files.write_statistics(before, True) if before else {}
+        counted = None if request.window is not None and len(request.window.edges) > 1 else found.rows
+        found = replace(found, decision=_with_payloads(request.said, counted, described, found.decision))
     if settings.history_path is not None and found.decision is not None and settings.rules == "sound":
         found = replace(found, decision=_with_label_coverage(settings, monitor, found.facts, found.decision))
     documents = _documents(settings, files, found, request.said)
@@ -223,6 +229,27 @@ def _conclude(
 
                 decision = check(analyzer, statistics, compared, settings.window)
     return _Found(rows, statistics, constraints, compared, decision, analyzer.facts(statistics))
+
+
+def _with_payloads(
+    said: Said, rows: int | None, baseline: Mapping[str, Any], decision: api.Decision
+) -> api.Decision:
+    """Add whether more payloads than at the baseline could not be decoded, where some could not.
+
+    `rows` is None where windows are read together, whose payloads nobody counts apart.
+    """
+    before = baseline.get("reading", {}).get("undecodable_payloads", 0)
+    rows_before = baseline.get("dataset", {}).get("item_count", 0)
+    if not said.undecodable and not before:
+        return decision
+    if rows is None:
+        reason = "payloads of several windows are counted together"
+        untold = api.Comparison("payloads", api.PRESENCE_CHECK, api.State.UNDECIDED, reason=reason)
+        return replace(decision, comparisons=(*decision.comparisons, untold))
+    of = api.Violation(api.PRESENCE_CHECK, "payloads could not be decoded", metric_name="payloads")
+    # A call of which nothing can be decoded has no row.
+    lacking, usual = (said.undecodable, max(said.undecodable, rows)), (before, max(before, rows_before))
+    return with_presence(decision, of, lacking, usual, 1.0)
 
 
 def _with_label_coverage(
@@ -434,6 +461,7 @@ def _cell_rules(
         judged=True if settings.problem_type is not None else settings.segment_by,
         listed=frozenset(texts_in(written)),
         dates=settings.problem_type is None,
+        typed=settings.dataset_format.kind in ("json", "parquet"),
     )
 
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from contract.dataset import Dataset, Dialect
 from contract.errors import DatasetError
+from contract.wording import some_of
 from file_storage.storage import SourceFile, lines_before, open_input, reading
 from readers import csv_records, splitting
 from readers.csv_dialect import NAMES, decide_dialect, fold, header_evidence, plain, restore, restored_text
@@ -33,7 +34,7 @@ from readers.splitting import FileRange, FileSplit, Pieces, Segment
 
 _SAMPLE = 1 << 20
 # What follows a first line, to tell whether that is a header.
-_LOOKED_AT, _ROWS_LOOKED_AT = 1 << 15, 30
+_LOOKED_AT, _ROWS_LOOKED_AT, _FEW = 1 << 15, 30, 5
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 _Types = dict[str, pa.DataType]
@@ -43,12 +44,13 @@ _Types = dict[str, pa.DataType]
 class CsvHead:
     """What the beginning of a file says: its columns, with likely types, and where the rows begin.
 
-    `named` when the columns have the names that are given.
+    `named` when the columns have the names that are given; `header` is the line with the names.
     """
 
     columns: csv_records.CsvColumns
     begin: int
     named: bool = False
+    header: bytes = b""
 
 
 def read_csv(pieces: Pieces, request: Dataset, head: CsvHead | None = None) -> Iterator[pa.RecordBatch]:
@@ -184,6 +186,9 @@ def read_head(
     data, begin, end, complete = beginning
     cells = _cells(path, data[begin:end], dialect)
     if len(cells) == 1 and request.dialect is not None:
+        lines = [line.split() for line in data[begin:].splitlines()[:_ROWS_LOOKED_AT]]
+        if len(lines) > _FEW and len(lines[0]) > 1 and len({len(line) for line in lines}) == 1:
+            request.said.say("reading.blanks", count=len(lines[0]))
         written = plain(Dialect(dialect.separator), data)
         found = decide_dialect(path, written, request.format.separator, complete=complete)
         if found.separator != dialect.separator:
@@ -193,13 +198,18 @@ def read_head(
         _require_header_as_said(path, cells, data[end : end + _LOOKED_AT], request)
     if given is None and not request.format.header:
         names, excluded = positional_names(len(cells), request)
+        if request.format.answers is None and set(names).intersection(request.column_names or ()):
+            request.said.say("reading.given", names=some_of(names))
     else:
         names, begin = given or _header_names(path, cells), end
         excluded = excluded_positions(names, request.exclude)
     require_kept(path, names, request.exclude, excluded)
     columns = csv_records.CsvColumns(names, excluded, request.text_only, (learnt or {}).get(tuple(names), {}))
     if request.cells is not None:
-        kinds = {name: known.kind for name, known in request.cells.declared.items()}
+        # Ids are texts: 007 is not 7, and floats cannot hold twenty digits.
+        identifier = request.keys.identifier if request.keys else None
+        kinds: dict[str, str] = {identifier or "": "text", f"_c{identifier}": "text"}
+        kinds |= {name: known.kind for name, known in request.cells.declared.items()}
         columns.text = frozenset(name for name, kind in kinds.items() if kind == "text")
         numbers = frozenset(name for name, kind in kinds.items() if kind == "number")
         columns.numbers = None if request.cells.like_pandas else numbers
@@ -210,7 +220,8 @@ def read_head(
         except pa.ArrowInvalid:
             # Reading the rows in earnest meets the same error, and knows the line.
             columns.types = dict.fromkeys(columns.kept, pa.string() if columns.text_only else pa.null())
-    return CsvHead(columns, begin, given is not None or dialect.answer_first)
+    header = data[:end].lstrip(b"\r\n") if begin == end and len(cells) > 1 else b""
+    return CsvHead(columns, begin, given is not None or dialect.answer_first, header)
 
 
 def _given_names(path: str, cells: list[str], request: Dataset) -> list[str] | None:
@@ -365,6 +376,9 @@ def _piece_batches(
         if (zero := block.data.find(b"\0")) >= 0:
             line, _ = csv_records.line_at(piece.path, block.data, zero, block.offset)
             raise DatasetError.of("csv.zero_byte", file=piece.path, line=line)
+        if head.header and (again := block.data.find(b"\n" + head.header)) >= 0:
+            line, _ = csv_records.line_at(piece.path, block.data, again + 1, block.offset)
+            raise DatasetError.of("csv.header_again", file=piece.path, line=line)
         csv_records.require_closed(piece.path, block.data, block.offset)
         try:
             table = _parsed(block.data, columns, request)

@@ -20,11 +20,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from contract.dataset import Dataset
+from contract.dataset import GROUND_TRUTH, Dataset
 from contract.errors import DatasetError, topic
 from contract.reading import notice
 from file_storage.storage import SourceFile, open_random, read_bytes
-from readers.captures.envelope import LABEL, parse_instant
+from readers.captures.envelope import parse_instant
 from readers.parquet import parquet_rows
 from readers.python_rows import json_text, loads, scalar_text
 from readers.splitting import FileRange, LineBlock, LogFiles, Segment, first_bytes, gathered, line_blocks
@@ -176,7 +176,7 @@ def _capture(call: Half) -> bytes:
     known = {name: value for name, value in metadata.items() if value is not None}
     record: Record = {"eventMetadata": known, "captureData": call.parts}
     if call.label is not None:
-        record[LABEL] = {"data": scalar_text(LABEL, call.label) or "", "encoding": "CSV"}
+        record[GROUND_TRUTH] = {"data": scalar_text(GROUND_TRUTH, call.label) or "", "encoding": "CSV"}
     return json_text(record).encode(errors="replace") + b"\n"
 
 
@@ -372,14 +372,14 @@ def _bentoml(log: LogFiles) -> Iterator[Half]:
             rows.append(path)
     if not roles:
         notice("reading.roles")
-    sides = {"prediction": _RESPONSE, "target": LABEL}
+    sides = {"prediction": _RESPONSE, "target": GROUND_TRUTH}
     for path in rows:
         for row, place in _records(path):
-            parts: dict[str, dict[str, Any]] = {_REQUEST: {}, _RESPONSE: {}, LABEL: {}}
+            parts: dict[str, dict[str, Any]] = {_REQUEST: {}, _RESPONSE: {}, GROUND_TRUTH: {}}
             for name, value in row.items():
                 if name not in _BENTOML:
                     parts[sides.get(roles.get(name, ""), _REQUEST)][name] = value
-            label = next(iter(parts.pop(LABEL).values()), None)
+            label = next(iter(parts.pop(GROUND_TRUTH).values()), None)
             identifier = None if row.get("request_id") is None else str(row["request_id"])
             payloads = {side: _part(part) for side, part in parts.items() if part}
             yield Half((), payloads, (identifier, None), _time(row.get("timestamp")), place, label)

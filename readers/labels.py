@@ -159,7 +159,7 @@ def _label(line: Line) -> dict[str, Any]:
     identifier = metadata.get("eventId") if isinstance(metadata, dict) else None
     if identifier is None or isinstance(identifier, dict | list):
         raise _no_label(line, "it has no eventMetadata.eventId")
-    if part is None and not isinstance(record.get("groundTruthData"), dict):
+    if part is None and not isinstance(record.get("groundTruthData", ""), dict | None):
         raise _no_label(line, "it has no groundTruthData.data")
     data, encoding = part or (None, None)
     return _as_line(str(identifier), data, encoding)
@@ -202,6 +202,7 @@ def read_table(file: SourceFile, places: LabelPlaces) -> Iterator[Labels]:
     for batch in (batch for split in splits for batch in split.batches()):
         identifier, label = _chosen(file.path, batch.schema.names, places)
         ids, data = _texts(batch.column(identifier)), _texts(batch.column(label))
+        ids = id_texts(ids) if places.usual_id else ids
         lost = pc.and_(ids.is_null(), data.is_valid())
         if pc.any(lost).as_py():
             row = before + pc.index(lost, True).as_py() + 1
@@ -217,6 +218,11 @@ def read_table(file: SourceFile, places: LabelPlaces) -> Iterator[Labels]:
         yield Labels(ids, data, pc.if_else(marked, "JSON", "CSV"), hours)
     if unlabelled:
         _log.info("Left out the rows of %s without a label: %d of %d", file.path, unlabelled, before)
+
+
+def id_texts(ids: pa.StringArray) -> pa.StringArray:
+    """Return ids as they are compared: without blanks around them, and whole ones without ``.0``."""
+    return pc.replace_substring_regex(pc.utf8_trim_whitespace(ids), r"^([+-]?\d+)\.0$", r"\1")
 
 
 def _chosen(path: str, names: list[str], places: LabelPlaces) -> tuple[str, str]:

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from contract.dataset import ColumnPaths, Location
+from contract.dataset import GROUND_TRUTH, ColumnPaths, Location
 from contract.dataset_format import Shape
 from contract.errors import ConfigurationError, DatasetError
 from contract.wording import several
@@ -36,7 +36,6 @@ PREFIX = "column_"
 # The parts of a capture record that a column may be found in. A record of a JSON file is one part.
 REQUEST = "request"
 RESPONSE = "response"
-GROUND_TRUTH = "groundTruthData"
 RECORD = ""
 
 _PLAIN = (pa.int64(), pa.float64(), pa.string(), pa.bool_(), pa.null())

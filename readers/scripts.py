@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from contract.dataset import Dataset, Preprocessor
+from contract.dataset import GROUND_TRUTH, Dataset, Preprocessor
 from contract.errors import DatasetError, ScriptError, wording
 from file_storage.scripts import (
     STOPS,
@@ -26,7 +26,7 @@ from file_storage.scripts import (
 )
 from file_storage.storage import SourceFile, read_bytes
 from readers.captures.columns import Decoder
-from readers.captures.envelope import LABEL, Envelope, open_envelope, record_of_line
+from readers.captures.envelope import Envelope, open_envelope, record_of_line
 from readers.captures.shapes import csv_rows
 from readers.captures.split import Notes, envelopes, survey, table_of
 from readers.csv_records import CellsError
@@ -60,7 +60,6 @@ _PARTS = {
     "batch_transform_input": "batchTransformInput",
     "batch_transform_output": "batchTransformOutput",
 }
-_GROUND_TRUTH = "groundTruthData"
 
 
 class CapturedPart:
@@ -128,7 +127,7 @@ class InferenceRecord:
         captured = captured if isinstance(captured, dict) else {}
         for attribute, name in _PARTS.items():
             setattr(self, attribute, _part(captured, name))
-        self.ground_truth = _part(event, _GROUND_TRUTH)
+        self.ground_truth = _part(event, GROUND_TRUTH)
 
     @property
     def event_data(self) -> types.SimpleNamespace:
@@ -143,7 +142,7 @@ class InferenceRecord:
             captured = self.event_dict["captureData"] = {}
         for attribute, name in _PARTS.items():
             _write_back(captured, name, getattr(self, attribute))
-        _write_back(self.event_dict, _GROUND_TRUTH, self.ground_truth)
+        _write_back(self.event_dict, GROUND_TRUTH, self.ground_truth)
         return self.event_dict
 
     def __str__(self) -> str:
@@ -433,7 +432,7 @@ def _captured(envelope: Envelope, index: LabelIndex | None) -> Iterator[tuple[In
     for number, text, encoding in zip(envelope.numbers.tolist(), texts, encodings, strict=False):
         record = record_of_line(lines[number])
         if text is not None:
-            record[LABEL] = {"data": text, "encoding": encoding}
+            record[GROUND_TRUTH] = {"data": text, "encoding": encoding}
         yield InferenceRecord(record), lines[number]
 
 

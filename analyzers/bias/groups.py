@@ -653,12 +653,15 @@ def select_predictions(summary: BiasSummary, plan: SummaryPlan, labels: Selectio
     known = plan.known_thresholds.get(request.label)
     threshold = known if labels is None else labels.threshold is not None
     selection = select_sound(column, plan.columns[name], values, threshold=threshold)
-    if selection.threshold is None and (problem := other_vocabulary(name, column, observed, values)):
-        raise problem
-    extent, is_many = column.extent(), column.collapsed or len(column.values) > MOST_CODES
-    if selection.threshold is None and is_many and not extent.has_words and not extent.is_integral:
+    if selection.threshold is not None:
+        return selection
+    extent, problem = column.extent(), other_vocabulary(name, column, observed, values)
+    is_other = problem or column.collapsed or len(column.values) > MOST_CODES
+    if is_other and not extent.has_words and not extent.is_integral:
         low, high = number(extent.least), number(extent.greatest)
         raise ColumnError.of("bias_groups.scores", field="predicted_label", name=name, low=low, high=high)
+    if problem:
+        raise problem
     return selection
 
 

@@ -23,7 +23,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from analyzers.data_quality.columns import FeaturePair, category_counts, holds_dates
+from analyzers.data_quality.columns import FeaturePair, category_counts, holds_dates, number_count
 from analyzers.data_quality.distance import (
     Distribution,
     bucket_distance,
@@ -535,7 +535,7 @@ def changed_correlations(
         matrix[np.triu_indices(len(known.features), 1)] = known.pairs
         places = {name: place for place, name in enumerate(known.features)}
         found = [places.get(feature.name, -1) if feature else -1 for feature in features]
-        present = np.array([feature.completeness if feature else 0.0 for feature in features])
+        present = np.array([number_count(one) / max(1, one.rows) if one else 0.0 for one in features])
         sides.append((matrix + matrix.T, np.array(found), present, known.rows))
     both = np.flatnonzero((sides[0][1] >= 0) & (sides[1][1] >= 0))
     if both.size < 2:
@@ -576,6 +576,7 @@ def changed_correlations(
             value=now,
             effect=abs(now - then),
             limit=float(limit[place]),
+            p_value=min(1.0, 2.0 * math.exp(-(float(deviation[place]) ** 2) / 2.0)),
             rows=statistics.item_count,
             baseline_rows=baseline.item_count,
         )

@@ -34,6 +34,7 @@ from analyzers.shared.rules import (
 )
 from analyzers.shared.significance import sum_of_products
 from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, Violation
+from contract.dataset import GROUND_TRUTH
 from contract.errors import ConfigurationError, DatasetError, DocumentError, wording
 from contract.wording import listing, number, percent
 
@@ -276,4 +277,6 @@ class ModelQualityAnalyzer(
             names = listing(list(evidence.column_names), 20)
             if statistics.unpredicted_count:
                 raise DatasetError.of("quality_rows.unpredicted", field="inference_attribute", names=names)
+            if self.ground_truth_attribute in (None, GROUND_TRUTH):
+                raise DatasetError.of("quality_rows.unjoined", field="ground_truth_source")
             raise DatasetError.of("quality_rows.unlabelled", field="ground_truth_attribute", names=names)

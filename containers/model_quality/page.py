@@ -177,11 +177,17 @@ def body(source: page.Source) -> page.Body:
         *_segment_section(source),
     ]
     dataset = source.statistics.get("dataset", {})
-    labelled, unlabelled = dataset.get("item_count", 0), dataset.get("unlabelled_count", 0)
-    facts = []
-    if total := labelled + unlabelled:
-        said = f"{page.count(labelled)} of {page.count(total)} ({page.percent(labelled / total)})"
-        facts.append(("Rows with a label", said))
+    used = dataset.get("item_count", 0)
+    labelled = used + dataset.get("unpredicted_count", 0)
+    parts = (
+        ("Rows with a label", labelled, labelled + dataset.get("unlabelled_count", 0)),
+        ("Of these with a usable prediction", used, labelled),
+    )
+    facts = [
+        (name, f"{page.count(part)} of {page.count(total)} ({page.percent(part / total)})")
+        for name, part, total in parts
+        if total
+    ]
     return page.Body(cards(source, whole), sections, facts)
 
 

@@ -15,11 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
+from contract.dataset import GROUND_TRUTH
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
 from contract.reading import CallRows
 from readers.arrow_json import JsonFields, NotBulkError, parse_json, text_buffer
-from readers.captures.envelope import LABEL, Envelope
+from readers.captures.envelope import Envelope
 from readers.captures.layout import Layout, cell_name, shared_names
 from readers.captures.shapes import (
     CSV,
@@ -309,7 +310,7 @@ def texts_of(envelope: Envelope, side: str, note: Note, header: str | None = Non
 
 def _decoded(envelope: Envelope, side: str, note: Note) -> Texts:
     """Return a payload of records as text: decoded from BASE64 and unknown encodings."""
-    part = envelope.labels if side == LABEL and envelope.labels is not None else envelope.parts[side]
+    part = envelope.labels if side == GROUND_TRUTH and envelope.labels is not None else envelope.parts[side]
     encoded = part.encodings.dictionary_encode()
     codes = [_ENCODINGS.get(name.upper(), _ODD) for name in encoded.dictionary.to_pylist()] + [_ODD]
     indices = encoded.indices.fill_null(len(codes) - 1).to_numpy(zero_copy_only=False)

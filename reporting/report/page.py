@@ -18,8 +18,8 @@ import markupsafe
 import orjson
 
 import contract
-from contract.api import Comparison, State, Violation
-from contract.errors import DocumentError, MonitorError
+from contract.api import PRESENCE_CHECK, Comparison, State, Violation
+from contract.errors import DocumentError, MonitorError, wording
 from contract.masking import mask
 from contract.page import (
     Body,
@@ -39,7 +39,7 @@ from contract.page import (
 from reporting.history.read import read_runs
 from reporting.history.record import RunFinding
 from reporting.history.selection import Selection
-from reporting.report.charts import values_text
+from reporting.report.charts import segment_text, values_text
 
 if TYPE_CHECKING:
     from contract.api import Monitor
@@ -216,6 +216,12 @@ def render(
 ) -> bytes:
     """Return the page, UTF-8."""
     said = (monitor.load_body() if monitor.load_body else plain_body)(source)
+    if fewer := [one for one in source.violations if one.constraint_check_type == PRESENCE_CHECK]:
+        names = dict.fromkeys(short((one.metric_name or "").replace("_", " ")) for one in fewer)
+        texts = [(segment_text(one), short(one.description, 600)) for one in fewer]
+        sentences = [f"In {where}: {text}" if where else sentence(text) for where, text in texts]
+        advice = wording("page_advice.presence_check")
+        said.cards.insert(0, Card(f"Fewer usable: {', '.join(names)}", sentences, advice, 100.0, fewer))
     add_trends(said, settings, run)
     level, verdict = _verdict(run, source)
     lead = monitor.lead
@@ -279,7 +285,7 @@ def plain_body(source: Source) -> Body:
     """Return the body for a monitor without one of its own: a card per violation, a row per comparison."""
     cards = [
         Card(short(violation.subject), [sentence(violation.description)], _ADVICE, 1.0, [violation])
-        for violation in source.violations
+        for (violation,) in source.grouped(id).values()
     ]
     rows = [
         Row(
