@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -423,3 +423,13 @@ class Plan:
     splits: tuple[Split, ...]
     total_bytes: int
     small: bool
+
+
+def columns_of(batches: Sequence[pa.RecordBatch]) -> dict[str, list[pa.Array]]:
+    """Return the arrays of each column, in order; nulls where a batch has no such column."""
+    import pyarrow as pa
+
+    known = [dict(zip(batch.schema.names, batch.columns, strict=True)) for batch in batches]
+    names = dict.fromkeys(name for columns in known for name in columns)
+    empty = [pa.nulls(batch.num_rows) for batch in batches]
+    return {name: [each.get(name, nulls) for each, nulls in zip(known, empty, strict=True)] for name in names}

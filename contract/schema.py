@@ -364,7 +364,7 @@ def member(
     inside
         The object in the object that has it; several joined by points.
     write
-        Back to the file; None for dataclasses, lists of them, and what is as it was read.
+        Back to the file; None for dataclasses, lists and objects of them, and what is as it was read.
     written
         ``if known``: unless it is None. ``if any``: unless it is empty or zero.
     ours
@@ -478,6 +478,8 @@ def write_document(instance: Any, *, with_ours: bool = True, **head: Any) -> dic
 
 
 def _to_json(value: Any, with_ours: bool) -> Any:
+    if isinstance(value, dict):
+        return {name: _to_json(one, with_ours) for name, one in value.items()}
     if isinstance(value, list) and value and is_dataclass(value[0]):
         return [write_document(one, with_ours=with_ours) for one in value]
     return write_document(value, with_ours=with_ours) if is_dataclass(value) else value

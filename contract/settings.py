@@ -115,7 +115,7 @@ class Variable:
 
 
 @functools.cache
-def _shared() -> dict[str, dict[str, str]]:
+def _shared() -> dict[str, dict[str, Any]]:
     return tomllib.loads(resources.files(__package__).joinpath("settings.toml").read_text("utf-8"))
 
 
@@ -330,17 +330,6 @@ class Settings:
         return ", ".join(f"{name}={mask(text)}" for name, text in self.given.items())
 
 
-_UNUSED = (
-    "sagemaker_endpoint_datacapture_prefix",
-    "monitoring_input_type",
-    "detect_drift",
-    "detect_outliers",
-    "image_data",
-    "report_enabled",
-    "auto_ml_job_detail",
-)
-
-
 def _members() -> Iterator[tuple[str, Variable]]:
     """Yield the members that are variables; the type tells a switch, and the choices of a Literal."""
     types = get_type_hints(Settings)
@@ -358,7 +347,7 @@ def _members() -> Iterator[tuple[str, Variable]]:
 _MEMBERS: dict[str, Variable] = dict(_members())
 VARIABLES: tuple[Variable, ...] = (
     *_MEMBERS.values(),
-    *(Variable(name, ignored=True) for name in _UNUSED),
+    *(Variable(name, ignored=True) for name in _shared()["ignored"]["names"]),
 )
 VARIABLE_BY_NAME: dict[str, Variable] = {
     name: variable for variable in VARIABLES for name in (variable.name, *variable.aliases)

@@ -21,24 +21,14 @@ from contract.analysis_config import Locator, PredictorConfig
 from contract.errors import ConfigurationError, ModelError
 from contract.wording import several
 from file_storage import transport
+from model_clients import model
 from model_clients.answers import AnswerError, ReadLabels, ReadScores, answer_readers
 from model_clients.batching import Progress, RequestBatcher, identical_rows, quoted
-from model_clients.model import (
-    Policy,
-    Scores,
-    largest_labels,
-    plain,
-    require,
-    require_finite,
-    require_no_label,
-    select,
-    tensor_values,
-)
+from model_clients.model import Policy, Scores
 from model_clients.rendering import Render, json_renderer, json_templates, render_csv
 
 _log = logging.getLogger(__name__)
 
-CONTENT_TYPES = ("text/csv", "application/jsonlines", "application/json")
 INVOCATIONS = "/invocations"
 # Fewer may all have whole numbers as a score.
 _ROWS_THAT_TELL = 8
@@ -82,10 +72,6 @@ def make_codec(predictor: PredictorConfig) -> Codec:
             raise ConfigurationError.of("model_request.header", field=field, text=text)
     content_type = predictor.content_type or "text/csv"
     accept_type = predictor.accept_type or content_type
-    for field, value in (("predictor.content_type", content_type), ("predictor.accept_type", accept_type)):
-        if value not in CONTENT_TYPES:
-            known = ", ".join(CONTENT_TYPES)
-            raise ConfigurationError.of("model_request.content_type", field=field, value=value, choices=known)
     readers = answer_readers(predictor, accept_type)
     if content_type == "text/csv":
         return Codec(content_type, accept_type, render_csv, *readers)
@@ -152,13 +138,13 @@ class EndpointModel:
         scores = np.concatenate(answers)
         told = (self.predictor.label, self.predictor.probability, self.predictor.label_headers or None)
         if len(scores) >= _ROWS_THAT_TELL and told == (None, None, None):
-            require_no_label(scores, self.where)
-        return require_finite(scores if kinds is None else scores[kinds], self.where)
+            model.require_no_label(scores, self.where)
+        return model.require_finite(scores if kinds is None else scores[kinds], self.where)
 
     def predict_labels(self, table: pa.RecordBatch) -> pa.Array:
         """Return the labels; see `Model.predict_labels`."""
         if self.codec.labels is None or table.num_rows == 0:
-            return largest_labels(self.predict(table), self.predictor.label_headers, self.where)
+            return model.largest_labels(self.predict(table), self.predictor.label_headers, self.where)
         answers, kinds = self._ask(table, self.codec.labels)
         values = [label for labels in answers for label in labels]
         try:
@@ -169,7 +155,7 @@ class EndpointModel:
 
     def requests(self, table: pa.RecordBatch, rows: int) -> int:
         """Return about how many requests so many rows take that are such as these."""
-        return -(-rows // self._asker.usual_rows(plain(table)))
+        return -(-rows // self._asker.usual_rows(model.plain(table)))
 
     def close(self) -> None:
         """Close the connections and stop the threads."""
@@ -181,7 +167,7 @@ class EndpointModel:
         # Where names are others than the columns', the model's own code has yet to make its features.
         if sorted(self.names) == sorted(table.schema.names):
             table = table.select(list(self.names))
-        table = plain(table)
+        table = model.plain(table)
         first, kinds = identical_rows(table) or (None, None)
         return self._asker.ask(table if first is None else table.take(pa.array(first)), read), kinds
 
@@ -333,9 +319,9 @@ def _tensors(table: pa.RecordBatch, inputs: Sequence[Tensor], where: str) -> lis
     if len(inputs) == 1 and (len(inputs[0].shape) != 2 or inputs[0].shape[1] != 1):
         shape = inputs[0].shape
         width = shape[-1] if len(shape) == 2 and shape[-1] > 0 else None
-        parts = [(inputs[0], select(table, None, width, where), [rows, table.num_columns])]
+        parts = [(inputs[0], model.select(table, None, width, where), [rows, table.num_columns])]
     else:
-        table = select(table, [tensor.name for tensor in inputs], None, where)
+        table = model.select(table, [tensor.name for tensor in inputs], None, where)
         parts = [
             (tensor, table.select([name]), [rows, 1][: len(tensor.shape)])
             for tensor, name in zip(inputs, table.schema.names, strict=True)
@@ -355,7 +341,7 @@ def _data(tensor: Tensor, table: pa.RecordBatch, where: str) -> Any:
     """Return the values row by row, in one flat list."""
     kinds: dict[str, type[Any]] = {"BYTES": np.str_, "BOOL": np.bool_, "FP": np.float64}
     kind = kinds.get("FP" if tensor.datatype.startswith("FP") else tensor.datatype, np.int64)
-    values = tensor_values(table, kind, where).ravel()
+    values = model.tensor_values(table, kind, where).ravel()
     return values.tolist() if kind is np.str_ else values
 
 
@@ -419,7 +405,7 @@ class SageMakerChannel:
         self.where = f"SageMaker endpoint {name}"
         self._options = {"EndpointName": name, **options}
         self._timeout = policy.timeout
-        require("boto3", "boto3", self.where)
+        model.require("boto3", "boto3", self.where)
         from botocore.exceptions import BotoCoreError
 
         limits: dict[str, Any] = {"connect_timeout": policy.timeout, "read_timeout": policy.timeout}

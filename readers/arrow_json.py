@@ -53,8 +53,9 @@ def parse_json(data: bytes | pa.Buffer, fields: JsonFields) -> pa.RecordBatch:
     if times:
         fields.text |= times
         batch = read_json(data, pa.schema(list(fields.text.items())))
-    names = [name for name in fields.order if name in batch.schema.names]
-    columns = [_ordered(batch.column(name), fields.order[name]) for name in names]
+    found = dict(zip(batch.schema.names, batch.columns, strict=True))
+    names = [name for name in fields.order if name in found]
+    columns = [_ordered(found[name], fields.order[name]) for name in names]
     return pa.RecordBatch.from_arrays(columns, names)
 
 

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from contract.dataset import WINDOW, CellRules, ColumnKind, Declared
+from contract.dataset import WINDOW, CellRules, ColumnKind, Declared, columns_of
 from contract.errors import DatasetError
 from contract.reading import notice
 
@@ -168,8 +168,7 @@ def typed(batch: pa.RecordBatch, kinds: Mapping[str, ColumnKind], rules: CellRul
 def kinds_of(batches: Sequence[pa.RecordBatch], rules: CellRules) -> dict[str, ColumnKind]:
     """Return what the columns are, by name, as far as some rows tell."""
     kinds: dict[str, ColumnKind] = {}
-    for name in dict.fromkeys(name for batch in batches for name in batch.schema.names):
-        columns = [batch.column(name) for batch in batches if name in batch.schema.names]
+    for name, columns in columns_of(batches).items():
         kind = _kind([column for column in columns if len(column) > column.null_count], rules)
         if kind is not None:
             kinds[name] = kind
@@ -180,10 +179,12 @@ def say_kinds(
     batches: Sequence[pa.RecordBatch], kinds: Mapping[str, ColumnKind], rules: CellRules, say: Say
 ) -> None:
     """Say which columns of text are read as something else, and which columns of digits as text."""
+    columns = columns_of(batches)
     for name, kind in kinds.items():
         is_known = name in rules.declared
-        columns = [batch.column(name) for batch in batches if name in batch.schema.names]
-        textual = [_present(column, rules.markers) for column in columns if _is_text(column.type)]
+        textual = [
+            _present(column, rules.markers) for column in columns.get(name, ()) if _is_text(column.type)
+        ]
         if not textual:
             continue
         texts = pa.chunked_array(textual).combine_chunks()

@@ -21,30 +21,15 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from contract.dataset import Dataset
-from contract.errors import DatasetError
+from contract.errors import DatasetError, topic
 from contract.reading import notice
 from file_storage.storage import SourceFile, open_random, read_bytes
 from readers.captures.envelope import LABEL, parse_instant
 from readers.parquet import parquet_rows
 from readers.python_rows import json_text, loads, scalar_text
-from readers.splitting import (
-    FileRange,
-    LineBlock,
-    LogFiles,
-    Segment,
-    first_bytes,
-    gathered,
-    line_blocks,
-)
+from readers.splitting import FileRange, LineBlock, LogFiles, Segment, first_bytes, gathered, line_blocks
 
-SERVERS = {
-    "kserve": "KServe's logger",
-    "mlserver": "MLServer",
-    "bentoml": "BentoML's monitoring",
-    "databricks": "an inference table of Databricks",
-    "azureml": "the data collector of Azure Machine Learning",
-    "triton": "a trace of Triton",
-}
+SERVERS = topic("inference_servers")
 _FILES_LOOKED_AT = 3
 _BATCH = 1024
 _BEGINNING = 1 << 16
@@ -110,10 +95,8 @@ def log_of(files: Sequence[SourceFile], request: Dataset) -> LogFiles | None:
         if asked is None:
             return None
         what = "no log of a server that is known" if server is None else f"the log of {SERVERS[server]}"
-        known = ", ".join(SERVERS)
-        raise DatasetError.of(
-            "inference_logs.other_server", file=files[0].path, what=what, server=asked, known=known
-        )
+        about = {"what": what, "server": asked, "known": ", ".join(SERVERS)}
+        raise DatasetError.of("inference_logs.other_server", file=files[0].path, **about)
     said = request.said
     kept = list(files)
     if server == "azureml" and any("/model_inputs/" in file.path for file in files):
@@ -122,13 +105,8 @@ def log_of(files: Sequence[SourceFile], request: Dataset) -> LogFiles | None:
         if len(kept) < len(files):
             said.say("reading.collected")
     said.say("reading.server", server=SERVERS[server])
-    return LogFiles(
-        request.source,
-        sum(file.size for file in kept),
-        capture_blocks,
-        tuple(file.path for file in kept),
-        server,
-    )
+    size, paths = sum(file.size for file in kept), tuple(file.path for file in kept)
+    return LogFiles(request.source, size, capture_blocks, paths, server)
 
 
 def refuse_log(files: Sequence[SourceFile], kind: str) -> None:
@@ -139,11 +117,9 @@ def refuse_log(files: Sequence[SourceFile], kind: str) -> None:
     DatasetError
         Naming the file, the server, and the format to give.
     """
-    server = _find_server(files)
-    if server is not None:
-        raise DatasetError.of(
-            "inference_logs.as_table", file=files[0].path, title=SERVERS[server], kind=kind, server=server
-        )
+    if (server := _find_server(files)) is not None:
+        said = {"title": SERVERS[server], "kind": kind, "server": server}
+        raise DatasetError.of("inference_logs.as_table", file=files[0].path, **said)
 
 
 def capture_blocks(log: LogFiles, size: int) -> Iterator[LineBlock]:

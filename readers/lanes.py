@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
+from contract.dataset import columns_of
 from contract.errors import DatasetError
 from readers.arrow_json import NotBulkError
 from readers.flatten import without_columns
@@ -148,21 +149,17 @@ def merged(lanes: Sequence[tuple[Counts, pa.RecordBatch]], *, as_text: bool = Fa
     """
     if len(lanes) == 1 and (np.diff(lanes[0][0]) > 0).all():
         return lanes[0][1]
-    names = dict.fromkeys(name for _, batch in lanes for name in batch.schema.names)
+    found = columns_of([batch for _, batch in lanes])
     order = pa.array(np.argsort(np.concatenate([places for places, _ in lanes]), kind="stable"))
-    if not names:
+    if not found:
         return without_columns(len(order))
     columns = []
-    for name in names:
-        parts = [
-            batch.column(name) if name in batch.schema.names else pa.nulls(batch.num_rows)
-            for _, batch in lanes
-        ]
+    for parts in found.values():
         kind = common_type({part.type for part in parts}, as_text=as_text)
         columns.append(
             pa.chunked_array([_cast(part, kind) for part in parts], kind).combine_chunks().take(order)
         )
-    return pa.RecordBatch.from_arrays(columns, list(names))
+    return pa.RecordBatch.from_arrays(columns, list(found))
 
 
 def like_first(column: pa.Array, kind: pa.DataType | None) -> pa.Array:

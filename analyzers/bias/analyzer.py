@@ -29,6 +29,7 @@ from analyzers.bias.summary import BiasRequest, BiasSummary, SummaryPlan
 from analyzers.shared.cells import as_number, label_of
 from analyzers.shared.rules import (
     Rules,
+    SharesErrors,
     constraints_to_check,
     nothing_checked,
     unused_notes,
@@ -70,9 +71,8 @@ def suggest(
             label, value = statistics.label, statistics.label_value_or_threshold
             stage = stages.setdefault(name, StageMetrics(label, {}, value))
             before = known.group(name, facet.facet, facet.value_or_threshold)
-            kept = [
-                _with_additions(one, None if before is None else before.metric(one.name)) for one in metrics
-            ]
+            former = [None if before is None else before.metric(one.name) for one in metrics]
+            kept = list(map(_with_additions, metrics, former))
             stage.facets.setdefault(facet.facet, []).append(FacetMetrics(facet.value_or_threshold, kept))
     return BiasConstraints(stages.get("post"), stages.get("pre"))
 
@@ -116,15 +116,13 @@ def check(
     reason = why_unchecked(constraints, constraints is not None and bool(list(constraints.stages())))
     if constraints is None or reason:
         return nothing_checked(reason, notes, Violations([], {"version": "1.0"}))
-    if rules == "sound":
-        _require_same_label(statistics, constraints)
     if rules == "sagemaker":
         decision = check_sagemaker(statistics, constraints)
     else:
-        decision = check_sound(
-            statistics, constraints, baseline.statistics, error_share=error_share, seed=seed
-        )
-        decision = _with_presence(decision, statistics, baseline.statistics, error_share)
+        _require_same_label(statistics, constraints)
+        before = baseline.statistics
+        decision = check_sound(statistics, constraints, before, error_share=error_share, seed=seed)
+        decision = _with_presence(decision, statistics, before, error_share)
     said = [note for note in notes if note not in _told_by_violations(statistics, decision)]
     return replace(decision, notes=(*said, *decision.notes))
 
@@ -155,10 +153,8 @@ def _with_presence(
         # Where nothing is left, nothing is decided, which says more.
         if not rows or not known.get(name):
             continue
-        text, extra = (
-            f"rows lack a group of {name}, a label or a prediction",
-            {"facet": name, "facet_value": "*"},
-        )
+        text = f"rows lack a group of {name}, a label or a prediction"
+        extra = {"facet": name, "facet_value": "*"}
         of = Violation(PRESENCE_CHECK, text, metric_name="complete_rows", extra=extra)
         lacking = statistics.item_count - rows, statistics.item_count
         usual = before.item_count - known[name], before.item_count
@@ -178,7 +174,7 @@ def _told_by_violations(statistics: BiasStatistics, decision: Decision) -> list[
 
 
 @dataclass(frozen=True)
-class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
+class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
     """Bias by either set of rules.
 
     Parameters
@@ -189,8 +185,6 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
         What to measure.
     seed
         Of the resampling, and of samples taken for the flip test.
-    error_share
-        Share of the false-alarm rate that one check may spend.
 
     Raises
     ------
@@ -201,17 +195,12 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
     rules: Rules
     request: BiasRequest
     seed: int = 0
-    error_share: float = 1.0
 
     def __post_init__(self) -> None:
         self._refuse_unknown(self.request.pre_training, "pre")
         self._refuse_unknown(self.request.post_training, "post")
         if self.request.post_training is not None and self._plan.prediction is None:
             raise ConfigurationError.of("bias_request.predictions", field="predicted_label")
-
-    def with_error_share(self, share: float) -> BiasAnalyzer:
-        """Return a copy whose check spends only `share` of the false-alarm rate."""
-        return replace(self, error_share=self.error_share * share)
 
     def empty(self) -> BiasSummary:
         """Return the identity of `merge`."""
@@ -297,17 +286,13 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
             Metric(
                 f"bias_metric_{metric.name}",
                 max(-_INFINITY, min(_INFINITY, metric.value)),
-                dimensions={
-                    "BiasStage": stage,
-                    **label,
-                    "Facet": facet.facet,
-                    "FacetValue": facet.value_or_threshold,
-                },
+                dimensions={"BiasStage": stage, **label, **group},
                 interval=metric.confidence_interval,
                 gauge="model_monitor_bias",
                 labels={"metric": metric.name},
             )
             for facet in statistics.facets
+            for group in [{"Facet": facet.facet, "FacetValue": facet.value_or_threshold}]
             for stage, values in (("Pre-training", facet.pre), ("Post-Training", facet.post))
             for metric in values or ()
             if metric.value is not None
@@ -355,10 +340,8 @@ class BiasAnalyzer(Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
         """Stop where no label is positive: every metric of labels would be 0 or undefined."""
         labels, name = groups.select_labels(summary, self._plan), self.request.label
         if labels is not None:
-            error = groups.unselected_outcomes(
-                "label", self._plan.columns[name], summary.columns[name], labels
-            )
-            if error is not None:
+            plan, column = self._plan.columns[name], summary.columns[name]
+            if (error := groups.unselected_outcomes("label", plan, column, labels)) is not None:
                 raise error
 
     def _refuse_without_groups(self, summary: BiasSummary) -> None:

@@ -47,12 +47,8 @@ def check_sagemaker(statistics: BiasStatistics, constraints: BiasConstraints) ->
         # In their last digits the same rows may differ (GE, by their order).
         is_same = math.isclose(size, limit, rel_tol=_SAME_RELATIVE, abs_tol=_SAME_ABSOLUTE)
         is_violated = size > limit and not is_same
-        found = Comparison(
-            violation(facet, metric.name, "").subject,
-            CHECK_TYPE,
-            State.VIOLATED if is_violated else State.HOLDS,
-            limit=0.0,
-        )
+        state, subject = State.VIOLATED if is_violated else State.HOLDS, subject_of(facet, metric.name)
+        found = Comparison(subject, CHECK_TYPE, state, limit=0.0)
         if math.isfinite(size) and math.isfinite(limit):
             found = replace(found, value=metric.value, expected=before.value, effect=size - limit)
         comparisons.append(found)
@@ -61,13 +57,9 @@ def check_sagemaker(statistics: BiasStatistics, constraints: BiasConstraints) ->
             violations.append(violation(facet, metric.name, text))
             growth = size - limit if math.isfinite(size) else None
             findings.append(Finding(f"{metric.name} of {group_text(facet)}", text, growth, violated=True))
-    notes = [
-        *unmatched(statistics, constraints),
-        *(
-            wording("bias_notes.without", group=group, names=", ".join(names))
-            for group, names in without.items()
-        ),
-    ]
+    notes = unmatched(statistics, constraints)
+    for group, names in without.items():
+        notes.append(wording("bias_notes.without", group=group, names=", ".join(names)))
     given = (metric for _, member in constraints.groups() for metric in member.metrics)
     if ignored := [one.name for one in given if one.allowed is not None or one.threshold is not None]:
         notes.append(wording("bias_notes.ignored", names=", ".join(dict.fromkeys(ignored))))
@@ -89,8 +81,7 @@ def why_no_value(facet: FacetStatistics, metric: MetricValue) -> str:
 
 def undecided_comparison(facet: FacetStatistics, name: str, reason: str, lost: bool = False) -> Comparison:
     """Return the comparison of a metric of a group that has no answer."""
-    subject = violation(facet, name, "").subject
-    return Comparison(subject, CHECK_TYPE, State.UNDECIDED, reason=reason, lost=lost)
+    return Comparison(subject_of(facet, name), CHECK_TYPE, State.UNDECIDED, reason=reason, lost=lost)
 
 
 def absent_groups(
@@ -155,6 +146,11 @@ def unmatched(statistics: BiasStatistics, constraints: BiasConstraints) -> list[
     if absent:
         notes.append(wording("bias_notes.absent", groups=", ".join(dict.fromkeys(absent))))
     return notes
+
+
+def subject_of(facet: FacetStatistics, name: str) -> str:
+    """Return what a comparison of a metric of a group is about."""
+    return violation(facet, name, "").subject
 
 
 def violation(facet: FacetStatistics, name: str, description: str) -> Violation:

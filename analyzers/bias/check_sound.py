@@ -29,6 +29,7 @@ from analyzers.bias.check_sagemaker import (
     CHECK_TYPE,
     absent_groups,
     pairs,
+    subject_of,
     undecided_comparison,
     unmatched,
     violation,
@@ -194,32 +195,22 @@ def p_values(window: Tables, before: Tables | None, limits: dict[str, Limit], se
         generators = np.random.default_rng([seed, 2, size]).spawn(3)
         drawn = draw(window, open_limits, size, generators[0])
         own = [name for name, limit in open_limits.items() if limit.own]
-        others = draw(before, own, size, generators[1]) if before is not None else {}
+        others: Draws = draw(before, own, size, generators[1]) if before is not None else {}
         noise = generators[2].standard_normal(size)
         for name, limit in open_limits.items():
             if name not in drawn:
                 continue
             if limit.decided:
-                found[name] = _beyond_range(drawn[name], limit.low, limit.high)
-            else:
-                found[name] = _grown(drawn[name], _baseline_draws(name, limit, drawn[name], others, noise))
+                above, below = _tail(drawn[name] - limit.high), _tail(limit.low - drawn[name])
+                # Where the range is narrow, chance leaves it at either end.
+                found[name] = min(1.0, above + max(0.0, 1.0 - below), below + max(0.0, 1.0 - above))
+                continue
+            # A distance does not say which group was ahead: the one that is now, which makes growth smallest.
+            signed = scale_of(name) in ("difference", "ratio")
+            position = limit.position if signed else math.copysign(limit.high, float(np.median(drawn[name])))
+            before_draws = others[name] if name in others else position + limit.error * noise
+            found[name] = _grown(drawn[name], before_draws)
     return found
-
-
-def _baseline_draws(name: str, limit: Limit, drawn: Floats, others: Draws, noise: Floats) -> Floats:
-    if name in others:
-        return others[name]
-    # A distance does not say which group was ahead: the one that is now, which makes growth the smallest.
-    signed = scale_of(name) in ("difference", "ratio")
-    position = limit.position if signed else math.copysign(limit.high, float(np.median(drawn)))
-    return position + limit.error * noise
-
-
-def _beyond_range(drawn: Floats, low: float, high: float) -> float:
-    """Return the probability that chance alone leaves a range as far as the draws do."""
-    above, below = _tail(drawn - high), _tail(low - drawn)
-    # Where the range is narrow, chance leaves it at either end.
-    return min(1.0, above + max(0.0, 1.0 - below), below + max(0.0, 1.0 - above))
 
 
 def _grown(drawn: Floats, others: Floats) -> float:
@@ -593,7 +584,7 @@ def check_sound(
     violations = [violation(one.group.facet, one.metric.name, _violation_text(one)) for one in shown]
     answers = [_comparison(one, finding, level) for one, finding in found.items()]
     for one in entropies[1:]:
-        subject = violation(one.group.facet, "GE", "").subject
+        subject = subject_of(one.group.facet, "GE")
         answers.append(replace(_comparison(entropies[0], found[entropies[0]], level), subject=subject))
     return Decision(
         Violations(violations, {"version": "1.0"}),
@@ -607,7 +598,7 @@ def _comparison(one: MetricTest, finding: Finding, level: float) -> Comparison:
     requirement, facet, known = one.limit.requirement, one.group.facet, one.group.known
     state = State.CHANGED if one.is_certain(level) else State.HOLDS
     return Comparison(
-        violation(facet, one.metric.name, "").subject,
+        subject_of(facet, one.metric.name),
         CHECK_TYPE,
         State.VIOLATED if finding.violated else state,
         finding.text,

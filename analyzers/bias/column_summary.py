@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
@@ -17,6 +16,8 @@ import xxhash
 from analyzers.shared.cells import (
     Coded,
     Codes,
+    Floats,
+    Hashes,
     Value,
     as_number,
     encode,
@@ -35,20 +36,6 @@ class Placed(Coded):
 
 # Which kind of cell a value is.
 _KINDS: dict[type, Kind] = {bool: "bool", int: "integer", float: "float", str: "text"}
-
-
-class Buffers:
-    """Arrays of codes that are used again for every batch: fresh memory costs more than the work in it."""
-
-    def __init__(self) -> None:
-        self._arrays: dict[tuple[str, ...], Codes] = {}
-
-    def array(self, use: tuple[str, ...], size: int) -> Codes:
-        """Return the array for a use, `size` long, with whatever it held before."""
-        known = self._arrays.get(use)
-        if known is None or known.size < size:
-            known = self._arrays[use] = np.empty(size, dtype=np.int64)
-        return known[:size]
 
 
 # What all values of a column have in common.
@@ -112,8 +99,6 @@ def _is_whole(value: Value) -> bool:
 # Distinct values counted exactly when a column has too many to keep.
 MOST_COUNTED = 1_000_000
 
-Hashes = npt.NDArray[np.uint64]
-
 
 class Distinct:
     """Distinct values counted by their hashes, exactly up to `MOST_COUNTED`."""
@@ -144,7 +129,7 @@ class Distinct:
         return MOST_COUNTED + 1 if self.is_more else known
 
 
-def hash_numbers(numbers: npt.NDArray[np.float64]) -> Hashes:
+def hash_numbers(numbers: Floats) -> Hashes:
     """Return the bits of numbers, so that equal numbers are one value whatever type they had."""
     return np.unique(numbers + 0.0).view(np.uint64)  # adding zero makes -0.0 and 0.0 the same
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from analyzers.bias import groups
 from analyzers.bias.column_summary import Beyond, ColumnSummary
-from analyzers.bias.documents import BiasStatistics, FacetStatistics, MetricValue
+from analyzers.bias.documents import BiasStatistics, FacetMetrics, FacetStatistics, MetricValue
 from analyzers.bias.explain import impact_findings
 from analyzers.bias.flip_test import Flip, flip_of
 from analyzers.bias.groups import Cells, ColumnError, Group, Reading
@@ -232,12 +232,13 @@ def _describe_group(analysis: _Analysis, group: Group, counts: Tables, number: l
     effect, blocks = _dependence(analysis, group) if reading.leave_out else (1.0, 0)
     counts = replace(counts, effect=effect)
     has_predictions = reading.predictions is not None
+    strata = {name: known.astype(np.int64).tolist() for name, known in counts.strata.items()}
     facet = FacetStatistics(
         facet=group.name,
         value_or_threshold=group.text,
         counts=counts.confusion.astype(np.int64).tolist(),
-        strata_observed=_listed(counts.strata.get("CDDL")),
-        strata_predicted=_listed(counts.strata.get("CDDPL")),
+        strata_observed=strata.get("CDDL"),
+        strata_predicted=strata.get("CDDPL"),
         threshold=group.threshold,
         missing=counts.missing,
         design_effect=effect if effect > 1.0 else None,
@@ -247,7 +248,10 @@ def _describe_group(analysis: _Analysis, group: Group, counts: Tables, number: l
     if request.pre_training is not None and "label" not in analysis.statistics.problems:
         facet.pre = _measured(analysis, sorted(request.pre_training), counts, None)
     if request.post_training is not None and has_predictions:
-        flip = _flip(analysis, group, counts)
+        flip, sample, prediction = None, analysis.summary.sample, analysis.plan.prediction
+        if sample is not None and prediction is not None and not METRICS["FT"].problem(counts.confusion):
+            flip = flip_of(sample, group, prediction, reading, analysis.plan.seed)
+            analysis.note(*flip.notes)
         facet.post = _measured(analysis, sorted(request.post_training), counts, flip)
     if reading.leave_out:
         metrics = [metric for _, stage in facet.stages() for metric in stage]
@@ -287,10 +291,6 @@ def _dependence(analysis: _Analysis, group: Group) -> tuple[float, int]:
     if effect > 1.0:
         analysis.note(dependence_note(int(known.sum()), effect))
     return effect, blocks
-
-
-def _listed(counts: Floats | None) -> list[list[list[int]]] | None:
-    return None if counts is None else counts.astype(np.int64).tolist()
 
 
 def _measured(
@@ -334,15 +334,6 @@ def _strata_problem(analysis: _Analysis, counts: Floats | None) -> str | None:
     if analysis.reading.leave_out and counts is not None and counts.sum() < 2.0 * len(counts):
         return wording("bias_groups.strata", name=column, values=len(counts), rows=counts.sum())
     return None
-
-
-def _flip(analysis: _Analysis, group: Group, counts: Tables) -> Flip | None:
-    sample, prediction = analysis.summary.sample, analysis.plan.prediction
-    if sample is None or prediction is None or METRICS["FT"].problem(counts.confusion) is not None:
-        return None
-    flip = flip_of(sample, group, prediction, analysis.reading, analysis.plan.seed)
-    analysis.note(*flip.notes)
-    return flip
 
 
 _BEYOND_CHANCE = 3.0  # standard errors
@@ -398,12 +389,10 @@ def _compare_with_best(
     inside, other = group.contains(cells.places), best.contains(cells.places)
     if (inside & other).any():
         return
-    counts = Tables(
-        groups.counts_of(cells.where(inside | other), group, analysis.reading, analysis.plan).confusion
-    )
+    both = groups.counts_of(cells.where(inside | other), group, analysis.reading, analysis.plan)
     names = [one.name for metrics in (facet.pre, facet.post) for one in metrics or ()]
     asked = [name for name in names if METRICS[name].table == "confusion" and name != "GE"]
-    facet.against_best = best.text, _measured(analysis, asked, counts, None)
+    facet.against_best = FacetMetrics(best.text, _measured(analysis, asked, Tables(both.confusion), None))
 
 
 def _describe_model(analysis: _Analysis) -> None:

@@ -101,14 +101,21 @@ def _counts(axes: str, number: int | None = None) -> Reader:
 _strata = _counts("stratum, facet and outcome, two of each of the latter")
 
 
-def _best(members: JsonObject, key: str) -> tuple[str, list[MetricValue]] | None:
-    if (best := members.child(key)) is None:
-        return None
-    return best.get("value_or_threshold", str), objects_of(MetricValue)(best, "metrics") or []
+def _group(members: JsonObject, key: str) -> str:
+    found = members.checked(key, lambda value: type(value) in (str, int, float), "text or a number")
+    return "" if found is None else str(found)
 
 
-def _best_to_json(best: tuple[str, list[MetricValue]]) -> dict[str, Any]:
-    return {"value_or_threshold": best[0], "metrics": [write_document(metric) for metric in best[1]]}
+@dataclass
+class FacetMetrics(Kept):
+    """The metrics of one facet value against all other rows, or those of another."""
+
+    value_or_threshold: str = member(_group, REQUIRED)
+    metrics: list[MetricValue] = member(objects_of(MetricValue), REQUIRED)
+
+    def metric(self, name: str) -> MetricValue | None:
+        """Return the metric called `name`, None when it is not there."""
+        return next((metric for metric in self.metrics if metric.name == name), None)
 
 
 @dataclass
@@ -154,7 +161,7 @@ class FacetStatistics(Kept):
     basic_statistics: list[dict[str, Any]] = member(of_kind(list), [], written="if any")
     pre: list[MetricValue] | None = member(objects_of(MetricValue), key="pre_training")
     post: list[MetricValue] | None = member(objects_of(MetricValue), key="post_training")
-    against_best: tuple[str, list[MetricValue]] | None = member(_best, write=_best_to_json)
+    against_best: FacetMetrics | None = member(object_of(FacetMetrics))
 
     def stages(self) -> Iterator[tuple[Stage, list[MetricValue]]]:
         """Yield the metrics of each stage there is, post-training first as Clarify writes them."""
@@ -236,31 +243,10 @@ POST = "post_training_bias_metrics"
 PRE = "pre_training_bias_metrics"
 
 
-def _group(members: JsonObject, key: str) -> str:
-    found = members.checked(key, lambda value: type(value) in (str, int, float), "text or a number")
-    return "" if found is None else str(found)
-
-
 def _groups(members: JsonObject, key: str) -> dict[str, list[FacetMetrics]] | None:
     facets, read = members.within(key), objects_of(FacetMetrics)
     found = {name: read(facets, name) or [] for name in facets.members}
     return None if members.raw(key) is None else found
-
-
-def _groups_to_json(facets: dict[str, list[FacetMetrics]]) -> dict[str, Any]:
-    return {name: [write_document(group) for group in groups] for name, groups in facets.items()}
-
-
-@dataclass
-class FacetMetrics(Kept):
-    """The metrics of one facet value against all other rows."""
-
-    value_or_threshold: str = member(_group, REQUIRED)
-    metrics: list[MetricValue] = member(objects_of(MetricValue), REQUIRED)
-
-    def metric(self, name: str) -> MetricValue | None:
-        """Return the metric called `name`, None when it is not there."""
-        return next((metric for metric in self.metrics if metric.name == name), None)
 
 
 @dataclass
@@ -268,7 +254,7 @@ class StageMetrics(Kept):
     """Pre-training or post-training metrics, by facet."""
 
     label: str = member(of_kind(str, ""), REQUIRED)
-    facets: dict[str, list[FacetMetrics]] = member(_groups, REQUIRED, write=_groups_to_json)
+    facets: dict[str, list[FacetMetrics]] = member(_groups, REQUIRED)
     label_value_or_threshold: str = member(of_kind(str), "")
 
 
@@ -384,15 +370,9 @@ def analysis_to_json(document: BiasConstraints) -> dict[str, Any]:
     for key in (POST, PRE):
         for groups in members.get(key, {"facets": {}})["facets"].values():
             for group in groups:
-                group["metrics"] = [
-                    {name: metric[name] for name in metric if name in _CLARIFYS}
-                    for metric in group["metrics"]
-                ]
+                metrics = group["metrics"]
+                group["metrics"] = [{name: one[name] for name in one if name in _CLARIFYS} for one in metrics]
     return members
-
-
-def _further_files(statistics: BiasStatistics, constraints: BiasConstraints) -> dict[str, Any]:
-    return {ANALYSIS: analysis_json.dumps(analysis_to_json(constraints))}
 
 
 BIAS: DocumentSet[BiasStatistics, BiasConstraints] = DocumentSet(
@@ -400,6 +380,6 @@ BIAS: DocumentSet[BiasStatistics, BiasConstraints] = DocumentSet(
     write_statistics=statistics_to_json,
     read_constraints=read_constraints,
     write_constraints=constraints_to_json,
-    further_files=_further_files,
+    further_files=lambda _, constraints: {ANALYSIS: analysis_json.dumps(analysis_to_json(constraints))},
     constraints_names=("constraints.json", ANALYSIS),
 )

@@ -10,12 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from analyzers.bias.groups import Group, Reading, count_in_words, rows_lacking
 from analyzers.bias.summary import RowSample
-from analyzers.shared.cells import Flags, Floats
+from analyzers.shared.cells import Codes, Flags, Floats
 from contract.errors import wording
 from contract.wording import listing
 
@@ -36,10 +35,8 @@ _CHUNK = 64
 _SPARE_CHUNKS = 2
 _SPARE = 8
 
-Indices = npt.NDArray[np.int64]
 
-
-def nearest(points: Floats, queries: Floats, k: int) -> Indices:
+def nearest(points: Floats, queries: Floats, k: int) -> Codes:
     """Return the places in `points` of the k nearest of each query, nearest first, shape (queries, k).
 
     Parameters
@@ -60,7 +57,7 @@ def nearest(points: Floats, queries: Floats, k: int) -> Indices:
     return _by_tree(points, queries, k, order)
 
 
-def distinct_rows(rows: Floats) -> tuple[Floats, Indices]:
+def distinct_rows(rows: Floats) -> tuple[Floats, Codes]:
     """Return the distinct rows in the order of their first appearance, and which of them each row is."""
     # Arrow tells them apart by their bytes; adding zero makes -0.0 and 0.0 the same.
     kind, content = pa.binary(rows.shape[1] * rows.itemsize), np.ascontiguousarray(rows + 0.0)
@@ -79,7 +76,7 @@ def compares_all(points: Floats, k: int) -> bool:
     return len(points) > 4 * k * _CHUNK and directions > _MOST_TREE_DIRECTIONS
 
 
-def _by_tree(points: Floats, queries: Floats, k: int, order: Indices) -> Indices:
+def _by_tree(points: Floats, queries: Floats, k: int, order: Codes) -> Codes:
     # Imported here since only this test needs it.
     from scipy.spatial import cKDTree
 
@@ -92,7 +89,7 @@ def _by_tree(points: Floats, queries: Floats, k: int, order: Indices) -> Indices
     return places
 
 
-def _by_blocks(points: Floats, queries: Floats, k: int) -> Indices:
+def _by_blocks(points: Floats, queries: Floats, k: int) -> Codes:
     """Compare all with all; the k nearest are in the k chunks whose nearest row is nearest."""
     centre = points.mean(axis=0)
     padded = -len(points) % _CHUNK
@@ -182,7 +179,7 @@ def flip_test(
     return Flips(int((own & ~vote).sum()), int((~own & vote).sum()), len(own))
 
 
-def _without_copies(others: Floats, answers: Flags, k: int) -> tuple[Floats, Indices, Indices]:
+def _without_copies(others: Floats, answers: Flags, k: int) -> tuple[Floats, Codes, Codes]:
     """Return distinct points; of each the rows it stands for, at most k, and the positives in its first r."""
     points, inverse = distinct_rows(others)
     if len(points) == len(others):
@@ -199,7 +196,7 @@ def _without_copies(others: Floats, answers: Flags, k: int) -> tuple[Floats, Ind
     return points, counts, np.cumsum(positives, axis=1)
 
 
-def _votes(counts: Indices, positives_of: Indices, places: Indices, k: int) -> Flags:
+def _votes(counts: Codes, positives_of: Codes, places: Codes, k: int) -> Flags:
     """Return whether most of the k nearest rows are positive; copies of a point are as many rows."""
     left = np.full(len(places), k)
     positives = np.zeros(len(places), dtype=np.int64)

@@ -217,17 +217,13 @@ def _correctness(confusion: Floats) -> Floats:
     return np.stack((facet_sizes(confusion) - right, right), axis=-1)
 
 
-def _over_facets(confusion: Floats) -> Floats:
-    return np.asarray(confusion.sum(axis=0))
-
-
 _WHOLE = _View(frozenset(("DCA", "DCR", "RD", "SD", "DAR", "DRR", "TE")), np.asarray, np.s_[:, :])
 _VIEWS = (
     _View(frozenset(("CI", "DPL", "KL", "JS", *DISTANCES)), observed_counts, np.s_[:, :, 0]),
     _View(frozenset(("DPPL", "DI")), predicted_counts, np.s_[:, 0]),
     # As rows predicted positive: wrong where observed negative, right where observed positive.
     _View(frozenset(("AD",)), _correctness, np.s_[:, :, 1]),
-    _View(frozenset(("GE",)), _over_facets, np.s_[0, :]),
+    _View(frozenset(("GE",)), lambda confusion: np.asarray(confusion.sum(axis=0)), np.s_[0, :]),
     _WHOLE,
 )
 

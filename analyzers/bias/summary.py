@@ -16,7 +16,7 @@ import pyarrow as pa
 import xxhash
 
 from analyzers.bias import column_summary
-from analyzers.bias.column_summary import Buffers, ColumnPlan, ColumnSummary
+from analyzers.bias.column_summary import ColumnPlan, ColumnSummary
 from analyzers.shared import row_sample
 from analyzers.shared.cells import (
     Coded,
@@ -299,7 +299,8 @@ class BiasSummary:
 
 def summarize(batches: Iterable[pa.RecordBatch], plan: SummaryPlan) -> BiasSummary:
     """Summarize record batches in order."""
-    summary, buffers = empty(plan), Buffers()
+    summary = empty(plan)
+    buffers: _Buffers = {}
     for batch in batches:
         if batch.num_rows:
             _add(summary, batch, plan, buffers)
@@ -315,12 +316,23 @@ def empty(plan: SummaryPlan) -> BiasSummary:
     )
 
 
-def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan, buffers: Buffers) -> None:
+# Arrays of codes by use, which every batch takes again: fresh memory costs more than the work in it.
+_Buffers = dict[tuple[str, ...], Codes]
+
+
+def _buffer(buffers: _Buffers, use: tuple[str, ...], size: int) -> Codes:
+    """Return the array for a use, `size` long, with whatever it held before."""
+    if use not in buffers or buffers[use].size < size:
+        buffers[use] = np.empty(size, dtype=np.int64)
+    return buffers[use][:size]
+
+
+def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan, buffers: _Buffers) -> None:
     summary.names = tuple(dict.fromkeys((*summary.names, *batch.schema.names)))
 
     def read(name: str) -> Coded:
         array = batch.column(name) if name in batch.schema.names else None
-        out = buffers.array((name,), batch.num_rows)
+        out = _buffer(buffers, (name,), batch.num_rows)
         return column_summary.read(summary.columns[name], array, out, plan.columns[name])
 
     coded = {name: read(name) for name in plan.columns}
@@ -353,7 +365,7 @@ def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan, buffers
 type _Counted = tuple[tuple[Codes, ...], Codes]
 
 
-def _count(coded: dict[str, Coded], plan: SummaryPlan, buffers: Buffers) -> list[_Counted]:
+def _count(coded: dict[str, Coded], plan: SummaryPlan, buffers: _Buffers) -> list[_Counted]:
     """Return the occupied cells of every table; keys over the same columns are computed once."""
     known: dict[tuple[str, ...], Codes] = {}
     tables = []
@@ -363,7 +375,7 @@ def _count(coded: dict[str, Coded], plan: SummaryPlan, buffers: Buffers) -> list
         for depth in range(2, len(axes) + 1):
             names = axes[:depth]
             if names not in known:
-                known[names] = np.multiply(key, sizes[depth - 1], out=buffers.array(names, key.size))
+                known[names] = np.multiply(key, sizes[depth - 1], out=_buffer(buffers, names, key.size))
                 known[names] += coded[names[-1]].codes
             key = known[names]
         if np.prod(sizes, dtype=float) <= 4 * key.size + 1024:

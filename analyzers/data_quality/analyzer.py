@@ -17,7 +17,6 @@ from analyzers.data_quality.describe import MOST_CATEGORIES, describe
 from analyzers.data_quality.documents import (
     Constraints,
     DataQualityBaseline,
-    FeatureConstraints,
     NumericalStatistics,
     Statistics,
 )
@@ -30,26 +29,23 @@ from analyzers.data_quality.summary import (
     merge,
     summarize,
 )
-from analyzers.shared.rules import Rules, constraints_to_check, nothing_checked, unused_notes
+from analyzers.shared.rules import Rules, SharesErrors, constraints_to_check, nothing_checked, unused_notes
 from contract.api import Analyzer, Comparison, Decision, Facts, Metric
 
 _GAUGE = "model_monitor_feature"
 
 
 def _data_metric(name: str, numbers: NumericalStatistics) -> list[Metric]:
-    if not numbers.num_present or numbers.sum is None or numbers.min is None or numbers.max is None:
+    figures = {"Sum": numbers.sum, "Minimum": numbers.min, "Maximum": numbers.max}
+    known = {key: figure for key, figure in figures.items() if figure is not None}
+    if not numbers.num_present or len(known) < len(figures):
         return []
-    values = {
-        "SampleCount": float(numbers.num_present),
-        "Sum": numbers.sum,
-        "Minimum": numbers.min,
-        "Maximum": numbers.max,
-    }
+    values = {"SampleCount": float(numbers.num_present), **known}
     return [Metric(f"feature_data_{name}", statistic_values=values, gauge=_GAUGE, labels={"feature": name})]
 
 
 @dataclass(frozen=True)
-class DataQualityAnalyzer(Analyzer[DatasetSummary, Statistics, Constraints]):
+class DataQualityAnalyzer(SharesErrors, Analyzer[DatasetSummary, Statistics, Constraints]):
     """Data quality by either set of rules.
 
     Parameters
@@ -61,8 +57,6 @@ class DataQualityAnalyzer(Analyzer[DatasetSummary, Statistics, Constraints]):
     arrival_order
         Whether sketches take values one by one in order of arrival, as the originals do for small inputs;
         otherwise in sorted chunks, which is faster.
-    error_share
-        How much of the false alarms a job may raise are this comparison's, under sound rules.
     as_of
         When dates are looked at, for their age.
     cluster_by
@@ -72,13 +66,8 @@ class DataQualityAnalyzer(Analyzer[DatasetSummary, Statistics, Constraints]):
     rules: Rules = "sound"
     categorical_drift_method: Literal["LInfinity", "ChiSquared"] | None = None
     arrival_order: bool = True
-    error_share: float = 1.0
     as_of: datetime | None = None
     cluster_by: tuple[str, ...] = ()
-
-    def with_error_share(self, share: float) -> DataQualityAnalyzer:
-        """Return a copy that spends `share` of the false alarms a job may raise."""
-        return replace(self, error_share=self.error_share * share)
 
     def design_effects(self, statistics: Statistics) -> dict[str, float]:
         """Return the design effects of each feature: of its values, and of which are missing."""
@@ -125,12 +114,8 @@ class DataQualityAnalyzer(Analyzer[DatasetSummary, Statistics, Constraints]):
 
     def suggest(self, statistics: Statistics, baseline: DataQualityBaseline | None) -> Constraints:
         """Suggest constraints; under sound rules an expert's additions to the baseline are carried over."""
-        return suggest(
-            statistics,
-            baseline,
-            rules=self.rules,
-            categorical_drift_method=self.categorical_drift_method,
-        )
+        method = self.categorical_drift_method
+        return suggest(statistics, baseline, rules=self.rules, categorical_drift_method=method)
 
     def check(self, statistics: Statistics, baseline: DataQualityBaseline) -> Decision:
         """Compare a window's statistics with the baseline.
@@ -174,9 +159,7 @@ class DataQualityAnalyzer(Analyzer[DatasetSummary, Statistics, Constraints]):
         constraints = baseline.constraints if baseline else None
         expected = constraints.features if constraints else []
         by_name = {feature.name: feature for feature in expected}
-        by_place: Iterable[FeatureConstraints | None] = expected
-        if len(expected) != len(statistics.features):
-            by_place = repeat(None)
+        by_place = expected if len(expected) == len(statistics.features) else repeat(None)
         distances = {finding.subject: finding.distance for finding in (decision.findings if decision else ())}
         published: list[Metric] = []
         for feature, at_place in zip(statistics.features, by_place, strict=False):

@@ -18,7 +18,9 @@ from analyzers.data_quality.columns import (
 )
 from analyzers.data_quality.distance import category_shift, collapsed_distance, corrected, goodness_of_fit
 from analyzers.data_quality.documents import Constraints, Statistics
+from analyzers.data_quality.limits import unmet_type
 from contract.api import CheckType, Decision, Finding, Violation, Violations
+from contract.errors import wording
 from contract.json_layout import java_double
 from contract.wording import counted, listing
 
@@ -93,24 +95,15 @@ def _check_type(pair: FeaturePair) -> str | None:
     counts = class_counts(pair.current)
     ratio = sum(counts.get(name, 0) for name in _CLASSES[expected]) / present
     threshold = pair.config.datatype_check_threshold
-    if ratio >= threshold:
-        return None
-    return (
-        f"Data type match requirement is not met. Expected data type: {expected}, "
-        f"Expected match: {java_double(threshold * 100)}%. "
-        f"Observed: Only {java_double(ratio * 100)}% of data is {expected}."
-    )
+    return unmet_type(expected, threshold, ratio) if ratio < threshold else None
 
 
 def _check_completeness(pair: FeaturePair) -> str | None:
-    expected = pair.expected.completeness
-    observed = pair.current.completeness
+    expected, observed = pair.expected.completeness, pair.current.completeness
     if expected is None or observed >= expected:
         return None
-    return (
-        f"Completeness requirement is not met. Expected completeness: {java_double(expected * 100)}%. "
-        f"Observed: Only {java_double(observed * 100)}% of data is present."
-    )
+    shares = {"expected": java_double(expected * 100), "observed": java_double(observed * 100)}
+    return wording("limits.incomplete", **shares)
 
 
 def _check_categories(pair: FeaturePair) -> str | None:
@@ -118,24 +111,21 @@ def _check_categories(pair: FeaturePair) -> str | None:
     if domains is None or pair.current.string is None or not pair.current.num_present:
         return None
     threshold = pair.config.domain_content_threshold
-    expected = f"Expected match: {java_double(threshold * 100)}%"
-    head = f"Categorical values requirement is not met. {expected}. Observed:"
+    match = java_double(threshold * 100)
     counts = category_counts(pair.current)
     if counts is None:
         # Too many distinct values to be listed: some are outside, but not how many.
         if threshold < 1.0:
             return None
         distinct = int(pair.current.string.distinct_count or 0)
-        return f"{head} About {distinct} distinct values, of which the baseline knows {len(domains)}."
+        return wording("limits.unlisted", match=match, distinct=distinct, domains=len(domains))
     known = set(domains)
     unseen = {value: count for value, count in counts.items() if value not in known}
     ratio = 1.0 - sum(unseen.values()) / max(1, sum(counts.values()))
     if not unseen or ratio >= threshold:
         return None
-    return (
-        f"{head} Only {java_double(ratio * 100)}% of data is in the baseline's domain, "
-        f"which lacks {counted(unseen.items())}."
-    )
+    observed = java_double(ratio * 100)
+    return wording("limits.domain", match=match, observed=observed, unseen=counted(unseen.items()))
 
 
 _CHECKS = (

@@ -93,24 +93,17 @@ def check_sound(
         for violation in reversed(violations)
         if violation.feature_name not in measured
     }
-    findings = (
-        *(Finding(name, text, violated=True) for name, text in reversed(others.items())),
-        *(
-            Finding(change.subject, change.text, change.effect, violated=True, limit=change.limit)
-            for _, change in moved
-        ),
-        *measured.values(),
-    )
-    violations += [
-        Violation(CheckType.BASELINE_DRIFT, drift.text, drift.name) for drift in drifts if drift.violated
-    ]
-    violations += [Violation(CheckType.BASELINE_DRIFT, change.text, first) for first, change in moved]
+    findings = [Finding(name, text, violated=True) for name, text in reversed(others.items())]
+    findings += [Finding(one.subject, one.text, one.effect, True, one.limit) for _, one in moved]
+    drifted = [(drift.text, drift.name) for drift in drifts if drift.violated]
+    drifted += [(change.text, first) for first, change in moved]
+    violations += [Violation(CheckType.BASELINE_DRIFT, *drift) for drift in drifted]
     changed = {drift.name for drift in drifts if drift.is_beyond_chance}
     parts = {(drift.name, str(CheckType.BASELINE_DRIFT)): drift.parts for drift in drifts}
     compared = comparisons(constraints, pairs, violations, measured, found, changed=changed, with_ranges=True)
     return Decision(
         Violations(violations),
-        findings,
+        (*findings, *measured.values()),
         tuple(_notes(statistics, constraints, baseline, pairs, alphas["drift"])),
         (
             *(replace(one, parts=parts.get((one.subject, str(one.check)), {})) for one in compared),
@@ -182,14 +175,9 @@ def _comparisons_of_rows(
 def _share_budget(pairs: list[FeaturePair], part: float) -> dict[str, float]:
     """Return the probability of a false alarm that one comparison of each family may have."""
     rates = {family: rate * part for family, rate in FALSE_ALARM_RATES.items()}
-    counts = {
-        "drift": sum(compares_drift(pair) for pair in pairs),
-        "values": sum(
-            (pair.expected.domains is not None) + (pair.config.datatype_check_threshold < 1.0)
-            for pair in pairs
-        ),
-        "ranges": len(pairs),
-    }
+    values = [one.expected.domains is not None for one in pairs]
+    values += [one.config.datatype_check_threshold < 1.0 for one in pairs]
+    counts = {"drift": sum(map(compares_drift, pairs)), "values": sum(values), "ranges": len(pairs)}
     alphas = {family: rate / max(1, counts.get(family, 1)) for family, rate in rates.items()}
     smallest = [smallest_completeness_p_value(pair) for pair in pairs]
     return alphas | {"completeness": _tarone(smallest, rates["completeness"])}

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from math import isfinite
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from analyzers.data_quality.hyperloglog import HyperLogLog
 from analyzers.data_quality.kll import KllSketch
 from analyzers.data_quality.text import CellKind, read_texts
+from analyzers.shared.cells import Codes as Counts
+from analyzers.shared.cells import Floats
 from analyzers.shared.significance import sum_of_products
 
 # Mergeable moments of numbers: count, sum, mean, centred sum of squares, extremes.
@@ -71,7 +72,7 @@ class Moments:
         self.add(values)
         self.total = total
 
-    def add_weighted(self, values: Floats, counts: npt.NDArray[np.int64]) -> None:
+    def add_weighted(self, values: Floats, counts: Counts) -> None:
         """Add distinct `values`, each as often as the positive `counts` say."""
         self.add(values, weights=counts.astype(np.float64), rows=int(counts.sum()))
 
@@ -112,10 +113,6 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-Floats = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
-
-
 @dataclass(slots=True)
 class ValueCounts:
     """How often each value occurs, while there are at most `limit`; given up for good beyond.
@@ -144,11 +141,6 @@ class ValueCounts:
         ]
         counts[2] = counts[2][numeric]
         return np.concatenate([*values, cells.numbers[numeric]]), np.concatenate(counts)
-
-    def overflow(self) -> None:
-        """Give up counting."""
-        self.integers, self.floats, self.texts = {}, {}, {}
-        self.overflowed = True
 
 
 @dataclass(slots=True)
@@ -182,9 +174,9 @@ class ColumnSummary:
         return int(self.cells.sum()) - self.missing
 
     @property
-    def needs_numbers(self) -> bool:
-        """Return whether numbers must go to the sketch at once, in any order."""
-        return not self.in_order and self.values.overflowed
+    def completeness(self) -> float:
+        """Return the share of cells with a value; 1.0 for no cells at all."""
+        return self.present / int(self.cells.sum()) if self.cells.any() else 1.0
 
     def count_values[Value: (int, float, str)](
         self, table: dict[Value, int], values: Iterable[Value], counts: Iterable[int]
@@ -201,7 +193,7 @@ class ColumnSummary:
         if not self.values.overflowed:
             if not self.in_order and len(self.values):
                 self.sketch.update_weighted(*self.values.numbers())
-            self.values.overflow()
+            self.values = ValueCounts(self.values.limit, overflowed=True)
 
     def merge(self, other: ColumnSummary) -> None:
         """Take in `other`, which is left as it is."""

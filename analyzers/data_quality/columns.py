@@ -49,9 +49,7 @@ def category_counts(feature: FeatureStatistics) -> dict[str, int] | None:
     return counts
 
 
-MISSING_COLUMNS = "Missing columns"
-EXTRA_COLUMNS = "Extra columns"
-
+_SUMMARIES = {CheckType.MISSING_COLUMN: "Missing columns", CheckType.EXTRA_COLUMN: "Extra columns"}
 _MOST_LISTED = 20
 # A column that a window lacks with a smaller chance than this is missing.
 _LEAST_CHANCE = 0.001
@@ -168,11 +166,9 @@ def comparisons(
             reason, lost = ("", False) if is_told else _obstacle(pair, check, drift)
             state = State.VIOLATED if violation else State.UNDECIDED if reason else moved
             is_of_all = check is CheckType.COMPLETENESS
-            figures = (
-                (pair.current.completeness, feature.completeness) if pair and is_of_all else (None, None)
-            )
-            if limit is not None:
-                figures = limit.value, limit.expected
+            value, expected = (limit.value, limit.expected) if limit else (None, None)
+            if limit is None and pair and is_of_all:
+                value, expected = pair.current.completeness, feature.completeness
             rows = [None if side is None else side.rows if is_of_all else side.num_present for side in sides]
             found.append(
                 Comparison(
@@ -182,8 +178,8 @@ def comparisons(
                     violation.description if violation else told.text if (told := limit or drift) else "",
                     reason=reason,
                     lost=lost,
-                    value=figures[0],
-                    expected=figures[1],
+                    value=value,
+                    expected=expected,
                     effect=drift.distance if drift else None,
                     limit=drift.limit if drift else None,
                     noise=drift.noise if drift else None,
@@ -243,7 +239,7 @@ def compare_counts(statistics: Statistics, constraints: Constraints, *, explain:
         return []
     is_more, difference = current > expected, abs(current - expected)
     kind = CheckType.EXTRA_COLUMN if is_more else CheckType.MISSING_COLUMN
-    name = EXTRA_COLUMNS if is_more else MISSING_COLUMNS
+    name = _SUMMARIES[kind]
     text = f"There are {name.lower()} in current dataset."
     if explain:
         surplus = f"{difference} {'more' if is_more else 'fewer'} column{'s' * (difference > 1)}"
@@ -267,36 +263,24 @@ def compare_columns(statistics: Statistics, constraints: Constraints) -> list[Vi
     current_names, expected_names = set(current), set(expected)
     missing = [name for name in required if name not in current_names]
     extra = [name for name in current if name not in expected_names]
-    ending = counts_text(statistics, constraints)
-    return [
-        *_violations(CheckType.MISSING_COLUMN, MISSING_COLUMNS, missing, extra, ending),
-        *_violations(CheckType.EXTRA_COLUMN, EXTRA_COLUMNS, extra, missing, ending),
-    ]
+    ending, violations = counts_text(statistics, constraints), []
+    for kind, names, others, text, hint in (
+        (CheckType.MISSING_COLUMN, missing, extra, "of the baseline is not in the data", "is it now called"),
+        (CheckType.EXTRA_COLUMN, extra, missing, "is not in the baseline", "did you mean"),
+    ):
+        for name in names[:_MOST_LISTED]:
+            close = _closest(name, others)
+            meant = f"; {hint} {close!r}?" if close else "."
+            violations.append(Violation(kind, f"Column {name!r} {text}{meant} {ending}", name))
+        if rest := names[_MOST_LISTED:]:
+            description = f"{len(rest)} further columns: {listing(rest)}. {ending}"
+            violations.append(Violation(kind, description, _SUMMARIES[kind]))
+    return violations
 
 
 def _may_be_absent(completeness: float | None, rows: int) -> bool:
     """Return whether so many rows may all lack a value by chance: JSON then has no such member at all."""
     return completeness is not None and (1.0 - completeness) ** rows >= _LEAST_CHANCE
-
-
-def _violations(
-    kind: CheckType, summary_name: str, names: list[str], others: list[str], ending: str
-) -> list[Violation]:
-    violations = [
-        Violation(kind, f"{_sentence(kind, name, others)} {ending}", name) for name in names[:_MOST_LISTED]
-    ]
-    if rest := names[_MOST_LISTED:]:
-        description = f"{len(rest)} further columns: {listing(rest)}. {ending}"
-        violations.append(Violation(kind, description, summary_name))
-    return violations
-
-
-def _sentence(kind: CheckType, name: str, others: list[str]) -> str:
-    close = _closest(name, others)
-    if kind == CheckType.MISSING_COLUMN:
-        hint = f"; is it now called {close!r}?" if close else "."
-        return f"Column {name!r} of the baseline is not in the data{hint}"
-    return f"Column {name!r} is not in the baseline{f'; did you mean {close!r}?' if close else '.'}"
 
 
 def _closest(name: str, others: list[str]) -> str | None:

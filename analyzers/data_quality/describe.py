@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -19,7 +20,7 @@ from analyzers.data_quality.documents import (
     Statistics,
     StringStatistics,
 )
-from analyzers.data_quality.kll import SHRINKING_FACTOR, SKETCH_SIZE, Floats, KllSketch, bucket_counts
+from analyzers.data_quality.kll import SHRINKING_FACTOR, SKETCH_SIZE, KllSketch, bucket_counts
 from analyzers.data_quality.sample_statistics import sample_statistics
 from analyzers.data_quality.summary import DatasetSummary
 from analyzers.data_quality.text import CellKind
@@ -101,20 +102,12 @@ def _feature(name: str, column: ColumnSummary, rules: Rules, as_of: datetime | N
 
 def _dates(column: ColumnSummary, as_of: datetime | None) -> dict[str, object]:
     """Return the first and the last of a column of dates, and how many days old the last is."""
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    first, last = (
-        epoch + timedelta(microseconds=instant)
-        for instant in (column.moments.minimum, column.moments.maximum)
-    )
+    ends = (column.moments.minimum, column.moments.maximum)
+    first, last = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=end) for end in ends)
     found: dict[str, object] = {"min": f"{first:%Y-%m-%dT%H:%M:%SZ}", "max": f"{last:%Y-%m-%dT%H:%M:%SZ}"}
     if as_of is not None:
         found["age_in_days"] = (as_of - last) / timedelta(days=1)
     return found
-
-
-def _completeness(column: ColumnSummary) -> float:
-    cells = column.present + column.missing
-    return column.present / cells if cells else 1.0
 
 
 def _numerical(column: ColumnSummary, rules: Rules) -> NumericalStatistics:
@@ -134,30 +127,25 @@ def _numerical(column: ColumnSummary, rules: Rules) -> NumericalStatistics:
         min=moments.minimum if found else None,
         max=moments.maximum if found else None,
         approximate_num_distinct_values=distinct,
-        completeness=_completeness(column),
+        completeness=column.completeness,
         buckets=_buckets(sketch, moments.minimum, moments.maximum, rules) if found else None,
         sketch=QuantileSketch(SHRINKING_FACTOR, float(SKETCH_SIZE), sketch.levels) if found else None,
     )
 
 
 def _buckets(sketch: KllSketch, low: float, high: float, rules: Rules) -> list[NumericBucket]:
+    """Return ten buckets of equal width, their bounds in the originals' order of operations."""
     if rules == "sagemaker":
         # The originals start the search for the extremes at the limits of a 32-bit integer.
         low, high = min(low, 2.0**31 - 1), max(high, -(2.0**31))
-    bounds = _bounds(low, high)
-    counts = bucket_counts(sketch.levels, bounds)
+    bounds = [low + (high - low) * i / _BUCKETS for i in range(_BUCKETS + 1)]
+    if not math.isfinite((high - low) * _BUCKETS):
+        bounds = [low * (1 - i / _BUCKETS) + high * (i / _BUCKETS) for i in range(_BUCKETS + 1)]
+    counts = bucket_counts(sketch.levels, np.array(bounds))
     return [
         NumericBucket(lower, upper, float(count))
-        for (lower, upper), count in zip(pairwise(bounds.tolist()), counts.tolist(), strict=True)
+        for (lower, upper), count in zip(pairwise(bounds), counts.tolist(), strict=True)
     ]
-
-
-def _bounds(low: float, high: float) -> Floats:
-    """Return the bounds of ten equal-width buckets, in the originals' order of operations."""
-    width = high - low
-    if math.isfinite(width) and math.isfinite(width * _BUCKETS):
-        return np.array([low + width * i / _BUCKETS for i in range(_BUCKETS + 1)])
-    return np.array([low * (1 - i / _BUCKETS) + high * (i / _BUCKETS) for i in range(_BUCKETS + 1)])
 
 
 def _string(name: str, column: ColumnSummary, rules: Rules) -> StringStatistics:
@@ -170,17 +158,17 @@ def _string(name: str, column: ColumnSummary, rules: Rules) -> StringStatistics:
         num_present=column.present,
         num_missing=column.missing,
         distinct_count=float(distinct),
-        completeness=_completeness(column),
+        completeness=column.completeness,
         categories=None if shown is None else [CategoryBucket(*pair) for pair in shown],
     )
 
 
 def _categories(column: ColumnSummary) -> dict[str, int]:
     """Return how often each value occurs, numbers written as text: ``3``, ``3.0``, ``Infinity``."""
-    counts = dict(column.values.texts)
+    counts = Counter(column.values.texts)
     for integer, count in column.values.integers.items():
-        counts[str(integer)] = counts.get(str(integer), 0) + count
+        counts[str(integer)] += count
     for number, count in column.values.floats.items():
         text = java_double(number) if math.isfinite(number) else "Infinity" if number > 0 else "-Infinity"
-        counts[text] = counts.get(text, 0) + count
+        counts[text] += count
     return counts

@@ -23,13 +23,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from analyzers.data_quality.documents import NumericalStatistics, QuantileSketch
 from analyzers.data_quality.kll import weighted_values
+from analyzers.shared.cells import Floats
 from analyzers.shared.significance import chi_squared_tail
-
-FloatArray = npt.NDArray[np.float64]
 
 # Expected rows per cell from which the chi-squared distribution fits the far tail (Cochran 1952 asks for 5
 # at the 5 % level; decisions here are made near 0.01 %).
@@ -45,8 +43,8 @@ class Distribution:
     `rank_error` is the error a sketch may add to any share.
     """
 
-    values: FloatArray
-    shares: FloatArray
+    values: Floats
+    shares: Floats
     count: float
     rank_error: float = 0.0
 
@@ -96,9 +94,7 @@ def numeric_distance(first: Distribution, second: Distribution) -> tuple[float, 
     return float(difference[widest]), float(points[widest])
 
 
-def shares_at(
-    distribution: Distribution, points: FloatArray, side: Literal["left", "right"] = "right"
-) -> FloatArray:
+def shares_at(distribution: Distribution, points: Floats, side: Literal["left", "right"] = "right") -> Floats:
     """Return the share of rows at or below each point; strictly below it with ``left``."""
     padded = np.concatenate([[0.0], distribution.shares])
     return padded[np.searchsorted(distribution.values, points, side=side)]
@@ -164,9 +160,8 @@ def homogeneity_p_value(baseline: Mapping[str, float], current: Mapping[str, flo
     Categories rarer than ten expected rows in the smaller sample are pooled; 1.0 when fewer than two cells
     are left.
     """
-    counts = np.array(
-        [[baseline.get(key, 0), current.get(key, 0)] for key in {**baseline, **current}], dtype=np.float64
-    )
+    pairs = [[baseline.get(key, 0), current.get(key, 0)] for key in {**baseline, **current}]
+    counts = np.array(pairs, dtype=np.float64)
     totals = counts.sum(axis=0)
     if not totals.all():
         return 1.0

@@ -20,6 +20,7 @@ from contract.schema import (
     Kept,
     Level,
     Mistakes,
+    checked,
     choice,
     count,
     effect,
@@ -65,8 +66,7 @@ def _name(members: JsonObject, key: str) -> str:
     return name
 
 
-def _type(members: JsonObject, key: str) -> Any:
-    return members.checked(key, lambda value: value in INFERRED_TYPES, f"one of {', '.join(INFERRED_TYPES)}")
+_type = checked(lambda value: value in INFERRED_TYPES, f"one of {', '.join(INFERRED_TYPES)}")
 
 
 def _write_buckets(buckets: list[Any]) -> list[dict[str, Any]]:
@@ -422,12 +422,10 @@ class FeatureConstraints(Kept):
             self.extra.get(_STRING_OVERRIDES),
             self.overrides,
         )
-        return {
-            key: value
-            for place in places
-            if isinstance(place, dict)
-            for key, value in _flatten(place).items()
-        }
+        found: dict[str, Any] = {}
+        for place in places:
+            found |= _flatten(place) if isinstance(place, dict) else {}
+        return found
 
 
 @dataclass
@@ -518,9 +516,8 @@ def read_constraints(value: dict[str, Any], where: str) -> Constraints:
         unused = unused_members(value, FILE, mistakes)
         members.number("version", 0.0)
         features = [_read_constraints_of(each, mistakes, unused) for each in members.children("features")]
-        document = read_document(
-            Constraints, members, known=None, features=features, unused=unused, where=where
-        )
+        others = {"features": features, "unused": unused, "where": where}
+        document = read_document(Constraints, members, known=None, **others)
         names = Counter(feature.name for feature in features)
         for name, times in names.items():
             if times > 1:

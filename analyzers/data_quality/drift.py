@@ -35,13 +35,13 @@ from analyzers.data_quality.distance import (
 )
 from analyzers.data_quality.documents import NumericalStatistics, SampleStatistics, Statistics, tail_ranks
 from analyzers.data_quality.sample_statistics import CORRELATION_BLOCK, KNOWN_VALUES
+from analyzers.shared.cells import Floats
 from analyzers.shared.dependence import student_ratio
 from analyzers.shared.significance import kolmogorov_band
 from contract.api import CheckType, Comparison, Part, State
+from contract.errors import wording
 from contract.json_layout import java_double
 from contract.wording import chance, number, percent, shorten
-
-Floats = npt.NDArray[np.float64]
 
 _QUANTILES = np.array([0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95])
 # Shares compared of one feature at most: 7 quantiles, 6 ranks at each end, values repeated on either side.
@@ -73,10 +73,8 @@ def dependence(pair: FeaturePair, *, of_missing: bool = False) -> Dependence:
     known = before or now
     if known is None:
         return Dependence()
-    effects = [
-        side.missing_design_effect if of_missing else side.design_effect
-        for side in (before or known, now or known)
-    ]
+    sides = (before or known, now or known)
+    effects = [side.missing_design_effect if of_missing else side.design_effect for side in sides]
     return Dependence(effects[0], max(effects), known.blocks)
 
 
@@ -134,9 +132,7 @@ def evidence(
     rows = [total / effect for total, effect in zip(totals, effects, strict=True)]
     shares = [np.clip(side / total, 0.0, 1.0) for side, total in zip((before, now), totals, strict=True)]
     pooled = (shares[0] * rows[0] + shares[1] * rows[1]) / (rows[0] + rows[1])
-    return sum(
-        (count * _divergence(share, pooled) for count, share in zip(rows, shares, strict=True)), np.zeros(1)
-    )
+    return np.asarray(rows[0] * _divergence(shares[0], pooled) + rows[1] * _divergence(shares[1], pooled))
 
 
 def _divergence(share: Floats, pooled: Floats) -> Floats:
@@ -169,12 +165,9 @@ def changed_shares(
             kinds.append(("low end", _tail_shares(before, now, low_end=True), COMPARED))
             kinds.append(("high end", _tail_shares(before, now, low_end=False), COMPARED))
     if counts[0] is not None and counts[1] is not None:
-        # Values that are new are for the check of known values, where there is one.
-        now_listed = (
-            counts[1]
-            if pair.expected.domains is None
-            else {v: n for v, n in counts[1].items() if v in counts[0]}
-        )
+        now_listed = counts[1]
+        if pair.expected.domains is not None:  # values that are new are for the check of known values
+            now_listed = {value: rows for value, rows in counts[1].items() if value in counts[0]}
         listed = _listed_shares(counts[0], now_listed, sum(counts[1].values()))
         kinds.append(("values", listed, listed.before.size))
     elif before is not None and now is not None:
@@ -247,15 +240,12 @@ def _tail_shares(before: SampleStatistics, now: SampleStatistics, *, low_end: bo
     rows_now = np.where(moved, rows_now, share * now.rows)
     farthest = number(sign * seen[0])
     hint = f", the farthest {farthest} (outliers, another unit, or a stand-in for missing values?)"
-    return _Shares(
-        rows,
-        rows_now,
-        (before.rows, now.rows),
-        lambda place: (
-            f"values {'below' if low_end else 'above'} {number(sign * limits[place % limits.size])}"
-        ),
-        hint,
-    )
+    side = "below" if low_end else "above"
+
+    def beyond(place: int) -> str:
+        return f"values {side} {number(sign * limits[place % limits.size])}"
+
+    return _Shares(rows, rows_now, (before.rows, now.rows), beyond, hint)
 
 
 def _rows_below(kept: Floats, limits: Floats, rows: int) -> tuple[Floats, Floats]:
@@ -315,15 +305,9 @@ def _new_values(
     share, usual = new / total, before.fresh / before.rows
     if share <= usual:
         return None
-    measured = evidence(
-        np.array([float(before.fresh)]),
-        np.array([share * independent]),
-        (before.rows, independent),
-        (found.before, 1.0),
-    )
-    text = (
-        f"share of values that are new {percent(usual)} -> {percent(share)} (another vocabulary or encoding?)"
-    )
+    counts = (np.array([float(before.fresh)]), np.array([share * independent]))
+    measured = evidence(*counts, (before.rows, independent), (found.before, 1.0))
+    text = wording("drift.new_values", usual=percent(usual), share=percent(share))
     effect = float(effect_size(usual, share))
     return Change("new values", text, effect, limit, float(measured[0]), found.least_evidence(alpha))
 
@@ -505,10 +489,8 @@ def _text_drift(
             {category: count / found.now for category, count in now.items()},
         )
         widest = max(shifts, key=lambda category: abs(shifts[category]))
-        text = (
-            f"{percent(distance)} of the rows would have to change category (chi-squared p-value "
-            f"{p_value:.2g}), most of all the {moved(widest)}"
-        )
+        about = {"share": percent(distance), "p_value": p_value, "moved": moved(widest)}
+        text = wording("drift.chi_squared", **about)
         is_far = distance > threshold and (simple or p_value < alpha)
         return Drift(pair.name, distance, threshold, None, is_far, text, changes)
     per_category = alpha / len(shifts)
@@ -590,11 +572,9 @@ def changed_correlations(
         then, now = (float(side[place]) for side in values)
         verb = "exceeds" if violated[place] else "does not violate"
         sure = chance(math.exp(-(float(deviation[place]) ** 2) / 2.0))
-        text = (
-            f"Rank correlation of {one!r} and {other!r} {number(then)} -> {number(now)} (columns swapped, or "
-            f"one no longer follows the other?); {sure}. Baseline drift distance: "
-            f"{java_double(round(abs(now - then), 3))} {verb} threshold: {java_double(float(limit[place]))}"
-        )
+        texts = {"then": number(then), "now": number(now), "distance": java_double(round(abs(now - then), 3))}
+        texts |= {"verb": verb, "threshold": java_double(float(limit[place]))}
+        text = wording("drift.correlation", one=one, other=other, sure=sure, **texts)
         comparison = Comparison(
             f"{one}, {other}",
             CheckType.BASELINE_DRIFT,

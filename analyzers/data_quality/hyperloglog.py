@@ -14,8 +14,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Hashes = npt.NDArray[np.uint64]
+from analyzers.shared.cells import Floats, Hashes
 
 _INDEX_BITS = 9
 REGISTERS = 1 << _INDEX_BITS
@@ -103,13 +102,11 @@ class HyperLogLog:
         return _round(float(np.interp(raw, expected, cardinalities)))
 
 
-def float_bits(values: Floats) -> Hashes:
-    """Return the bit patterns of float64 values that hold no negative zero, shape (n,), without a copy."""
-    return values.view(np.uint64)
-
-
 def hash_bits(bits: Hashes) -> Hashes:
-    """Return the hashes that `HyperLogLog.add_bits` takes in for these patterns."""
+    """Return the hashes that `HyperLogLog.add_bits` takes in for these patterns.
+
+    Those of floats are their bits, where none of them is a negative zero.
+    """
     mixed, other = np.empty_like(bits), np.empty_like(bits)
     _mix(bits, mixed, other)
     return _finish(mixed, other)

@@ -24,7 +24,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from analyzers.shared.cells import Floats
 
 SKETCH_SIZE = 2048
 SHRINKING_FACTOR = 0.64

@@ -7,6 +7,7 @@ otherwise.
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
@@ -17,8 +18,10 @@ from analyzers.data_quality.drift import Dependence, dependence, effect_size, ev
 from analyzers.data_quality.kll import weighted_values
 from analyzers.data_quality.suggest import DOMAIN_THRESHOLD, domain_threshold
 from analyzers.data_quality.text import read_texts
+from analyzers.shared.cells import as_number
 from analyzers.shared.significance import binomial_tail
 from contract.api import CheckType
+from contract.errors import wording
 from contract.json_layout import java_double
 from contract.wording import chance, counted, number, percent
 
@@ -51,7 +54,7 @@ def check_type(pair: FeaturePair, alpha: float) -> Found | None:
     known, then, is_violation = 0, "", True
     if pair.baseline is not None and (known := _mismatches(pair.baseline, expected)):
         before = (known, pair.baseline.num_present)
-        then = f", where {known:,} of {before[1]:,} were of another type at the baseline"
+        then = wording("limits.types_before", known=known, rows=before[1])
         p_value, is_violation = _growth(before, (mismatches, present), dependence(pair), alpha, pair.config)
     else:
         p_value = _tail(mismatches, present, 1.0 - threshold, dependence(pair))
@@ -60,13 +63,16 @@ def check_type(pair: FeaturePair, alpha: float) -> Found | None:
     counts = class_counts(pair.current)
     wrong = [(name, count) for name, count in counts.items() if count and name not in CLASSES[expected]]
     found = ", ".join(f"{count} {name}" for name, count in wrong)
-    unmet = (
-        f"Data type match requirement is not met. Expected data type: {expected}, "
-        f"Expected match: {java_double(threshold * 100)}%. "
-        f"Observed: Only {java_double(ratio * 100)}% of data is {expected}. "
-    )
-    text = f"Of {present:,} values there are {found}{then}; {chance(p_value)}."
-    return Found((unmet if is_violation else "") + text, ratio, threshold, p_value, is_violation)
+    text = wording("limits.other_types", present=present, found=found, then=then, sure=chance(p_value))
+    if is_violation:
+        text = f"{unmet_type(expected, threshold, ratio)} {text}"
+    return Found(text, ratio, threshold, p_value, is_violation)
+
+
+def unmet_type(expected: str, threshold: float, ratio: float) -> str:
+    """Return the originals' sentence on cells of another type."""
+    match, observed = (java_double(share * 100) for share in (threshold, ratio))
+    return wording("limits.type", expected=expected, match=match, observed=observed)
 
 
 def _check_no_numbers(pair: FeaturePair, alpha: float) -> Found | None:
@@ -81,11 +87,8 @@ def _check_no_numbers(pair: FeaturePair, alpha: float) -> Found | None:
     p_value = binomial_tail(numbers, present, max(usual, 1.0 / known.num_present))
     if p_value >= alpha:
         return None
-    text = (
-        "Data type match requirement is not met. Expected data type: String. "
-        f"Of {present:,} values {numbers:,} are numbers, where {percent(usual)} of {known.num_present:,} "
-        f"were at the baseline; {chance(p_value)}."
-    )
+    counts = {"present": present, "numbers": numbers, "known": known.num_present}
+    text = wording("limits.numbers", usual=percent(usual), sure=chance(p_value), **counts)
     return Found(text, 1.0 - numbers / present, 1.0 - usual, p_value)
 
 
@@ -127,10 +130,8 @@ def check_completeness(pair: FeaturePair, alpha: float) -> Found | None:
         p_value = _tail(missing, rows, 1.0 - expected, found)
     if p_value >= alpha:
         return None
-    text = (
-        f"Only {percent(observed)} of values are present, {percent(expected)} are expected: "
-        f"{missing:,} of {rows:,} are missing, where {then}; {chance(p_value)}."
-    )
+    shares = {"observed": percent(observed), "expected": percent(expected), "sure": chance(p_value)}
+    text = wording("limits.missing", missing=missing, rows=rows, then=then, **shares)
     return Found(text, observed, expected, p_value, is_violation)
 
 
@@ -197,11 +198,9 @@ def check_categories(pair: FeaturePair, alpha: float) -> Found | None:
     change = float(effect_size(1.0 - threshold, 1.0 - ratio))
     is_violation = not is_sampled or change > pair.config.share_threshold(text=True)
     of_rows = f" of {pair.baseline.num_present:,} rows" if pair.baseline else ""
-    text = (
-        f"Only {percent(ratio)} of values are known, {percent(threshold)} are expected: "
-        f"{outside:,} of {present:,} are not among the {len(domains)} values{of_rows} of the baseline, "
-        f"such as {counted(unseen.items())}; {chance(p_value)}."
-    )
+    shares = {"observed": percent(ratio), "expected": percent(threshold), "sure": chance(p_value)}
+    counts = {"outside": outside, "present": present, "domains": len(domains), "rows": of_rows}
+    text = wording("limits.unknown", unseen=counted(unseen.items()), **counts, **shares)
     return Found(text, ratio, threshold, p_value, is_violation)
 
 
@@ -217,11 +216,7 @@ def _known_share(pair: FeaturePair, domains: list[str]) -> tuple[float, bool]:
         return threshold, False
     known = pair.baseline.sample if pair.baseline else None
     room = domain_threshold(list(sampled.values()), known)
-    overridden = any(
-        DOMAIN_THRESHOLD in overrides
-        for overrides in (pair.expected.overrides, pair.expected.string_overrides)
-    )
-    if threshold < 1.0 or overridden:
+    if threshold < 1.0 or DOMAIN_THRESHOLD in pair.expected.overrides | pair.expected.string_overrides:
         return threshold, abs(threshold - room) <= _SAME
     return room, True
 
@@ -235,19 +230,12 @@ def _unseen(pair: FeaturePair, domains: list[str]) -> dict[str, int] | None:
     if numbers.sketch is None:
         return None
     # The baseline was text and the window holds numbers only: compare as numbers, because "07" was read as 7.
-    parsed = {value for text in domains if (value := _parse(text)) is not None}
-    unseen: dict[str, int] = {}
+    parsed = {value for text in domains if (value := as_number(text)) is not None}
+    unseen = Counter[str]()
     for value, weight in zip(*map(np.ndarray.tolist, weighted_values(numbers.sketch.levels)), strict=True):
         if value not in parsed:
-            unseen[number(value)] = unseen.get(number(value), 0) + int(weight)
+            unseen[number(value)] += int(weight)
     return unseen
-
-
-def _parse(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
 
 
 def _check_number_of_categories(pair: FeaturePair, domains: list[str], threshold: float) -> Found | None:
@@ -255,11 +243,9 @@ def _check_number_of_categories(pair: FeaturePair, domains: list[str], threshold
     distinct = (text.distinct_count or 0.0) if text is not None else 0.0
     if threshold < _CLOSED_DOMAIN or distinct * _DISTINCT_COUNT_MARGIN <= len(domains):
         return None
-    told = (
-        f"About {number(round(distinct))} distinct values were seen, too many to list, where the baseline "
-        f"has {len(domains)} and {percent(threshold)} of values are expected to be among those."
-    )
-    return Found(told, distinct, len(domains))
+    seen, known = number(round(distinct)), len(domains)
+    told = wording("limits.many_values", distinct=seen, domains=known, expected=percent(threshold))
+    return Found(told, distinct, known)
 
 
 def check_range(pair: FeaturePair, alpha: float) -> Found | None:

@@ -18,16 +18,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from analyzers.data_quality.documents import Correlations, SampleStatistics, tail_ranks
-from analyzers.data_quality.text import CellKind, is_text, read_texts
+from analyzers.data_quality.text import CellKind, read_texts
+from analyzers.shared.cells import Codes, Flags, Floats, is_textual
 from analyzers.shared.dependence import design_effect, is_dependent, quantile_groups
 from analyzers.shared.row_sample import RowSample
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 KNOWN_VALUES = 256
 CORRELATION_BLOCK = 128
@@ -95,7 +92,7 @@ def _borrow_design_effects(figures: list[SampleStatistics], rows: int) -> None:
 def _numbers(arrays: list[pa.Array]) -> Floats:
     parts = []
     for array in arrays:
-        if is_text(array.type):
+        if is_textual(array.type):
             encoded = array.dictionary_encode()
             values = read_texts(encoded.dictionary, hash_as_text=False).numbers
             codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
@@ -108,7 +105,7 @@ def _numbers(arrays: list[pa.Array]) -> Floats:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def _numeric_statistics(values: Floats, clusters: Integers | None) -> SampleStatistics:
+def _numeric_statistics(values: Floats, clusters: Codes | None) -> SampleStatistics:
     missing = np.isnan(values)
     present = values[~missing]
     found, clusters = _with_missing(missing, clusters)
@@ -117,9 +114,8 @@ def _numeric_statistics(values: Floats, clusters: Integers | None) -> SampleStat
     ordered = np.sort(present)
     ranks = tail_ranks(ordered.size)
     found.low, found.high = ordered[ranks - 1].tolist(), ordered[ordered.size - ranks].tolist()
-    found.design_effect, found.blocks = design_effect(
-        *quantile_groups(present), cumulative=True, clusters=clusters
-    )
+    groups = quantile_groups(present)
+    found.design_effect, found.blocks = design_effect(*groups, cumulative=True, clusters=clusters)
     starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
     counts = np.diff(np.append(starts, ordered.size))
     places, found.next_repeated = _most_repeated(counts, ordered.size)
@@ -127,9 +123,9 @@ def _numeric_statistics(values: Floats, clusters: Integers | None) -> SampleStat
     return found
 
 
-def _text_statistics(arrays: list[pa.Array], clusters: Integers | None) -> SampleStatistics:
-    texts = pa.chunked_array([array if is_text(array.type) else array.cast(pa.string()) for array in arrays])
-    encoded = texts.cast(pa.string()).combine_chunks().dictionary_encode()
+def _text_statistics(arrays: list[pa.Array], clusters: Codes | None) -> SampleStatistics:
+    texts = pa.chunked_array([array.cast(pa.string()) for array in arrays])
+    encoded = texts.combine_chunks().dictionary_encode()
     cells = read_texts(encoded.dictionary, hash_as_text=True)
     # The place of each cell's text in the dictionary; -1, the last, where it is missing.
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
@@ -138,10 +134,9 @@ def _text_statistics(arrays: list[pa.Array], clusters: Integers | None) -> Sampl
     codes = codes[~missing]
     if not codes.size:
         return found
-    groups = (cells.hashes % np.uint64(_TEXT_GROUPS)).astype(np.int64)
-    found.design_effect, found.blocks = design_effect(
-        groups[codes], _TEXT_GROUPS, cumulative=False, clusters=clusters
-    )
+    groups = (cells.hashes % np.uint64(_TEXT_GROUPS)).astype(np.int64)[codes]
+    known = design_effect(groups, _TEXT_GROUPS, cumulative=False, clusters=clusters)
+    found.design_effect, found.blocks = known
     counts = np.bincount(codes, minlength=len(encoded.dictionary))
     places, found.next_repeated = _most_repeated(counts, codes.size)
     found.repeated = [(encoded.dictionary[place].as_py(), int(counts[place])) for place in places]
@@ -167,16 +162,14 @@ def _text_statistics(arrays: list[pa.Array], clusters: Integers | None) -> Sampl
     return found
 
 
-def _with_missing(
-    missing: npt.NDArray[np.bool_], clusters: Integers | None
-) -> tuple[SampleStatistics, Integers | None]:
+def _with_missing(missing: Flags, clusters: Codes | None) -> tuple[SampleStatistics, Codes | None]:
     """Return what is known of missing cells, and the clusters of the others."""
     effect, _ = design_effect(missing.astype(np.int64), 2, cumulative=True, clusters=clusters)
     found = SampleStatistics(int(missing.size - missing.sum()), missing_design_effect=effect)
     return found, None if clusters is None else clusters[~missing]
 
 
-def _most_repeated(counts: Integers, rows: int) -> tuple[list[int], int]:
+def _most_repeated(counts: Codes, rows: int) -> tuple[list[int], int]:
     """Return the places of the values that occur most often, and how often the next one does."""
     order = np.argsort(-counts, kind="stable")[: _REPEATED_VALUES + 1]
     least = max(2, math.ceil(_LEAST_REPEATED * rows))

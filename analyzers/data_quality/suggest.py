@@ -8,9 +8,10 @@ override that a user can tighten to 1.0.
 from __future__ import annotations
 
 import copy
+import json
 import math
 from dataclasses import replace
-from typing import Any
+from importlib import resources
 
 from analyzers.data_quality.documents import (
     Constraints,
@@ -53,35 +54,18 @@ def suggest(
     categorical_drift_method
         ``LInfinity`` or ``ChiSquared``, written into ``monitoring_config``; None for the default.
     """
-    suggested = Constraints(
-        [_suggest_feature(feature, rules) for feature in statistics.features],
-        monitoring_config=default_monitoring_config(categorical_drift_method),
-    )
+    config = json.loads(resources.files(__package__).joinpath("monitoring_config.json").read_text("utf-8"))
+    if categorical_drift_method:
+        config["distribution_constraints"]["categorical_drift_method"] = categorical_drift_method
     if rules == "sound":
-        suggested.monitoring_config["distribution_constraints"].update(
-            share_comparison_threshold=0.1, correlation_comparison_threshold=0.2
-        )
+        ours = {"share_comparison_threshold": 0.1, "correlation_comparison_threshold": 0.2}
+        config["distribution_constraints"] |= ours
+    features = [_suggest_feature(feature, rules) for feature in statistics.features]
+    suggested = Constraints(features, monitoring_config=config)
     if rules == "sagemaker" or baseline is None or baseline.constraints is None:
         return suggested
     untouched = suggest(baseline.statistics, rules=rules) if baseline.statistics else None
     return _carry_over(suggested, baseline.constraints, untouched)
-
-
-def default_monitoring_config(categorical_drift_method: str | None = None) -> dict[str, Any]:
-    """Return ``monitoring_config`` as the originals suggest it."""
-    return {
-        "evaluate_constraints": "Enabled",
-        "emit_metrics": "Enabled",
-        "datatype_check_threshold": 1.0,
-        "domain_content_threshold": 1.0,
-        "distribution_constraints": {
-            "perform_comparison": "Enabled",
-            "comparison_threshold": 0.1,
-            "comparison_method": "Robust",
-            "categorical_comparison_threshold": 0.1,
-            "categorical_drift_method": categorical_drift_method or "LInfinity",
-        },
-    }
 
 
 def _suggest_feature(feature: FeatureStatistics, rules: Rules) -> FeatureConstraints:
@@ -118,9 +102,8 @@ def domain_threshold(counts: list[int], sample: SampleStatistics | None = None) 
     rows = sum(counts)
     effect = sample.design_effect if sample else 1.0
     once = sum(count for count in counts if count < _ONCE * effect) / effect
-    twice = sum(count for count in counts if _ONCE * effect <= count < (1.0 + _ONCE) * effect) / (
-        2.0 * effect
-    )
+    pairs = sum(count for count in counts if _ONCE * effect <= count < (1.0 + _ONCE) * effect)
+    twice = pairs / (2.0 * effect)
     if sample and sample.fresh and sample.rows == rows and effect > _INDEPENDENT:
         once = max(once, sample.fresh / effect)
     bound = effect * max(
@@ -144,12 +127,9 @@ def _carry_over(suggested: Constraints, previous: Constraints, untouched: Constr
         else feature
         for feature in suggested.features
     ]
-    return Constraints(
-        features,
-        monitoring_config=copy.deepcopy(previous.monitoring_config) or suggested.monitoring_config,
-        extra=copy.deepcopy(previous.extra),
-        order=previous.order,
-    )
+    config = copy.deepcopy(previous.monitoring_config) or suggested.monitoring_config
+    extra = copy.deepcopy(previous.extra)
+    return Constraints(features, monitoring_config=config, extra=extra, order=previous.order)
 
 
 def _carry_over_feature(

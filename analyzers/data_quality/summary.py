@@ -11,9 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analyzers.data_quality.column_summary import ColumnSummary, Counts, Floats, ValueCounts
-from analyzers.data_quality.hyperloglog import Hashes, float_bits, hash_bits
-from analyzers.data_quality.text import CellKind, TextCells, hash_words, is_text, read_texts
+from analyzers.data_quality.column_summary import ColumnSummary, ValueCounts
+from analyzers.data_quality.hyperloglog import hash_bits
+from analyzers.data_quality.text import CellKind, TextCells, hash_words, read_texts
+from analyzers.shared.cells import Codes as Counts
+from analyzers.shared.cells import Floats, Hashes, is_textual
 from analyzers.shared.row_sample import RowSample, cluster_hashes, seed_of
 
 # Numbers of a record batch into a column summary.
@@ -87,7 +89,7 @@ def add_numbers(column: ColumnSummary, array: pa.Array, workspace: Workspace) ->
         if workspace.hash_as_text:
             column.distinct.add_hashes(hash_words((part if is_whole else block).view(np.uint64)))
         else:
-            bits = float_bits(block) if exact else _integer_bits(part)
+            bits = block.view(np.uint64) if exact else _integer_bits(part)
             column.distinct.add_bits(bits, workspace.scratch.view(np.uint64))
         if not column.in_order:
             column.moments.add(block, workspace.scratch[0])
@@ -111,10 +113,8 @@ def _add_distinct(
         column.cells[CellKind.FRACTIONAL] += counts[finite & ~integral_valued].sum()
     if not column.in_order:
         column.moments.add_weighted(distinct[finite].astype(np.float64), counts[finite])
-    if is_whole:
-        column.count_values(column.values.integers, distinct.tolist(), counts.tolist())
-    else:
-        column.count_values(column.values.floats, distinct.tolist(), counts.tolist())
+    table: dict[Any, int] = column.values.integers if is_whole else column.values.floats
+    column.count_values(table, distinct.tolist(), counts.tolist())
 
 
 def _without_non_finite(column: ColumnSummary, block: Floats, workspace: Workspace) -> Floats:
@@ -149,7 +149,7 @@ def _present(array: pa.Array) -> npt.NDArray[Any]:
 def _integer_bits(values: Integers) -> Hashes:
     """Return patterns to hash: those of equal floats, or of the integers where float64 is too coarse."""
     exact = (values >= -_EXACT_INTEGERS) & (values <= _EXACT_INTEGERS)
-    return np.where(exact, float_bits(values.astype(np.float64)), values.view(np.uint64))
+    return np.where(exact, values.astype(np.float64).view(np.uint64), values.view(np.uint64))
 
 
 def _count_integers(values: Integers, limit: int) -> tuple[Integers, Counts] | None:
@@ -218,7 +218,7 @@ class TextRun:
     def add(self, array: pa.Array) -> None:
         """Add an Arrow array of texts or of a dictionary of texts."""
         if not pa.types.is_dictionary(array.type):
-            if self._column.needs_numbers and self._mostly_different:
+            if self._mostly_different and self._column.values.overflowed and not self._column.in_order:
                 self._add_directly(array)
                 return
             array = array.dictionary_encode()
@@ -414,7 +414,7 @@ class Summarizer:
         column, kind = self._summary.columns[name], array.type
         if pa.types.is_floating(kind) or pa.types.is_integer(kind):
             add_numbers(column, array, self._workspace)
-        elif is_text(kind) or (pa.types.is_dictionary(kind) and is_text(kind.value_type)):
+        elif is_textual(kind):
             if name not in self._runs:
                 last_read = self._workspace.texts.setdefault(name, LastRead(self._options.text_hash))
                 self._runs[name] = TextRun(column, last_read)
@@ -437,7 +437,7 @@ def _add_dates(column: ColumnSummary, array: pa.Array) -> None:
         column.cells[CellKind.DATE] += len(present)
         instants = present.cast(pa.int64()).to_numpy().astype(np.float64)
         column.moments.add(instants)
-        column.distinct.add_hashes(hash_bits(float_bits(np.unique(instants))))
+        column.distinct.add_hashes(hash_bits(np.unique(instants).view(np.uint64)))
         column.stop_counting()
 
 

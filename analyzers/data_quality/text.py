@@ -24,18 +24,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from analyzers.data_quality.hyperloglog import float_bits, hash_bits
+from analyzers.data_quality.hyperloglog import hash_bits
+from analyzers.shared.cells import Codes, Flags, Floats, Hashes
 
 # xxHash64 with seed 42 over many texts or 8-byte words at once (specification by Y. Collet).
 #
 # The originals hash with the same function (Spark's ``xxhash64``), so equal texts meet in equal registers.
 
 
-Hashes = npt.NDArray[np.uint64]
 Bytes = npt.NDArray[np.uint8]
-Sizes = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.intp]
-Numbers = npt.NDArray[np.float64]
 
 SEED = 42
 _BLOCK = 8192  # texts hashed side by side; what is in between fits the processor's second-level cache
@@ -48,7 +46,7 @@ _PRIME_4 = np.uint64(0x85EBCA77C2B2AE63)
 _PRIME_5 = np.uint64(0x27D4EB2F165667C5)
 
 
-def hash_texts(data: Bytes, starts: Sizes, lengths: Sizes) -> Hashes:
+def hash_texts(data: Bytes, starts: Codes, lengths: Codes) -> Hashes:
     """Return xxHash64 of each text.
 
     Parameters
@@ -75,7 +73,7 @@ def hash_texts(data: Bytes, starts: Sizes, lengths: Sizes) -> Hashes:
     return hashes
 
 
-def _hash_block(padded: Bytes, starts: Sizes, lengths: Sizes) -> Hashes:
+def _hash_block(padded: Bytes, starts: Codes, lengths: Codes) -> Hashes:
     words = np.ndarray((padded.size - 7,), dtype="<u8", buffer=padded, strides=(1,))
     halves = np.ndarray((padded.size - 3,), dtype="<u4", buffer=padded, strides=(1,))
     hashes = np.full(lengths.size, np.uint64(SEED) + _PRIME_5)
@@ -99,14 +97,14 @@ def _hash_block(padded: Bytes, starts: Sizes, lengths: Sizes) -> Hashes:
     return _avalanche(hashes)
 
 
-def _where(condition: npt.NDArray[np.bool_]) -> Iterator[slice | Rows]:
+def _where(condition: Flags) -> Iterator[slice | Rows]:
     """Yield the rows that fulfil `condition`, as a slice when all do, nothing when none does."""
     rows = np.flatnonzero(condition)
     if rows.size:
         yield slice(None) if rows.size == condition.size else rows
 
 
-def _hash_stripes(words: Hashes, starts: Sizes, stripes: Sizes) -> Hashes:
+def _hash_stripes(words: Hashes, starts: Codes, stripes: Codes) -> Hashes:
     """Return the state after the 32-byte stripes of texts that have at least one."""
     with np.errstate(over="ignore"):
         initial = (
@@ -184,13 +182,8 @@ class TextCells:
     """
 
     kinds: Bytes
-    numbers: Numbers
+    numbers: Floats
     hashes: Hashes
-
-
-def is_text(kind: pa.DataType) -> bool:
-    """Return whether an Arrow type is text."""
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def read_texts(texts: pa.Array, *, hash_as_text: bool) -> TextCells:
@@ -227,29 +220,27 @@ def read_texts(texts: pa.Array, *, hash_as_text: bool) -> TextCells:
             codes = numeric[found.to_numpy(zero_copy_only=False)]
             kinds[codes], numbers[codes] = CellKind.CODE, np.nan
             numeric = np.flatnonzero(~np.isnan(numbers))
-            hashes[numeric] = hash_bits(float_bits(numbers[numeric] + 0.0))
+            hashes[numeric] = hash_bits((numbers[numeric] + 0.0).view(np.uint64))
     return TextCells(kinds, numbers, hashes)
 
 
-def _bytes_of(texts: pa.Array) -> tuple[Bytes, Sizes, Sizes]:
+def _bytes_of(texts: pa.Array) -> tuple[Bytes, Codes, Codes]:
     """Return the UTF-8 bytes, and where each text starts and how long it is."""
     width = np.int64 if pa.types.is_large_string(texts.type) else np.int32
     _, offsets, data = texts.buffers()
     if not len(texts) or offsets is None:
         return np.empty(0, dtype=np.uint8), np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
-    bounds = np.frombuffer(offsets, dtype=width)[texts.offset : texts.offset + len(texts) + 1].astype(
-        np.int64
-    )
+    bounds = np.frombuffer(offsets, dtype=width)[texts.offset :][: len(texts) + 1].astype(np.int64)
     first = int(bounds[0])
     used = b"" if data is None else memoryview(data)[first : int(bounds[-1])]
     return np.frombuffer(used, dtype=np.uint8), bounds[:-1] - first, np.diff(bounds)
 
 
-def _is_digit(characters: Bytes) -> npt.NDArray[np.bool_]:
+def _is_digit(characters: Bytes) -> Flags:
     return (characters >= ord("0")) & (characters <= ord("9"))
 
 
-def _mark_booleans(texts: pa.Array, rows: Rows, lengths: Sizes, kinds: Bytes) -> None:
+def _mark_booleans(texts: pa.Array, rows: Rows, lengths: Codes, kinds: Bytes) -> None:
     rows = rows[lengths[rows] <= len("false")]
     if rows.size:
         words = texts.take(pa.array(rows))
@@ -257,7 +248,7 @@ def _mark_booleans(texts: pa.Array, rows: Rows, lengths: Sizes, kinds: Bytes) ->
         kinds[rows[is_boolean.to_numpy(zero_copy_only=False)]] = CellKind.BOOLEAN
 
 
-def _mark_numbers(texts: pa.Array, rows: Rows, kinds: Bytes, numbers: Numbers) -> None:
+def _mark_numbers(texts: pa.Array, rows: Rows, kinds: Bytes, numbers: Floats) -> None:
     """Settle the candidates `rows`: texts that begin like a number and end in a digit."""
     if not rows.size:
         return
@@ -271,18 +262,17 @@ def _mark_numbers(texts: pa.Array, rows: Rows, kinds: Bytes, numbers: Numbers) -
     values = _parse(candidates)
     integral = pc.match_substring_regex(candidates, _INTEGRAL).to_numpy(zero_copy_only=False)
     finite = np.isfinite(values)
-    fractional_kinds = np.where(
-        np.floor(values) == values, np.uint8(CellKind.INTEGRAL_VALUED), np.uint8(CellKind.FRACTIONAL)
-    )
-    kinds[rows] = np.where(integral, np.uint8(CellKind.INTEGRAL), fractional_kinds)
+    whole, fraction = np.uint8(CellKind.INTEGRAL_VALUED), np.uint8(CellKind.FRACTIONAL)
+    kinds[rows] = np.where(np.floor(values) == values, whole, fraction)
+    kinds[rows[integral]] = CellKind.INTEGRAL
     kinds[rows[~finite]] = CellKind.NON_FINITE
     numbers[rows[finite]] = values[finite]
 
 
-def _parse(texts: pa.Array) -> Numbers:
+def _parse(texts: pa.Array) -> Floats:
     """Return the values of number texts; beyond float64 they are infinite."""
     data, _, _ = _bytes_of(texts)
     if np.any((data == ord("+")) | (data == ord(" "))):
         texts = pc.replace_substring_regex(pc.replace_substring(texts, " ", ""), r"^\+", "")
-    parsed: Numbers = pc.cast(texts, pa.float64()).to_numpy()
+    parsed: Floats = pc.cast(texts, pa.float64()).to_numpy()
     return parsed

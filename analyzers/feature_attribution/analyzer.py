@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pyarrow as pa
 
@@ -32,7 +33,6 @@ from contract.api import Analyzer, Checker, Comparison, Decision, Facts, Metric
 from contract.errors import DocumentError, wording
 from contract.wording import listing, number, several
 
-_METHOD = "KernelShap"
 _Z_95 = 1.959964
 _SAME = 1e-4
 
@@ -44,9 +44,8 @@ def _require_comparable(
         then, now = getattr(before.design, member), getattr(statistics.design, member)
         if then is not None and now is not None and then != now:
             then, now = (str(one).lower() if isinstance(one, bool) else one for one in (then, now))
-            raise DocumentError.of(
-                "attributions.other_design", file=before.where, field=member, then=then, now=now
-            )
+            said = {"field": member, "then": then, "now": now}
+            raise DocumentError.of("attributions.other_design", file=before.where, **said)
 
 
 def _other_reference(
@@ -96,16 +95,13 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
         labels = {}
         for name, label in statistics.labels.items():
             former = formers.get(name) or LabelAttributions({}, None)
-            labels[name] = replace(
-                label,
-                drift_threshold=checks.first(
-                    self.drift_limit, former.drift_threshold, checks.DRIFT_THRESHOLD
-                ),
-                magnitude_threshold=checks.first(former.magnitude_threshold, checks.MAGNITUDE_THRESHOLD),
-                direction_threshold=checks.first(former.direction_threshold, checks.DIRECTION_THRESHOLD),
-                sampling_errors={},
-                extra=dict(former.extra),
-            )
+            drift = checks.first(self.drift_limit, former.drift_threshold, checks.DRIFT_THRESHOLD)
+            limits: dict[str, Any] = {
+                "magnitude_threshold": checks.first(former.magnitude_threshold, checks.MAGNITUDE_THRESHOLD),
+                "direction_threshold": checks.first(former.direction_threshold, checks.DIRECTION_THRESHOLD),
+                "drift_threshold": drift,
+            }
+            labels[name] = replace(label, sampling_errors={}, extra=dict(former.extra), **limits)
         further = {PARTIAL_DEPENDENCE: statistics.dependence} if statistics.dependence else {}
         return AttributionConstraints(labels, statistics.design, further)
 
@@ -224,27 +220,24 @@ class FeatureAttributionAnalyzer(
         """Return ``feature_<name>`` and ``ExpectedValue`` of every label, those that are defined."""
         published = []
         for label, found in statistics.labels.items():
-            about = {"ExplainabilityMethod": _METHOD, "Label": label}
+            about = {"ExplainabilityMethod": "KernelShap", "Label": label}
             for name, value in found.values.items():
                 if value is None:
                     continue
                 error = found.standard_errors.get(name)
-                published.append(
-                    Metric(
-                        f"feature_{name}",
-                        value,
-                        dimensions=about | {"ValueType": "GlobalShapValues"},
-                        interval=None if error is None else (value - _Z_95 * error, value + _Z_95 * error),
-                        gauge="model_monitor_attribution",
-                        labels={"feature": name},
-                    )
+                metric = Metric(
+                    f"feature_{name}",
+                    value,
+                    dimensions=about | {"ValueType": "GlobalShapValues"},
+                    interval=None if error is None else (value - _Z_95 * error, value + _Z_95 * error),
+                    gauge="model_monitor_attribution",
+                    labels={"feature": name},
                 )
-            if found.expected_value is not None:
-                about["ValueType"] = "ExpectedValue"
+                published.append(metric)
+            if (expected := found.expected_value) is not None:
+                about |= {"ValueType": "ExpectedValue"}
                 gauge = "model_monitor_expected_value"
-                published.append(
-                    Metric("ExpectedValue", found.expected_value, dimensions=about, gauge=gauge, labels={})
-                )
+                published.append(Metric("ExpectedValue", expected, dimensions=about, gauge=gauge, labels={}))
         return published
 
     def tried(self, statistics: AttributionStatistics) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -258,6 +259,11 @@ class Pair:
     after: LabelAttributions
     notes: tuple[str, ...] = ()
 
+    def compared(self, subject: str, check: str, state: State, text: str, **figures: Any) -> Comparison:
+        """Return a comparison of both sides."""
+        figures |= {"rows": self.live.rows, "baseline_rows": self.baseline.rows}
+        return Comparison(subject, check, state, text, **figures)
+
 
 def counterparts(baseline: Labels, live: Labels) -> Labels:
     """Return, by the names of the window's labels, those of the baseline that answer to them.
@@ -463,9 +469,7 @@ def check_sound(pairs: Sequence[Pair], drift_limit: float | None, *, seed: int) 
     def outcomes() -> Outcomes:
         for place, pair in enumerate(pairs):
             if not pair.baseline.errors.any():
-                yield (
-                    f"The baseline has no standard errors for {pair.label}, so its values are taken as exact."
-                )
+                yield wording("attributions.exact", label=pair.label)
             yield from _order(pair, drift_limit, alpha, np.random.default_rng([seed, place]))
             yield from _sizes(pair, alpha)
             yield from _directions(pair, DIRECTION_RATE / max(1, len(pairs)))
@@ -491,36 +495,22 @@ def _order(pair: Pair, drift_limit: float | None, alpha: float, generator: np.ra
     known = number(error) if math.isfinite(error) else "unknown"
     text = f"NDCG {score:.4f} (standard error {known}, {granted:.4f} with chance granted)"
     yield Finding(pair.label, text, distance=1.0 - granted, violated=violated)
-    yield Comparison(
-        pair.label,
-        CHECK_TYPE,
-        _state(violated, granted < _ALIKE, is_told),
-        text,
-        reason="" if is_told else _UNTOLD,
-        value=score,
-        expected=threshold,
-        effect=1.0 - granted,
-        limit=1.0 - threshold,
-        rows=pair.live.rows,
-        baseline_rows=pair.baseline.rows,
-    )
+    figures = {"value": score, "expected": threshold, "effect": 1.0 - granted, "limit": 1.0 - threshold}
+    state, reason = _state(violated, granted < _ALIKE, is_told)
+    yield pair.compared(pair.label, CHECK_TYPE, state, text, reason=reason, **figures)
     if violated:
         because = wording("attributions.moved", moved=_moved(pair), error=known, granted=granted)
         yield _order_violation(pair.label, score, threshold, because)
     elif score < threshold:
-        yield wording(
-            "attributions.within_chance", label=pair.label, score=score, threshold=threshold, granted=granted
-        )
+        figures = {"score": score, "threshold": threshold, "granted": granted}
+        yield wording("attributions.within_chance", label=pair.label, **figures)
 
 
-_UNTOLD = "too few rows or coalitions were explained to tell changes from chance"
-
-
-def _state(violated: bool, changed: bool, is_told: bool) -> State:
-    """Return how a comparison ends; `is_told` is whether the errors are known that tell it from chance."""
+def _state(violated: bool, changed: bool, is_told: bool) -> tuple[State, str]:
+    """Return how a comparison ends, and why not: `is_told` is whether errors tell it from chance."""
     if not is_told:
-        return State.UNDECIDED
-    return State.VIOLATED if violated else State.CHANGED if changed else State.HOLDS
+        return State.UNDECIDED, "too few rows or coalitions were explained to tell changes from chance"
+    return State.VIOLATED if violated else State.CHANGED if changed else State.HOLDS, ""
 
 
 def _moved(pair: Pair) -> str:
@@ -560,9 +550,8 @@ def _sizes(pair: Pair, alpha: float) -> Outcomes:
         if change is None:
             continue
         # What moved as all features did has been said of them together.
-        is_new = _is_beyond(change, factor) and not (
-            all_moved and not _is_beyond(_relative(change, total), factor)
-        )
+        is_apart = not all_moved or _is_beyond(_relative(change, total), factor)
+        is_new = _is_beyond(change, factor) and is_apart
         then, now = (percent(round(float(share[place]), 4)) for share in shares)
         its_share = f"; its share went from {then} to {now}"
         yield from _size(pair, change, factor, pair.features[place], its_share, violated=is_new)
@@ -590,23 +579,13 @@ def _directions(pair: Pair, alpha: float) -> Outcomes:
         moved = abs(now - then)
         turned = then * now < 0.0 and moved - quantile * error > limit
         text = wording("attributions.turned" if turned else "attributions.direction", then=then, now=now)
-        yield Comparison(
-            feature,
-            DIRECTION_CHECK,
-            State.VIOLATED if turned else State.HOLDS,
-            text,
-            value=now,
-            expected=then,
-            effect=moved,
-            limit=limit,
-            rows=pair.live.rows,
-            baseline_rows=pair.baseline.rows,
-        )
+        state = State.VIOLATED if turned else State.HOLDS
+        figures = {"value": now, "expected": then, "effect": moved, "limit": limit}
+        yield pair.compared(feature, DIRECTION_CHECK, state, text, **figures)
         if turned:
             yield Finding(feature, text, moved, violated=True)
-            about = {"label": pair.label}
             text = f"The effect of {feature} on {pair.label} turned round: {text}"
-            yield Violation(DIRECTION_CHECK, text, feature, metric_name=METRIC, extra=about)
+            yield Violation(DIRECTION_CHECK, text, feature, METRIC, {"label": pair.label})
 
 
 def _size(
@@ -618,25 +597,15 @@ def _size(
     place = pair.features.index(feature) if feature else None
     sides = (pair.baseline, pair.live)
     errors = [side.total_error if place is None else float(side.errors[place]) for side in sides]
-    is_told = all(map(math.isfinite, errors))
-    yield Comparison(
-        subject,
-        MAGNITUDE_CHECK,
-        _state(violated, change.nearest != 1.0, is_told),
-        f"The attribution {ratio}.",
-        reason="" if is_told else _UNTOLD,
-        effect=moved,
-        limit=math.log(factor),
-        rows=pair.live.rows,
-        baseline_rows=pair.baseline.rows,
-    )
+    state, reason = _state(violated, change.nearest != 1.0, all(map(math.isfinite, errors)))
+    about = {"reason": reason, "effect": moved, "limit": math.log(factor)}
+    yield pair.compared(subject, MAGNITUDE_CHECK, state, f"The attribution {ratio}.", **about)
     if violated or not feature:
         yield Finding(subject, ratio, moved, violated)
     if violated:
         whose = feature or "all features together"
         text = f"The attribution of {whose} {ratio}{_allowed(change, factor)}{more}."
-        about = {"label": pair.label}
-        yield Violation(MAGNITUDE_CHECK, text, feature or None, metric_name=METRIC, extra=about)
+        yield Violation(MAGNITUDE_CHECK, text, feature or None, METRIC, {"label": pair.label})
 
 
 def _relative(change: SizeChange, total: SizeChange) -> SizeChange:
@@ -658,9 +627,8 @@ def _ratio_text(change: SizeChange) -> str:
 
 def _allowed(change: SizeChange, factor: float) -> str:
     bound, limit = ("at least", factor) if change.nearest > 1.0 else ("at most", 1.0 / factor)
-    return (
-        f", and {bound} {number(change.nearest)} times with chance granted, beyond threshold {number(limit)}"
-    )
+    figures = {"nearest": number(change.nearest), "limit": number(limit)}
+    return wording("attributions.allowed", bound=bound, **figures)
 
 
 def first(*limits: float | None) -> float:

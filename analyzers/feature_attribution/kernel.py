@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, takewhile
 from math import comb
 from typing import Any
 
@@ -130,17 +130,13 @@ def _pairs_of_size(players: int, size: int) -> int:
 
 
 def _all_of_size(players: int, size: int) -> Masks:
-    members = np.array(list(_members(players, size)), dtype=np.int64)
+    every: Iterator[tuple[int, ...]] = combinations(range(players), size)
+    if 2 * size == players:  # those without the first player are complements of those with it
+        every = takewhile(lambda members: members[0] == 0, every)
+    members = np.array(list(every), dtype=np.int64)
     masks = np.zeros((len(members), players), dtype=np.bool_)
     masks[np.arange(len(members))[:, None], members] = True
     return masks
-
-
-def _members(players: int, size: int) -> Iterator[tuple[int, ...]]:
-    for members in combinations(range(players), size):
-        if 2 * size == players and members[0] != 0:
-            return  # from here on only complements of those seen
-        yield members
 
 
 def _equal_parts(players: int, sizes: list[int], budget: int, generator: np.random.Generator) -> list[int]:
@@ -252,7 +248,7 @@ def exact_design(players: int) -> Design:
     (1953). The weight of ``v(S)`` is the negative of its complement's, so pairs suffice.
     """
     masks = enumerate_pairs(players)
-    everything = np.concatenate((np.ones((1, players), dtype=np.bool_), masks))
+    everything = _with_all(masks)
     sizes = everything.sum(axis=1)
     inside = np.array([0.0] + [1.0 / (size * comb(players, size)) for size in range(1, players + 1)])
     outside = np.array([1.0 / ((players - size) * comb(players, size)) for size in range(players)] + [0.0])
@@ -292,9 +288,13 @@ def sampled_design(players: int, pairs: int, generator: np.random.Generator) -> 
 
 def _tells_apart(masks: Masks) -> bool:
     """Return whether no two features, nor sums of them, come and go together in every coalition."""
-    everyone = np.ones((1, masks.shape[1]), dtype=np.bool_)
-    signs = np.where(np.concatenate((everyone, masks)), 1.0, -1.0)
+    signs = np.where(_with_all(masks), 1.0, -1.0)
     return bool(np.linalg.matrix_rank(signs) == masks.shape[1])
+
+
+def _with_all(masks: Masks) -> Masks:
+    """Return the coalitions after the one of all players."""
+    return np.vstack((np.ones(masks.shape[1], dtype=np.bool_), masks))
 
 
 def _average(masks: Masks, parts: list[NDArray[np.int64]], generator: np.random.Generator) -> Design:
@@ -326,7 +326,7 @@ def _solve(masks: Masks, residuals: NDArray[np.int64]) -> Design:
     """
     pairs, players = masks.shape
     kernel = _kernel(players)
-    coalitions = np.concatenate((np.ones((1, players), dtype=np.bool_), masks))
+    coalitions = _with_all(masks)
     signs = np.where(coalitions, 1.0, -1.0)
     covariance = kernel.between[np.rint((players - signs @ signs.T) / 2).astype(np.intp)]
     asked = np.arange(1, 1 + pairs)
@@ -375,7 +375,7 @@ def shared_error(players: int, pairs: int) -> float:
         return 0.0
     kernel = _kernel(players)
     designs = [sampled_design(players, pairs, np.random.default_rng(number)) for number in range(2)]
-    coalitions = [np.concatenate((np.ones((1, players), dtype=np.bool_), one.masks)) for one in designs]
+    coalitions = [_with_all(one.masks) for one in designs]
     signs = [np.where(one, 1.0, -1.0) for one in coalitions]
     between = kernel.between[np.rint((players - signs[0] @ signs[1].T) / 2).astype(np.intp)]
     common = np.full(players, kernel.of_value)
@@ -497,12 +497,8 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if self.num_samples is not None and not 2 <= self.num_samples <= MOST_SAMPLES:
-            raise ConfigurationError.of(
-                "shapley.num_samples",
-                field="methods.shap.num_samples",
-                given=self.num_samples,
-                most=MOST_SAMPLES,
-            )
+            field, given = "methods.shap.num_samples", self.num_samples
+            raise ConfigurationError.of("shapley.num_samples", field=field, given=given, most=MOST_SAMPLES)
 
     def pairs(self, features: int, players: int) -> int:
         """Return how many pairs to ask for a row in which ``players`` of all ``features`` differ."""
@@ -654,12 +650,8 @@ class _Asked:
             row = int(np.flatnonzero(~np.isfinite(scores).all(axis=1))[0])
             raise ModelError.of("shapley.not_finite", scores=scores[row].tolist(), row=row, rows=rows)
         if self._use_logit and (scores.min(initial=0.5) < -1e-6 or scores.max(initial=0.5) > 1 + 1e-6):
-            raise ConfigurationError.of(
-                "shapley.no_probabilities",
-                field="methods.shap.use_logit",
-                low=scores.min(),
-                high=scores.max(),
-            )
+            field, low, high = "methods.shap.use_logit", scores.min(), scores.max()
+            raise ConfigurationError.of("shapley.no_probabilities", field=field, low=low, high=high)
         self._rows += rows
         return scores
 

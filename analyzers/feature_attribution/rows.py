@@ -104,18 +104,11 @@ def _fitting(baselines: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         raise ConfigurationError.of("shap_baseline.width", field=_BASELINE, found=found, expected=expected)
     arrays = []
     for array, field in zip(baselines.columns, schema, strict=True):
-        try:
+        # Invalid is text that is no number, or 1.5 for a whole one; not implemented, a list for either.
+        misfits = (pa.ArrowInvalid, pa.ArrowNotImplementedError)
+        said = {"field": _BASELINE, "feature": field.name, "found": array.type, "expected": field.type}
+        with ConfigurationError.instead_of("shap_baseline.type", *misfits, why=str, **said):
             arrays.append(plain_values(array).cast(field.type))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            # Invalid is text that is no number, or 1.5 for a whole one; not implemented, a list for either.
-            raise ConfigurationError.of(
-                "shap_baseline.type",
-                field=_BASELINE,
-                feature=field.name,
-                found=array.type,
-                expected=field.type,
-                why=error,
-            ) from None
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 

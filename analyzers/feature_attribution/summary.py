@@ -256,6 +256,7 @@ def summarize(
     position: int | None = None
     seed = 0
     baseline = _without(request.baseline, request.unused)
+    places = np.array([request.features.index(name) for name in request.reported], dtype=np.int64)
     for block in _blocks(stream, request, budget):
         features = _without(block.select(list(request.features)), request.unused)
         summary.widen(_ranges(features))
@@ -269,7 +270,9 @@ def summarize(
         signs, start, sizes = _signs(features, baseline, request.shown), 0, []
         try:
             for explanation in windows if exact is None else [exact]:
-                explanation = _reported(explanation, request)
+                if request.reported:
+                    local, spread = explanation.local[:, :, places], explanation.spread[:, places]
+                    explanation = replace(explanation, local=local, spread=spread)
                 count = len(explanation.local)
                 summary.add(explanation, request, signs[start : start + count])
                 start, budget.explained = start + count, budget.explained + count
@@ -280,10 +283,8 @@ def summarize(
             nulls = [name for name in request.features if baseline.column(name).null_count]
             if not nulls or request.unused:
                 raise
-            names, member = listing(nulls), "methods.shap.baseline"
-            raise ModelError.of(
-                "attributions.nulls", field=member, names=names, cause=error.message.rstrip(".")
-            ) from error
+            said = {"names": listing(nulls), "cause": error.message.rstrip(".")}
+            raise ModelError.of("attributions.nulls", field="methods.shap.baseline", **said) from error
         kept = {str(at): column for at, column in enumerate(np.concatenate(sizes).T)}
         clusters = cluster_hashes(block, request.cluster_by)
         rows = pa.RecordBatch.from_pydict(kept)
@@ -314,12 +315,8 @@ def _signs(rows: pa.RecordBatch, baseline: pa.RecordBatch, features: tuple[str, 
 
 def _ranges(rows: pa.RecordBatch) -> dict[str, tuple[float, float]]:
     """Return the least and the greatest number of each column of numbers."""
-    numeric = {
-        name: column
-        for name, column in zip(rows.schema.names, rows.columns, strict=True)
-        if is_number(column.type)
-    }
-    found = {name: pc.min_max(column).as_py() for name, column in numeric.items()}
+    numeric = [name for name in rows.schema.names if is_number(rows.column(name).type)]
+    found = {name: pc.min_max(rows.column(name)).as_py() for name in numeric}
     return {name: (each["min"], each["max"]) for name, each in found.items() if each["min"] is not None}
 
 
@@ -358,13 +355,6 @@ def _blocks(stream: FeatureStream, request: AttributionRequest, budget: Budget) 
             pace = max(budget.spent - before, 1e-6) / block.num_rows
             affordable = int(_SHARE_OF_TIME * budget.left / pace)
             count = max(1, min(_BLOCK_ROWS, 4 * count, affordable))
-
-
-def _reported(explanation: Explanation, request: AttributionRequest) -> Explanation:
-    if not request.reported:
-        return explanation
-    places = np.array([request.features.index(name) for name in request.reported])
-    return replace(explanation, local=explanation.local[:, :, places], spread=explanation.spread[:, places])
 
 
 def describe(
@@ -460,10 +450,8 @@ def _local_table(summary: AttributionSummary, request: AttributionRequest) -> pa
         columns += [pa.array(np.ascontiguousarray(local[:, output, place])) for place in range(len(features))]
     if request.join_column is not None:
         names.append(request.join_column)
-        columns.append(_joined(summary.joined))
+        parts = summary.joined
+        if len({part.type for part in parts}) > 1:
+            parts = [part.cast(pa.string()) for part in parts]
+        columns.append(pa.chunked_array(parts))
     return pa.table(columns, names=names)
-
-
-def _joined(parts: list[pa.Array]) -> pa.ChunkedArray:
-    kinds = {part.type for part in parts}
-    return pa.chunked_array(parts if len(kinds) == 1 else [part.cast(pa.string()) for part in parts])

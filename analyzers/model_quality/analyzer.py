@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,14 +18,14 @@ from analyzers.model_quality.documents import (
     ModelQualityBaseline,
     ModelQualityConstraints,
     ModelQualityStatistics,
-    ProblemType,
     ScoreCalibration,
 )
 from analyzers.model_quality.scores import Cumulative, ScoreHistogram, probabilities
 from analyzers.model_quality.summary import ModelQualitySummary, Task, merge, summarize
-from analyzers.shared.cells import Floats, label_of
+from analyzers.shared.cells import Floats
 from analyzers.shared.rules import (
     Rules,
+    SharesErrors,
     constraints_to_check,
     nothing_checked,
     unused_notes,
@@ -38,19 +37,6 @@ from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, 
 from contract.errors import ConfigurationError, DatasetError, DocumentError, wording
 from contract.wording import listing, number, percent
 
-
-def _why_no_rows(statistics: ModelQualityStatistics) -> str:
-    if not statistics.unpredicted_count:
-        return "no row has a label" if statistics.unlabelled_count else "no row has a label and a prediction"
-    return "no row with a label has a usable prediction"
-
-
-def _estimated(estimated: Mapping[str, Any]) -> str:
-    found = estimated["metrics"].items()
-    values = ", ".join(f"{name} {number(round(metric['value'], 4))}" for name, metric in found)
-    return f"Of {estimated['item_count']} rows without label: {values}. {estimated['assumption']}"
-
-
 # Metrics of rows without labels, expected from what their scores meant at the baseline.
 #
 # Confidence-based estimation: the probability of each row being positive, by the baseline's calibration,
@@ -60,7 +46,6 @@ def _estimated(estimated: Mapping[str, Any]) -> str:
 # the inputs does to the scores; it cannot see labels that come to mean something else for the same inputs.
 
 
-METHOD = "confidence-based"
 ASSUMPTION = (
     "Estimated, not measured: assumes that a score means the same as at the baseline (no concept drift)."
 )
@@ -100,7 +85,7 @@ def estimate(
     if beyond > _MOST_BEYOND + 2.0 / len(seen):
         assumption += " " + wording("quality_notes.beyond", share=percent(beyond), low=seen[0], high=seen[-1])
     return {
-        "method": METHOD,
+        "method": "confidence-based",
         "assumption": assumption,
         "item_count": rows,
         "metrics": {name: {"value": value} for name, value in values.items() if math.isfinite(value)},
@@ -120,33 +105,18 @@ def _binary(unlabelled: ScoreHistogram, chances: Floats) -> dict[str, float]:
     return values
 
 
-DEFAULT_THRESHOLD = 0.5
-
-
-@dataclass(frozen=True)
-class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics, ModelQualityConstraints]):
+@dataclass(frozen=True, kw_only=True)
+class ModelQualityAnalyzer(
+    Task, SharesErrors, Analyzer[ModelQualitySummary, ModelQualityStatistics, ModelQualityConstraints]
+):
     """Model quality by either set of rules.
 
     Parameters
     ----------
     rules
         ``sound`` or ``sagemaker``.
-    problem_type
-        ``Regression``, ``BinaryClassification`` or ``MulticlassClassification``.
-    inference_attribute, probability_attribute, ground_truth_attribute
-        Columns of prediction, score and label: names, zero-based indices or paths in JSON. Several columns of
-        probabilities, one per class, are separated by commas or named by what their names have in common.
-        Without `ground_truth_attribute` the label is ``groundTruthData``.
-    probability_threshold
-        Score from which, inclusive, a row counts as predicted positive where there is no prediction; 0.5.
-    positive_label
-        The label that counts as positive; ``1``.
     seed
         Of the resampling.
-    error_share
-        Share of the false-alarm rate that one check may spend.
-    cluster_by
-        Columns that tell which rows belong together, under sound rules.
 
     Raises
     ------
@@ -155,15 +125,7 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
     """
 
     rules: Rules = "sound"
-    problem_type: ProblemType | None = None
-    inference_attribute: str | None = None
-    probability_attribute: str | None = None
-    probability_threshold: float | None = None
-    ground_truth_attribute: str | None = None
-    positive_label: str | None = None
     seed: int = 0
-    error_share: float = 1.0
-    cluster_by: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.problem_type is None:
@@ -175,10 +137,6 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
             raise ConfigurationError.of("quality_settings.inference", field=field, problem=self.problem_type)
         if self.probability_attribute is None:
             raise ConfigurationError.of("quality_settings.probability", field="probability_attribute")
-
-    def with_error_share(self, share: float) -> ModelQualityAnalyzer:
-        """Return a copy whose check spends only `share` of the false-alarm rate."""
-        return replace(self, error_share=self.error_share * share)
 
     def design_effects(self, statistics: ModelQualityStatistics) -> dict[str, float]:
         """Return the design effect of the rows."""
@@ -196,7 +154,7 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
 
     def summarize(self, batches: Iterable[pa.RecordBatch]) -> ModelQualitySummary:
         """Summarize the record batches of one split, in order, in bounded memory."""
-        return summarize(batches, self._task)
+        return summarize(batches, self)
 
     def merge(self, left: ModelQualitySummary, right: ModelQualitySummary) -> ModelQualitySummary:
         """Combine two summaries; associative."""
@@ -208,7 +166,7 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
 
     def describe(self, summary: ModelQualitySummary) -> ModelQualityStatistics:
         """Turn a summary into the statistics document."""
-        return describe(summary, self._task, rules=self.rules, seed=self.seed)
+        return describe(summary, self, rules=self.rules, seed=self.seed)
 
     def estimate(
         self, statistics: ModelQualityStatistics, baseline: ModelQualityBaseline
@@ -245,50 +203,43 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
         expected = statistics.problem_type
         for document in (baseline.constraints, baseline.statistics):
             if document is not None and (found := document.problem_type) != expected:
-                file = document.where
-                raise DocumentError.of(
-                    "quality_documents.problem_type", file=file, found=found, expected=expected
-                )
+                types = {"found": found, "expected": expected}
+                raise DocumentError.of("quality_documents.problem_type", file=document.where, **types)
         known, now = baseline.statistics, statistics.positive_label
         if known is not None and now and known.positive_label not in (None, now):
-            raise DocumentError.of(
-                "quality_documents.positive_label",
-                file=known.where,
-                field="positive_label",
-                then=known.positive_label,
-                now=now,
-            )
+            said = {"file": known.where, "field": "positive_label", "then": known.positive_label, "now": now}
+            raise DocumentError.of("quality_documents.positive_label", **said)
         notes = list(statistics.notes)
-        if statistics.estimated:
-            notes.append(_estimated(statistics.estimated))
+        if estimated := statistics.estimated:
+            found = estimated["metrics"].items()
+            values = ", ".join(f"{name} {number(round(metric['value'], 4))}" for name, metric in found)
+            notes.append(
+                f"Of {estimated['item_count']} rows without label: {values}. {estimated['assumption']}"
+            )
         constraints = constraints_to_check(baseline, self.rules, suggest)
         notes += unused_notes(constraints)
         why = why_unchecked(constraints, bool(constraints and constraints.metrics))
         if constraints is None or why:
             return nothing_checked(why, notes)
         if not statistics.item_count:
-            why = _why_no_rows(statistics)
+            why = "no row with a label has a usable prediction"
+            if not statistics.unpredicted_count:
+                why = f"no row has a label{'' if statistics.unlabelled_count else ' and a prediction'}"
             return nothing_checked(why, notes, comparisons=self.unanswered(baseline, why))
         if self.rules == "sagemaker":
             decision = check_sagemaker(statistics, constraints)
         else:
-            before, positive = baseline.statistics, self._task.positive
+            before, share = baseline.statistics, self.error_share
             decision = check_sound(
-                statistics,
-                constraints,
-                before,
-                positive=positive,
-                error_share=self.error_share,
-                seed=self.seed,
+                statistics, constraints, before, positive=self.positive, error_share=share, seed=self.seed
             )
             lacking, usual = (
                 (side.unpredicted_count, side.unpredicted_count + side.item_count) if side else (0, 0)
                 for side in (statistics, before)
             )
-            of = Violation(
-                PRESENCE_CHECK, "labelled rows lack a usable prediction", metric_name="predictions"
-            )
-            decision = with_presence(decision, of, lacking, usual, self.error_share)
+            lacks = "labelled rows lack a usable prediction"
+            of = Violation(PRESENCE_CHECK, lacks, metric_name="predictions")
+            decision = with_presence(decision, of, lacking, usual, share)
         return replace(decision, notes=(*notes, *decision.notes))
 
     def unanswered(self, baseline: ModelQualityBaseline, reason: str) -> tuple[Comparison, ...]:
@@ -313,36 +264,17 @@ class ModelQualityAnalyzer(Analyzer[ModelQualitySummary, ModelQualityStatistics,
         decision: Decision | None,
     ) -> list[Metric]:
         """Return the values to publish: every metric by its name, estimated ones as ``estimated_<name>``."""
+        gauge = "model_monitor_quality"
         measured = [
-            Metric(
-                name,
-                metric.value,
-                interval=metric.interval,
-                gauge="model_monitor_quality",
-                labels={"metric": name},
-            )
+            Metric(name, metric.value, interval=metric.interval, gauge=gauge, labels={"metric": name})
             for name, metric in statistics.metrics.items()
             if metric.value is not None
         ]
-        gauge, estimated = "model_monitor_quality_estimated", (statistics.estimated or {}).get("metrics", {})
+        gauge, estimated = f"{gauge}_estimated", (statistics.estimated or {}).get("metrics", {})
         return measured + [
             Metric(f"estimated_{name}", metric["value"], gauge=gauge, labels={"metric": name})
             for name, metric in estimated.items()
         ]
-
-    @cached_property
-    def _task(self) -> Task:
-        assert self.problem_type is not None  # noqa: S101 - for mypy: refused when made
-        is_binary, threshold = self.problem_type == "BinaryClassification", self.probability_threshold
-        return Task(
-            self.problem_type,
-            self.inference_attribute,
-            self.probability_attribute,
-            self.ground_truth_attribute,
-            threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
-            positive=label_of(self.positive_label or "1", binary=is_binary),
-            cluster_by=self.cluster_by,
-        )
 
     def _refuse(self, statistics: ModelQualityStatistics, *, is_baseline: bool) -> None:
         evidence = statistics.evidence

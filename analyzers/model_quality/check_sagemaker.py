@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from analyzers.model_quality.documents import (
-    GREATER,
+    FACTS,
     LESS,
     MetricConstraint,
     MetricValue,
@@ -22,26 +22,7 @@ from contract.json_layout import java_double
 
 
 # Which direction is worse, for every metric that is constrained by itself, in the originals' order.
-CONSTRAINED: dict[str, dict[str, Operator]] = {
-    "Regression": {**dict.fromkeys(("mae", "mse", "rmse"), GREATER), "r2": LESS},
-    "BinaryClassification": {
-        **dict.fromkeys(
-            ("recall", "precision", "accuracy", "true_positive_rate", "true_negative_rate"), LESS
-        ),
-        **dict.fromkeys(("false_positive_rate", "false_negative_rate"), GREATER),
-        **dict.fromkeys(("auc", "f0_5", "f1", "f2"), LESS),
-    },
-    "MulticlassClassification": {
-        "accuracy": LESS,
-        **{f"weighted_{name}": LESS for name in ("recall", "precision", "f0_5", "f1", "f2")},
-    },
-}
-
-# Under sound rules also how good probabilities are, which no count of right answers shows.
-CONSTRAINED_LOSSES: dict[str, Operator] = {"log_loss": GREATER, "brier_score": GREATER}
-
-# Thresholds that people copy are rounded now and then.
-_SAME_NUMBER = 1e-5
+CONSTRAINED: dict[str, dict[str, Operator]] = FACTS["constrained"]
 
 
 def suggest(
@@ -61,7 +42,7 @@ def suggest(
     sound
         Whether sound rules apply.
     """
-    operators = {**CONSTRAINED[statistics.problem_type], **(CONSTRAINED_LOSSES if sound else {})}
+    operators = {**CONSTRAINED[statistics.problem_type], **(FACTS["losses"] if sound else {})}
     known = baseline.constraints if baseline is not None and sound else None
     if known is None:
         metrics = {
@@ -82,20 +63,8 @@ def suggest(
 
 def is_own_value(constraint: MetricConstraint, value: float | None) -> bool:
     """Return whether the threshold is the baseline's own value rather than somebody's decision."""
-    return value is not None and math.isclose(
-        constraint.threshold, value, rel_tol=_SAME_NUMBER, abs_tol=_SAME_NUMBER
-    )
-
-
-# The originals report these four in camel case.
-_REPORTED = {
-    "true_positive_rate": "truePositiveRate",
-    "true_negative_rate": "trueNegativeRate",
-    "false_positive_rate": "falsePositiveRate",
-    "false_negative_rate": "falseNegativeRate",
-}
-# Not among the ten first violations recorded, although it was one; so it comes last.
-_LAST = "f0_5"
+    # Thresholds that people copy are rounded now and then.
+    return value is not None and math.isclose(constraint.threshold, value, rel_tol=1e-5, abs_tol=1e-5)
 
 
 def check_sagemaker(statistics: ModelQualityStatistics, constraints: ModelQualityConstraints) -> Decision:
@@ -104,7 +73,12 @@ def check_sagemaker(statistics: ModelQualityStatistics, constraints: ModelQualit
     A metric that is undefined in the window raises no violation.
     """
     violations, findings, comparisons = [], [], []
-    for name, reported in _in_order(constraints):
+    names = {FACTS["reported"].get(name, name): name for name in constraints.metrics}
+    ordered = list(names)
+    if len(names) > SMALL_MAP:
+        # f0_5 was not among the ten first violations recorded, although it was one; so it comes last.
+        ordered = sorted(category_order("", names), key=lambda name: name == "f0_5")
+    for name, reported in ((names[reported], reported) for reported in ordered):
         metric, constraint = statistics.metrics.get(name), constraints.metrics[name]
         if metric is None or metric.value is None:
             comparisons.append(undefined(name, constraint))
@@ -141,16 +115,6 @@ def undefined(name: str, constraint: MetricConstraint) -> Comparison:
     """Return the comparison of a metric that the window does not define: no positives, say."""
     reason = "the window does not define some metrics"
     return Comparison(name, constraint.operator, State.UNDECIDED, reason=reason, lost=True)
-
-
-def _in_order(constraints: ModelQualityConstraints) -> list[tuple[str, str]]:
-    names = {_REPORTED.get(name, name): name for name in constraints.metrics}
-    if len(names) > SMALL_MAP:
-        ordered = category_order("", names)
-        ordered.sort(key=lambda name: name == _LAST)
-    else:
-        ordered = list(names)
-    return [(names[reported], reported) for reported in ordered]
 
 
 def is_beyond(value: float, constraint: MetricConstraint) -> bool:

@@ -24,6 +24,7 @@ from analyzers.model_quality.check_sagemaker import (
 )
 from analyzers.model_quality.confusion import binary_cells, binary_metrics
 from analyzers.model_quality.documents import (
+    FACTS,
     LEAST_CHANGES,
     LESS,
     MetricConstraint,
@@ -154,6 +155,12 @@ class MetricTest:
         if remainder <= 0.0:
             return None
         return math.ceil(rows * self.window_error**2 / remainder)
+
+    @property
+    def interval_text(self) -> str:
+        """Return the interval in words, empty where there is none."""
+        ends = self.metric.interval
+        return f" (95 % interval {' to '.join(map(number, ends))})" if ends else ""
 
     @property
     def worse(self) -> float:
@@ -291,23 +298,7 @@ _SETTLED = 0.02
 # Standard deviations about which decisions are made.
 _FAR = 4.0
 
-_SAME_TEST = {
-    "true_positive_rate": "recall",
-    "false_negative_rate": "recall",
-    "false_positive_rate": "true_negative_rate",
-    "rmse": "mse",
-    "weighted_recall": "accuracy",
-}
-_FURTHER_METRICS = (
-    "average_precision",
-    "log_loss",
-    "brier_score",
-    "expected_calibration_error",
-    "mape",
-    "top_2_accuracy",
-    "top_3_accuracy",
-    "top_5_accuracy",
-)
+_SAME_TEST: dict[str, str] = FACTS["same_test"]
 
 
 def check_sound(
@@ -348,13 +339,7 @@ def check_sound(
     alpha = FALSE_ALARM_RATE * error_share / max(1, len(questions))
     tested = {test.name: replace(test, alpha=alpha) for test in tests}
     tests = list(tested.values())
-    violations = [
-        Violation(
-            test.constraint.operator, _violation_text(test, statistics, baseline), metric_name=test.name
-        )
-        for test in tests
-        if test.is_violated
-    ]
+    violations = [_violation(test, statistics, baseline) for test in tests if test.is_violated]
     found = {test.name: _finding(test) for test in tests}
     findings = sorted(found.values(), key=lambda finding: (not finding.violated, -(finding.distance or 0.0)))
     notes = []
@@ -372,20 +357,16 @@ def check_sound(
             comparisons.append(unanswered)
             continue
         test, comparison = tested[name], compared(found[name], constraint, statistics)
-        # Of so few rows nearly any result is one that holds.
-        is_small = statistics.item_count < _FEWEST_ROWS and not (test.is_open or test.is_certain)
-        is_open = is_small or test.is_open
-        state = State.CHANGED if test.is_certain else State.UNDECIDED if is_open else comparison.state
-        reason = wording("quality_notes.few_rows") if is_small else why_open if is_open else ""
-        comparisons.append(
-            replace(
-                comparison,
-                state=State.VIOLATED if test.is_violated else state,
-                reason="" if test.is_violated else reason,
-                p_value=test.p_value,
-                baseline_rows=None if baseline is None else baseline.item_count,
-            )
-        )
+        if test.is_open:
+            comparison = replace(comparison, state=State.UNDECIDED, reason=why_open)
+        elif test.is_certain and not test.is_violated:
+            comparison = replace(comparison, state=State.CHANGED)
+        elif statistics.item_count < _FEWEST_ROWS and not test.is_certain:
+            # Of so few rows nearly any result is one that holds.
+            few_rows = wording("quality_notes.few_rows")
+            comparison = replace(comparison, state=State.UNDECIDED, reason=few_rows)
+        rows = None if baseline is None else baseline.item_count
+        comparisons.append(replace(comparison, p_value=test.p_value, baseline_rows=rows))
     return Decision(Violations(violations), tuple(findings), tuple(notes), tuple(comparisons))
 
 
@@ -458,7 +439,7 @@ def _least_changes(constraints: ModelQualityConstraints) -> list[float]:
 
 
 def _refuse_unknown(statistics: ModelQualityStatistics, constraints: ModelQualityConstraints) -> None:
-    known = {*CONSTRAINED[statistics.problem_type], *statistics.metrics, *_FURTHER_METRICS}
+    known = {*CONSTRAINED[statistics.problem_type], *statistics.metrics, *FACTS["further"]}
     for name, constraint in constraints.metrics.items():
         if constraint.threshold > 1.0 and not is_loss(name):
             value = constraint.threshold
@@ -469,24 +450,20 @@ def _refuse_unknown(statistics: ModelQualityStatistics, constraints: ModelQualit
             raise DocumentError.of("quality_documents.metric", file=constraints.where, field=name, hint=hint)
 
 
-def _violation_text(
+def _violation(
     test: MetricTest, statistics: ModelQualityStatistics, baseline: ModelQualityStatistics | None
-) -> str:
-    """Return what happened in rounded numbers; the end is the originals' sentence, which parsers read."""
+) -> Violation:
+    """Say what happened in rounded numbers; the end is the originals' sentence, which parsers read."""
     is_low = test.constraint.operator == LESS
     before = baseline.value(test.name) if baseline else None
     crossed = f"{'fell below' if is_low else 'rose above'} {number(test.constraint.threshold)}"
-    found = f"{number(test.value)}{_interval_text(test)} over {statistics.item_count:,} rows"
+    found = f"{number(test.value)}{test.interval_text} over {statistics.item_count:,} rows"
     text = f"{test.name} {crossed}: it is {found}"
     if baseline is not None and before is not None:
         text += f", and was {number(before)} over {baseline.item_count:,} at the baseline"
     original = describe_comparison(test.name, test.metric, test.constraint)
-    return f"{text}; {chance(test.p_value)}. {original}"
-
-
-def _interval_text(test: MetricTest) -> str:
-    ends = test.metric.interval
-    return f" (95 % interval {' to '.join(map(number, ends))})" if ends else ""
+    text = f"{text}; {chance(test.p_value)}. {original}"
+    return Violation(test.constraint.operator, text, metric_name=test.name)
 
 
 def _finding(test: MetricTest) -> Finding:
@@ -502,7 +479,7 @@ def _finding(test: MetricTest) -> Finding:
     elif is_beyond(value, constraint):
         verdict = "is worse, but no more than chance explains"
     expected = f"expected {limit} {number(constraint.threshold)}"
-    text = f"{test.name} {number(value)}{_interval_text(test)}, {expected}: {verdict}"
+    text = f"{test.name} {number(value)}{test.interval_text}, {expected}: {verdict}"
     worse = shortfall(value, constraint)
     if is_loss(test.name) and constraint.threshold > 0.0:
         worse /= constraint.threshold  # what has a unit of its own compares by its relative increase

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 
+from analyzers.model_quality.documents import FACTS
 from analyzers.shared.cells import Coded, Codes, Floats
 from contract.errors import DatasetError
 from contract.wording import listing
 
 MOST_CLASSES = 1000
 
-Confusion = dict[tuple[str, str], int]
-
-
-def add_counts[Key](counts: dict[Key, int], more: Mapping[Key, int]) -> None:
-    """Add to each count what another has."""
-    for key, count in more.items():
-        counts[key] = counts.get(key, 0) + count
+Confusion = Counter[tuple[str, str]]
 
 
 def count_pairs(confusion: Confusion, actual: Coded, predicted: Coded, rows: Codes) -> None:
@@ -34,8 +29,7 @@ def count_pairs(confusion: Confusion, actual: Coded, predicted: Coded, rows: Cod
     pairs = actual.codes[rows] * width + predicted.codes[rows]
     places, counts = np.unique(pairs, return_counts=True)
     for place, count in zip(places.tolist(), counts.tolist(), strict=True):
-        pair = str(actual.values[place // width - 1]), str(predicted.values[place % width - 1])
-        confusion[pair] = confusion.get(pair, 0) + count
+        confusion[str(actual.values[place // width - 1]), str(predicted.values[place % width - 1])] += count
     check_classes(confusion)
 
 
@@ -64,12 +58,8 @@ def cells_of(matrix: dict[str, dict[str, int]]) -> Cells:
     """Return the non-zero cells of a matrix as written: actual label to predicted label to rows."""
     labels = label_order({*matrix, *(name for row in matrix.values() for name in row)})
     places = {label: place for place, label in enumerate(labels)}
-    found = [
-        (places[actual], places[predicted], count)
-        for actual, row in matrix.items()
-        for predicted, count in row.items()
-        if count
-    ]
+    pairs = ((actual, *cell) for actual, row in matrix.items() for cell in row.items())
+    found = [(places[actual], places[predicted], count) for actual, predicted, count in pairs if count]
     table = np.array(found, dtype=np.int64).reshape(-1, 3)
     return Cells(labels, table[:, 0], table[:, 1], table[:, 2])
 
@@ -99,15 +89,7 @@ def f_beta(beta: float, precision: Floats, recall: Floats) -> Floats:
 
 
 # Which cells of a 2 x 2 table are the hits, and which all rows, of metrics that are shares of rows.
-_PROPORTIONS = {
-    "recall": ([0], [0, 1]),
-    "precision": ([0], [0, 2]),
-    "accuracy": ([0, 3], [0, 1, 2, 3]),
-    "true_positive_rate": ([0], [0, 1]),
-    "true_negative_rate": ([3], [2, 3]),
-    "false_positive_rate": ([2], [2, 3]),
-    "false_negative_rate": ([1], [0, 1]),
-}
+_PROPORTIONS = {name: (cells["hits"], cells["of"]) for name, cells in FACTS["proportions"].items()}
 _BETAS = {"f0_5": 0.5, "f1": 1.0, "f2": 2.0}
 
 
@@ -172,14 +154,10 @@ def multiclass_metrics(cells: Cells, counts: Floats) -> dict[str, Floats]:
     with np.errstate(invalid="ignore", divide="ignore"):
         shares = actual / total[:, None]
         accuracy = right.sum(axis=1) / total
-    metrics = {
-        "accuracy": accuracy,
-        "weighted_recall": (shares * recall).sum(axis=1),
-        "weighted_precision": (shares * precision).sum(axis=1),
-    }
-    for name, beta in _BETAS.items():
-        metrics[f"weighted_{name}"] = (shares * f_beta(beta, precision, recall)).sum(axis=1)
-    return metrics
+    by_class = {"recall": recall, "precision": precision}
+    by_class |= {name: f_beta(beta, precision, recall) for name, beta in _BETAS.items()}
+    weighted = {f"weighted_{name}": (shares * values).sum(axis=1) for name, values in by_class.items()}
+    return {"accuracy": accuracy, **weighted}
 
 
 def _per_class(counts: Floats, places: Codes, classes: int) -> Floats:

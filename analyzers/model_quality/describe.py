@@ -11,10 +11,9 @@ from functools import partial
 import numpy as np
 
 from analyzers.model_quality import confusion, intervals, scores
-from analyzers.model_quality.check_sagemaker import CONSTRAINED
 from analyzers.model_quality.check_sound import widened
 from analyzers.model_quality.documents import (
-    CONFUSION_MATRIX,
+    FACTS,
     PR_CURVE,
     ROC_CURVE,
     MetricValue,
@@ -28,7 +27,7 @@ from analyzers.shared.cells import Codes, Floats, as_number
 from analyzers.shared.dependence import dependence_note, effect_of_numbers, student_ratio
 from analyzers.shared.row_sample import RowSample
 from analyzers.shared.rules import Rules
-from contract.errors import DatasetError, wording
+from contract.errors import DatasetError, topic, wording
 from contract.wording import listing, number
 
 CONSTANT = "_best_constant_classifier"
@@ -149,31 +148,12 @@ def _other_unit(residuals: Residuals, r2: float) -> str | None:
     return wording("quality_notes.unit", error=number(error), spread=number(spread), **texts)
 
 
-_BINARY_SHARES = ("recall", "precision", "accuracy")
-_BINARY_SCORES = ("f0_5", "f1", "f2")
-_CONSTANT_BINARY = (*_BINARY_SHARES, *_BINARY_SCORES)
-_BINARY_ORDER = (
-    CONFUSION_MATRIX,
-    *_BINARY_SHARES,
-    *(f"{name}{CONSTANT}" for name in _BINARY_SHARES),
-    "true_positive_rate",
-    "true_negative_rate",
-    "false_positive_rate",
-    "false_negative_rate",
-    ROC_CURVE,
-    PR_CURVE,
-    "auc",
-    *_BINARY_SCORES,
-    *(f"{name}{CONSTANT}" for name in _BINARY_SCORES),
-)
-
 _MOST_SUBSAMPLED_ROWS = 1_000_000_000  # what numpy's hypergeometric generator takes
 
 
 def _describe_binary(run: _Run) -> None:
     statistics, counts, positive = run.statistics, run.summary.confusion, run.task.positive
     statistics.item_count = sum(counts.values())
-    statistics.metric_order = _BINARY_ORDER
     if statistics.item_count:
         matrix = _binary_matrix(statistics, counts, positive)
         statistics.confusion_matrix = matrix
@@ -184,7 +164,8 @@ def _describe_binary(run: _Run) -> None:
             _put_probabilities(run)
         rejected = sum(n for (_, label), n in counts.items() if label not in (positive, NEGATIVE))
         least = float(run.summary.scores.scores[0])
-        if 0.5 <= least <= 1.0 and rejected >= _FEWEST_ROWS_OF_A_SCALE and run.task.inference is not None:
+        has_both = run.task.inference_attribute is not None and rejected >= _FEWEST_ROWS_OF_A_SCALE
+        if has_both and 0.5 <= least <= 1.0:
             statistics.notes.append(wording("quality_notes.confidence", count=rejected, least=number(least)))
     elif statistics.item_count:
         statistics.notes.append(wording("quality_notes.no_scores"))
@@ -196,22 +177,17 @@ def _binary_matrix(
     actual, predicted = _vocabularies(counts)
     labels = actual | predicted
     others = confusion.label_order(labels - {positive})
-    default = positive == "1"
     if len(others) > 1:
         statistics.notes.append(f"These labels all count as negative: {listing(others, 10)}.")
     elif positive not in actual or not others:
         only = positive if not others else "the negative label"
         statistics.notes.append(f"All labels are {only!r}, so metrics that need both classes are undefined.")
-    negative = others[0] if len(others) == 1 else ("0" if default else f"not {positive}")
-    return _matrix(
-        {
-            (negative if actual == NEGATIVE else actual, negative if predicted == NEGATIVE else predicted): n
-            for (actual, predicted), n in counts.items()
-        },
-        labels
-        | {positive}
-        | ({negative} if len(others) < 2 or any(predicted == NEGATIVE for _, predicted in counts) else set()),
-    )
+    negative = others[0] if len(others) == 1 else ("0" if positive == "1" else f"not {positive}")
+    named = {NEGATIVE: negative}
+    if len(others) < 2 or any(predicted == NEGATIVE for _, predicted in counts):
+        labels = labels | {negative}
+    pairs = {(named.get(one, one), named.get(other, other)): n for (one, other), n in counts.items()}
+    return _matrix(pairs, labels | {positive})
 
 
 def label_problem(counts: confusion.Confusion, task: Task) -> DatasetError | None:
@@ -269,7 +245,7 @@ def _vocabularies(counts: confusion.Confusion) -> tuple[set[str], set[str]]:
     return {actual for actual, _ in counts}, {predicted for _, predicted in counts} - {NEGATIVE}
 
 
-def _matrix(counts: confusion.Confusion, labels: set[str]) -> dict[str, dict[str, int]]:
+def _matrix(counts: Mapping[tuple[str, str], int], labels: set[str]) -> dict[str, dict[str, int]]:
     ordered = confusion.label_order(labels)
     return {
         actual: {predicted: counts.get((actual, predicted), 0) for predicted in ordered} for actual in ordered
@@ -298,7 +274,8 @@ def _put_binary(run: _Run, cells: Codes) -> None:
     # The cells that a constant prediction leaves empty stay empty in every draw.
     kept = np.isin(np.arange(4), (0, 2) if constant[0] else (1, 3)).astype(np.float64)
     spread = confusion.binary_metrics(tables(constant, intervals.RESAMPLES) * kept)
-    run.put({name: constants[name] for name in _CONSTANT_BINARY}, spread, CONSTANT)
+    names = FACTS["constant"]["BinaryClassification"]
+    run.put({name: constants[name] for name in names}, spread, CONSTANT)
 
 
 def _put_scores(run: _Run) -> None:
@@ -341,7 +318,7 @@ def _put_probabilities(run: _Run) -> None:
     if sums.outside:
         run.statistics.notes.append(wording("quality_notes.outside", count=sums.outside))
         threshold = run.task.threshold
-        if run.task.inference is None and 0.0 < threshold < 1.0:
+        if run.task.inference_attribute is None and 0.0 < threshold < 1.0:
             run.statistics.notes.append(wording("quality_notes.threshold", threshold=number(threshold)))
         return
     for name, powers in (("log_loss", sums.log_loss), ("brier_score", sums.brier)) if sums.count else ():
@@ -358,18 +335,9 @@ def _put_probabilities(run: _Run) -> None:
         run.statistics.metrics["expected_calibration_error"] = MetricValue(error, deviation(errors))
 
 
-_CONSTANT_MULTICLASS = tuple(CONSTRAINED["MulticlassClassification"])
-_MULTICLASS_ORDER = (
-    CONFUSION_MATRIX,
-    *_CONSTANT_MULTICLASS,
-    *(f"{name}{CONSTANT}" for name in _CONSTANT_MULTICLASS),
-)
-
-
 def _describe_multiclass(run: _Run) -> None:
     statistics, counts = run.statistics, run.summary.confusion
     statistics.item_count = sum(counts.values())
-    statistics.metric_order = _MULTICLASS_ORDER
     if not statistics.item_count:
         return
     statistics.confusion_matrix = _matrix(counts, {label for pair in counts for label in pair})
@@ -417,11 +385,7 @@ def _put_classes(run: _Run, cells: confusion.Cells, suffix: str) -> None:
         metric.interval = intervals.share_interval(metric.value, metric.standard_deviation)
 
 
-_SETTING_OF_COLUMN = {
-    "inference_attribute": "predictions",
-    "probability_attribute": "scores",
-    "ground_truth_attribute": "labels",
-}
+_SETTING_OF_COLUMN = topic("quality_cells")
 
 
 @dataclass(frozen=True)
@@ -451,12 +415,13 @@ def describe(summary: ModelQualitySummary, task: Task, *, rules: Rules, seed: in
     seed
         Of the resampling.
     """
-    statistics = ModelQualityStatistics(problem_type=task.problem_type, item_count=0, metrics={})
+    order = tuple(FACTS["order"].get(task.problem, ()))
+    statistics = ModelQualityStatistics(problem_type=task.problem, metrics={}, metric_order=order)
     describe_type = {
         "Regression": _describe_regression,
         "BinaryClassification": _describe_binary,
         "MulticlassClassification": _describe_multiclass,
-    }[task.problem_type]
+    }[task.problem]
     describe_type(_Run(summary, task, rules == "sound", np.random.default_rng(seed), statistics))
     if task.problem_type == "BinaryClassification":
         statistics.positive_label = task.positive
@@ -488,7 +453,7 @@ def _widen(statistics: ModelQualityStatistics, sample: RowSample) -> None:
             metric.standard_deviation *= math.sqrt(effect)
         if metric.interval is not None and metric.value is not None:
             low, high = (widened(name, metric.value, bound, factor) for bound in metric.interval)
-            metric.interval = (low, high)
+            metric.interval = low, high
 
 
 def _problem(summary: ModelQualitySummary, task: Task) -> DatasetError | None:
@@ -496,10 +461,8 @@ def _problem(summary: ModelQualitySummary, task: Task) -> DatasetError | None:
     for setting, count in summary.unusable.items():
         if count + summary.unlabelled >= summary.rows:
             kind, names = _SETTING_OF_COLUMN[setting], listing(list(summary.column_names), 20)
-            example = summary.unusable_examples[setting]
-            return DatasetError.of(
-                "quality_rows.no_numbers", field=setting, kind=kind, example=example, names=names
-            )
+            of = {"example": summary.unusable_examples[setting], "names": names}
+            return DatasetError.of("quality_rows.no_numbers", field=setting, kind=kind, **of)
     if task.problem_type == "BinaryClassification":
         return label_problem(summary.confusion, task) or _scale_problem(summary.scores, task)
     return vocabulary_problem(*_vocabularies(summary.confusion))
@@ -507,20 +470,15 @@ def _problem(summary: ModelQualitySummary, task: Task) -> DatasetError | None:
 
 def _scale_problem(histogram: scores.ScoreHistogram, task: Task) -> DatasetError | None:
     """Return why scores and threshold cannot be on one scale: scores in percent, for example."""
-    is_threshold_used = task.inference is None and 0.0 < task.threshold < 1.0
+    is_threshold_used = task.inference_attribute is None and 0.0 < task.threshold < 1.0
     if not is_threshold_used or not histogram.total_positives or not histogram.total_negatives:
         return None
     low, high = histogram.scores[[0, -1]].tolist()
     if (low >= -_ROUNDING and high <= 1.0 + _ROUNDING) or low < task.threshold <= high:
         return None
-    return DatasetError.of(
-        "quality_rows.scale",
-        field="probability_attribute",
-        low=number(low),
-        high=number(high),
-        threshold=number(task.threshold),
-        side="positive" if low >= task.threshold else "negative",
-    )
+    texts = {"low": number(low), "high": number(high), "threshold": number(task.threshold)}
+    side = "positive" if low >= task.threshold else "negative"
+    return DatasetError.of("quality_rows.scale", field="probability_attribute", side=side, **texts)
 
 
 def _backwards(

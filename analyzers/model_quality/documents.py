@@ -8,7 +8,9 @@ translate into probabilities (``score_calibration``), and ``notes``.
 from __future__ import annotations
 
 import math
+import tomllib
 from dataclasses import dataclass, field
+from importlib import resources
 from typing import Any, Literal
 
 from analyzers.shared.analysis_json import range_to_json, read_range
@@ -20,6 +22,7 @@ from contract.schema import (
     JsonObject,
     Kept,
     Level,
+    checked,
     count,
     effect,
     gathered,
@@ -43,6 +46,10 @@ GREATER: Operator = "GreaterThanThreshold"
 CONFUSION_MATRIX = "confusion_matrix"
 ROC_CURVE = "receiver_operating_characteristic_curve"
 PR_CURVE = "precision_recall_curve"
+
+# What is known of each metric; the file says what its tables are.
+_TABLES = resources.files(__package__).joinpath("metrics.toml")
+FACTS: dict[str, Any] = tomllib.loads(_TABLES.read_text("utf-8"))
 
 # Which member of the file holds the metrics, and what is expected of them.
 _METRICS: dict[ProblemType, str] = {
@@ -160,8 +167,7 @@ class ModelQualityStatistics(Kept):
         return None if metric is None else metric.value
 
 
-def _operator(members: JsonObject, key: str) -> Any:
-    return members.checked(key, lambda value: value in (LESS, GREATER), f"{LESS} or {GREATER}")
+_operator = checked(lambda value: value in (LESS, GREATER), f"{LESS} or {GREATER}")
 
 
 @dataclass
@@ -201,9 +207,8 @@ def _problem_type(
         if name in file.members:
             return problem_type, file.within(name)
     names = ", ".join(map(repr, members.values()))
-    raise DocumentError.of(
-        "quality_documents.other", file=file.mistakes.where, field=setting, names=names, name=document
-    )
+    where = {"file": file.mistakes.where, "field": setting}
+    raise DocumentError.of("quality_documents.other", names=names, name=document, **where)
 
 
 def read_statistics(value: dict[str, Any], where: str) -> ModelQualityStatistics:
@@ -217,13 +222,9 @@ def read_statistics(value: dict[str, Any], where: str) -> ModelQualityStatistics
     with gathered(value, where) as file:
         problem_type, members = _problem_type(file, _METRICS, "baseline_statistics", "statistics.json")
         file.number("version", 0.0)
+        found_in = {"metric_order": tuple(members.members), "where": where}
         document = read_document(
-            ModelQualityStatistics,
-            file,
-            problem_type=problem_type,
-            metrics={},
-            metric_order=tuple(members.members),
-            where=where,
+            ModelQualityStatistics, file, problem_type=problem_type, metrics={}, **found_in
         )
         for name, found in members.members.items():
             if name == CONFUSION_MATRIX:

@@ -8,13 +8,13 @@ the rows, which moves the area under the curve by less than a millionth.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from analyzers.model_quality.confusion import add_counts
 from analyzers.model_quality.documents import ScoreCalibration
 from analyzers.model_quality.intervals import Spread, spread_of_moments
 from analyzers.shared.cells import Codes, Flags, Floats
@@ -277,7 +277,7 @@ class ProbabilitySums:
     bin_count: Floats = field(default_factory=lambda: np.zeros(CALIBRATION_BINS))
     bin_scores: Floats = field(default_factory=lambda: np.zeros(CALIBRATION_BINS))
     bin_hits: Floats = field(default_factory=lambda: np.zeros(CALIBRATION_BINS))
-    top_k: dict[int, int] = field(default_factory=dict)
+    top_k: Counter[int] = field(default_factory=Counter)
     unknown_class: int = 0
     other_class: int = 0
 
@@ -322,7 +322,7 @@ class ProbabilitySums:
         rank = (probabilities > given[:, None]).sum(axis=1)
         for k in TOP_K:
             if k < probabilities.shape[1]:
-                self.top_k[k] = self.top_k.get(k, 0) + int((rank < k).sum())
+                self.top_k[k] += int((rank < k).sum())
         brier = (probabilities**2).sum(axis=1) - 2.0 * given + 1.0
         self._add_losses(given, brier)
 
@@ -336,7 +336,7 @@ class ProbabilitySums:
         """Add the sums over other rows."""
         sums = ("log_loss", "brier", "bin_count", "bin_scores", "bin_hits")
         add_up(self, other, "count", "outside", "unknown_class", "other_class", *sums)
-        add_counts(self.top_k, other.top_k)
+        self.top_k.update(other.top_k)
 
 
 def add_up(left: Any, right: Any, *attributes: str) -> None:

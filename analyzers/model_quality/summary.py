@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from analyzers.model_quality.confusion import Confusion, add_counts, check_classes, count_pairs
+from analyzers.model_quality.confusion import Confusion, check_classes, count_pairs
 from analyzers.model_quality.documents import ProblemType
 from analyzers.model_quality.residuals import Residuals
 from analyzers.model_quality.scores import ProbabilitySums, ScoreHistogram, add_up
@@ -28,31 +30,49 @@ _POSITIONAL = b"positional"
 _INDEX = re.compile(r"\d+")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """What is predicted, and which columns hold it.
 
     Parameters
     ----------
     problem_type
-        Regression, binary or multiclass classification.
-    inference, probability, ground_truth
-        What the settings say of the columns; `probability` may list several, separated by commas.
-    threshold
-        Score from which, inclusive, a row without predicted label counts as predicted positive.
-    positive
-        The positive label, normalised.
+        ``Regression``, ``BinaryClassification`` or ``MulticlassClassification``.
+    inference_attribute, probability_attribute, ground_truth_attribute
+        Columns of prediction, score and label: names, zero-based indices or paths in JSON. Several columns of
+        probabilities, one per class, are separated by commas or named by what their names have in common.
+        Without `ground_truth_attribute` the label is ``groundTruthData``.
+    probability_threshold
+        Score from which, inclusive, a row counts as predicted positive where there is no prediction; 0.5.
+    positive_label
+        The label that counts as positive; ``1``.
     cluster_by
-        Columns that tell which rows belong together.
+        Columns that tell which rows belong together, under sound rules.
     """
 
-    problem_type: ProblemType
-    inference: str | None
-    probability: str | None
-    ground_truth: str | None
-    threshold: float
-    positive: str
+    problem_type: ProblemType | None = None
+    inference_attribute: str | None = None
+    probability_attribute: str | None = None
+    probability_threshold: float | None = None
+    ground_truth_attribute: str | None = None
+    positive_label: str | None = None
     cluster_by: tuple[str, ...] = ()
+
+    @property
+    def problem(self) -> ProblemType:
+        """Return the problem type, which the analyzer demands."""
+        assert self.problem_type is not None  # noqa: S101 - for mypy: refused when made
+        return self.problem_type
+
+    @property
+    def threshold(self) -> float:
+        """Return the score from which a row is predicted positive."""
+        return 0.5 if self.probability_threshold is None else self.probability_threshold
+
+    @cached_property
+    def positive(self) -> str:
+        """Return the positive label, normalised."""
+        return label_of(self.positive_label or "1", binary=self.problem_type == "BinaryClassification")
 
 
 @dataclass(frozen=True)
@@ -83,9 +103,10 @@ def find_columns(schema: pa.Schema, task: Task) -> Columns:
     DatasetError
         Naming the setting, the value and the columns there are.
     """
-    place = None if task.inference is None else find_column(schema, task.inference, "inference_attribute")
-    probabilities, classes = _find_probabilities(schema, task.probability)
-    return Columns(_find_label(schema, task.ground_truth), place, probabilities, classes)
+    inference = task.inference_attribute
+    place = None if inference is None else find_column(schema, inference, "inference_attribute")
+    probabilities = _find_probabilities(schema, task.probability_attribute)
+    return Columns(_find_label(schema, task.ground_truth_attribute), place, *probabilities)
 
 
 def _find_label(schema: pa.Schema, attribute: str | None) -> int | None:
@@ -135,8 +156,8 @@ def find_column(schema: pa.Schema, attribute: str, setting: str) -> int:
     if place is not None:
         return place
     names = list(schema.names)
-    counted = {"count": len(names), "names": listing(names, 20)}
-    said: dict[str, Any] = {"field": setting, "name": attribute, **counted}
+    said: dict[str, Any] = {"field": setting, "name": attribute, "names": listing(names, 20)}
+    said["count"] = len(names)
     if _INDEX.fullmatch(attribute):
         raise DatasetError.of("quality_columns.index", last=len(names) - 1, **said)
     if _is_positional(schema):
@@ -212,10 +233,10 @@ class ModelQualitySummary:
     unlabelled: int = 0
     not_predicted: int = 0
     not_scored: int = 0
-    unusable: dict[str, int] = field(default_factory=dict)
+    unusable: Counter[str] = field(default_factory=Counter)
     unusable_examples: dict[str, str] = field(default_factory=dict)
-    infinite: dict[str, int] = field(default_factory=dict)
-    confusion: Confusion = field(default_factory=dict)
+    infinite: Counter[str] = field(default_factory=Counter)
+    confusion: Confusion = field(default_factory=Counter)
     scores: ScoreHistogram = field(default_factory=ScoreHistogram)
     unlabelled_scores: ScoreHistogram = field(default_factory=ScoreHistogram)
     probabilities: ProbabilitySums = field(default_factory=ProbabilitySums)
@@ -228,10 +249,10 @@ class ModelQualitySummary:
 def merge(left: ModelQualitySummary, right: ModelQualitySummary) -> ModelQualitySummary:
     """Return the summary of the rows of both; may reuse the memory of `left`."""
     add_up(left, right, "rows", "unlabelled", "not_predicted", "not_scored")
-    add_counts(left.unusable, right.unusable)
+    left.unusable.update(right.unusable)
     left.unusable_examples = right.unusable_examples | left.unusable_examples
-    add_counts(left.infinite, right.infinite)
-    add_counts(left.confusion, right.confusion)
+    left.infinite.update(right.infinite)
+    left.confusion.update(right.confusion)
     check_classes(left.confusion)
     left.scores.merge(right.scores)
     left.unlabelled_scores.merge(right.unlabelled_scores)
@@ -255,7 +276,7 @@ def summarize(batches: Iterable[pa.RecordBatch], task: Task) -> ModelQualitySumm
         "Regression": _add_regression,
         "BinaryClassification": _add_binary,
         "MulticlassClassification": _add_multiclass,
-    }[task.problem_type]
+    }[task.problem]
     for batch in batches:
         if not batch.num_rows:
             continue
@@ -283,11 +304,11 @@ def _keep(
 def _numbers(summary: ModelQualitySummary, batch: pa.RecordBatch, place: int, setting: str) -> Floats:
     cells = read_numbers(batch.column(place))
     if cells.unusable:
-        add_counts(summary.unusable, {setting: cells.unusable})
+        summary.unusable[setting] += cells.unusable
         summary.unusable_examples.setdefault(setting, cells.example)
     infinite = np.isinf(cells.values)
     if infinite.any():
-        add_counts(summary.infinite, {setting: int(infinite.sum())})
+        summary.infinite[setting] += int(infinite.sum())
     return np.where(infinite, np.nan, cells.values)
 
 
@@ -352,9 +373,8 @@ def _add_binary(summary: ModelQualitySummary, batch: pa.RecordBatch, columns: Co
     positive = _is(actual, task.positive)
     wrong = positive != _is(predicted, task.positive)
     loss = {} if scores is None else {"loss": np.abs(positive - scores)}
-    _keep(
-        summary, batch, task, used, wrong=wrong.astype(np.float64), label=positive.astype(np.float64), **loss
-    )
+    kept = {"wrong": wrong.astype(np.float64), "label": positive.astype(np.float64), **loss}
+    _keep(summary, batch, task, used, **kept)
     if scores is not None:
         scored = labelled & ~np.isnan(scores)
         summary.not_scored += int((used & ~scored).sum())
@@ -375,9 +395,8 @@ def _add_multiclass(
     _keep(summary, batch, task, used, wrong=(~right).astype(np.float64))
     if not columns.probabilities:
         return
-    table = np.stack(
-        [_numbers(summary, batch, place, "probability_attribute") for place in columns.probabilities], axis=1
-    )
+    scores = [_numbers(summary, batch, place, "probability_attribute") for place in columns.probabilities]
+    table = np.stack(scores, axis=1)
     confidence = table.max(axis=1)  # NaN when any is
     summary.not_scored += int((used & np.isnan(confidence)).sum())
     scored = used & ~np.isnan(confidence)

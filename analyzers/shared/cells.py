@@ -16,6 +16,7 @@ Value = bool | int | float | str
 Codes = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
+Hashes = npt.NDArray[np.uint64]
 
 # Integers that span fewer values than this are their own codes; others are hashed.
 _SPAN = 512

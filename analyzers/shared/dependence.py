@@ -18,14 +18,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
+from analyzers.shared.cells import Codes, Floats
 from analyzers.shared.row_sample import CLUSTER, RUN, RowSample
 from analyzers.shared.significance import student_quantile
 from contract.errors import wording
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 _SHORTEST_BLOCK = 8
 _FEWEST_BLOCKS = 14
@@ -50,7 +47,7 @@ def student_ratio(deviations: float, blocks: int) -> float:
     return student_quantile(deviations, max(_FEWEST_DEGREES, blocks - 1)) / deviations if blocks else 1.0
 
 
-def quantile_groups(values: Floats) -> tuple[Integers, int]:
+def quantile_groups(values: Floats) -> tuple[Codes, int]:
     """Return between which deciles of all values each lies, and the number of groups."""
     deciles = np.quantile(values, np.arange(1, 10) / 10.0, method="inverted_cdf")
     cuts = np.unique(deciles)
@@ -58,7 +55,7 @@ def quantile_groups(values: Floats) -> tuple[Integers, int]:
 
 
 def design_effect(
-    groups: Integers, number: int, *, cumulative: bool, clusters: Integers | None = None
+    groups: Codes, number: int, *, cumulative: bool, clusters: Codes | None = None
 ) -> tuple[float, int]:
     """Return the design effect of rows in order, and from how many blocks or clusters it was estimated.
 
@@ -111,7 +108,7 @@ def effect_of_numbers(sample: RowSample) -> tuple[float, int]:
     return (effect, blocks) if clusters is not None or is_dependent(effect, blocks) else (1.0, 0)
 
 
-def _effect_in_order(groups: Integers, number: int, cumulative: bool) -> tuple[float, int]:
+def _effect_in_order(groups: Codes, number: int, cumulative: bool) -> tuple[float, int]:
     length, blocks = _SHORTEST_BLOCK, groups.size // _SHORTEST_BLOCK
     if blocks < 2 * _LARGEST_JUMPS:
         return 1.0, 0

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from analyzers.shared.cells import label_of
+from analyzers.shared.cells import Codes, Hashes, is_textual, label_of
+from contract.dataset import columns_of
 from contract.errors import DatasetError
 from contract.schema import hint
 from contract.wording import listing
@@ -32,17 +32,14 @@ CLUSTER = "\0cluster"
 _HASH_STEP = np.uint64(0x9E3779B97F4A7C15)
 _HASH_MULTIPLIERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
-_Priorities = npt.NDArray[np.uint64]
-_Lengths = npt.NDArray[np.int64]
-
 
 @dataclass(slots=True)
 class _Chunk:
     """Rows of one batch: `lengths` rows of each run, one after the other."""
 
     rows: pa.RecordBatch
-    priorities: _Priorities
-    lengths: _Lengths
+    priorities: Hashes
+    lengths: Codes
 
     def up_to(self, cutoff: int) -> _Chunk:
         """Return the runs of at most this priority."""
@@ -71,7 +68,7 @@ class RowSample:
         *,
         run: int | None = None,
         is_new: bool = False,
-        clusters: _Priorities | None = None,
+        clusters: Hashes | None = None,
     ) -> None:
         """Take in the next rows of a split, of which `first_row` is the number of the first.
 
@@ -110,16 +107,9 @@ class RowSample:
     def columns(self) -> dict[str, list[pa.Array]]:
         """Return the arrays of each column, in order; nulls where a batch had no such column."""
         self._thin(1)
-        names = dict.fromkeys(name for chunk in self.chunks for name in chunk.rows.schema.names)
-        return {
-            name: [
-                chunk.rows.column(name) if name in chunk.rows.schema.names else pa.nulls(chunk.rows.num_rows)
-                for chunk in self.chunks
-            ]
-            for name in names
-        }
+        return columns_of([chunk.rows for chunk in self.chunks])
 
-    def clusters(self) -> npt.NDArray[np.int64] | None:
+    def clusters(self) -> Codes | None:
         """Return the number of each row's cluster, in the order of hashes; None where none are known."""
         parts = self.columns().get(CLUSTER)
         if not parts:
@@ -142,7 +132,7 @@ class RowSample:
             self.rows -= self.chunks.pop().rows.num_rows
 
 
-def cluster_hashes(batch: pa.RecordBatch, columns: tuple[str, ...]) -> _Priorities | None:
+def cluster_hashes(batch: pa.RecordBatch, columns: tuple[str, ...]) -> Hashes | None:
     """Return a hash of what each row belongs to, by the columns of ``cluster_by``; None without columns.
 
     A row without a value in all of them is by itself.
@@ -183,7 +173,7 @@ def seed_of(batch: pa.RecordBatch) -> int:
     return xxhash.xxh3_64_intdigest(repr(batch.slice(0, 1).to_pydict()).encode())
 
 
-def _priorities(seed: int, places: npt.NDArray[np.int64]) -> _Priorities:
+def _priorities(seed: int, places: Codes) -> Hashes:
     """Return random numbers of the places of runs: SplitMix64 (Steele, Lea & Flood 2014)."""
     mixed = np.uint64(seed) + (places.astype(np.uint64) + np.uint64(1)) * _HASH_STEP
     for multiplier, shift in zip(_HASH_MULTIPLIERS, (np.uint64(30), np.uint64(27)), strict=True):
@@ -191,7 +181,7 @@ def _priorities(seed: int, places: npt.NDArray[np.int64]) -> _Priorities:
     return mixed ^ (mixed >> np.uint64(31))
 
 
-def _cutoff(priorities: _Priorities, lengths: _Lengths, most_rows: int) -> int:
+def _cutoff(priorities: Hashes, lengths: Codes, most_rows: int) -> int:
     """Return the priority at which the runs in ascending order hold `most_rows` or more."""
     order = np.argsort(priorities, kind="stable")
     reached = int(np.searchsorted(np.cumsum(lengths[order]), most_rows))
@@ -206,8 +196,7 @@ def _copy(column: pa.Array, *, is_new: bool) -> pa.Array:
 
 def _short(column: pa.Array) -> pa.Array:
     """Return texts of bounded length that still tell long texts apart."""
-    is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-    if not is_text or not len(column) or (pc.max(pc.binary_length(column)).as_py() or 0) <= _LONGEST_TEXT:
+    if not is_textual(column.type) or (pc.max(pc.binary_length(column)).as_py() or 0) <= _LONGEST_TEXT:
         return column
     texts = [
         f"{text[:100]}… ({xxhash.xxh3_64_hexdigest(text.encode())})"

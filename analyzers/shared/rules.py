@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 
@@ -15,6 +15,17 @@ from contract.schema import JsonObject, Level, unused_members
 from contract.wording import chance, listing, percent
 
 Rules = Literal["sound", "sagemaker"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharesErrors:
+    """An analyzer's check that may spend only a share of the false-alarm rate, `error_share`."""
+
+    error_share: float = 1.0
+
+    def with_error_share(self, share: float) -> Self:
+        """Return a copy whose check spends only `share` of that."""
+        return replace(self, error_share=self.error_share * share)
 
 
 def constraints_to_check[Statistics, Constraints](

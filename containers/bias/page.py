@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from containers.metrics import Metrics, Scope
+from containers.metrics import Metrics, Scope, table
 from contract import page
 from contract.api import Violation
 from contract.errors import wording
@@ -92,26 +92,15 @@ def _group_section(
         scope = _scope(group, before, stage)
         if not scope.now:
             continue
-        bounded = [name for name in scope.now if name not in _UNBOUNDED]
-        if chart := _chart(f"{title}, {_group_text(key)}", bounded, scope):
+        title = f"{title}, {_group_text(key)}"
+        if chart := _chart(title, [name for name in scope.now if name not in _UNBOUNDED], scope):
             drawn.append(chart)
-        tables.append(
-            page.Table(
-                f"{title}, {_group_text(key)}: one row per metric; its name opens a chart.",
-                ["metric", "meaning", "baseline", "now", "95 % interval", "verdict"],
-                [
-                    scope.row(
-                        name,
-                        [name, page.short(_meaning(name, scope), 240)],
-                        [source.verdict(f"{name} of {key[0]} {key[1]}")],
-                        _chart(name, [name], scope),
-                        name in violated,
-                    )
-                    for name in scope.now
-                ],
-                frozenset({2, 3}),
-            )
-        )
+        rows = []
+        for name in scope.now:
+            texts = [name, page.short(_meaning(name, scope), 240)]
+            verdict = source.verdict(f"{name} of {key[0]} {key[1]}")
+            rows.append(scope.row(name, texts, [verdict], _chart(name, [name], scope), name in violated))
+        tables.append(table("groups", rows, title=title))
     return page.Section(_group_text(key), _counts_text(key, group), charts=drawn, tables=tables)
 
 
@@ -138,10 +127,7 @@ def _counts_text(key: Key, group: Mapping[str, Any]) -> str:
 def _model_section(source: page.Source) -> list[page.Section]:
     scope = _scope(source.statistics, source.baseline_statistics, "model_metrics")
     rows = [page.Row([page.Cell(name), *charts.value_cells(*scope.estimates(name))]) for name in scope.now]
-    if not rows:
-        return []
-    table = page.Table("The whole model.", ["metric", "baseline", "now"], rows, frozenset({1, 2}))
-    return [page.Section("All rows", tables=[table])]
+    return [page.Section("All rows", tables=[table("model", rows)])] if rows else []
 
 
 def _cards(

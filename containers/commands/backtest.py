@@ -43,29 +43,10 @@ def add_replay(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say which windows are checked again, and how; ``action`` runs it."""
     parser.set_defaults(action=_run)
     windows = parser.add_argument_group("which windows")
-    windows.add_argument("folders", nargs="*", metavar="FOLDER", help="output folders of jobs, or above them")
-    command_line.add_history_path(windows)
-    command_line.add_selection(windows)
-    windows.add_argument(
-        "--checked-by",
-        choices=("sound", "sagemaker"),
-        default="sound",
-        help="rules of the jobs that wrote FOLDERs, whose files do not tell; default: %(default)s",
-    )
-    windows.add_argument("--positive-label", metavar="LABEL", help="of those jobs; default: 1")
+    command_line.add_flags(windows, "folders", "history", "selection", "checked")
     edit = parser.add_argument_group("what is tried; what is not given stays as it was")
-    edit.add_argument("--baseline-constraints", metavar="FILE", help="local or s3://")
-    edit.add_argument("--baseline-statistics", metavar="FILE", help="local or s3://")
-    edit.add_argument("--rules", choices=("sound", "sagemaker"))
-    edit.add_argument("--attribution-drift-threshold", metavar="NDCG")
-    parser.add_argument("--format", choices=("table", "json"), default="table")
-    parser.add_argument("--output", metavar="FILE", help="default: standard output")
-    parser.add_argument(
-        "--fail-on",
-        choices=("alarms", "changes", "silenced"),
-        help="exit with code 3 when any window would alarm; when any starts to, falls silent or is no "
-        "longer decided; when any falls silent",
-    )
+    command_line.add_flags(edit, "edit")
+    command_line.add_flags(parser, "replay")
 
 
 def _run(given: argparse.Namespace) -> int:

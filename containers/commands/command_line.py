@@ -6,10 +6,12 @@ import argparse
 import importlib
 import os
 import sys
+import tomllib
 from collections.abc import Callable, Sequence
+from importlib import resources
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import contract
 from contract.errors import ConfigurationError, MonitorError, OutputError
@@ -25,10 +27,6 @@ _OURS = {
     name: EntryPoint(name, f"containers.{name.replace('-', '_')}.main:MONITOR", GROUP)
     for name in ("data-quality", "model-quality", "bias", "feature-attribution")
 }
-
-
-# How usage shows what --monitor takes.
-MONITOR_FORM = "{" + ",".join(_OURS) + "}"
 
 
 def monitor_names() -> tuple[str, ...]:
@@ -60,12 +58,27 @@ def find_monitor(name: str) -> Monitor:
     return monitor
 
 
-def monitor_argument(text: str) -> str:
+def _monitor(text: str) -> str:
     """Return what ``--monitor`` was given, if it can name a monitor."""
     if text not in monitor_names() and ":" not in text:
         listed = ", ".join(monitor_names())
         raise argparse.ArgumentTypeError(f"invalid choice: {text!r} (choose from {listed})")
     return text
+
+
+def _address(text: str) -> str:
+    if not text.startswith("s3://"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no address; write s3://BUCKET/PREFIX")
+    return text
+
+
+_TYPES: dict[str, Callable[[str], Any]] = {
+    "text": str,
+    "number": int,
+    "monitor": _monitor,
+    "address": _address,
+}
+_FLAGS = tomllib.loads(resources.files(__package__).joinpath("flags.toml").read_text("utf-8"))
 
 
 def new_parser(program: str, description: str, about: str | None) -> argparse.ArgumentParser:
@@ -102,24 +115,12 @@ def run_action(parser: argparse.ArgumentParser, arguments: Sequence[str] | None)
         return 0
 
 
-def add_history_path(parser: argparse._ActionsContainer) -> None:
-    """Add the flag that says where the history is."""
-    parser.add_argument(
-        "--history-path",
-        default=os.environ.get("history_path") or None,  # noqa: SIM112 - the contract's variables are lower-case
-        metavar="FOLDER",
-        help="local or s3://",
-    )
-
-
-def add_selection(parser: argparse._ActionsContainer) -> None:
-    """Add the flags that say which runs are wanted."""
-    parser.add_argument("--monitor", type=monitor_argument, metavar=MONITOR_FORM)
-    parser.add_argument("--endpoint", metavar="NAME")
-    parser.add_argument("--schedule", metavar="NAME")
-    parser.add_argument("--since", metavar="TIME", help="runs about this ISO 8601 time or a later one")
-    parser.add_argument("--until", metavar="TIME", help="runs about an earlier time than this")
-    parser.add_argument("--last", metavar="NUMBER", type=int, help="only the latest so many")
+def add_flags(parser: argparse._ActionsContainer, *groups: str) -> None:
+    """Add the flags of some groups of ``flags.toml``."""
+    for name, options in (flag for group in groups for flag in _FLAGS[group].items()):
+        parser.add_argument(name, **{**options, "type": _TYPES[options.get("type", "text")]})
+    # The contract's variables are lower-case.
+    parser.set_defaults(history_path=os.environ.get("history_path") or None)  # noqa: SIM112
 
 
 def selection_of(given: argparse.Namespace) -> Selection:

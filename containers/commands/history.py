@@ -32,54 +32,19 @@ def _parser() -> argparse.ArgumentParser:
         "monitor-history", "Look at the runs that jobs with history_path have left behind.", __doc__
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    for name, action, help_text in (
-        ("list", _list, "one line per run"),
-        ("show", _show, "everything about one run"),
-        ("report", _report, "pages to look at: all models at a glance, and the trends of each"),
-        ("export", _export, "runs, violations, findings or metrics for other programs"),
-        ("compact", _compact, "put old records into few files"),
+    for action, groups, help_text in (
+        (_list, ("selection",), "one line per run"),
+        (_show, ("show",), "everything about one run"),
+        (_report, ("selection", "report"), "pages: all models at a glance, and the trends of each"),
+        (_export, ("selection", "export"), "runs, violations, findings or metrics for other programs"),
+        (_compact, ("compact",), "put old records into few files"),
     ):
+        name = action.__name__.strip("_")
         command = actions.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)
         command.set_defaults(action=action)
-        command_line.add_history_path(command)
-        if name == "show":
-            command.add_argument("run", metavar="RUN", help="its name, the beginning of it, or last")
-        elif name == "compact":
-            command.add_argument(
-                "--older-than",
-                default="P1D",
-                metavar="DURATION",
-                help="leave records younger than this ISO 8601 duration as they are; default: %(default)s",
-            )
-        else:
-            command_line.add_selection(command)
-        if name == "report":
-            command.add_argument("--output", required=True, metavar="FOLDER", help="local or s3://")
-            command.add_argument("--windows", type=int, default=90, metavar="NUMBER", help="default: 90")
-            command.add_argument(
-                "--link",
-                action="append",
-                default=[],
-                metavar="PATH=ADDRESS",
-                help="where folders of runs are",
-            )
-        if name == "export":
-            command.add_argument("--format", choices=("csv", "jsonl", "parquet"), default="csv")
-            command.add_argument(
-                "--table",
-                choices=("runs", "violations", "findings", "metrics"),
-                default="runs",
-                help="what a row is about; jsonl has the whole records; default: %(default)s",
-            )
-            command.add_argument("--output", metavar="FILE", help="default: standard output")
-    add_replay(
-        actions.add_parser(
-            "replay",
-            help="check past windows again, with an edited baseline or by other rules",
-            description=DESCRIPTION,
-            allow_abbrev=False,
-        )
-    )
+        command_line.add_flags(command, "history", *groups)
+    help_text = "check past windows again, with an edited baseline or by other rules"
+    add_replay(actions.add_parser("replay", help=help_text, description=DESCRIPTION, allow_abbrev=False))
     return parser
 
 

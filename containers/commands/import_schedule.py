@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from containers.commands.command_line import new_parser, run_action
+from containers.commands.command_line import add_flags, new_parser, run_action
 from contract.errors import ConfigurationError
 from orchestrators.import_schedule import manifests
 from orchestrators.import_schedule.describe import ask_service, combine, parse_documents
@@ -43,41 +43,17 @@ def _parser() -> argparse.ArgumentParser:
         "Write what a monitoring schedule of SageMaker did as a manifest of any orchestrator.",
         __doc__,
     )
-    parser.set_defaults(action=_write)
-    defaults = Options()
     parser.add_argument("--to", required=True, choices=tuple(WRITERS), help="whom to write for")
-    parser.add_argument("files", nargs="*", metavar="FILE", help="descriptions as JSON; none: stdin")
-    parser.add_argument(
-        "--schedule-name", help="ask the service for this schedule's descriptions, with boto3"
-    )
-    parser.add_argument("--captures", type=_address, help="folder of captures: s3://BUCKET/PREFIX/ENDPOINT")
-    parser.add_argument(
-        "--baseline", type=_address, help="folder of the baseline, where only its job's name is known"
-    )
-    parser.add_argument("--model", help="model to ask: address of a server, or a file, also on s3://")
-    parser.add_argument("--image-prefix", default=defaults.image_prefix, help="default: %(default)s")
-    parser.add_argument("--image-tag", default=defaults.image_tag, help="default: %(default)s")
-    parser.add_argument(
-        "--rules",
-        choices=("sound", "sagemaker"),
-        default=defaults.rules,
-        help="how to decide; sagemaker: as the originals did, to compare first; default: %(default)s",
-    )
+    add_flags(parser, "import-schedule")
     parser.add_argument(
         "--delay",
         type=int,
         choices=range(60),
         metavar="MINUTES",
-        default=defaults.delay,
         help="minutes past the full hour, for captures to arrive; default: %(default)s",
     )
+    parser.set_defaults(action=_write, **vars(Options()))
     return parser
-
-
-def _address(text: str) -> str:
-    if not text.startswith("s3://"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no address; write s3://BUCKET/PREFIX")
-    return text
 
 
 def _documents(given: argparse.Namespace) -> list[dict[str, Any]]:

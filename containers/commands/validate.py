@@ -33,12 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "Check the whole set-up of a monitor, say how to mend what is wrong, and write nothing.",
         __doc__,
     )
-    parser.add_argument(
-        "--monitor",
-        type=command_line.monitor_argument,
-        metavar=command_line.MONITOR_FORM,
-        help="what to check; default: the one analysis_type names",
-    )
+    command_line.add_flags(parser, "validate")
     given, others = parser.parse_known_args(arguments)
     analysis = os.environ.get("analysis_type", "")  # noqa: SIM112 - the contract's variables are lower-case
     served = (

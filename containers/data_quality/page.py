@@ -7,35 +7,16 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
+from containers.metrics import TABLES, table
 from contract import page
 from contract.api import CheckType, Finding, Violation
 from contract.errors import topic, wording
 from reporting.report.charts import distribution, segment_section, segment_text
 
-# How much a violation of each check matters.
-_WEIGHTS: dict[str, float] = {
-    CheckType.MISSING_COLUMN: 100.0,
-    CheckType.DATA_TYPE: 90.0,
-    CheckType.BASELINE_DRIFT: 20.0,
-    CheckType.RANGE: 18.0,
-    CheckType.CATEGORICAL_VALUES: 15.0,
-    CheckType.COMPLETENESS: 12.0,
-    CheckType.EXTRA_COLUMN: 5.0,
-}
 _WEIGHT_OF_DISTANCE = 50.0
 
 # What the original's parsers read from the end of a description; the page says it in a sentence of its own.
 _DISTANCE = re.compile(r"\s*Baseline drift distance: (?P<distance>\S+) exceeds threshold: (?P<limit>\S+)\s*$")
-
-# What moved, as descriptions have it and in a sentence.
-_IN_WORDS = (
-    (r"^Mean (\S+) -> \1(?=[\s,]|$)", r"The mean is \1 as before"),
-    (r"^Mean (\S+) -> ([^\s,]+)", r"The mean went from \1 to \2"),
-    (r"standard deviation (\S+) -> ([^\s,]+)", r"the standard deviation went from \1 to \2"),
-    (r"share of values up to (\S+) (\S+ %) -> (\S+ %)", r"values up to \1 were \2 of all and are \3"),
-    (r",? where chance explains up to (\S+ %)", r"; chance alone moves that by up to \1"),
-    (" -> ", " → "),
-)
 
 Features = dict[str, Mapping[str, Any]]
 
@@ -56,27 +37,10 @@ def body(source: page.Source) -> page.Body:
         for name in {**now, **then}
     ]
     rows.sort(key=lambda row: (not row.violated, -(row.cells[2].sort or -1.0)))
-    table = page.Table(
-        "One row per feature; its name opens the distribution.",
-        [
-            "feature",
-            "type",
-            "drift distance",
-            "missing, baseline",
-            "missing, now",
-            "mean, baseline",
-            "mean, now",
-            "verdict",
-        ],
-        rows,
-        frozenset({2, 3, 4, 5, 6}),
-        searchable=True,
-    )
     text = wording("page_text.drift" if then else "page_text.profile")
-    sections = [page.Section("Features", text, tables=[table])]
-    sections += segment_section(source)
+    features = page.Section("Features", text, tables=[table("features", rows)])
     facts = [("Features", f"{len(now):,}")]
-    return page.Body(_cards(source, chart), sections, facts)
+    return page.Body(_cards(source, chart), [features, *segment_section(source)], facts)
 
 
 def _features(statistics: Mapping[str, Any]) -> Features:
@@ -146,8 +110,9 @@ def _cards(source: page.Source, chart: Callable[[str], page.Chart | None]) -> li
 def _advised(violation: Violation, finding: Finding | None) -> tuple[float, str]:
     """Return how much a violation matters, and what to do."""
     drift, code = CheckType.BASELINE_DRIFT, violation.constraint_check_type
-    known = code if code in _WEIGHTS else drift
-    weight, advice = _WEIGHTS[known], topic("page_advice")[known]
+    weights: dict[str, float] = TABLES["weights"]
+    known = code if code in weights else drift
+    weight, advice = weights[known], topic("page_advice")[known]
     if finding and known == drift:
         weight += _WEIGHT_OF_DISTANCE * (finding.distance or 0.0)
     return weight, advice
@@ -160,7 +125,7 @@ def _sentences(group: Iterable[Violation]) -> Iterable[str]:
             yield page.sentence(page.short(violation.description, 600))
             continue
         text = violation.description[: said.start()].strip()
-        for pattern, words in _IN_WORDS:
+        for pattern, words in TABLES["in words"]["moved"]:
             text = re.sub(pattern, words, text)
         moved = _plain(said["distance"], said["limit"])
         yield f"{page.sentence(page.short(text, 600))} {moved}".strip()

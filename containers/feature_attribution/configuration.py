@@ -26,13 +26,7 @@ from analyzers.feature_attribution.partial_dependence import Dependence
 from analyzers.feature_attribution.rows import FeatureStream, cluster_baselines
 from analyzers.feature_attribution.summary import AttributionRequest, Budget
 from containers.feature_attribution.shortcut import open_shortcut
-from contract.analysis_config import (
-    AnalysisConfig,
-    Locator,
-    Methods,
-    PartialDependenceConfig,
-    ShapConfig,
-)
+from contract.analysis_config import AnalysisConfig, Locator, Methods, PartialDependenceConfig, ShapConfig
 from contract.api import AnyAnalyzer, MakeAnalyzer
 from contract.dataset import Dataset, Plan
 from contract.dataset_format import DatasetFormat

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from containers.metrics import Metrics, Scope
+from containers.metrics import Metrics, Scope, table
 from contract import page
 from contract.errors import wording
 
@@ -120,21 +120,13 @@ def _section(
             page.Cell("violates", state="violated") if is_violated else page.Cell("–"),
         ]
         rows.append(page.Row(cells, _chart(page.short(name), [name], scope), is_violated))
-    table = page.Table(
-        f"One row per feature, for {page.short(label, 60)}; its name opens a chart.",
-        ["feature", "rank, baseline", "rank, now", "baseline", "now", "share, now", "change", "verdict"],
-        rows,
-        frozenset({1, 2, 3, 4, 5, 6}),
-        searchable=True,
-    )
-    title = f"Attributions for {page.short(label, 60)}"
-    return page.Section(title, _score_text(label, source), charts=[chart], tables=[table])
-
-
-def _score_text(label: str, source: page.Source) -> str:
-    finding = source.findings().get(label)
     text = wording("page_text.attributions")
-    return f"{text} Order compared with the baseline: {page.sentence(finding.text)}" if finding else text
+    if finding := source.findings().get(label):
+        text += f" Order compared with the baseline: {page.sentence(finding.text)}"
+    about = page.short(label, 60)
+    return page.Section(
+        f"Attributions for {about}", text, [chart], [table("attributions", rows, label=about)]
+    )
 
 
 def _cards(source: page.Source, charts: Mapping[str, page.Chart]) -> list[page.Card]:

@@ -253,7 +253,10 @@ class Decoder:
         # The last payload keeps its names.
         apart = [*(names | self.layout.shared for names in shared[:-1]), *shared[-1:]]
         return [
-            {f"{side}.{name}" if name in names else name: batch.column(name) for name in batch.schema.names}
+            {
+                f"{side}.{name}" if name in names else name: values
+                for name, values in zip(batch.schema.names, batch.columns, strict=True)
+            }
             for side, batch, names in zip(self.sides, batches, apart, strict=True)
         ]
 

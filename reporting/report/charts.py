@@ -269,51 +269,43 @@ def values_text(values: Mapping[str, Any]) -> str:
     )
 
 
-def violation_counts(source: Source) -> Counter[str]:
-    """Return how many violations each segment has."""
-    return Counter(text for violation in source.violations if (text := segment_text(violation)))
+def segment_table(
+    source: Source, columns: Sequence[str], cells: Callable[[str, Mapping[str, Any]], list[Cell]]
+) -> Table:
+    """Return the table of segments, each with its violations; that nothing was decided of one is not none.
 
-
-def decided_segments(source: Source) -> set[str]:
-    """Return the segments of which anything was decided."""
+    Parameters
+    ----------
+    columns, cells
+        What stands between: their names, and what they hold by the segment's text and statistics.
+    """
+    found = Counter(text for violation in source.violations if (text := segment_text(violation)))
     comparisons = source.decision.comparisons if source.decision else ()
-    return {values_text(one.segment) for one in comparisons if one.segment and one.is_decided}
-
-
-def violations_cell(violations: int, is_decided: bool) -> Cell:
-    """Return how many violations a segment has; that nothing was decided of it is not none."""
-    if violations or is_decided:
-        return Cell(count(violations), violations)
-    return Cell("not decided")
+    decided = {values_text(one.segment) for one in comparisons if one.segment and one.is_decided}
+    rows = []
+    for entry in source.statistics.get("segments") or ():
+        text = values_text(entry["segment"])
+        violations = found[text]
+        is_known = violations > 0 or text in decided
+        last = Cell(count(violations), violations) if is_known else Cell("not decided")
+        rows.append(Row([Cell(text), *cells(text, entry), last], violated=violations > 0))
+    columns = ["segment", *columns, "violations"]
+    numeric = frozenset(range(1, len(columns)))
+    return Table("One row per segment.", columns, rows, numeric, searchable=len(rows) > 10)
 
 
 def segment_section(source: Source) -> list[Section]:
     """Return the section that lists the segments with their rows and violations; none without segments."""
-    segments = source.statistics.get("segments") or ()
-    if not segments:
+    if not source.statistics.get("segments"):
         return []
-    found = violation_counts(source)
     before = {
         values_text(entry["segment"]): entry["item_count"]
         for entry in source.baseline_statistics.get("segments") or ()
     }
-    decided = decided_segments(source)
-    rows = []
-    for entry in segments:
-        text = values_text(entry["segment"])
-        violations = found[text]
-        cells = [
-            Cell(text),
-            Cell(count(before[text]) if text in before else "–", before.get(text)),
-            Cell(count(entry["item_count"]), entry["item_count"]),
-            violations_cell(violations, text in decided),
-        ]
-        rows.append(Row(cells, violated=violations > 0))
-    table = Table(
-        "One row per segment.",
-        ["segment", "rows, baseline", "rows, now", "violations"],
-        rows,
-        frozenset({1, 2, 3}),
-        searchable=len(rows) > 10,
-    )
+
+    def cells(text: str, entry: Mapping[str, Any]) -> list[Cell]:
+        was, size = before.get(text), entry["item_count"]
+        return [Cell("–" if was is None else count(was), was), Cell(count(size), size)]
+
+    table = segment_table(source, ["rows, baseline", "rows, now"], cells)
     return [Section("Segments", "The same analysis for each part of the rows.", tables=[table])]

@@ -129,14 +129,18 @@ def test_every_group_is_compared_with_the_best() -> None:
     columns = {"g": group, "y": (generator.random(1_203) < rate).astype(int)}
     first, *others = _statistics(columns, _request("g", "a", facets=(FacetRequest(("g",)),))).facets
     assert first.against_best is not None
-    assert first.against_best[0] == "c"
+    assert first.against_best.value_or_threshold == "c"
     counts = {name: columns["y"][group == name] for name in ("a", "c")}
-    difference = next(metric for metric in first.against_best[1] if metric.name == "DPL")
+    difference = next(metric for metric in first.against_best.metrics if metric.name == "DPL")
     assert difference.value == pytest.approx(counts["c"].mean() - counts["a"].mean())
-    assert [facet.against_best and facet.against_best[0] for facet in others] == ["c", None, "c"]
+    assert [facet.against_best and facet.against_best.value_or_threshold for facet in others] == [
+        "c",
+        None,
+        "c",
+    ]
     (listed,) = _statistics(columns, _request("g", "a")).facets
     assert listed.against_best is not None
-    assert listed.against_best[0] == "c"
+    assert listed.against_best.value_or_threshold == "c"
 
 
 def test_two_groups_need_no_best() -> None:

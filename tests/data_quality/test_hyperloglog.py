@@ -8,7 +8,7 @@ from fixtures import fixture
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzers.data_quality.hyperloglog import HyperLogLog, float_bits, hash_bits
+from analyzers.data_quality.hyperloglog import HyperLogLog, hash_bits
 from analyzers.data_quality.text import SEED, hash_words, read_texts
 
 
@@ -68,8 +68,8 @@ def test_skipping_what_cannot_count_changes_no_register():
     skipping, plain = HyperLogLog(), HyperLogLog()
     scratch = np.empty((2, 10_000), dtype=np.uint64)
     for part in np.split(values, 10):
-        skipping.add_bits(float_bits(part), scratch)
-    plain.add_hashes(hash_bits(float_bits(values)))
+        skipping.add_bits(part.view(np.uint64), scratch)
+    plain.add_hashes(hash_bits(values.view(np.uint64)))
     assert np.array_equal(skipping.registers, plain.registers)
 
 
@@ -83,7 +83,7 @@ def test_estimates_are_unbiased(distinct, kind):
             hashes = generator.integers(0, 2**64, size=distinct, dtype=np.uint64)
         else:
             numbers = np.arange(distinct) + float(trial * distinct)
-            hashes = hash_bits(float_bits(numbers / 100 if kind == "cents" else numbers))
+            hashes = hash_bits((numbers / 100 if kind == "cents" else numbers).view(np.uint64))
         counter = HyperLogLog()
         counter.add_hashes(hashes)
         errors.append(counter.estimate() / distinct - 1)
