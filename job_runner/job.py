@@ -151,8 +151,9 @@ def finish(
     if settings.history_path is not None and found.decision is not None and settings.rules == "sound":
         found = replace(found, decision=_with_label_coverage(settings, monitor, found.facts, found.decision))
     documents = _documents(settings, files, found, request.said)
-    compared = {name: _content(documents[name]) for name in (STATISTICS, CONSTRAINTS)}
-    known = learn(job, compared) if learn else job.baseline or api.Baseline()
+    known = job.baseline or api.Baseline()
+    if learn is not None:
+        known = learn(job, {name: _content(documents[name]) for name in (STATISTICS, CONSTRAINTS)})
     documents[CONSTRAINTS] |= known.natural_variation
     contents = {name: _content(document) for name, document in documents.items()}
     outdated = {VIOLATIONS, COMPARISONS, REPORT, *files.occasional_files} - contents.keys()
