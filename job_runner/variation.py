@@ -228,12 +228,12 @@ def variation_of(
     _log.warning(wording("variation.learned" if checked else "variation.nothing", **told))
     usual = []
     for (subject, about, aspect, _), (segment, found) in moved.items():
-        # Where none of many windows alarms, nothing needs to be explained.
-        if len(found) < FEWEST_WINDOWS or (
-            len(found) >= _MANY and not any(part.violated for _, part in found)
-        ):
+        if len(found) < FEWEST_WINDOWS:
             continue
         least, most = _usual(found)
+        # Where none of many windows alarms, and no hour or day differs, nothing needs to be explained.
+        if len(found) >= _MANY and len(most) == 1 and not any(part.violated for _, part in found):
+            continue
         # What stays within its limit needs no more; a part, unlike what is all in one, may move two ways.
         if max(*most, *(-one for one in least)) > 1.0 if aspect else max(most) > 0.0:
             ways = {"most": most, "least": least} if aspect else {"most": most}
