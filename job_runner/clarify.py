@@ -244,7 +244,9 @@ def missing_columns(settings: Settings, names: Sequence[str], kept: Sequence[str
     """
     mistakes = Mistakes("")
     for name in settings.exclude_features:
-        find_column(name, names, "exclude_features_attribute", mistakes)
+        # What rows are found by is left out already.
+        if name not in (settings.id_attribute, settings.time_attribute):
+            find_column(name, names, "exclude_features_attribute", mistakes)
     # Rows are divided by what is read, without what is left out.
     for name in settings.segment_by:
         find_column(name, kept, "segment_by", mistakes)

@@ -207,6 +207,8 @@ def _run_here(settings: Settings, monitor: Monitor, cluster: Cluster | None = No
     # Imported late: NumPy and Arrow take longer to load than the settings take to check.
     if settings.each_window:
         from job_runner.windows import run
+    elif settings.baseline_window:
+        from job_runner.windows import run_baseline as run
     else:
         from job_runner.job import run
 

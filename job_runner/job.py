@@ -74,7 +74,9 @@ class _Found:
         return self.facts.notes if self.decision is None else self.decision.notes
 
 
-def run(settings: Settings, monitor: api.Monitor, cluster: Cluster | None = None) -> Outcome:
+def run(
+    settings: Settings, monitor: api.Monitor, cluster: Cluster | None = None, learn: Learn | None = None
+) -> Outcome:
     """Run a baseline job (no baseline given, or no check wanted) or a monitoring job (baseline given).
 
     Parameters
@@ -85,6 +87,8 @@ def run(settings: Settings, monitor: api.Monitor, cluster: Cluster | None = None
         What kind of job it is.
     cluster
         Hosts that help; None where this one is alone.
+    learn
+        Adds to a baseline, given its statistics and constraints by file name, what its windows do.
 
     Raises
     ------
@@ -95,7 +99,7 @@ def run(settings: Settings, monitor: api.Monitor, cluster: Cluster | None = None
     storage.prepare_output(settings.output_path)
     plan, analyzer, summary = summarize(job.settings, job.make, job.request, cluster)
     require_excluded(job.settings, job.request)
-    return finish(job, plan, analyzer, summary)
+    return finish(job, plan, analyzer, summary, learn)
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,9 @@ class Job:
     sinks: publishing.Sinks | None
     cluster: Cluster | None
     started: float
+
+
+Learn = Callable[[Job, Mapping[str, bytes]], AnyBaseline]
 
 
 def prepare(settings: Settings, monitor: api.Monitor, cluster: Cluster | None = None) -> Job:
@@ -133,7 +140,9 @@ def prepare(settings: Settings, monitor: api.Monitor, cluster: Cluster | None = 
     return Job(settings, monitor, files, baseline, request, make, sinks, cluster, started)
 
 
-def finish(job: Job, plan: Plan, analyzer: api.AnyAnalyzer, summary: Any) -> Outcome:
+def finish(
+    job: Job, plan: Plan, analyzer: api.AnyAnalyzer, summary: Any, learn: Learn | None = None
+) -> Outcome:
     """Conclude from the summary of a window, write its files, and tell others."""
     settings, monitor, files, request = job.settings, job.monitor, job.files, job.request
     rows = analyzer.row_count(summary)
@@ -149,10 +158,7 @@ def finish(job: Job, plan: Plan, analyzer: api.AnyAnalyzer, summary: Any) -> Out
         found = replace(found, decision=_with_label_coverage(settings, monitor, found.facts, found.decision))
     documents = _documents(settings, files, found, request.said)
     known = job.baseline or api.Baseline()
-    if settings.baseline_window:
-        # Imported late, as only such jobs need it.
-        from job_runner.variation import learn
-
+    if learn is not None:
         known = learn(job, {name: _content(documents[name]) for name in (STATISTICS, CONSTRAINTS)})
     documents[CONSTRAINTS] |= known.natural_variation
     contents = {name: _content(document) for name, document in documents.items()}

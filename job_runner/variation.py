@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import logging
 import math
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, tzinfo
-from pathlib import Path
+from datetime import datetime, tzinfo
 from typing import Any
 
 import numpy as np
@@ -34,9 +32,6 @@ from contract.schema import (
     read_document,
 )
 from contract.window import FEWEST_WINDOWS, Window, parse_duration, read_zone
-from file_storage import storage
-from job_runner import job as jobs
-from job_runner import windows
 
 # Fewer windows of one hour or day say too little of it; so many without an alarm say enough.
 _FEWEST_OF_A_GROUP, _MANY = 3, 100
@@ -204,31 +199,6 @@ def _comparison_of(violation: Violation, decision: Decision) -> Comparison | Non
     return next((one for one in in_words or about if in_words or one.subject == violation.subject), None)
 
 
-def learn(job: jobs.Job, documents: Mapping[str, bytes]) -> Baseline[Any, Any]:
-    """Return a baseline, given by file name, with what its windows do by themselves."""
-    settings, span = job.settings, job.settings.window
-    assert span is not None  # noqa: S101 - for mypy: it has windows
-    with tempfile.TemporaryDirectory() as folder:
-        storage.write_files_atomically(folder, documents)
-        of_all: dict[str, Any] = {f"baseline_{Path(name).stem}": f"{folder}/{name}" for name in documents}
-        checking = jobs.prepare(replace(settings, **of_all, **_QUIET), job.monitor, job.cluster)
-    assert checking.baseline is not None  # noqa: S101 - for mypy: it was just written
-    read = windows.read_each(checking, span.each())
-    each = ((made, window, made.describe(rows)) for _, window, _, made, rows in read if made.row_count(rows))
-    found = variation_of(each, checking.baseline, settings.baseline_window or "", settings.time_zone or UTC)
-    return replace(checking.baseline, variation=found)
-
-
-# A baseline job looks at its windows without telling anyone.
-_QUIET: dict[str, Any] = {
-    "skip_check": False,
-    "register_new_baseline": None,
-    "history_path": None,
-    "metrics_sinks": (),
-    "event_sinks": (),
-}
-
-
 def variation_of(
     each: Iterable[tuple[Checker[Any, Any], Window, Any]],
     baseline: Baseline[Any, Any],
@@ -258,12 +228,12 @@ def variation_of(
     _log.warning(wording("variation.learned" if checked else "variation.nothing", **told))
     usual = []
     for (subject, about, aspect, _), (segment, found) in moved.items():
-        # Where none of many windows alarms, nothing needs to be explained.
-        if len(found) < FEWEST_WINDOWS or (
-            len(found) >= _MANY and not any(part.violated for _, part in found)
-        ):
+        if len(found) < FEWEST_WINDOWS:
             continue
         least, most = _usual(found)
+        # Where none of many windows alarms, and no hour or day differs, nothing needs to be explained.
+        if len(found) >= _MANY and len(most) == 1 and not any(part.violated for _, part in found):
+            continue
         # What stays within its limit needs no more; a part, unlike what is all in one, may move two ways.
         if max(*most, *(-one for one in least)) > 1.0 if aspect else max(most) > 0.0:
             ways = {"most": most, "least": least} if aspect else {"most": most}

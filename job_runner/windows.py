@@ -10,17 +10,19 @@ from __future__ import annotations
 import contextlib
 import copy
 import logging
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pyarrow as pa
 
 from contract import json_layout
-from contract.api import AnyAnalyzer, Comparison, Decision, Monitor, State, read_violations
+from contract.api import AnyAnalyzer, Baseline, Comparison, Decision, Monitor, State, read_violations
 from contract.dataset import WINDOW, Plan
 from contract.errors import DatasetError, MonitorError, wording
 from contract.outcome import EXIT_COMPLETED, EXIT_NOT_DELIVERED, EXIT_UNDECIDED, EXIT_VIOLATIONS
@@ -30,6 +32,7 @@ from contract.wording import several, some_of
 from file_storage import storage
 from job_runner import job as jobs
 from job_runner.segments import SegmentedAnalyzer, SegmentedSummary
+from job_runner.variation import variation_of
 from readers.plan import CAPTURES, files_of
 from readers.splitting import SMALL
 from reporting.history.record import for_others
@@ -76,7 +79,7 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     ended = _ended_before(of)
     if ended:
         _log.warning(wording("windows.there", windows=several(len(ended), "window"), of=len(windows)))
-    for own, window, plan, analyzer, summary in read_each(job, [one for one in windows if one not in ended]):
+    for own, window, plan, analyzer, summary in _read_each(job, [one for one in windows if one not in ended]):
         if not settings.is_monitoring and not analyzer.row_count(summary):
             _log.warning(wording("windows.no_rows", name=_name(window, settings)))
             continue
@@ -108,7 +111,7 @@ def _stretches(windows: Iterable[Window], most: int) -> Iterator[Window]:
         together += [window] if window else []
 
 
-def read_each(
+def _read_each(
     job: jobs.Job, windows: Sequence[Window]
 ) -> Iterator[tuple[jobs.Job, Window, Plan, AnyAnalyzer, object]]:
     """Yield each window with its summary, how it was read, and the analyzer that made it."""
@@ -145,6 +148,36 @@ def _read(job: jobs.Job) -> Iterator[tuple[Window, Plan, AnyAnalyzer, object]]:
     for place, window in enumerate(windows):
         found = summaries.segments.pop((str(place),), None)
         yield window, plan, inner[-1], found.summary if found else inner[-1].empty()
+
+
+def run_baseline(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) -> jobs.Outcome:
+    """Run a baseline job that learns what its windows do by themselves; parameters are those of any job."""
+    return jobs.run(settings, monitor, cluster, _learned)
+
+
+def _learned(job: jobs.Job, documents: Mapping[str, bytes]) -> Baseline[Any, Any]:
+    """Return a baseline, given by file name, with what its windows do by themselves."""
+    settings, span = job.settings, job.settings.window
+    assert span is not None  # noqa: S101 - for mypy: it has windows
+    with tempfile.TemporaryDirectory() as folder:
+        storage.write_files_atomically(folder, documents)
+        of_all: dict[str, Any] = {f"baseline_{Path(name).stem}": f"{folder}/{name}" for name in documents}
+        checking = jobs.prepare(replace(settings, **of_all, **_QUIET), job.monitor, job.cluster)
+    assert checking.baseline is not None  # noqa: S101 - for mypy: it was just written
+    read = _read_each(checking, span.each())
+    each = ((made, window, made.describe(rows)) for _, window, _, made, rows in read if made.row_count(rows))
+    found = variation_of(each, checking.baseline, settings.baseline_window or "", settings.time_zone or UTC)
+    return replace(checking.baseline, variation=found)
+
+
+# A baseline job looks at its windows without telling anyone.
+_QUIET: dict[str, Any] = {
+    "skip_check": False,
+    "register_new_baseline": None,
+    "history_path": None,
+    "metrics_sinks": (),
+    "event_sinks": (),
+}
 
 
 def _ended_before(of: Mapping[Window, jobs.Job]) -> dict[Window, jobs.Outcome]:

@@ -243,8 +243,8 @@ def test_segments_of_each_window(tmp_path: Path, baseline: Result) -> None:
 @pytest.mark.parametrize(
     ("variables", "says"),
     [
-        ({"end_time": None}, "each_window is set, but end_time is not"),
-        ({"window": None}, "each_window is set, but window is not"),
+        ({"end_time": None}, "end_time is not set, which many windows need"),
+        ({"window": None}, "window is not set, which many windows need"),
         (
             {"window": "PT7H"},
             "end_time lies within a window of PT7H: the last of 21 would begin at 2026-03-07T20",

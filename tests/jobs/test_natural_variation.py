@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from run_jobs import Result, baseline_of, run_job
+from run_jobs import CSV, Result, baseline_of, environment, run_job
 
 from containers.commands.backtest import main as replay
+from containers.data_quality.main import main as monitor_data_quality
 from contract.api import Baseline, Checker, Comparison, Decision, State, Violation, Violations
 from contract.window import Window
 from job_runner.variation import check, variation_of
@@ -180,6 +181,22 @@ def test_what_an_expert_breaks_is_named(
     assert result.exit_code == 2
     assert said in result.message
     assert "constraints.json" in result.message
+
+
+def test_validate_takes_the_settings_of_the_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write(tmp_path / "then.csv", range(1), rows=10)
+    times = {"start_time": instant(0), "end_time": instant(1), "baseline_window": "PT1H"}
+    settings = {
+        "dataset_source": source,
+        "dataset_format": CSV,
+        "output_path": tmp_path / "out",
+        **COMMON,
+        **times,
+    }
+    settings["output_message_file"] = tmp_path / "message"
+    with environment({name: str(value) for name, value in settings.items()}):
+        assert monitor_data_quality(["--validate"]) == 0
+    assert "FAIL" not in capsys.readouterr().out
 
 
 class Told(Checker[dict[str, Any], None]):
