@@ -24,7 +24,7 @@ from analyzers.shared.rules import nothing_checked
 from analyzers.shared.significance import rows_to_tell
 from contract.api import CheckType, Comparison, Decision, Finding, State, Violation, Violations
 from contract.errors import wording
-from contract.wording import listing, number
+from contract.wording import number
 
 # Probability that a window without any change raises a violation, by family of comparisons.
 FALSE_ALARM_RATES = {
@@ -118,9 +118,6 @@ def _notes(
     config, rows = constraints.config(), statistics.item_count
     if not config.evaluate_constraints and not pairs:
         yield "evaluate_constraints is Disabled, so nothing was checked."
-    elif not pairs:
-        data, known = (listing([one.name for one in side.features]) for side in (statistics, constraints))
-        yield wording("drift.unmatched", data=data, baseline=known)
     if baseline is None:
         yield "There is no baseline_statistics, so drift was not measured."
         return

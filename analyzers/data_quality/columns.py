@@ -213,7 +213,7 @@ def holds_dates(feature: FeatureStatistics | None) -> bool:
 def _obstacle(pair: FeaturePair | None, check: CheckType, drift: Finding | None) -> tuple[str, bool]:
     """Return why a check cannot be decided, and whether only the window is to blame; empty where it can."""
     if pair is None:
-        return "the window lacks columns", True
+        return "the window lacks columns, or names to match them by", True
     if drift is not None and drift.noise and (drift.limit or 0.0) < (drift.distance or 0.0) <= drift.noise:
         return "there are too few rows to tell so large a drift from chance", False
     if check is CheckType.COMPLETENESS or drift is not None:
