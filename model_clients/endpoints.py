@@ -150,8 +150,10 @@ class EndpointModel:
                 "model_answer.widths", model=self.where, widths=" or ".join(map(str, sorted(widths)))
             )
         scores = np.concatenate(answers)
-        told = (self.predictor.label, self.predictor.probability, self.predictor.label_headers or None)
-        if len(scores) >= _ROWS_THAT_TELL and told == (None, None, None):
+        told = (self.predictor.label, self.predictor.probability)
+        # Outputs that have names may be any numbers.
+        may_be_pair = not self.predictor.label_headers or bool(((scores >= 0) & (scores <= 1)).all())
+        if len(scores) >= _ROWS_THAT_TELL and told == (None, None) and may_be_pair:
             require_no_label(scores, self.where)
         return require_finite(scores if kinds is None else scores[kinds], self.where)
 

@@ -38,6 +38,10 @@ def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer
         within = (member for segment in segments for values in segment.segments for member in values)
         values = request.cells.listed.union(listed, map(str, within))
         request = replace(request, cells=replace(request.cells, judged=True, listed=values))
+    roles = ("label", "predicted_label", "probability", "group_variable")
+    named = [f"{role} {name!r}" for role in roles if (name := getattr(wanted, role)) is not None]
+    named += [f"facet {' & '.join(facet.columns)!r}" for facet in wanted.facets]
+    _log.info(wording("bias_configuration.columns", columns=", ".join(named)))
     request = only_needed(replace(request, segments=segments), wanted, columns, settings)
 
     def make(settings: Settings, plan: Plan) -> AnyAnalyzer:
