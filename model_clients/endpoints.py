@@ -127,7 +127,7 @@ class EndpointModel:
     progress: Progress | None = None
     reopen: tuple[Callable[..., Any], tuple[Any, ...]] = (object, ())
     # Called once it is closed.
-    at_close: Callable[[], object] | None = None
+    at_close: Callable[[], object] = object
     # Of the features in the model's order, where it is known to have any.
     names: Sequence[str] = ()
 
@@ -176,8 +176,7 @@ class EndpointModel:
     def close(self) -> None:
         """Close the connections and stop the threads."""
         self._asker.close()
-        if self.at_close:
-            self.at_close()
+        self.at_close()
 
     def _ask(self, table: pa.RecordBatch, read: Callable[[bytes, int], Any]) -> tuple[list[Any], Any]:
         # Where names are others than the columns', the model's own code has yet to make its features.
