@@ -164,7 +164,7 @@ def log_other_methods(config: AnalysisConfig, names: Iterable[str], log: logging
     """
     ignored = [name for name in names if getattr(config.methods, name, None) is not None]
     if ignored:
-        log.info("methods.%s of the configuration is not for this job", " and methods.".join(ignored))
+        log.info("Not for this job: methods.%s of the configuration", " and methods.".join(ignored))
 
 
 # The segments of an analysis configuration, as columns that divide the rows.
