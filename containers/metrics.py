@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib import resources
 from typing import Any
 
-from contract.page import Cell, Chart, Row, number
+from contract.page import Cell, Chart, Row, Table, number
 from reporting.report import charts
 
 # As the documents have them, by name: ``value`` and ``confidence_interval``.
 Metrics = Mapping[str, Mapping[str, Any]]
 Text = Callable[[Any], str]
+TABLES = tomllib.loads(resources.files(__package__).joinpath("tables.toml").read_text("utf-8"))
+
+
+def table(name: str, rows: list[Row], **members: str) -> Table:
+    """Return one of the tables in ``tables.toml``; `members` fill the braces of its caption."""
+    about = TABLES[name]
+    caption, numeric = about["caption"].format_map(members), frozenset(about["numeric"])
+    return Table(caption, about["columns"], rows, numeric, about.get("searchable", False))
 
 
 @dataclass(frozen=True)

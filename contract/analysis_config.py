@@ -12,26 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from contract.schema import (
-    JsonObject,
-    Mistakes,
-    checked,
-    child,
-    choice,
-    is_locator,
-    is_text,
-    is_value,
-    locator,
-    member,
-    read_members,
-    share,
-    shown,
-    suggestion,
-    switch,
-    text,
-    values,
-    whole_number,
-)
+from contract import schema
+from contract.schema import JsonObject, Mistakes, checked, member, read_members, text, values
 
 Kind = Literal["groups", "attribution"]
 Value = int | float | str
@@ -45,6 +27,7 @@ DatasetType = Literal[
     "application/sagemakercapturejson",
 ]
 ContentType = Literal["text/csv", "application/jsonlines", "application/json"]
+AggMethod = Literal["mean_abs", "median", "mean_sq"]
 
 PRE_TRAINING_METRICS = ("CDDL", "CI", "DPL", "JS", "KL", "KS", "LP", "TVD")
 POST_TRAINING_METRICS = (
@@ -60,7 +43,7 @@ _OTHER_TYPES = {"application/x-image": _IMAGES}
 _OTHER_CONTENT = dict.fromkeys(("image/jpeg", "image/png", "application/x-npy"), _IMAGES)
 _VALUES = "text and numbers"
 
-_locators = values(is_locator, "names and zero-based positions")
+_locators = values(schema.is_locator, "names and zero-based positions")
 
 
 def _metrics(known: tuple[str, ...]) -> Callable[[JsonObject, str], Any]:
@@ -81,7 +64,7 @@ def _metrics(known: tuple[str, ...]) -> Callable[[JsonObject, str], Any]:
         names = {name.strip().upper(): name for name in asked}
         for name in names.keys() - set(known):
             alias = _ALIASES.get(name)
-            hint = f": did you mean {alias}?" if alias in known else suggestion(name, known)
+            hint = f": did you mean {alias}?" if alias in known else schema.suggestion(name, known)
             members.note("methods", "analysis_config.metric", name=names[name], hint=hint)
         return tuple(name for name in known if name in names)
 
@@ -103,13 +86,17 @@ def _is_baseline(value: Any) -> bool:
     return bool(value) and (all(isinstance(row, dict) for row in value) or all(are_cells))
 
 
+def _is_prefix(value: Any) -> bool:
+    return isinstance(value, str) and bool(_PREFIX.fullmatch(value))
+
+
 def _is_template(value: Any) -> bool:
     texts = list(value.values()) if isinstance(value, dict) else [value or None]
     return all(isinstance(text, str) for text in texts)
 
 
 def _names(members: JsonObject, key: str) -> tuple[str, ...]:
-    names: tuple[str, ...] = values(is_text, "texts")(members, key)
+    names: tuple[str, ...] = values(schema.is_text, "texts")(members, key)
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
         members.note(key, "analysis_config.name_twice", name=repeated)
@@ -119,9 +106,8 @@ def _names(members: JsonObject, key: str) -> tuple[str, ...]:
 def _entries(members: JsonObject, key: str, example: str) -> JsonObject:
     """Return the elements of a list of objects as members, such as ``facet[0]``."""
     entries = members.checked(key, lambda value: isinstance(value, list), "a list of objects", example) or []
-    return JsonObject(
-        {f"{key}[{at}]": entry for at, entry in enumerate(entries)}, members.path, members.mistakes
-    )
+    named = {f"{key}[{at}]": entry for at, entry in enumerate(entries)}
+    return JsonObject(named, members.path, members.mistakes)
 
 
 def _facets(members: JsonObject, key: str) -> tuple[Facet, ...]:
@@ -151,10 +137,10 @@ def _facet_columns(members: JsonObject, key: str) -> tuple[str | int, ...] | Non
         return None
     if not columns:
         members.note(key, "analysis_config.no_column")
-    elif not all(is_locator(column) for column in columns):
+    elif not all(map(schema.is_locator, columns)):
         members.wrong(key, "a name, a zero-based position, or a list of these")
     elif len(set(columns)) < len(columns):
-        members.note(key, "analysis_config.column_twice", value=shown(value))
+        members.note(key, "analysis_config.column_twice", value=schema.shown(value))
     else:
         return tuple(columns)
     return None
@@ -162,11 +148,11 @@ def _facet_columns(members: JsonObject, key: str) -> tuple[str | int, ...] | Non
 
 def _facet_values(members: JsonObject, count: int) -> tuple[Any, ...]:
     if count == 1:
-        found: tuple[Any, ...] = values(is_value, _VALUES)(members, "value_or_threshold")
+        found: tuple[Any, ...] = values(schema.is_value, _VALUES)(members, "value_or_threshold")
         return found
 
     def fits(value: Any) -> bool:
-        return isinstance(value, list) and len(value) == count and all(is_value(cell) for cell in value)
+        return isinstance(value, list) and len(value) == count and all(map(schema.is_value, value))
 
     expected = f"lists of {count} values, one for each column of name_or_index"
     return tuple(tuple(cells) for cells in values(fits, expected)(members, "value_or_threshold"))
@@ -228,10 +214,10 @@ class Segments:
         As many as segments, or one more for the rest of the rows; empty for none.
     """
 
-    name_or_index: Locator = member(locator, "")
+    name_or_index: Locator = member(schema.locator, "")
     segments: tuple[tuple[str | int, ...], ...] = member(_segment_values, ())
     config_name: str | None = member(text)
-    display_aliases: tuple[str, ...] = member(values(is_text, "texts"), ())
+    display_aliases: tuple[str, ...] = member(values(schema.is_text, "texts"), ())
 
 
 @dataclass(frozen=True)
@@ -248,14 +234,12 @@ class ShapConfig:
     """
 
     baseline: str | list[Any] | dict[str, Any] | None = member(_baseline)
-    num_clusters: int | None = member(whole_number(1))
-    use_logit: bool = member(switch, False)
-    num_samples: int | None = member(whole_number(1))
-    agg_method: Literal["mean_abs", "median", "mean_sq"] = member(
-        choice(("mean_abs", "median", "mean_sq")), "mean_abs"
-    )
-    save_local_shap_values: bool = member(switch, False)
-    seed: int | None = member(whole_number())
+    num_clusters: int | None = member(schema.whole_number(1))
+    use_logit: bool = member(schema.switch, False)
+    num_samples: int | None = member(schema.whole_number(1))
+    agg_method: AggMethod = member(schema.choice(get_args(AggMethod)), "mean_abs")
+    save_local_shap_values: bool = member(schema.switch, False)
+    seed: int | None = member(schema.whole_number())
     features_to_explain: tuple[Locator, ...] = member(_locators, ())
 
 
@@ -263,9 +247,9 @@ class ShapConfig:
 class PartialDependenceConfig:
     """``methods.pdp``. The originals' schema requires `grid_resolution`, although their SDK has a default."""
 
-    grid_resolution: int = member(whole_number(1), 15)
+    grid_resolution: int = member(schema.whole_number(1), 15)
     features: tuple[Locator, ...] = member(_locators, ())
-    top_k_features: int = member(whole_number(1), 10)
+    top_k_features: int = member(schema.whole_number(1), 10)
 
 
 @dataclass(frozen=True)
@@ -289,10 +273,10 @@ class Methods:
     pre_training_bias: tuple[str, ...] | None = member(_metrics(PRE_TRAINING_METRICS))
     post_training_bias: tuple[str, ...] | None = member(_metrics(POST_TRAINING_METRICS))
     shap: ShapConfig | None = member(
-        child(ShapConfig, refused={"text_config": "text", "image_config": "images"})
+        schema.child(ShapConfig, refused={"text_config": "text", "image_config": "images"})
     )
-    pdp: PartialDependenceConfig | None = member(child(PartialDependenceConfig))
-    report: ReportConfig | None = member(child(ReportConfig))
+    pdp: PartialDependenceConfig | None = member(schema.child(PartialDependenceConfig))
+    report: ReportConfig | None = member(schema.child(ReportConfig))
 
 
 @dataclass(frozen=True)
@@ -324,21 +308,17 @@ class PredictorConfig:
 
     endpoint_name: str | None = member(text)
     endpoint_name_prefix: str | None = member(
-        checked(
-            lambda value: is_text(value) and bool(_PREFIX.fullmatch(value)),
-            "at most 23 letters, digits and hyphens within",
-            '"sm-clarify"',
-        )
+        checked(_is_prefix, "at most 23 letters, digits and hyphens within", '"sm-clarify"')
     )
     model_name: str | None = member(text)
     target_model: str | None = member(text)
     instance_type: str | None = member(text)
-    initial_instance_count: int | None = member(whole_number(1))
+    initial_instance_count: int | None = member(schema.whole_number(1))
     accelerator_type: str | None = member(text)
-    content_type: ContentType | None = member(choice(get_args(ContentType), _OTHER_CONTENT))
-    accept_type: ContentType | None = member(choice(get_args(ContentType)))
-    label: Locator | None = member(locator)
-    probability: Locator | None = member(locator)
+    content_type: ContentType | None = member(schema.choice(get_args(ContentType), _OTHER_CONTENT))
+    accept_type: ContentType | None = member(schema.choice(get_args(ContentType)))
+    label: Locator | None = member(schema.locator)
+    probability: Locator | None = member(schema.locator)
     label_headers: tuple[str | int, ...] = member(
         values(lambda value: type(value) in (str, int), "texts and whole numbers"), ()
     )
@@ -368,14 +348,14 @@ class AnalysisConfig:
     """
 
     version: str = member(checked(lambda value: value == "1.0", 'the text "1.0"'), "1.0")
-    dataset_type: DatasetType | None = member(choice(get_args(DatasetType), _OTHER_TYPES))
+    dataset_type: DatasetType | None = member(schema.choice(get_args(DatasetType), _OTHER_TYPES))
     dataset_uri: str | None = member(text)
     headers: tuple[str, ...] = member(_names, ())
-    label: Locator | None = member(locator)
-    predicted_label: Locator | None = member(locator)
+    label: Locator | None = member(schema.locator)
+    predicted_label: Locator | None = member(schema.locator)
     features: str | None = member(text)
-    label_values_or_threshold: tuple[Value, ...] = member(values(is_value, _VALUES), ())
-    probability_threshold: float = member(share, 0.5)
+    label_values_or_threshold: tuple[Value, ...] = member(values(schema.is_value, _VALUES), ())
+    probability_threshold: float = member(schema.share, 0.5)
     segment_config: tuple[Segments, ...] = member(_all_segments, ())
     facet: tuple[Facet, ...] = member(_facets, ())
     facet_dataset_uri: str | None = member(text)
@@ -383,11 +363,13 @@ class AnalysisConfig:
     predicted_label_dataset_uri: str | None = member(text)
     predicted_label_headers: tuple[str, ...] = member(_names, ())
     excluded_columns: tuple[Locator, ...] = member(_locators, ())
-    joinsource_name_or_index: Locator | None = member(locator)
-    group_variable: Locator | None = member(locator)
-    methods: Methods | None = member(child(Methods, refused={"asymmetric_shapley_value": "time series"}))
+    joinsource_name_or_index: Locator | None = member(schema.locator)
+    group_variable: Locator | None = member(schema.locator)
+    methods: Methods | None = member(
+        schema.child(Methods, refused={"asymmetric_shapley_value": "time series"})
+    )
     predictor: PredictorConfig | None = member(
-        child(PredictorConfig, refused={"time_series_predictor_config": "time series"})
+        schema.child(PredictorConfig, refused={"time_series_predictor_config": "time series"})
     )
     where: str = field(default="analysis_config.json", compare=False)
 
@@ -412,9 +394,8 @@ def read_analysis_config(value: Any, where: str, kind: Kind) -> AnalysisConfig:
     """
     mistakes = Mistakes(where)
     members = JsonObject(value, "", mistakes)
-    config = read_members(
-        AnalysisConfig, members, refused={"time_series_data_config": "time series"}, where=where
-    )
+    refused = {"time_series_data_config": "time series"}
+    config = read_members(AnalysisConfig, members, refused=refused, where=where)
     if isinstance(value, dict):
         _contradictions(config, mistakes)
         _require(config, members, kind)

@@ -21,24 +21,14 @@ from contract.analysis_config import Locator, PredictorConfig
 from contract.errors import ConfigurationError, ModelError
 from contract.wording import several
 from file_storage import transport
+from model_clients import model
 from model_clients.answers import AnswerError, ReadLabels, ReadScores, answer_readers
 from model_clients.batching import Progress, RequestBatcher, identical_rows, quoted
-from model_clients.model import (
-    Policy,
-    Scores,
-    largest_labels,
-    plain,
-    require,
-    require_finite,
-    require_no_label,
-    select,
-    tensor_values,
-)
-from model_clients.rendering import Render, json_renderer, json_templates, render_csv
+from model_clients.model import Policy, Scores
+from model_clients.rendering import Render, json_renderer, json_templates, placeholders_of, render_csv
 
 _log = logging.getLogger(__name__)
 
-CONTENT_TYPES = ("text/csv", "application/jsonlines", "application/json")
 INVOCATIONS = "/invocations"
 # Fewer may all have whole numbers as a score.
 _ROWS_THAT_TELL = 8
@@ -82,15 +72,11 @@ def make_codec(predictor: PredictorConfig) -> Codec:
             raise ConfigurationError.of("model_request.header", field=field, text=text)
     content_type = predictor.content_type or "text/csv"
     accept_type = predictor.accept_type or content_type
-    for field, value in (("predictor.content_type", content_type), ("predictor.accept_type", accept_type)):
-        if value not in CONTENT_TYPES:
-            known = ", ".join(CONTENT_TYPES)
-            raise ConfigurationError.of("model_request.content_type", field=field, value=value, choices=known)
     readers = answer_readers(predictor, accept_type)
     if content_type == "text/csv":
         return Codec(content_type, accept_type, render_csv, *readers)
     content, record = json_templates(predictor, is_lines=content_type == "application/jsonlines")
-    is_single = content is not None and "record" in content.placeholders
+    is_single = content is not None and "record" in placeholders_of(content)
     return Codec(content_type, accept_type, json_renderer(content, record), *readers, is_single)
 
 
@@ -146,21 +132,20 @@ class EndpointModel:
         answers, kinds = self._ask(table, self.codec.scores)
         widths = {scores.shape[1] for scores in answers}
         if len(widths) > 1:
-            raise ModelError.of(
-                "model_answer.widths", model=self.where, widths=" or ".join(map(str, sorted(widths)))
-            )
+            listed = " or ".join(map(str, sorted(widths)))
+            raise ModelError.of("model_answer.widths", model=self.where, widths=listed)
         scores = np.concatenate(answers)
         told = (self.predictor.label, self.predictor.probability)
         # Outputs that have names may be any numbers.
         may_be_pair = not self.predictor.label_headers or bool(((scores >= 0) & (scores <= 1)).all())
         if len(scores) >= _ROWS_THAT_TELL and told == (None, None) and may_be_pair:
-            require_no_label(scores, self.where)
-        return require_finite(scores if kinds is None else scores[kinds], self.where)
+            model.require_no_label(scores, self.where)
+        return model.require_finite(scores if kinds is None else scores[kinds], self.where)
 
     def predict_labels(self, table: pa.RecordBatch) -> pa.Array:
         """Return the labels; see `Model.predict_labels`."""
         if self.codec.labels is None or table.num_rows == 0:
-            return largest_labels(self.predict(table), self.predictor.label_headers, self.where)
+            return model.largest_labels(self.predict(table), self.predictor.label_headers, self.where)
         answers, kinds = self._ask(table, self.codec.labels)
         values = [label for labels in answers for label in labels]
         try:
@@ -171,7 +156,7 @@ class EndpointModel:
 
     def requests(self, table: pa.RecordBatch, rows: int) -> int:
         """Return about how many requests so many rows take that are such as these."""
-        return -(-rows // self._asker.usual_rows(plain(table)))
+        return -(-rows // self._asker.usual_rows(model.plain(table)))
 
     def close(self) -> None:
         """Close the connections and stop the threads."""
@@ -182,7 +167,7 @@ class EndpointModel:
         # Where names are others than the columns', the model's own code has yet to make its features.
         if sorted(self.names) == sorted(table.schema.names):
             table = table.select(list(self.names))
-        table = plain(table)
+        table = model.plain(table)
         first, kinds = identical_rows(table) or (None, None)
         return self._asker.ask(table if first is None else table.take(pa.array(first)), read), kinds
 
@@ -334,29 +319,25 @@ def _tensors(table: pa.RecordBatch, inputs: Sequence[Tensor], where: str) -> lis
     if len(inputs) == 1 and (len(inputs[0].shape) != 2 or inputs[0].shape[1] != 1):
         shape = inputs[0].shape
         width = shape[-1] if len(shape) == 2 and shape[-1] > 0 else None
-        parts = [(inputs[0], select(table, None, width, where), [rows, table.num_columns])]
+        parts = [(inputs[0], model.select(table, None, width, where), [rows, table.num_columns])]
     else:
-        table = select(table, [tensor.name for tensor in inputs], None, where)
+        table = model.select(table, [tensor.name for tensor in inputs], None, where)
         parts = [
             (tensor, table.select([name]), [rows, 1][: len(tensor.shape)])
             for tensor, name in zip(inputs, table.schema.names, strict=True)
         ]
-    return [
-        {
-            "name": tensor.name,
-            "shape": shape,
-            "datatype": tensor.datatype,
-            "data": _data(tensor, columns, where),
-        }
-        for tensor, columns, shape in parts
-    ]
+    tensors = []
+    for tensor, columns, size in parts:
+        about = {"name": tensor.name, "shape": size, "datatype": tensor.datatype}
+        tensors.append({**about, "data": _data(tensor, columns, where)})
+    return tensors
 
 
 def _data(tensor: Tensor, table: pa.RecordBatch, where: str) -> Any:
     """Return the values row by row, in one flat list."""
     kinds: dict[str, type[Any]] = {"BYTES": np.str_, "BOOL": np.bool_, "FP": np.float64}
     kind = kinds.get("FP" if tensor.datatype.startswith("FP") else tensor.datatype, np.int64)
-    values = tensor_values(table, kind, where).ravel()
+    values = model.tensor_values(table, kind, where).ravel()
     return values.tolist() if kind is np.str_ else values
 
 
@@ -420,7 +401,7 @@ class SageMakerChannel:
         self.where = f"SageMaker endpoint {name}"
         self._options = {"EndpointName": name, **options}
         self._timeout = policy.timeout
-        require("boto3", "boto3", self.where)
+        model.require("boto3", "boto3", self.where)
         from botocore.exceptions import BotoCoreError
 
         limits: dict[str, Any] = {"connect_timeout": policy.timeout, "read_timeout": policy.timeout}
@@ -434,9 +415,8 @@ class SageMakerChannel:
 
         with ModelError.instead_of("model_endpoint.no_client", exceptions.BotoCoreError, model=self.where):
             try:
-                return transport.Reply(
-                    200, self._client.invoke_endpoint(Body=body, **self._options)["Body"].read()
-                )
+                answer = self._client.invoke_endpoint(Body=body, **self._options)
+                return transport.Reply(200, answer["Body"].read())
             except exceptions.ClientError as error:
                 return _refusal(error.response)
             except exceptions.HTTPClientError as error:

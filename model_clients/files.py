@@ -239,24 +239,25 @@ def unpack(path: str, folder: Path) -> None:
     ModelError
         Naming the archive and the member at fault.
     """
-    size = 0
-    try:
-        with (
-            storage.open_input(path, ModelError) as stream,
-            tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as archive,
-        ):
-            for number, member in enumerate(archive):
-                size += max(0, member.size)
-                if number >= MOST_MEMBERS or size > MOST_BYTES:
-                    raise ModelError.of(
-                        "model_archive.too_large", file=path, size=MOST_BYTES, files=MOST_MEMBERS
-                    )
-                if member.isfile() or member.isdir():
-                    archive.extract(member, folder, filter="data")
-    except tarfile.FilterError as error:
-        raise ModelError.of("model_archive.leads_out", file=path, member=str(error)[:200]) from error
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise ModelError.of("model_archive.damaged", file=path, problem=one_line(error, 200)) from error
+    size, damage = 0, (tarfile.TarError, OSError, EOFError)
+    shortened: dict[str, Any] = {
+        "file": path,
+        "member": lambda error: str(error)[:200],
+        "problem": lambda error: one_line(error, 200),
+    }
+    with (
+        ModelError.instead_of("model_archive.damaged", *damage, **shortened),
+        ModelError.instead_of("model_archive.leads_out", tarfile.FilterError, **shortened),
+        storage.open_input(path, ModelError) as stream,
+        tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as archive,
+    ):
+        for number, member in enumerate(archive):
+            size += max(0, member.size)
+            if number >= MOST_MEMBERS or size > MOST_BYTES:
+                told: dict[str, Any] = {"file": path, "size": MOST_BYTES, "files": MOST_MEMBERS}
+                raise ModelError.of("model_archive.too_large", **told)
+            if member.isfile() or member.isdir():
+                archive.extract(member, folder, filter="data")
 
 
 class _Member(tarfile.TarInfo):

@@ -21,17 +21,10 @@ from contract.errors import ConfigurationError, ModelError
 from model_clients.local import LocalModel, crash_of, first_line, varied_rows
 from model_clients.model import require, tensor_values
 
-_TYPES: dict[str, type[Any]] = {
-    "tensor(float)": np.float32,
-    "tensor(double)": np.float64,
-    "tensor(float16)": np.float16,
-    "tensor(int64)": np.int64,
-    "tensor(int32)": np.int32,
-    "tensor(int8)": np.int8,
-    "tensor(uint8)": np.uint8,
-    "tensor(bool)": np.bool_,
-    "tensor(string)": np.str_,
-}
+_KINDS = (np.float16, np.int64, np.int32, np.int8, np.uint8)
+_TYPES: dict[str, type[Any]] = {f"tensor({kind.__name__})": kind for kind in _KINDS}
+_TYPES |= {"tensor(float)": np.float32, "tensor(double)": np.float64}
+_TYPES |= {"tensor(bool)": np.bool_, "tensor(string)": np.str_}
 # Seconds of one call: more than any that comes to an end, for graphs may loop as their data tells them.
 LONGEST_RUN = 600.0
 _TRIAL_ROWS = 64
@@ -118,9 +111,8 @@ def _named(outputs: Sequence[Any], locator: Locator, field: str, where: str) -> 
         return names[locator]
     if locator in names:
         return str(locator)
-    raise ConfigurationError.of(
-        "onnx.output", file=where, field=field, locator=locator, outputs=", ".join(names)
-    )
+    listed = ", ".join(names)
+    raise ConfigurationError.of("onnx.output", file=where, field=field, locator=locator, outputs=listed)
 
 
 def _trial_values(tensor: Any) -> NDArray[Any]:

@@ -26,6 +26,7 @@ from analyzers.bias.documents import (
 from analyzers.bias.explain import impact_findings
 from analyzers.bias.metrics import METRICS
 from analyzers.bias.summary import BiasRequest, BiasSummary, SummaryPlan
+from analyzers.shared.analysis_json import with_version
 from analyzers.shared.cells import as_number, label_of
 from analyzers.shared.rules import (
     Rules,
@@ -36,7 +37,8 @@ from analyzers.shared.rules import (
     why_unchecked,
     with_presence,
 )
-from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, Violation, Violations
+from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, Violation
+from contract.dataset import GROUND_TRUTH
 from contract.errors import ConfigurationError, DatasetError, DocumentError
 from contract.schema import hint
 
@@ -115,7 +117,7 @@ def check(
     notes += unused_notes(constraints)
     reason = why_unchecked(constraints, constraints is not None and bool(list(constraints.stages())))
     if constraints is None or reason:
-        return nothing_checked(reason, notes, Violations([], {"version": "1.0"}))
+        return nothing_checked(reason, notes, with_version([]))
     if rules == "sagemaker":
         decision = check_sagemaker(statistics, constraints)
     else:
@@ -142,33 +144,29 @@ def _with_presence(
     decision: Decision, statistics: BiasStatistics, before: BiasStatistics | None, error_share: float
 ) -> Decision:
     """Add, for every facet, whether more rows lack a group, a label or a prediction than at the baseline."""
-    if before is None:
-        return decision
     # With labels or predictions on one side only, complete rows mean two things.
-    if (before.has_labels, before.has_predictions) != (statistics.has_labels, statistics.has_predictions):
+    sides = [(one.has_labels, one.has_predictions) for one in (before, statistics) if one]
+    if sides[0] != sides[-1]:
         return decision
-    known = {facet.facet: int(np.sum(facet.counts)) for facet in before.facets}
+    known = {facet.facet: int(np.sum(facet.counts)) for facet in before.facets} if before else {}
     used = {facet.facet: int(np.sum(facet.counts)) for facet in statistics.facets}
     for name, rows in used.items():
         # Where nothing is left, nothing is decided, which says more.
-        if not rows or not known.get(name):
+        if not rows or (before and not known.get(name)):
             continue
         text = f"rows lack a group of {name}, a label or a prediction"
         extra = {"facet": name, "facet_value": "*"}
         of = Violation(PRESENCE_CHECK, text, metric_name="complete_rows", extra=extra)
         lacking = statistics.item_count - rows, statistics.item_count
-        usual = before.item_count - known[name], before.item_count
+        usual = (before.item_count - known[name], before.item_count) if before else (0, 0)
         decision = with_presence(decision, of, lacking, usual, error_share / len(used))
     return decision
 
 
 def _told_by_violations(statistics: BiasStatistics, decision: Decision) -> list[str]:
     """Return the findings on four fifths whose groups have a violation of DI, which says as much."""
-    violated = [
-        (one.extra.get("facet"), one.extra.get("facet_value"))
-        for one in decision.violations.violations
-        if one.metric_name == "DI"
-    ]
+    about = [one.extra for one in decision.violations.violations if one.metric_name == "DI"]
+    violated = [(extra.get("facet"), extra.get("facet_value")) for extra in about]
     facets = [facet for facet in statistics.facets if (facet.facet, facet.value_or_threshold) in violated]
     return list(impact_findings(facets).values())
 
@@ -331,6 +329,8 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
             if not summary.columns[column].seen:
                 raise groups.absent(role, column, summary.names)
             if not has_any:
+                if column == GROUND_TRUTH:
+                    raise DatasetError.of("quality_rows.unjoined", field="ground_truth_source")
                 raise DatasetError.of("bias_request.empty", field=role, column=column)
         if self.rules == "sound":
             self._refuse_without_positives(summary)

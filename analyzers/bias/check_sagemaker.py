@@ -18,7 +18,8 @@ from analyzers.bias.documents import (
     MetricValue,
 )
 from analyzers.bias.explain import group_text, requirement_text
-from contract.api import Comparison, Decision, Finding, State, Violation, Violations
+from analyzers.shared.analysis_json import with_version
+from contract.api import Comparison, Decision, Finding, State, Violation
 from contract.errors import wording
 
 CHECK_TYPE = "bias_drift_check"
@@ -63,12 +64,8 @@ def check_sagemaker(statistics: BiasStatistics, constraints: BiasConstraints) ->
     given = (metric for _, member in constraints.groups() for metric in member.metrics)
     if ignored := [one.name for one in given if one.allowed is not None or one.threshold is not None]:
         notes.append(wording("bias_notes.ignored", names=", ".join(dict.fromkeys(ignored))))
-    return Decision(
-        Violations(violations, {"version": "1.0"}),
-        tuple(findings),
-        tuple(notes),
-        (*comparisons, *absent_groups(statistics, constraints, is_sound=False)),
-    )
+    comparisons += absent_groups(statistics, constraints, is_sound=False)
+    return Decision(with_version(violations), tuple(findings), tuple(notes), tuple(comparisons))
 
 
 def why_no_value(facet: FacetStatistics, metric: MetricValue) -> str:
@@ -88,12 +85,8 @@ def absent_groups(
     statistics: BiasStatistics, constraints: BiasConstraints, *, is_sound: bool
 ) -> list[Comparison]:
     """Return the comparisons of groups and metrics that the baseline has and the window has not."""
-    there = {
-        (id(before), metric.name)
-        for _, metrics, before in _groups(statistics, constraints)
-        for metric in metrics
-        if before is not None
-    }
+    known_groups = [one[1:] for one in _groups(statistics, constraints) if one[2] is not None]
+    there = {(id(before), metric.name) for metrics, before in known_groups for metric in metrics}
     why = next(iter(statistics.problems.values()), "").rstrip(".")
     known = {facet.facet for facet in statistics.facets}
     found = []
@@ -102,12 +95,10 @@ def absent_groups(
         if name in known and not statistics.has_predictions:
             reason = "no row has a usable prediction"
         group = FacetStatistics(name, member.value_or_threshold, [])
-        found += [
-            undecided_comparison(group, metric.name, reason, lost=True)
-            for metric in member.metrics
-            if (metric.asks_for_something if is_sound else metric.value is not None)
-            and (id(member), metric.name) not in there
-        ]
+        for metric in member.metrics:
+            is_asked = metric.asks_for_something if is_sound else metric.value is not None
+            if is_asked and (id(member), metric.name) not in there:
+                found.append(undecided_comparison(group, metric.name, reason, lost=True))
     return found
 
 
@@ -138,13 +129,9 @@ def unmatched(statistics: BiasStatistics, constraints: BiasConstraints) -> list[
     unknown = dict.fromkeys(text for facet, _, _ in every if (text := group_text(facet)) not in known)
     notes = [f"The baseline does not know the group {text}, so it was not checked." for text in unknown]
     seen = {(facet.facet, before.value_or_threshold) for facet, _, before in every if before is not None}
-    absent = [
-        f"{name} = {member.value_or_threshold}"
-        for name, member in constraints.groups()
-        if (name, member.value_or_threshold) not in seen
-    ]
-    if absent:
-        notes.append(wording("bias_notes.absent", groups=", ".join(dict.fromkeys(absent))))
+    asked = [(name, member.value_or_threshold) for name, member in constraints.groups()]
+    if absent := dict.fromkeys(f"{name} = {value}" for name, value in asked if (name, value) not in seen):
+        notes.append(wording("bias_notes.absent", groups=", ".join(absent)))
     return notes
 
 

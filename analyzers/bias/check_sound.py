@@ -39,9 +39,10 @@ from analyzers.bias.documents import BiasConstraints, BiasStatistics, FacetStati
 from analyzers.bias.explain import explain, group_text, impact_findings, requirement_text
 from analyzers.bias.metrics import RATES, WITHOUT_LABELS
 from analyzers.bias.resampling import DISTANCES, Draws, Tables, draw, draw_together, scale_of, to_scale
+from analyzers.shared.analysis_json import with_version
 from analyzers.shared.cells import Floats
 from analyzers.shared.dependence import student_ratio
-from contract.api import Comparison, Decision, Finding, State, Violations
+from contract.api import Comparison, Decision, Finding, State
 from contract.errors import wording
 from contract.wording import chance, number
 
@@ -274,7 +275,6 @@ def rows_lacking(name: str, tables: Tables) -> int | None:
 # Strata that lack an outcome are left out; with more of the rows in them, too little is left.
 _MOST_LEFT_OUT = 0.1
 # Facets of many values have many small groups.
-_MOST_NOTES = 10
 _NO_INTERVAL = "FT has no interval, so it needs an allowed range or threshold of yours"
 
 
@@ -303,10 +303,9 @@ class Held:
 def hold(
     statistics: BiasStatistics, constraints: BiasConstraints, baseline: BiasStatistics | None
 ) -> tuple[list[Held], list[str], list[Comparison]]:
-    """Return every group with what can be decided; what cannot, as notes and as comparisons."""
+    """Return every group with what can be decided, notes, and what cannot be, as comparisons."""
     groups: dict[int, Held] = {}
-    undefined: dict[str, list[str]] = {}
-    notes, undecided = [], []
+    undecided = []
     for facet, metric, constraint in pairs(statistics, constraints):
         if id(facet) not in groups:
             members = [] if baseline is None else [m for m in baseline.facets if m.facet == facet.facet]
@@ -321,65 +320,42 @@ def hold(
         if not statistics.has_labels and metric.name not in WITHOUT_LABELS:
             undecided.append(undecided_comparison(facet, metric.name, "no row has a label", lost=True))
         elif lost or limit is None:
-            undefined.setdefault(group_text(facet), []).append(metric.name)
             reason = f"the baseline has no finite value of {metric.name}"
             reason = why_no_value(facet, metric) if lost else reason
             undecided.append(undecided_comparison(facet, metric.name, reason, lost))
         else:
             group.metrics[metric.name] = metric
             group.limits[metric.name] = limit
+    notes = []
     if not statistics.has_labels:
         notes.append("No row has a label, so only metrics that need none were checked.")
-    for text, names in undefined.items():
-        notes.append(wording("bias_notes.undefined", group=text, names=", ".join(names)))
-    if any("FT" in group.limits and not group.limits["FT"].decided for group in groups.values()):
-        notes.append("FT has no interval, so it is only held to an allowed range or threshold that you set.")
-    left_out = []
     for group in groups.values():
-        asked = list(group.limits)
-        left_out += (said := _leave_out(group))
-        reason = said[0].rstrip(".") if len(said) == 1 else "groups have too few rows"
-        undecided += [
-            undecided_comparison(group.facet, name, _NO_INTERVAL if name == "FT" else reason)
-            for name in asked
-            if name not in group.limits
-        ]
-    notes += left_out[:_MOST_NOTES]
-    if len(left_out) > _MOST_NOTES:
-        notes.append(f"The same is true of {len(left_out) - _MOST_NOTES:,} more cases.")
+        left_out = _leave_out(group).items()
+        undecided += [undecided_comparison(group.facet, name, reason) for name, reason in left_out]
     return list(groups.values()), notes, undecided
 
 
-def _leave_out(group: Held) -> list[str]:
-    """Take metrics that cannot be decided off a group; return notes on them."""
-    small: dict[int, list[str]] = {}
-    small_before, strata = [], []
-    every = tables_of(group.facet).strata
+def _leave_out(group: Held) -> dict[str, str]:
+    """Take metrics that cannot be decided off a group; return why, by their names."""
+    every, text, reasons = tables_of(group.facet).strata, group_text(group.facet), {}
+    rows = int(group.window.confusion.sum())
     for name, limit in list(group.limits.items()):
         needed = rows_lacking(name, group.window)
         whole = float(every[name].sum()) if name in every else 0.0
         if name == "FT":
             if limit.decided:
                 continue
+            reasons[name] = _NO_INTERVAL
         elif needed is not None:
-            small.setdefault(needed, []).append(name)
+            reasons[name] = wording("bias_notes.small", group=text, rows=rows, needed=needed)
         elif limit.own and group.before is not None and rows_lacking(name, group.before) is not None:
-            small_before.append(name)
+            reasons[name] = wording("bias_notes.small_before", group=text)
         elif whole and 1.0 - float(group.window.strata[name].sum()) / whole > _MOST_LEFT_OUT:
-            strata.append(name)
+            reasons[name] = wording("bias_notes.strata", group=text)
         else:
             continue
         del group.limits[name]
-    text, notes = group_text(group.facet), []
-    if small:
-        rows = int(group.window.confusion.sum())
-        needs = "; ".join(f"{', '.join(names)} (about {rows:,})" for rows, names in sorted(small.items()))
-        notes.append(wording("bias_notes.small", group=text, rows=rows, needs=needs))
-    if small_before:
-        notes.append(wording("bias_notes.small_before", group=text, names=", ".join(small_before)))
-    if strata:
-        notes.append(wording("bias_notes.strata", group=text, names=", ".join(strata)))
-    return notes
+    return reasons
 
 
 # How many separate tests the metrics of a group amount to: they are functions of the same few counts.
@@ -587,12 +563,9 @@ def check_sound(
     for one in entropies[1:]:
         subject = subject_of(one.group.facet, "GE")
         answers.append(replace(_comparison(entropies[0], found[entropies[0]], level), subject=subject))
-    return Decision(
-        Violations(violations, {"version": "1.0"}),
-        tuple(findings),
-        (*unmatched(statistics, constraints), *notes),
-        (*answers, *undecided, *absent_groups(statistics, constraints, is_sound=True)),
-    )
+    answers += [*undecided, *absent_groups(statistics, constraints, is_sound=True)]
+    notes = [*unmatched(statistics, constraints), *notes]
+    return Decision(with_version(violations), tuple(findings), tuple(notes), tuple(answers))
 
 
 def _comparison(one: MetricTest, finding: Finding, level: float) -> Comparison:

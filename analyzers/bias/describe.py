@@ -138,14 +138,8 @@ def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
         What was kept, why, and how columns are read.
     """
     request, sound, evidence = plan.request, plan.rules == "sound", Evidence(summary)
-    statistics = BiasStatistics(
-        item_count=summary.rows,
-        label=request.label_name or request.label,
-        label_value_or_threshold=groups.values_text(request.label_values),
-        facets=[],
-        has_labels=False,
-        evidence=evidence,
-    )
+    called, positive = request.label_name or request.label, groups.values_text(request.label_values)
+    statistics = BiasStatistics(summary.rows, called, positive, has_labels=False, evidence=evidence)
     if not summary.rows:
         return statistics
     analysis = _Analysis(summary, plan, statistics, evidence, Reading(None, None, leave_out=sound))
@@ -280,11 +274,9 @@ def _dependence(analysis: _Analysis, group: Group) -> tuple[float, int]:
             outcomes = 2 * outcomes + selection.chosen[places[name]]
     clusters = sample.clusters()
     found = []
-    for rows, groups_of, number in (
-        (known, inside.astype(np.int64), 2),
-        (known & inside, outcomes, 4),
-        (known & ~inside, outcomes, 4),
-    ):
+    alike = [(known, inside.astype(np.int64), 2)]
+    alike += [(known & rows, outcomes, 4) for rows in (inside, ~inside)]
+    for rows, groups_of, number in alike:
         of = None if clusters is None else clusters[rows]
         found.append(design_effect(groups_of[rows], number, cumulative=False, clusters=of))
     found = [one for one in found if clusters is not None or is_dependent(*one)]

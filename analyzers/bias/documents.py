@@ -79,11 +79,8 @@ class MetricValue(Kept):
 def _is_table(value: Any, shape: tuple[int, ...]) -> bool:
     if not shape:
         return type(value) is int and value >= 0
-    return (
-        isinstance(value, list)
-        and len(value) == shape[0]
-        and all(_is_table(member, shape[1:]) for member in value)
-    )
+    has_shape = isinstance(value, list) and len(value) == shape[0]
+    return has_shape and all(_is_table(member, shape[1:]) for member in value)
 
 
 def _counts(axes: str, number: int | None = None) -> Reader:

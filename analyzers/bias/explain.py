@@ -104,24 +104,15 @@ def _share_text(group: str, hits: Floats, of: Floats, who: str, outcome: str) ->
     more = round(abs(of[1] * rate - hits[1]))
     direction = "more" if of[1] * rate > hits[1] else "fewer"
     own, others = (percent(round(share, 4)) for share in (hits[1] / of[1], rate))
-    return wording(
-        "bias_meaning.share",
-        hits=hits,
-        of=_count(of[1]) if who == "rows" else f"{_count(of[1])} {who}",
-        others=of[0],
-        group=group,
-        outcome=outcome,
-        own=own,
-        share=others,
-        expected=f"{_count(more)} {direction}" if more else "as many",
-    )
+    members = {"hits": hits, "others": of[0], "group": group, "outcome": outcome, "own": own, "share": others}
+    counted = _count(of[1]) if who == "rows" else f"{_count(of[1])} {who}"
+    expected = f"{_count(more)} {direction}" if more else "as many"
+    return wording("bias_meaning.share", of=counted, expected=expected, **members)
 
 
 def _ratio_text(group: str, first: Floats, second: Floats, these: str, those: str) -> str:
-    per = [
-        f"{number(round(a / b, 3))} to 1" if b else "none of the latter"
-        for a, b in zip(first, second, strict=True)
-    ]
+    pairs = zip(first, second, strict=True)
+    per = [f"{number(round(a / b, 3))} to 1" if b else "none of the latter" for a, b in pairs]
     members = {"first": first, "second": second, "these": these, "those": those, "per": per}
     return wording("bias_meaning.ratio", group=group, **members)
 

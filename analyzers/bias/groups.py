@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from analyzers.bias.column_summary import MOST_COUNTED, Beyond, ColumnPlan, ColumnSummary, Kept
+from analyzers.bias.column_summary import MOST_COUNTED, Beyond, ColumnPlan, ColumnSummary, Kept, truncated
 from analyzers.bias.resampling import Tables
 from analyzers.bias.summary import BiasSummary, SummaryPlan
 from analyzers.shared.cells import Codes, Flags, Floats, Value, as_number, label_of
@@ -62,9 +62,7 @@ def above(column: ColumnSummary, thresholds: tuple[float, ...], threshold: float
         if isinstance(value, Beyond):
             return index >= 0 and (value.truncated_above if cut else value.above)[index]
         number = as_number(value)
-        if number is None or math.isnan(number):
-            return False
-        return (math.trunc(number) if cut and math.isfinite(number) else number) > threshold
+        return number is not None and (truncated(number) if cut else number) > threshold
 
     return np.array([False, *map(is_above, column.values)])
 
@@ -135,11 +133,10 @@ def select_sound(
         text = interval_text(number, extent.greatest, whole=whole)
         return Selection(text, above(column, plan.thresholds, number, cut=False), number)
     texts = _texts(column)
-    if number is not None and threshold is None:
-        words = [text for text in texts if text is not None and as_number(text) is None]
-        if words and len(texts) - len(words) > MOST_CODES:
-            field, some = plan.name, listing(words, 3)
-            raise ColumnError.of("bias_groups.mixed", field=field, some=some, value=values_text(values))
+    words = _words(column) if number is not None and threshold is None else []
+    if words and len(texts) - len(words) > MOST_CODES:
+        field, some = plan.name, listing(words, 3)
+        raise ColumnError.of("bias_groups.mixed", field=field, some=some, value=values_text(values))
     wanted = {label_of(value) for value in values}
     return Selection(values_text(values), np.array([False, *(text in wanted for text in texts)]))
 
@@ -165,6 +162,10 @@ def every_value_sound(name: str, column: ColumnSummary) -> list[Selection]:
 
 def _texts(column: ColumnSummary) -> list[str | None]:
     return [None if isinstance(value, Beyond) else label_of(value) for value in column.values]
+
+
+def _words(column: ColumnSummary) -> list[str]:
+    return [text for text in _texts(column) if text is not None and as_number(text) is None]
 
 
 # Which rows a request selects by Clarify's rules.
@@ -432,10 +433,9 @@ def counts_of(cells: Cells, group: Group, reading: Reading, plan: SummaryPlan) -
         cells = cells.where(~missing & ~lacking)
     is_whole = ~_any_missing(cells, prediction) | (not reading.leave_out)
     inside = group.contains(cells.places)
+    nothing = np.zeros(len(cells.rows), dtype=np.int64)
     observed, predicted = (
-        np.zeros(len(cells.rows), dtype=np.int64)
-        if name is None or selection is None
-        else selection.chosen[cells.places[name]].astype(np.int64)
+        selection.chosen[cells.places[name]].astype(np.int64) if name and selection else nothing
         for name, selection in outcomes
     )
     key = (inside * 2 + observed) * 2 + predicted
@@ -496,9 +496,8 @@ def unselected_outcomes(
         return ColumnError.of("bias_groups.no_score", field=plan.name, cut=plan.cut)
     asked = f"greater than {selection.threshold:g}" if selection.threshold is not None else selection.text
     found = _occurring(column, selection)
-    return ColumnError.of(
-        "bias_groups.no_outcome", field=plan.name, role=role, asked=shorten(asked), found=found
-    )
+    said = {"role": role, "asked": shorten(asked), "found": found}
+    return ColumnError.of("bias_groups.no_outcome", field=plan.name, **said)
 
 
 def other_scale(plan: ColumnPlan, column: ColumnSummary) -> ColumnError | None:
@@ -530,10 +529,9 @@ def several_numbers(name: str, column: ColumnSummary, values: Sequence[Value]) -
 
 def words_beside(name: str, column: ColumnSummary, threshold: float) -> str | None:
     """Return which values a threshold passes over, as they are text."""
-    words = [text for text in _texts(column) if text is not None and as_number(text) is None]
-    if not words:
-        return None
-    return wording("bias_groups.words", name=name, some=listing(words, 3), threshold=threshold)
+    words = _words(column)
+    said = {"name": name, "some": listing(words, 3), "threshold": threshold}
+    return wording("bias_groups.words", **said) if words else None
 
 
 def spelt_alike(name: str, column: ColumnSummary) -> str | None:
@@ -571,13 +569,9 @@ def other_vocabulary(
     has_few = is_small and (False in kinds[1] or len(predictions) == 1)
     if kinds[0] & kinds[1] and (has_few or len(labels) == 1):
         return None  # a small window may have few of many labels
-    return ColumnError.of(
-        "bias_groups.vocabulary",
-        field="predicted_label",
-        name=name,
-        labels=listing(sorted(labels), _MOST_NAMED),
-        predictions=listing(sorted(predictions), _MOST_NAMED),
-    )
+    said = {"labels": listing(sorted(labels), _MOST_NAMED), "name": name}
+    said["predictions"] = listing(sorted(predictions), _MOST_NAMED)
+    return ColumnError.of("bias_groups.vocabulary", field="predicted_label", **said)
 
 
 def unselected_group(group: Group, cells: Cells, columns: dict[str, ColumnSummary]) -> str | None:
@@ -598,11 +592,8 @@ def unselected_group(group: Group, cells: Cells, columns: dict[str, ColumnSummar
         return None
     nobody = f"No row is of the group {group.name} = {group.text}"
     parts = zip(group.columns, group.alternatives[0], strict=True)
-    absent = [
-        f"{name!r} {_occurring(columns[name], selection)}"
-        for name, selection in parts
-        if not selection.chosen[1:].any()
-    ]
+    empty = [(name, selection) for name, selection in parts if not selection.chosen[1:].any()]
+    absent = [f"{name!r} {_occurring(columns[name], selection)}" for name, selection in empty]
     name = group.columns[0]
     listed = group.text.split(",") if len(known) == 1 else []
     absent += filter(None, [several_numbers(name, columns[name], listed)])
@@ -636,14 +627,11 @@ def select_labels(summary: BiasSummary, plan: SummaryPlan) -> Selection | None:
     if not request.label_values:
         raise ColumnError.of("bias_groups.no_label_values")
     column = summary.columns[request.label]
-    if plan.rules == "sagemaker":
-        if not column.seen:
-            raise ColumnError.of("bias_groups.absent", role="Label", field=request.label)
-        return select_sagemaker(column, plan.columns[request.label], request.label_values)
-    if column.rows == column.missing:
+    if plan.rules == "sagemaker" and not column.seen:
+        raise ColumnError.of("bias_groups.absent", role="Label", field=request.label)
+    if plan.rules == "sound" and column.rows == column.missing:
         return None
-    threshold = plan.known_thresholds.get(request.label)
-    return select_sound(column, plan.columns[request.label], request.label_values, threshold=threshold)
+    return _select(summary, plan, request.label, request.label_values)
 
 
 def select_predictions(summary: BiasSummary, plan: SummaryPlan, labels: Selection | None) -> Selection | None:
@@ -676,13 +664,15 @@ def select_predictions(summary: BiasSummary, plan: SummaryPlan, labels: Selectio
     known = plan.known_thresholds.get(request.label)
     threshold = known if labels is None else labels.threshold is not None
     selection = select_sound(column, plan.columns[name], values, threshold=threshold)
-    is_many = column.collapsed or len(column.values) > MOST_CODES
+    if selection.threshold is not None:
+        return selection
     extent, common = column.extent(), {*_texts(column)} & {*_texts(observed)} - {None}
+    is_many = column.collapsed or len(column.values) > MOST_CODES
     is_scores = is_many or (observed.extent().is_integral and not common)
-    if selection.threshold is None and is_scores and not extent.has_words and not extent.is_integral:
+    if is_scores and not extent.has_words and not extent.is_integral:
         low, high = number(extent.least), number(extent.greatest)
         raise ColumnError.of("bias_groups.scores", field="predicted_label", name=name, low=low, high=high)
-    if selection.threshold is None and (problem := other_vocabulary(name, column, observed, values)):
+    if problem := other_vocabulary(name, column, observed, values):
         raise problem
     return selection
 
@@ -710,13 +700,9 @@ def select_groups(summary: BiasSummary, plan: SummaryPlan, facet: int) -> list[G
         ]
     if not request.values:
         return _combinations(summary, plan, facet, name)
+    rows = (zip(columns, values, strict=True) for values in request.values if isinstance(values, tuple))
     alternatives = tuple(
-        tuple(
-            _of_column(summary, plan, column, (value,))[0]
-            for column, value in zip(columns, values, strict=True)
-        )
-        for values in request.values
-        if isinstance(values, tuple)
+        tuple(_select(summary, plan, column, (value,)) for column, value in row) for row in rows
     )
     text = ",".join(INTERSECTION.join(_part(part) for part in parts) for parts in alternatives)
     return [Group(name, text, columns, alternatives)]
@@ -730,13 +716,17 @@ def _part(selection: Selection) -> str:
 def _of_column(
     summary: BiasSummary, plan: SummaryPlan, name: str, values: tuple[Value, ...]
 ) -> list[Selection]:
-    column = summary.columns[name]
-    if not values:
-        every_value = every_value_sagemaker if plan.rules == "sagemaker" else every_value_sound
-        return every_value(name, column)
+    if values:
+        return [_select(summary, plan, name, values)]
+    every_value = every_value_sagemaker if plan.rules == "sagemaker" else every_value_sound
+    return every_value(name, summary.columns[name])
+
+
+def _select(summary: BiasSummary, plan: SummaryPlan, name: str, values: tuple[Value, ...]) -> Selection:
+    column, own = summary.columns[name], plan.columns[name]
     if plan.rules == "sagemaker":
-        return [select_sagemaker(column, plan.columns[name], values)]
-    return [select_sound(column, plan.columns[name], values, threshold=plan.known_thresholds.get(name))]
+        return select_sagemaker(column, own, values)
+    return select_sound(column, own, values, threshold=plan.known_thresholds.get(name))
 
 
 def _combinations(summary: BiasSummary, plan: SummaryPlan, facet: int, name: str) -> list[Group]:
@@ -749,18 +739,15 @@ def _combinations(summary: BiasSummary, plan: SummaryPlan, facet: int, name: str
         for parts in itertools.product(*choices)
     ]
     occurring = [group for group in groups if group.contains(cells.places).any()]
-    if len(occurring) > MOST_GROUPS:
-        count = len(occurring)
+    if (count := len(occurring)) > MOST_GROUPS:
         raise ColumnError.of("bias_groups.combinations", field=shorten(name), count=count, most=MOST_GROUPS)
     return occurring
 
 
 def absent(role: str, column: str, names: tuple[str, ...]) -> ColumnError:
     """Return the error of a column that is missed, with the name that may be meant."""
-    known = listing(list(names), 20)
-    return ColumnError.of(
-        "bias_groups.unknown", role=role, field=column, names=known, hint=hint(column, names)
-    )
+    said = {"names": listing(list(names), 20), "hint": hint(column, names)}
+    return ColumnError.of("bias_groups.unknown", role=role, field=column, **said)
 
 
 def read_thresholds(plan: SummaryPlan, label: str, facets: list[tuple[str, str]]) -> dict[str, bool]:
@@ -775,11 +762,9 @@ def read_thresholds(plan: SummaryPlan, label: str, facets: list[tuple[str, str]]
     facets
         Names of facets and their groups as the baseline prints them.
     """
-    groups = dict(facets)
-    single = [(facet.columns[0], facet) for facet in plan.request.facets if len(facet.columns) == 1]
-    asked = [(name, len(facet.values), groups.get(name, "")) for name, facet in single]
-    return {
-        name: text.startswith("(") and text.endswith("]")
-        for name, listed, text in [(plan.request.label, len(plan.request.label_values), label), *asked]
-        if text and listed == 1
-    }
+    groups, request = dict(facets), plan.request
+    asked = [(request.label, len(request.label_values), label)]
+    single = [(facet.columns[0], len(facet.values)) for facet in request.facets if len(facet.columns) == 1]
+    asked += [(name, listed, groups.get(name, "")) for name, listed in single]
+    told = {name: text for name, listed, text in asked if text and listed == 1}
+    return {name: text.startswith("(") and text.endswith("]") for name, text in told.items()}

@@ -55,36 +55,24 @@ def check_sagemaker(
     if not constraints.config().evaluate_constraints:
         return Decision(Violations(), notes=("evaluate_constraints is Disabled, so nothing was checked.",))
     if mismatch := compare_counts(statistics, constraints, explain=False):
-        return Decision(
-            Violations(mismatch),
-            notes=("The numbers of columns differ, so no feature was checked, as in the originals.",),
-            comparisons=unanswered(constraints, "the numbers of columns differ", with_ranges=False),
-        )
+        note = "The numbers of columns differ, so no feature was checked, as in the originals."
+        answers = unanswered(constraints, "the numbers of columns differ", with_ranges=False)
+        return Decision(Violations(mismatch), notes=(note,), comparisons=answers)
     pairs = pair_features(statistics, constraints, baseline)
-    violations = [
-        Violation(code, text, pair.name)
-        for code, check in _CHECKS
-        for pair in pairs
-        if (text := check(pair)) is not None
-    ]
+    told = [(code, check(pair), pair.name) for code, check in _CHECKS for pair in pairs]
+    violations = [Violation(code, text, name) for code, text, name in told if text is not None]
     findings = [finding for pair in pairs if (finding := _measure_drift(pair)) is not None]
     findings.sort(key=lambda finding: -(finding.distance or 0.0))
-    violations += [
-        Violation(CheckType.BASELINE_DRIFT, finding.text, finding.subject)
-        for finding in findings
-        if finding.violated
-    ]
+    drifted = [finding for finding in findings if finding.violated]
+    violations += [Violation(CheckType.BASELINE_DRIFT, one.text, one.subject) for one in drifted]
     measured = {finding.subject: finding for finding in findings}
     names = {feature.name for feature in statistics.features}
     expected = () if statistics.positional else constraints.features
     absent = [feature.name for feature in expected if feature.name not in names]
     unmatched = "The data has no column of these names, so they were not checked"
-    return Decision(
-        Violations(violations),
-        tuple(findings),
-        (f"{unmatched}: {listing(absent, 20)}.",) if absent else (),
-        comparisons(constraints, pairs, violations, measured),
-    )
+    notes = (f"{unmatched}: {listing(absent, 20)}.",) if absent else ()
+    answers = comparisons(constraints, pairs, violations, measured)
+    return Decision(Violations(violations), tuple(findings), notes, answers)
 
 
 def _check_type(pair: FeaturePair) -> str | None:

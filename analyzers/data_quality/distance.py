@@ -71,12 +71,8 @@ def sketch_rank_error(sketch: QuantileSketch) -> float:
     percent is allowed for. Compaction leaves at least half of the capacity of one level in the next; where no
     level holds that much, items were stored with their weight at once and are exact.
     """
-    compacted = any(
-        len(level) > sketch.k * sketch.c ** (height - 1) / 2.0
-        for height, level in enumerate(sketch.levels)
-        if height > 0
-    )
-    if not compacted:
+    above = enumerate(sketch.levels[1:])
+    if not any(len(level) > sketch.k * sketch.c**height / 2.0 for height, level in above):
         return 0.0
     # Compacting a level misplaces a value by one item of it at most, so that few rows leave little error.
     weights = np.array([len(level) << height for height, level in enumerate(sketch.levels)], dtype=np.float64)

@@ -117,15 +117,11 @@ def domain_threshold(counts: list[int], sample: SampleStatistics | None = None) 
 
 
 def _carry_over(suggested: Constraints, previous: Constraints, untouched: Constraints | None) -> Constraints:
-    before, original = (
-        {feature.name: feature for feature in document.features} if document else {}
-        for document in (previous, untouched)
-    )
+    before = {feature.name: feature for feature in previous.features}
+    original = {feature.name: feature for feature in untouched.features} if untouched else {}
     features = [
-        _carry_over_feature(feature, before[feature.name], original.get(feature.name))
-        if feature.name in before
-        else feature
-        for feature in suggested.features
+        _carry_over_feature(one, before[one.name], original.get(one.name)) if one.name in before else one
+        for one in suggested.features
     ]
     config = copy.deepcopy(previous.monitoring_config) or suggested.monitoring_config
     extra = copy.deepcopy(previous.extra)
@@ -162,9 +158,7 @@ def _carry_over_feature(
 
 
 def _close(first: float | None, second: float | None) -> bool:
-    if first is None or second is None:
-        return first is second
-    return abs(first - second) <= 1e-9
+    return first is second if first is None or second is None else abs(first - second) <= 1e-9
 
 
 def _carry_over_domains(

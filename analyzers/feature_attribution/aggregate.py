@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from analyzers.feature_attribution.kernel import Explanation, shared_error
-from analyzers.feature_attribution.rows import Floats
+from analyzers.shared.cells import Floats
 
 type Aggregation = Literal["mean_abs", "median", "mean_sq"]
 

@@ -28,6 +28,7 @@ from analyzers.feature_attribution.summary import (
     merge,
     summarize,
 )
+from analyzers.shared.analysis_json import with_version
 from analyzers.shared.rules import Rules, nothing_checked, unused_notes, why_unchecked
 from contract.api import Analyzer, Checker, Comparison, Decision, Facts, Metric
 from contract.errors import DocumentError, wording
@@ -54,15 +55,13 @@ def _other_reference(
     """Note when the model's mean answer on the baseline rows is not what it was."""
     if len(before.labels) != len(statistics.labels):
         return []
-    expected = [
-        (name, former.expected_value, statistics.labels[name].expected_value)
-        for name, former in checks.counterparts(before.labels, statistics.labels).items()
-    ]
-    return [
-        wording("attributions.other_reference", label=name, now=number(now), then=number(then))
-        for name, then, now in expected
-        if then is not None and now is not None and not math.isclose(then, now, rel_tol=_SAME, abs_tol=1e-9)
-    ]
+    notes = []
+    for name, former in checks.counterparts(before.labels, statistics.labels).items():
+        then, now = former.expected_value, statistics.labels[name].expected_value
+        if then is not None and now is not None and not math.isclose(then, now, rel_tol=_SAME, abs_tol=1e-9):
+            said = {"now": number(now), "then": number(then)}
+            notes.append(wording("attributions.other_reference", label=name, **said))
+    return notes
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
             reason = reason or ("there is no baseline" if before is None else "no row was explained")
         if before is None or reason:
             asked = self.unanswered(baseline, reason)
-            return nothing_checked(reason, statistics.notes, checks.document([]), asked)
+            return nothing_checked(reason, statistics.notes, with_version([]), asked)
         _require_comparable(before, statistics)
         is_sound = self.rules == "sound"
         pairs = list(checks.pair_labels(before, statistics))
@@ -198,11 +197,9 @@ class FeatureAttributionAnalyzer(
         if self.dependence is not None and self.dependence.rows.num_rows:
             arguments = (self.dependence, self.request, statistics.labels, self.ask, self.budget)
             statistics.dependence = partial_dependence(*arguments)
-            statistics.notes += tuple(
-                wording("attributions.no_dependence", feature=one["feature_name"], why=one["error"])
-                for one in statistics.dependence
-                if "error" in one
-            )
+            failed = [(one["feature_name"], one["error"]) for one in statistics.dependence if "error" in one]
+            said = [wording("attributions.no_dependence", feature=name, why=why) for name, why in failed]
+            statistics.notes += tuple(said)
         if self.finish is not None:
             self.finish()
         return statistics

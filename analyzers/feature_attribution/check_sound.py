@@ -22,8 +22,9 @@ from analyzers.feature_attribution.documents import (
     AttributionStatistics,
     LabelAttributions,
 )
-from analyzers.feature_attribution.rows import Floats
-from contract.api import Comparison, Decision, Finding, State, Violation, Violations
+from analyzers.shared.analysis_json import with_version
+from analyzers.shared.cells import Floats
+from contract.api import Comparison, Decision, Finding, State, Violation
 from contract.errors import DocumentError, wording
 from contract.wording import listing, number, percent
 
@@ -334,15 +335,10 @@ def _pair(
         then, now = listing(list(baseline.values)), listing(list(live.values))
         raise DocumentError.of("attributions.other_features", file=where, then=then, now=now)
     everything = list(dict.fromkeys((*baseline.values, *live.values)))
-    undefined = [
-        feature
-        for feature in everything
-        if any(
-            value is None or not math.isfinite(value)
-            for value in (baseline.values.get(feature, 0.0), live.values.get(feature, 0.0))
-        )
-    ]
-    features = tuple(feature for feature in everything if feature not in undefined)
+    values = (*baseline.values.items(), *live.values.items())
+    nowhere = {feature for feature, value in values if value is None or not math.isfinite(value)}
+    undefined = [feature for feature in everything if feature in nowhere]
+    features = tuple(feature for feature in everything if feature not in nowhere)
     notes = []
     if undefined:
         notes.append(f"The features {listing(undefined)} have no value for {name}, so are not compared.")
@@ -353,15 +349,8 @@ def _pair(
     order = [feature for feature in live.values if feature in baseline.values]
     if order != (former := [feature for feature in baseline.values if feature in live.values]):
         notes.append(wording("attributions.order", then=listing(former, 20), now=listing(order, 20)))
-    return Pair(
-        label=name,
-        features=features,
-        baseline=_attributions(baseline, features, rows[0]),
-        live=_attributions(live, features, rows[1]),
-        before=baseline,
-        after=live,
-        notes=tuple(notes),
-    )
+    before, after = _attributions(baseline, features, rows[0]), _attributions(live, features, rows[1])
+    return Pair(name, features, before, after, baseline, live, tuple(notes))
 
 
 def _attributions(label: LabelAttributions, features: tuple[str, ...], rows: int | None) -> Attributions:
@@ -394,7 +383,7 @@ def decision_of(outcomes: Iterable[Violation | Finding | Comparison | str]) -> D
     """Return the outcomes by their kinds."""
     every = list(outcomes)
     return Decision(
-        document([one for one in every if isinstance(one, Violation)]),
+        with_version([one for one in every if isinstance(one, Violation)]),
         tuple(one for one in every if isinstance(one, Finding)),
         tuple(dict.fromkeys(one for one in every if isinstance(one, str))),
         tuple(one for one in every if isinstance(one, Comparison)),
@@ -431,11 +420,6 @@ def _order_violation(label: str, score: float, threshold: float, because: str = 
     """Return the violation in the originals' words, followed by ours."""
     text = f"Feature attribution drift {score} exceeds threshold {threshold}{because}"
     return Violation(CHECK_TYPE, text, metric_name=METRIC, extra={"label": label})
-
-
-def document(violations: list[Violation]) -> Violations:
-    """Return the document, with the version that the originals write."""
-    return Violations(violations, {"version": "1.0"})
 
 
 # Probability that a window without any change raises a violation.

@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analyzers.feature_attribution.documents import LabelAttributions
-from analyzers.feature_attribution.rows import Floats, floats, is_number, plain_values
+from analyzers.feature_attribution.rows import is_number, plain_values
 from analyzers.feature_attribution.summary import Ask, AttributionRequest, Budget
+from analyzers.shared.cells import Floats, floats
 from contract.errors import ModelError, wording
 
 # Means over so many rows are within two hundredths of a standard deviation.

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from analyzers.shared.cells import Floats, floats
 from contract.errors import ConfigurationError, DatasetError
 
-type Floats = NDArray[np.float64]
 type Masks = NDArray[np.bool_]
 type Positions = NDArray[np.int64]
 
@@ -41,10 +41,8 @@ class Rows:
         self._instances = instances
         self.baselines = baselines = _fitting(baselines, instances.schema)
         # Baseline rows come first in every pool of values, then the instances.
-        self._pools = [
-            pa.concat_arrays([plain_values(baseline), plain_values(instance)])
-            for baseline, instance in zip(baselines.columns, instances.columns, strict=True)
-        ]
+        pairs = zip(baselines.columns, instances.columns, strict=True)
+        self._pools = [pa.concat_arrays(list(map(plain_values, pair))) for pair in pairs]
         self._numbers = [
             pool.to_numpy(zero_copy_only=False) if pool.null_count == 0 and is_number(pool.type) else None
             for pool in self._pools
@@ -213,11 +211,6 @@ def is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
-def floats(column: pa.Array) -> Floats:
-    """Return a column of numbers as float64, missing values as NaN."""
-    return np.array(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
-
-
 # Baseline rows where the user gives none: centres of clusters of the data.
 #
 # k-prototypes (Huang 1998): numbers are compared by squared distance in units of their standard deviation,
@@ -308,7 +301,7 @@ def _cells(rows: pa.RecordBatch) -> _Cells:
         if not is_number(field.type):
             categories.append(value_codes(column))
             continue
-        values = floats(column)
+        values = floats(column).copy()
         present = np.isfinite(values)
         mean = values[present].mean() if present.any() else 0.0
         deviation = values[present].std() if present.any() else 0.0

@@ -21,7 +21,8 @@ from analyzers.feature_attribution.documents import (
     SamplingDesign,
 )
 from analyzers.feature_attribution.kernel import WINDOW_ROWS, Explanation, Sampling, explain_windows
-from analyzers.feature_attribution.rows import FeatureStream, Floats, floats, is_number
+from analyzers.feature_attribution.rows import FeatureStream, is_number
+from analyzers.shared.cells import Floats, floats
 from analyzers.shared.dependence import dependence_note, effect_of_numbers
 from analyzers.shared.row_sample import RowSample, cluster_hashes
 from contract.errors import ModelError, wording

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from analyzers.model_quality.check_sagemaker import check_sagemaker, suggest
+from analyzers.model_quality.check_sagemaker import check_sagemaker, suggest, undefined
 from analyzers.model_quality.check_sound import check_sound
 from analyzers.model_quality.confusion import binary_metrics
 from analyzers.model_quality.describe import Evidence, describe
@@ -33,7 +33,8 @@ from analyzers.shared.rules import (
     with_presence,
 )
 from analyzers.shared.significance import sum_of_products
-from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, State, Violation
+from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, Violation
+from contract.dataset import GROUND_TRUTH
 from contract.errors import ConfigurationError, DatasetError, DocumentError, wording
 from contract.wording import listing, number, percent
 
@@ -45,10 +46,6 @@ from contract.wording import listing, number, percent
 # of
 # the inputs does to the scores; it cannot see labels that come to mean something else for the same inputs.
 
-
-ASSUMPTION = (
-    "Estimated, not measured: assumes that a score means the same as at the baseline (no concept drift)."
-)
 
 # Scores beyond those that calibration has seen, from which share on the estimate says so.
 _MOST_BEYOND = 0.05
@@ -81,15 +78,12 @@ def estimate(
     # Of the rows that calibration has seen, half an entry lies beyond the mean of the first and of the last.
     every, seen = unlabelled.positives + unlabelled.negatives, calibration.scores
     beyond = float(every[(unlabelled.scores < seen[0]) | (unlabelled.scores > seen[-1])].sum()) / rows
-    assumption = ASSUMPTION
+    assumption = wording("quality_notes.estimated")
     if beyond > _MOST_BEYOND + 2.0 / len(seen):
         assumption += " " + wording("quality_notes.beyond", share=percent(beyond), low=seen[0], high=seen[-1])
-    return {
-        "method": "confidence-based",
-        "assumption": assumption,
-        "item_count": rows,
-        "metrics": {name: {"value": value} for name, value in values.items() if math.isfinite(value)},
-    }
+    metrics = {name: {"value": value} for name, value in values.items() if math.isfinite(value)}
+    said = {"method": "confidence-based", "assumption": assumption}
+    return {**said, "item_count": rows, "metrics": metrics}
 
 
 def _binary(unlabelled: ScoreHistogram, chances: Floats) -> dict[str, float]:
@@ -137,6 +131,16 @@ class ModelQualityAnalyzer(
             raise ConfigurationError.of("quality_settings.inference", field=field, problem=self.problem_type)
         if self.probability_attribute is None:
             raise ConfigurationError.of("quality_settings.probability", field="probability_attribute")
+
+    def design_effects(self, statistics: ModelQualityStatistics) -> dict[str, float]:
+        """Return the design effect of the rows."""
+        return {"rows": statistics.design_effect}
+
+    def with_design_effects(
+        self, statistics: ModelQualityStatistics, effects: Mapping[str, float]
+    ) -> ModelQualityStatistics:
+        """Return the statistics with another design effect of the rows."""
+        return replace(statistics, design_effect=effects.get("rows", statistics.design_effect))
 
     def empty(self) -> ModelQualitySummary:
         """Return the identity of `merge`."""
@@ -237,10 +241,7 @@ class ModelQualityAnalyzer(
         constraints = constraints_to_check(baseline, self.rules, suggest)
         if constraints is None or why_unchecked(constraints, asks_for_any=True):
             return ()
-        return tuple(
-            Comparison(name, constraint.operator, State.UNDECIDED, reason=reason, lost=True)
-            for name, constraint in constraints.metrics.items()
-        )
+        return tuple(undefined(name, one, reason) for name, one in constraints.metrics.items())
 
     def facts(self, statistics: ModelQualityStatistics) -> Facts:
         """Return the notes, and how many rows have a label."""
@@ -276,4 +277,6 @@ class ModelQualityAnalyzer(
             names = listing(list(evidence.column_names), 20)
             if statistics.unpredicted_count:
                 raise DatasetError.of("quality_rows.unpredicted", field="inference_attribute", names=names)
+            if self.ground_truth_attribute in (None, GROUND_TRUTH):
+                raise DatasetError.of("quality_rows.unjoined", field="ground_truth_source")
             raise DatasetError.of("quality_rows.unlabelled", field="ground_truth_attribute", names=names)

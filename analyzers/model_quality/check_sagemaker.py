@@ -111,9 +111,10 @@ def compared(
     )
 
 
-def undefined(name: str, constraint: MetricConstraint) -> Comparison:
+def undefined(
+    name: str, constraint: MetricConstraint, reason: str = "the window does not define some metrics"
+) -> Comparison:
     """Return the comparison of a metric that the window does not define: no positives, say."""
-    reason = "the window does not define some metrics"
     return Comparison(name, constraint.operator, State.UNDECIDED, reason=reason, lost=True)
 
 

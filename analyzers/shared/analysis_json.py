@@ -11,11 +11,17 @@ import math
 from functools import partial
 from typing import Any
 
+from contract.api import Violation, Violations
 from contract.schema import JsonObject, member
 
 VERSION = "1.0"
 
 _SPECIAL = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
+
+
+def with_version(violations: list[Violation]) -> Violations:
+    """Return the document, with the version that the originals write."""
+    return Violations(violations, {"version": VERSION})
 
 
 def dumps(value: Any) -> str:
@@ -34,11 +40,11 @@ def number_to_json(value: float | None) -> float | str | None:
 
 def read_number(members: JsonObject, key: str) -> float | None:
     """Read a number, an infinity given as text, or None for null and NaN."""
-    value: float | str | None = members.checked(
-        key,
-        lambda value: type(value) in (int, float) or (isinstance(value, str) and value in _SPECIAL),
-        'a number, "Infinity" or "-Infinity"',
-    )
+
+    def is_number(value: Any) -> bool:
+        return type(value) in (int, float) or (isinstance(value, str) and value in _SPECIAL)
+
+    value: float | str | None = members.checked(key, is_number, 'a number, "Infinity" or "-Infinity"')
     # Integers stay integers, so that they are written as they were read.
     number = _SPECIAL[value] if isinstance(value, str) else value
     return None if number is None or math.isnan(number) else number

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from containers.metrics import Metrics, Scope
+from containers.metrics import Metrics, Scope, table
 from contract import page
 from contract.api import Violation
 from contract.errors import wording
+from contract.wording import as_float
 from reporting.report import charts
 
 _STAGES = (("pre_training", "The data"), ("post_training", "The model's answers"))
@@ -46,9 +47,8 @@ def body(source: page.Source) -> page.Body:
     ]
     dataset = source.statistics.get("dataset", {})
     facts = [("Groups", page.count(len(now))), ("Label", page.short(str(dataset.get("label", "–"))))]
-    return page.Body(
-        _cards(source, now, then), sections, facts, [str(note) for note in source.statistics.get("notes", ())]
-    )
+    notes = [*map(str, source.statistics.get("notes", ()))]
+    return page.Body(_cards(source, now, then), sections, facts, notes)
 
 
 def _groups(statistics: Mapping[str, Any]) -> dict[Key, Mapping[str, Any]]:
@@ -92,26 +92,15 @@ def _group_section(
         scope = _scope(group, before, stage)
         if not scope.now:
             continue
-        bounded = [name for name in scope.now if name not in _UNBOUNDED]
-        if chart := _chart(f"{title}, {_group_text(key)}", bounded, scope):
+        title = f"{title}, {_group_text(key)}"
+        if chart := _chart(title, [name for name in scope.now if name not in _UNBOUNDED], scope):
             drawn.append(chart)
-        tables.append(
-            page.Table(
-                f"{title}, {_group_text(key)}: one row per metric; its name opens a chart.",
-                ["metric", "meaning", "baseline", "now", "95 % interval", "verdict"],
-                [
-                    scope.row(
-                        name,
-                        [name, page.short(_meaning(name, scope), 240)],
-                        [source.verdict(f"{name} of {key[0]} {key[1]}")],
-                        _chart(name, [name], scope),
-                        name in violated,
-                    )
-                    for name in scope.now
-                ],
-                frozenset({2, 3}),
-            )
-        )
+        rows = []
+        for name in scope.now:
+            texts = [name, page.short(_meaning(name, scope), 240)]
+            verdict = source.verdict(f"{name} of {key[0]} {key[1]}")
+            rows.append(scope.row(name, texts, [verdict], _chart(name, [name], scope), name in violated))
+        tables.append(table("groups", rows, title=title))
     return page.Section(_group_text(key), _counts_text(key, group), charts=drawn, tables=tables)
 
 
@@ -138,10 +127,7 @@ def _counts_text(key: Key, group: Mapping[str, Any]) -> str:
 def _model_section(source: page.Source) -> list[page.Section]:
     scope = _scope(source.statistics, source.baseline_statistics, "model_metrics")
     rows = [page.Row([page.Cell(name), *charts.value_cells(*scope.estimates(name))]) for name in scope.now]
-    if not rows:
-        return []
-    table = page.Table("The whole model.", ["metric", "baseline", "now"], rows, frozenset({1, 2}))
-    return [page.Section("All rows", tables=[table])]
+    return [page.Section("All rows", tables=[table("model", rows)])] if rows else []
 
 
 def _cards(
@@ -170,15 +156,11 @@ def _card(key: Key, where: str, found: list[Violation], scope: Scope) -> page.Ca
     meaning = _meaning(names[0], scope, with_error=False)
     meaning = names[0] if meaning == "" else f"{page.short(meaning)} ({names[0]})"
     others = f" and {page.several(len(names) - 1, 'more metric')}" if len(names) > 1 else ""
-    growth = max((_growth(name, scope) for name in names), default=0.0)
-    return page.Card(
-        title=f"{title}: {meaning}{others}",
-        sentences=list(_sentences([by_name[name] for name in names], scope)),
-        advice=wording("page_advice.bias"),
-        weight=growth * (0.5 if where else 1.0),
-        violations=found,
-        chart=_chart(f"Metrics that violate, {title}", bounded, scope),
-    )
+    sentences = list(_sentences([by_name[name] for name in names], scope))
+    weight = max((_growth(name, scope) for name in names), default=0.0) * (0.5 if where else 1.0)
+    chart = _chart(f"Metrics that violate, {title}", bounded, scope)
+    title = f"{title}: {meaning}{others}"
+    return page.Card(title, sentences, wording("page_advice.bias"), weight, found, chart)
 
 
 def _growth(name: str, scope: Scope) -> float:
@@ -220,7 +202,5 @@ def _sentences(found: list[Violation], scope: Scope) -> Iterator[str]:
 
 
 def _number(text: str) -> str:
-    try:
-        return page.number(float(text))
-    except ValueError:
-        return page.short(text)
+    value = as_float(text)
+    return page.short(text) if value is None else page.number(value)

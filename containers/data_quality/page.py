@@ -7,35 +7,17 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
+from containers.metrics import TABLES, table
 from contract import page
 from contract.api import CheckType, Finding, Violation
 from contract.errors import topic, wording
+from contract.wording import as_float
 from reporting.report.charts import distribution, segment_section, segment_text
 
-# How much a violation of each check matters.
-_WEIGHTS: dict[str, float] = {
-    CheckType.MISSING_COLUMN: 100.0,
-    CheckType.DATA_TYPE: 90.0,
-    CheckType.BASELINE_DRIFT: 20.0,
-    CheckType.RANGE: 18.0,
-    CheckType.CATEGORICAL_VALUES: 15.0,
-    CheckType.COMPLETENESS: 12.0,
-    CheckType.EXTRA_COLUMN: 5.0,
-}
 _WEIGHT_OF_DISTANCE = 50.0
 
 # What the original's parsers read from the end of a description; the page says it in a sentence of its own.
 _DISTANCE = re.compile(r"\s*Baseline drift distance: (?P<distance>\S+) exceeds threshold: (?P<limit>\S+)\s*$")
-
-# What moved, as descriptions have it and in a sentence.
-_IN_WORDS = (
-    (r"^Mean (\S+) -> \1(?=[\s,]|$)", r"The mean is \1 as before"),
-    (r"^Mean (\S+) -> ([^\s,]+)", r"The mean went from \1 to \2"),
-    (r"standard deviation (\S+) -> ([^\s,]+)", r"the standard deviation went from \1 to \2"),
-    (r"share of values up to (\S+) (\S+ %) -> (\S+ %)", r"values up to \1 were \2 of all and are \3"),
-    (r",? where chance explains up to (\S+ %)", r"; chance alone moves that by up to \1"),
-    (" -> ", " → "),
-)
 
 Features = dict[str, Mapping[str, Any]]
 
@@ -47,36 +29,15 @@ def body(source: page.Source) -> page.Body:
     chart = cache(lambda name: distribution(now.get(name), then.get(name)))
     findings = source.findings()
     violated = {violation.feature_name for violation in source.violations if "segment" not in violation.extra}
-    rows = [
-        page.Row(
-            _cells(name, now.get(name), then.get(name), findings.get(name), source),
-            chart(name),
-            name in violated,
-        )
-        for name in {**now, **then}
-    ]
+    rows = []
+    for name in {**now, **then}:
+        cells = _cells(name, now.get(name), then.get(name), findings.get(name), source)
+        rows.append(page.Row(cells, chart(name), name in violated))
     rows.sort(key=lambda row: (not row.violated, -(row.cells[2].sort or -1.0)))
-    table = page.Table(
-        "One row per feature; its name opens the distribution.",
-        [
-            "feature",
-            "type",
-            "drift distance",
-            "missing, baseline",
-            "missing, now",
-            "mean, baseline",
-            "mean, now",
-            "verdict",
-        ],
-        rows,
-        frozenset({2, 3, 4, 5, 6}),
-        searchable=True,
-    )
     text = wording("page_text.drift" if then else "page_text.profile")
-    sections = [page.Section("Features", text, tables=[table])]
-    sections += segment_section(source)
+    features = page.Section("Features", text, tables=[table("features", rows)])
     facts = [("Features", f"{len(now):,}")]
-    return page.Body(_cards(source, chart), sections, facts)
+    return page.Body(_cards(source, chart), [features, *segment_section(source)], facts)
 
 
 def _features(statistics: Mapping[str, Any]) -> Features:
@@ -123,34 +84,24 @@ def _distance_cell(finding: Finding | None) -> page.Cell:
 def _cards(source: page.Source, chart: Callable[[str], page.Chart | None]) -> list[page.Card]:
     """Return one card per feature, of all rows or of a segment, heaviest first."""
     groups = source.grouped(lambda one: (one.feature_name or one.metric_name or "", segment_text(one)))
-    findings = source.findings()
+    findings, weights = source.findings(), TABLES["weights"]
     cards = []
     for (name, where), group in groups.items():
-        finding = None if where else findings.get(name)
-        advised = [_advised(violation, finding) for violation in group]
-        weight, advice = max(advised, key=lambda pair: pair[0])
-        cards.append(
-            page.Card(
-                title=f"{page.short(name)} in {where}" if where else page.short(name),
-                sentences=list(_sentences(group)),
-                advice=advice,
-                # A segment is a part of what its whole says.
-                weight=weight * (0.5 if where else 1.0),
-                violations=group,
-                chart=None if where else chart(name),
-            )
-        )
+        # How much each violation matters, and the check that says what to do.
+        weighed = []
+        for violation in group:
+            check = violation.constraint_check_type
+            check = check if check in weights else CheckType.BASELINE_DRIFT
+            distance = findings[name].distance if name in findings and not where else None
+            drift = (distance or 0.0) if check == CheckType.BASELINE_DRIFT else 0.0
+            weighed.append((weights[check] + _WEIGHT_OF_DISTANCE * drift, check))
+        weight, check = max(weighed, key=lambda pair: pair[0])
+        title, drawn = page.short(name), chart(name)
+        if where:  # a segment is a part of what its whole says
+            title, weight, drawn = f"{title} in {where}", 0.5 * weight, None
+        advice = topic("page_advice")[check]
+        cards.append(page.Card(title, list(_sentences(group)), advice, weight, group, drawn))
     return sorted(cards, key=lambda card: -card.weight)
-
-
-def _advised(violation: Violation, finding: Finding | None) -> tuple[float, str]:
-    """Return how much a violation matters, and what to do."""
-    drift, code = CheckType.BASELINE_DRIFT, violation.constraint_check_type
-    known = code if code in _WEIGHTS else drift
-    weight, advice = _WEIGHTS[known], topic("page_advice")[known]
-    if finding and known == drift:
-        weight += _WEIGHT_OF_DISTANCE * (finding.distance or 0.0)
-    return weight, advice
 
 
 def _sentences(group: Iterable[Violation]) -> Iterable[str]:
@@ -159,15 +110,10 @@ def _sentences(group: Iterable[Violation]) -> Iterable[str]:
         if said is None:
             yield page.sentence(page.short(violation.description, 600))
             continue
-        text = violation.description[: said.start()].strip()
-        for pattern, words in _IN_WORDS:
+        text, moved = violation.description[: said.start()].strip(), ""
+        for pattern, words in TABLES["in words"]["moved"]:
             text = re.sub(pattern, words, text)
-        moved = _plain(said["distance"], said["limit"])
-        yield f"{page.sentence(page.short(text, 600))} {moved}".strip()
-
-
-def _plain(distance: str, limit: str) -> str:
-    try:
-        return f"Drift distance {page.number(float(distance), 3)}, allowed {page.number(float(limit), 3)}."
-    except ValueError:
-        return ""
+        distance, limit = as_float(said["distance"]), as_float(said["limit"])
+        if distance is not None and limit is not None:
+            moved = f" Drift distance {page.number(distance, 3)}, allowed {page.number(limit, 3)}."
+        yield f"{page.sentence(page.short(text, 600))}{moved}".strip()

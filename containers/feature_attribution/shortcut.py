@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from analyzers.feature_attribution import kernel
-from analyzers.feature_attribution.rows import Floats, floats, is_number
+from analyzers.feature_attribution.rows import is_number
 from analyzers.feature_attribution.summary import Ask, Shortcut
+from analyzers.shared.cells import Floats, floats
 from contract.errors import ConfigurationError
 from model_clients.local import LinearModel
 from model_clients.model import Model
@@ -54,9 +55,8 @@ def tree_shapley(
     rows = np.asarray(instances, dtype=np.float32).astype(np.float64)
     reference = np.asarray(baselines, dtype=np.float32).astype(np.float64)
     try:
-        explainer = shap.TreeExplainer(
-            model, data=reference, feature_perturbation="interventional", model_output="raw"
-        )
+        how = {"feature_perturbation": "interventional", "model_output": "raw"}
+        explainer = shap.TreeExplainer(model, data=reference, **how)
         checked = _local(explainer, rows[:_CHECKED_ROWS])
         expected = np.atleast_1d(np.asarray(explainer.expected_value, dtype=np.float64))
     except Exception:

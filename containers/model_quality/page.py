@@ -8,10 +8,10 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from containers.metrics import Metrics, Scope
+from containers.metrics import Metrics, Scope, table
 from contract import page
 from contract.api import State, Violation
-from contract.errors import wording
+from contract.errors import topic, wording
 from reporting.report import charts
 
 MATRIX = "confusion_matrix"
@@ -20,28 +20,8 @@ PR = "precision_recall_curve"
 BEST_CONSTANT = "_best_constant_classifier"
 
 # Those named first are what most people ask for.
-FIRST = (
-    "accuracy",
-    "f1",
-    "recall",
-    "precision",
-    "auc",
-    "rmse",
-    "mae",
-    "r2",
-    "weighted_f1",
-    "weighted_recall",
-)
-_TITLES = {
-    "auc": "AUC",
-    "mae": "mean absolute error",
-    "mse": "mean squared error",
-    "rmse": "root mean squared error",
-    "r2": "R²",
-    "f0_5": "F0.5",
-    "f1": "F1",
-    "f2": "F2",
-}
+_OF_NUMBERS = ("rmse", "mae", "r2")
+FIRST = ("accuracy", "f1", "recall", "precision", "auc", *_OF_NUMBERS, "weighted_f1", "weighted_recall")
 SHARES = re.compile(r"^(weighted_)?(accuracy|recall|precision|f\d.*|true_.*|false_.*)$")
 
 
@@ -54,15 +34,6 @@ def metrics_of(document: Mapping[str, Any]) -> Metrics:
     """Return the metrics of a statistics document, of the whole or of a segment."""
     members = _of_problem(document, "_metrics")
     return {name: one for name, one in members.items() if isinstance(one, Mapping) and "value" in one}
-
-
-def limits_of(constraints: Mapping[str, Any]) -> dict[str, tuple[float, str]]:
-    """Return what a constraints document expects of each metric."""
-    sides = {"L": "at least", "G": "at most"}
-    return {
-        name: (entry["threshold"], sides[entry["comparison_operator"][0]])
-        for name, entry in _of_problem(constraints, "_constraints").items()
-    }
 
 
 def scope_of(
@@ -83,7 +54,7 @@ def _cells(scope: Scope, name: str) -> list[page.Cell]:
 
 def title_of(name: str) -> str:
     """Return a metric's name as people read it."""
-    return _TITLES.get(name, name.replace("_", " "))
+    return topic("metric_titles").get(name, name.replace("_", " "))
 
 
 def text_of(name: str, value: float | None) -> str:
@@ -148,14 +119,9 @@ def _card(where: str, group: list[Violation], scope: Scope, share: float, sure: 
         if name == names[0]:
             title += f" {text_of(name, before)} → {text_of(name, after)}"
         changes.append(min(10.0, abs(after - before) / max(abs(before), 1e-9)))
-    return page.Card(
-        title=title,
-        sentences=sentences,
-        advice=wording("page_advice.model_quality"),
-        weight=share * sum(changes) / max(1, len(changes)) if where else 100.0,
-        violations=group,
-        chart=_chart(scope, names[:8]),
-    )
+    weight = share * sum(changes) / max(1, len(changes)) if where else 100.0
+    advice = wording("page_advice.model_quality")
+    return page.Card(title, sentences, advice, weight, group, _chart(scope, names[:8]))
 
 
 def _sentence(name: str, violation: Violation, scope: Scope) -> str:
@@ -199,7 +165,10 @@ _MOST_IN_CHART = 15
 def body(source: page.Source) -> page.Body:
     """Return what the page shows of a model-quality run."""
     sides = source.statistics, source.baseline_statistics
-    whole = scope_of(*sides, limits_of(source.baseline_constraints))
+    expected = _of_problem(source.baseline_constraints, "_constraints")
+    at = {"L": "at least", "G": "at most"}
+    limits = {name: (one["threshold"], at[one["comparison_operator"][0]]) for name, one in expected.items()}
+    whole = scope_of(*sides, limits)
     sections = [
         *_metric_section(whole, source),
         *_curve_section(*sides),
@@ -208,11 +177,17 @@ def body(source: page.Source) -> page.Body:
         *_segment_section(source),
     ]
     dataset = source.statistics.get("dataset", {})
-    labelled, unlabelled = dataset.get("item_count", 0), dataset.get("unlabelled_count", 0)
-    facts = []
-    if total := labelled + unlabelled:
-        said = f"{page.count(labelled)} of {page.count(total)} ({page.percent(labelled / total)})"
-        facts.append(("Rows with a label", said))
+    used = dataset.get("item_count", 0)
+    labelled = used + dataset.get("unpredicted_count", 0)
+    parts = (
+        ("Rows with a label", labelled, labelled + dataset.get("unlabelled_count", 0)),
+        ("Of these with a usable prediction", used, labelled),
+    )
+    facts = [
+        (name, f"{page.count(part)} of {page.count(total)} ({page.percent(part / total)})")
+        for name, part, total in parts
+        if total
+    ]
     return page.Body(cards(source, whole), sections, facts)
 
 
@@ -230,16 +205,10 @@ def _metric_section(whole: Scope, source: page.Source) -> list[page.Section]:
         last = [page.Cell(f"{side} {text_of(name, limit)}" if side else "–"), source.verdict(name)]
         read = partial(text_of, name)
         rows.append(whole.row(name, [title_of(name)], last, _chart(whole, [name]), name in violated, read))
-    table = page.Table(
-        "One row per metric; its name opens a chart.",
-        ["metric", "baseline", "now", "95 % interval", "expected", "verdict"],
-        rows,
-        frozenset({1, 2}),
-    )
     shares = [name for name in names if SHARES.match(name) or name == "auc"]
     chart = _chart(whole, shares) if shares else None
     text = "Points with their 95 % intervals; the red line is what the constraints allow."
-    return [page.Section("Metrics", text, charts=[chart] if chart else [], tables=[table])]
+    return [page.Section("Metrics", text, charts=[chart] if chart else [], tables=[table("metrics", rows)])]
 
 
 def _curve_section(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[page.Section]:
@@ -311,14 +280,10 @@ def _estimated_section(statistics: Mapping[str, Any], whole: Scope) -> list[page
     chart = scope.chart("Estimated before labels", names)
     if chart is None:
         return []
-    table = page.Table(
-        f"Estimates for {page.count(estimated.get('item_count', 0))} rows without a label.",
-        ["metric", "baseline, measured", "now, estimated"],
-        [page.Row([page.Cell(title_of(name)), *_cells(scope, name)]) for name in names],
-        frozenset({1, 2}),
-    )
     chart["nowName"] = "this window, estimated"
-    return [page.Section("Estimated", str(estimated.get("assumption", "")), charts=[chart], tables=[table])]
+    rows = [page.Row([page.Cell(title_of(name)), *_cells(scope, name)]) for name in names]
+    tables = [table("estimates", rows, count=page.count(estimated.get("item_count", 0)))]
+    return [page.Section("Estimated", str(estimated.get("assumption", "")), charts=[chart], tables=tables)]
 
 
 def _segment_section(source: page.Source) -> list[page.Section]:
@@ -328,24 +293,15 @@ def _segment_section(source: page.Source) -> list[page.Section]:
     scopes = {text: scope_of(side, then.get(text, {})) for text, side in now.items()}
     names = [name for name in FIRST if any(name in one.now for one in scopes.values())][:_SEGMENT_METRICS]
     drawn = [chart for name in names if (chart := _segment_chart(name, scopes))]
-    found, decided = charts.violation_counts(source), charts.decided_segments(source)
-    rows = []
-    for text, scope in scopes.items():
-        size = now[text]["item_count"]
-        cells = [
-            page.Cell(text),
-            page.Cell(page.count(size), size),
-            *(cell for name in names for cell in _cells(scope, name)),
-        ]
-        cells.append(charts.violations_cell(found[text], text in decided))
-        rows.append(page.Row(cells, violated=found[text] > 0))
+
+    def cells(text: str, entry: Mapping[str, Any]) -> list[page.Cell]:
+        size = entry["item_count"]
+        metrics = (cell for name in names for cell in _cells(scopes[text], name))
+        return [page.Cell(page.count(size), size), *metrics]
+
     sides = [f"{title_of(name)}, {side}" for name in names for side in ("baseline", "now")]
-    columns = ["segment", "rows", *sides, "violations"]
-    numeric = frozenset(range(1, len(columns)))
-    table = page.Table("One row per segment.", columns, rows, numeric, searchable=len(rows) > 10)
-    return [
-        page.Section("Segments", "The same metrics for each part of the rows.", charts=drawn, tables=[table])
-    ]
+    tables = [charts.segment_table(source, ["rows", *sides], cells)]
+    return [page.Section("Segments", "The same metrics for each part of the rows.", drawn, tables)]
 
 
 def _segment_chart(name: str, scopes: Mapping[str, Scope]) -> page.Chart | None:

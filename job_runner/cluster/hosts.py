@@ -17,10 +17,12 @@ import socket
 import tempfile
 import threading
 import time
+import tomllib
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -36,18 +38,6 @@ from file_storage.storage import find_scratch_folder
 from job_runner import engine
 from job_runner.cluster.role import Role, split_address
 
-_SETTINGS: dict[str, Any] = {
-    # Pages about the cluster's inner life, open to everyone who reaches the port.
-    "distributed.scheduler.http.routes": [],
-    "distributed.worker.http.routes": [],
-    # A worker that answers no longer is given up; its splits go to others.
-    "distributed.scheduler.worker-ttl": "120 s",
-    "distributed.comm.timeouts.connect": "20 s",
-    # Summaries are small, and an analyzer with a model is large on purpose.
-    "distributed.admin.large-graph-warning-threshold": "10 GB",
-    "distributed.worker.profile.enabled": False,
-    "distributed.admin.system-monitor.gil.enabled": False,
-}
 _LOGGERS = ("asyncio", "distributed", "distributed.client", "bokeh", "tornado", "tornado.application")
 
 
@@ -72,7 +62,7 @@ def load() -> Any:
     import dask
     import distributed
 
-    dask.config.set(_SETTINGS)
+    dask.config.set(tomllib.loads(resources.files(__package__).joinpath("dask.toml").read_text("utf-8")))
     # Dask asks for one in several places, and finds none where the root is read-only.
     tempfile.tempdir = find_scratch_folder("a cluster")
     # What Dask logs goes to this program's log, which shows it when everything is to be shown.
@@ -123,38 +113,29 @@ _MOST_BYTES_COMPARED = 1 << 20
 class Evidence:
     """What must hold on every host: what the leader found at local paths, and the version it runs.
 
-    Parameters
-    ----------
-    sizes
-        Path and size in bytes of files, at most 1,000 per source, evenly chosen.
-    digests
-        Path and SHA-256 of single small files, such as scripts.
-    without_files
-        Sources in which the leader found no file.
+    `files` are at most 1,000 per source, evenly chosen, with their size in bytes and, of single small files
+    such as scripts, their SHA-256, which is empty for others. None stands for a source without any file.
     """
 
-    sizes: tuple[tuple[str, int], ...] = ()
-    digests: tuple[tuple[str, str], ...] = ()
-    without_files: tuple[str, ...] = ()
+    files: Mapping[str, tuple[int, str] | None] = field(default_factory=dict)
     version: str = contract.__version__
 
 
 def gather(sources: Iterable[str]) -> Evidence:
     """Return what is found on this host; addresses and what does not exist are left out."""
-    sizes: list[tuple[str, int]] = []
-    digests: list[tuple[str, str]] = []
-    without_files: list[str] = []
-    for source in dict.fromkeys(sources):
+    found: dict[str, tuple[int, str] | None] = {}
+    for source in sources:
         if "://" in source or not Path(source).exists():
             continue
         files = storage.list_files(source)
-        chosen = files[:: -(-len(files) // _MOST_FILES)] if files else []
-        sizes += [(file.path, file.size) for file in chosen]
         if not files:
-            without_files.append(source)
-        if Path(source).is_file() and files[0].size <= _MOST_BYTES_COMPARED:
-            digests.append((source, _digest(source)))
-    return Evidence(tuple(sizes), tuple(digests), tuple(without_files))
+            found[source] = None
+        for file in files[:: max(1, -(-len(files) // _MOST_FILES))]:
+            if file.path == source and file.size <= _MOST_BYTES_COMPARED:
+                found[source] = file.size, _digest(source)
+            else:
+                found.setdefault(file.path, (file.size, ""))
+    return Evidence(found)
 
 
 def verify(evidence: Evidence, host: str) -> None:
@@ -172,27 +153,26 @@ def verify(evidence: Evidence, host: str) -> None:
     InputError
         Naming the host, the path and what to do.
     """
-
-    def other(file: str, found: str) -> DatasetError:
-        return DatasetError.of("cluster.other_files", file=file, host=host, found=found)
-
     if evidence.version != contract.__version__:
         members = {"host": host, "version": contract.__version__, "leaders": evidence.version}
         raise ConfigurationError.of("cluster.other_version", **members)
-    for path, size in evidence.sizes:
-        try:
-            found = Path(path).stat().st_size
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise other(path, f"cannot read {path}, which the leader has: {reason}") from error
-        if found < size:
-            raise other(path, f"holds {found} bytes in {path}, where the leader holds {size}")
-    for path, digest in evidence.digests:
-        if _digest(path) != digest:
-            raise other(path, f"holds another {path} than the leader")
-    for source in evidence.without_files:
-        if Path(source).exists() and storage.list_files(source):
-            raise other(source, f"holds files in {source}, where the leader has none")
+    for path, known in evidence.files.items():
+        if found := _difference(path, known):
+            raise DatasetError.of("cluster.other_files", file=path, host=host, found=found)
+
+
+def _difference(path: str, known: tuple[int, str] | None) -> str:
+    """Return what is unlike here, empty for nothing."""
+    if known is None:
+        has_files = Path(path).exists() and storage.list_files(path)
+        return f"holds files in {path}, where the leader has none" if has_files else ""
+    try:
+        size, digest = Path(path).stat().st_size, _digest(path) if known[1] else ""
+    except OSError as error:
+        return f"cannot read {path}, which the leader has: {(error.strerror or str(error)).lower()}"
+    if size < known[0]:
+        return f"holds {size} bytes in {path}, where the leader holds {known[0]}"
+    return "" if digest == known[1] else f"holds another {path} than the leader"
 
 
 def _digest(path: str) -> str:

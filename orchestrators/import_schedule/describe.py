@@ -99,9 +99,8 @@ def parse_documents(text: str, name: str) -> list[dict[str, Any]]:
         ):
             document, at = decoder.raw_decode(text, at)
         if not isinstance(document, dict):
-            raise ConfigurationError.of(
-                "schedule_description.no_object", file=name, kind=type(document).__name__
-            )
+            kind = type(document).__name__
+            raise ConfigurationError.of("schedule_description.no_object", file=name, kind=kind)
         documents.append(document)
     return documents
 
@@ -121,9 +120,8 @@ def combine(documents: Sequence[dict[str, Any]]) -> Description:
         present = {name for name, value in document.items() if value is not None}
         kinds = [kind for kind, marks in _MARKS.items() if not present.isdisjoint(marks)]
         if len(kinds) != 1:
-            raise ConfigurationError.of(
-                "schedule_description.unknown", members=", ".join(list(document)[:5]) or "(none)"
-            )
+            names = ", ".join(list(document)[:5]) or "(none)"
+            raise ConfigurationError.of("schedule_description.unknown", members=names)
         if kinds[0] in given:
             raise ConfigurationError.of("schedule_description.twice", mark=_MARKS[kinds[0]][0])
         given[kinds[0]] = checked(document, kinds[0], mistakes)
@@ -135,9 +133,8 @@ def combine(documents: Sequence[dict[str, Any]]) -> Description:
     named = configuration.get("MonitoringJobDefinitionName")
     kind = configuration.get("MonitoringType") or schedule.get("MonitoringType") or "DataQuality"
     if kind not in TYPES:
-        raise ConfigurationError.of(
-            "schedule_description.monitoring_type", kind=kind, types=", ".join(TYPES), field="MonitoringType"
-        )
+        told = {"kind": kind, "types": ", ".join(TYPES), "field": "MonitoringType"}
+        raise ConfigurationError.of("schedule_description.monitoring_type", **told)
     if inline := configuration.get("MonitoringJobDefinition"):
         analysis = (inline.get("Environment") or {}).get("analysis_type", "").replace("_", "").casefold()
         kind = next((name for name in TYPES if name.casefold() == analysis), kind)
@@ -145,15 +142,17 @@ def combine(documents: Sequence[dict[str, Any]]) -> Description:
     else:
         definition = given.get("definition", {})
         if not definition.get(f"{kind}AppSpecification"):
-            raise ConfigurationError.of(
-                "schedule_description.no_job_definition", name=named, kind=kind, call=_call(kind)
-            )
-    job = _defined_job(definition, kind)
+            told = {"name": named, "kind": kind, "call": _call(kind)}
+            raise ConfigurationError.of("schedule_description.no_job_definition", **told)
+    inputs = _member(definition, f"{kind}JobInput")
+    source = inputs.get("EndpointInput") or inputs.get("BatchTransformInput") or {}
+    baseline = definition.get(f"{kind}BaselineConfig") or {}
+    application = definition[f"{kind}AppSpecification"]
     # A description of another part would fit as well, and give another baseline, other captures.
     for path, by, meant in (
         ("definition.JobDefinitionName", "MonitoringJobDefinitionName", named),
-        ("endpoint.EndpointName", "EndpointInput.EndpointName", job["source"].get("EndpointName")),
-        ("baseline-job.ProcessingJobName", "BaseliningJobName", job["baseline"].get("BaseliningJobName")),
+        ("endpoint.EndpointName", "EndpointInput.EndpointName", source.get("EndpointName")),
+        ("baseline-job.ProcessingJobName", "BaseliningJobName", baseline.get("BaseliningJobName")),
     ):
         part, _, member = path.partition(".")
         found = given.get(part, {}).get(member)
@@ -170,11 +169,20 @@ def combine(documents: Sequence[dict[str, Any]]) -> Description:
         analysis_start=timing.get("DataAnalysisStartTime"),
         analysis_end=timing.get("DataAnalysisEndTime"),
         stopped=status not in ("Scheduled", "Pending"),
+        baseline=baseline,
+        application=application,
+        source=source,
+        ground_truth=(inputs.get("GroundTruthS3Input") or {}).get("S3Uri"),
+        output=_member(definition, f"{kind}JobOutputConfig"),
+        cluster=_member(definition, "JobResources").get("ClusterConfig", {}),
+        network=definition.get("NetworkConfig") or {},
+        environment=application.get("Environment") or {},
+        role=_member(definition, "RoleArn"),
+        seconds=int((definition.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", 3600)),
         tags=schedule.get("Tags") or (),
         destination=given.get("endpoint", {}).get("DataCaptureConfig", {}).get("DestinationS3Uri"),
         made=outputs[0].get("S3Output", {}).get("S3Uri"),
         members=tuple(pair for name, document in given.items() for pair in scalars(document, name)),
-        **job,
     )
 
 
@@ -211,35 +219,13 @@ def _call(kind: str) -> str:
     return f"describe{re.sub('([A-Z])', '-\\1', kind).lower()}-job-definition"
 
 
-def _defined_job(definition: dict[str, Any], kind: str) -> dict[str, Any]:
-    application = definition[f"{kind}AppSpecification"]
-    inputs = _member(definition, f"{kind}JobInput")
-    outputs = _member(definition, f"{kind}JobOutputConfig")
-    return {
-        "baseline": definition.get(f"{kind}BaselineConfig") or {},
-        "application": application,
-        "source": inputs.get("EndpointInput") or inputs.get("BatchTransformInput") or {},
-        "ground_truth": (inputs.get("GroundTruthS3Input") or {}).get("S3Uri"),
-        "output": outputs,
-        "cluster": _member(definition, "JobResources").get("ClusterConfig", {}),
-        "network": definition.get("NetworkConfig") or {},
-        "environment": application.get("Environment") or {},
-        "role": _member(definition, "RoleArn"),
-        "seconds": int((definition.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", 3600)),
-    }
-
-
 def _inline_definition(inline: dict[str, Any], kind: str) -> dict[str, Any]:
     """Return a definition that is written into its schedule, as the first were, in the shape of all."""
     inputs = _member(inline, "MonitoringInputs")
     if len(inputs) != 1:
-        raise ConfigurationError.of(
-            "schedule_description.inputs", count=len(inputs), field="MonitoringInputs"
-        )
-    application = {
-        **_member(inline, "MonitoringAppSpecification"),
-        "Environment": inline.get("Environment") or {},
-    }
+        field = "MonitoringInputs"
+        raise ConfigurationError.of("schedule_description.inputs", count=len(inputs), field=field)
+    application = {**_member(inline, "MonitoringAppSpecification"), "Environment": inline.get("Environment")}
     return {
         **inline,
         f"{kind}BaselineConfig": inline.get("BaselineConfig"),

@@ -41,6 +41,7 @@ class Field(NamedTuple):
 
 _TABLE = yaml.safe_load((Path(__file__).parent / "templates" / "fields.yaml").read_text(encoding="utf-8"))
 FIELDS = tuple(Field(*row) for row in _TABLE["fields"])
+OWN_IMAGE: Mapping[str, str] = _TABLE["own image"]
 _SHAPES, _LISTS = _TABLE["shapes"], _TABLE["lists"]
 _OBJECTS = (*_TABLE["objects"], *(f"{kind}{part}" for kind in TYPES for part in _TABLE["objects of a type"]))
 # Names of members, of which others may be misspellings.

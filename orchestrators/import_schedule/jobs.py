@@ -15,7 +15,7 @@ from contract import __version__
 from contract.errors import ConfigurationError, topic, wording
 from contract.window import parse_duration
 from orchestrators.import_schedule.describe import Description
-from orchestrators.import_schedule.fields import table
+from orchestrators.import_schedule.fields import OWN_IMAGE, table
 
 # Schedule expressions: the service's six fields of cron, and the five of everybody else.
 
@@ -68,13 +68,9 @@ def translate(expression: str) -> Cron | None:
     minutes = _values(what, minute, 0, 59)
     if len(minutes) != 1:
         raise ConfigurationError.of("cron.minutes", what=what)
-    return Cron(
-        minutes.pop(),
-        tuple(sorted(_values(what, hour, 0, 23))),
-        tuple(sorted(_values(what, day, 1, 31))),
-        tuple(sorted(_values(what, month, 1, 12, _MONTHS))),
-        tuple(sorted(number - 1 for number in _values(what, weekday, 1, 7, _DAYS))),
-    )
+    hours, days = _values(what, hour, 0, 23), _values(what, day, 1, 31)
+    months, weekdays = _values(what, month, 1, 12, _MONTHS), _values(what, weekday, 1, 7, _DAYS)
+    return Cron(*minutes, hours, days, months, tuple(day - 1 for day in weekdays))
 
 
 def hours_between(cron: Cron) -> tuple[int, bool]:
@@ -102,8 +98,8 @@ def _field(values: tuple[int, ...], most: int) -> str:
     return ",".join(map(str, values))
 
 
-def _values(what: str, field: str, first: int, last: int, names: tuple[str, ...] = ()) -> set[int]:
-    """Return what a field of the service's cron lists; `first` and `last` are its bounds.
+def _values(what: str, field: str, first: int, last: int, names: tuple[str, ...] = ()) -> tuple[int, ...]:
+    """Return what a field of the service's cron lists, in order; `first` and `last` are its bounds.
 
     Ranges and steps of hours go round: FRI-MON is four days, 17/12 is 17:00 and 05:00.
     """
@@ -124,7 +120,7 @@ def _values(what: str, field: str, first: int, last: int, names: tuple[str, ...]
         elif end < begin:
             end += count
         values.update((at - first) % count + first for at in range(begin, end + 1, int(step or 1)))
-    return values
+    return tuple(sorted(values))
 
 
 MERGE = "merge-ground-truth"
@@ -184,29 +180,19 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Resources:
-    """What a job may use: processors, MiB of memory, GiB of disk, and the instances that have them."""
-
-    processors: int
-    memory: int
-    instance_type: str
-    instances: int
-    volume: int
-
-
-@dataclass(frozen=True)
 class Jobs:
     """A schedule's jobs: `steps` one after another whenever `cron` says, once when it is None.
 
-    `name` is lower-case letters, digits and dashes, and no other schedule's; `said` is what became of
-    members, where `fields` tells of the usual only.
+    `name` is lower-case letters, digits and dashes, and no other schedule's. `resources` are processors, MiB
+    of memory, GiB of the volume, and instances with their type. `said` is what became of members, where
+    `fields` tells of the usual only.
     """
 
     name: str
     description: Description
     cron: Cron | None
     steps: tuple[Step, ...]
-    resources: Resources
+    resources: Mapping[str, int | str]
     is_own: bool
     said: Mapping[str, str]
 
@@ -242,22 +228,10 @@ def make_jobs(description: Description, options: Options) -> Jobs:
         said["MonitoringScheduleStatus"] = "changed: it waits until you let it run"
     is_own = not _OURS.search(str(description.application.get("ImageUri", "")))
     if is_own:
-        said |= {
-            "ImageUri": "kept: it gets the variables that this project's images get",
-            "ContainerEntrypoint": "kept: entry point",
-            "ContainerArguments": "kept: arguments",
-            "*Input.LocalPath": "left out: nothing is mounted; it must read dataset_source, which is on S3",
-            "S3Output.LocalPath": "left out: nothing is carried away; it must write output_path, on S3",
-        }
-    return Jobs(
-        name=unique_name(description.name),
-        description=description,
-        cron=cron,
-        steps=_steps(description, options, timing, said, is_own),
-        resources=_resources(description.cluster),
-        is_own=is_own,
-        said=said,
-    )
+        said |= OWN_IMAGE
+    steps = _steps(description, options, timing, said, is_own)
+    name, resources = unique_name(description.name), _resources(description.cluster)
+    return Jobs(name, description, cron, steps, resources, is_own, said)
 
 
 def unique_name(name: str, longest: int = 52, *, always: bool = False) -> str:
@@ -300,12 +274,8 @@ def _steps(
     if monitor not in _LABELLED:
         return (analysis,)
     if not description.ground_truth:
-        raise ConfigurationError.of(
-            "job_definition.no_ground_truth",
-            name=description.name,
-            monitor=monitor,
-            field="GroundTruthS3Input",
-        )
+        told = {"name": description.name, "monitor": monitor, "field": "GroundTruthS3Input"}
+        raise ConfigurationError.of("job_definition.no_ground_truth", **told)
     labels = {"ground_truth_source": description.ground_truth}
     if not endpoint:
         # What a transform writes is no capture that could be merged: its job joins labels while it reads.
@@ -347,9 +317,8 @@ def _baseline(description: Description, options: Options, said: dict[str, str]) 
     made = options.baseline or description.made
     if not constraints and baseline.get("BaseliningJobName"):
         if not made:
-            raise ConfigurationError.of(
-                "job_definition.no_baseline", name=baseline["BaseliningJobName"], field="ConstraintsResource"
-            )
+            told = {"name": baseline["BaseliningJobName"], "field": "ConstraintsResource"}
+            raise ConfigurationError.of("job_definition.no_baseline", **told)
         said["BaseliningJobName"] = f"changed: baseline_constraints, baseline_statistics: {made}"
         constraints = made.rstrip("/")
         # Clarify's jobs wrote none.
@@ -385,9 +354,8 @@ def _captures(description: Description, options: Options, said: dict[str, str]) 
         return f"{description.destination.rstrip('/')}/{endpoint}"
     if endpoint:
         raise ConfigurationError.of("job_definition.no_captures", endpoint=endpoint)
-    raise ConfigurationError.of(
-        "job_definition.batch_captures", where=description.source.get("DataCapturedDestinationS3Uri")
-    )
+    where = description.source.get("DataCapturedDestinationS3Uri")
+    raise ConfigurationError.of("job_definition.batch_captures", where=where)
 
 
 def _output(description: Description, said: dict[str, str]) -> str:
@@ -411,12 +379,8 @@ def _timing(description: Description, cron: Cron | None, said: dict[str, str]) -
     first = _hours("DataAnalysisStartTime", start) if start else -period
     last = _hours("DataAnalysisEndTime", end) if end else 0
     if not first < last <= 0:
-        raise ConfigurationError.of(
-            "job_definition.analysis_window",
-            start=start or f"-PT{period}H",
-            end=end or "-PT0H",
-            field="DataAnalysisStartTime",
-        )
+        told = {"start": start or f"-PT{period}H", "end": end or "-PT0H", "field": "DataAnalysisStartTime"}
+        raise ConfigurationError.of("job_definition.analysis_window", **told)
     text = f"changed: the window begins {-first} and ends {-last} hours before the full hour of the run"
     said |= {"DataAnalysisStartTime": text, "DataAnalysisEndTime": text}
     timing, bounds = {"window": f"PT{last - first}H"}, []
@@ -448,11 +412,12 @@ def _hours(member: str, text: str) -> int:
     return hours
 
 
-def _resources(cluster: Mapping[str, Any]) -> Resources:
+def _resources(cluster: Mapping[str, Any]) -> dict[str, int | str]:
     instance = str(cluster.get("InstanceType", "ml.m5.xlarge"))
     processors, memory = 2, 4
     if match := re.fullmatch(r"ml\.([a-z])\w*\.(\d*)(x?)large", instance):
         processors = 4 * int(match[2] or 1) if match[3] else 2
         memory = processors * _GIBIBYTES_PER_PROCESSOR.get(match[1], 4)
     instances, volume = int(cluster.get("InstanceCount", 1)), int(cluster.get("VolumeSizeInGB", 20))
-    return Resources(processors, memory * 1024, instance, instances, volume)
+    found = {"processors": processors, "memory": memory * 1024, "instances": instances, "volume": volume}
+    return {**found, "instance_type": instance}

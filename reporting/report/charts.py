@@ -99,9 +99,8 @@ def _edges(sides: Sequence[Weighted], distinct: FloatArray) -> FloatArray:
     """Return bins over the bulk of both sides; a long tail counts in the outermost ones."""
     # Half of what a float holds, so that the distance between both ends is a number as well.
     low, high = np.clip(distinct[[0, -1]], -_FARTHEST, _FARTHEST)
-    inner = np.concatenate(
-        [np.quantile(one[0], (0.005, 0.995), weights=one[1], method="inverted_cdf") for one in sides]
-    )
+    how: Any = {"q": (0.005, 0.995), "method": "inverted_cdf"}
+    inner = np.concatenate([np.quantile(values, weights=weights, **how) for values, weights in sides])
     if max(inner) - min(inner) < (high - low) / 3.0 and max(inner) > min(inner):
         low, high = np.clip([min(inner), max(inner)], -_FARTHEST, _FARTHEST)
     integral = bool(np.all(distinct == np.round(distinct)))
@@ -158,16 +157,15 @@ def categories(current: Mapping[str, int], baseline: Mapping[str, int]) -> Chart
     shown = set(kept)
     rest = [name for name in order if name not in shown]
     labels = [short(name, _LABEL) or "(empty)" for name in kept]
-    now, then = ([shares[name][side] for name in kept] for side in (0, 1))
+    bars = [shares[name] for name in kept]
     if rest:
         labels.append(f"{len(rest):,} others")
-        now.append(sum(shares[name][0] for name in rest))
-        then.append(sum(shares[name][1] for name in rest))
+        bars.append((sum(shares[name][0] for name in rest), sum(shares[name][1] for name in rest)))
     return {
         "kind": "bars",
         "labels": labels,
-        "now": [round(share, 4) for share in now] if current else None,
-        "then": [round(share, 4) for share in then] if baseline else None,
+        "now": [round(share, 4) for share, _ in bars] if current else None,
+        "then": [round(share, 4) for _, share in bars] if baseline else None,
         "new": [place for place, name in enumerate(kept) if baseline and name not in baseline],
     }
 
@@ -269,51 +267,43 @@ def values_text(values: Mapping[str, Any]) -> str:
     )
 
 
-def violation_counts(source: Source) -> Counter[str]:
-    """Return how many violations each segment has."""
-    return Counter(text for violation in source.violations if (text := segment_text(violation)))
+def segment_table(
+    source: Source, columns: Sequence[str], cells: Callable[[str, Mapping[str, Any]], list[Cell]]
+) -> Table:
+    """Return the table of segments, each with its violations; that nothing was decided of one is not none.
 
-
-def decided_segments(source: Source) -> set[str]:
-    """Return the segments of which anything was decided."""
+    Parameters
+    ----------
+    columns, cells
+        What stands between: their names, and what they hold by the segment's text and statistics.
+    """
+    found = Counter(text for violation in source.violations if (text := segment_text(violation)))
     comparisons = source.decision.comparisons if source.decision else ()
-    return {values_text(one.segment) for one in comparisons if one.segment and one.is_decided}
-
-
-def violations_cell(violations: int, is_decided: bool) -> Cell:
-    """Return how many violations a segment has; that nothing was decided of it is not none."""
-    if violations or is_decided:
-        return Cell(count(violations), violations)
-    return Cell("not decided")
+    decided = {values_text(one.segment) for one in comparisons if one.segment and one.is_decided}
+    rows = []
+    for entry in source.statistics.get("segments") or ():
+        text = values_text(entry["segment"])
+        violations = found[text]
+        is_known = violations > 0 or text in decided
+        last = Cell(count(violations), violations) if is_known else Cell("not decided")
+        rows.append(Row([Cell(text), *cells(text, entry), last], violated=violations > 0))
+    columns = ["segment", *columns, "violations"]
+    numeric = frozenset(range(1, len(columns)))
+    return Table("One row per segment.", columns, rows, numeric, searchable=len(rows) > 10)
 
 
 def segment_section(source: Source) -> list[Section]:
     """Return the section that lists the segments with their rows and violations; none without segments."""
-    segments = source.statistics.get("segments") or ()
-    if not segments:
+    if not source.statistics.get("segments"):
         return []
-    found = violation_counts(source)
     before = {
         values_text(entry["segment"]): entry["item_count"]
         for entry in source.baseline_statistics.get("segments") or ()
     }
-    decided = decided_segments(source)
-    rows = []
-    for entry in segments:
-        text = values_text(entry["segment"])
-        violations = found[text]
-        cells = [
-            Cell(text),
-            Cell(count(before[text]) if text in before else "–", before.get(text)),
-            Cell(count(entry["item_count"]), entry["item_count"]),
-            violations_cell(violations, text in decided),
-        ]
-        rows.append(Row(cells, violated=violations > 0))
-    table = Table(
-        "One row per segment.",
-        ["segment", "rows, baseline", "rows, now", "violations"],
-        rows,
-        frozenset({1, 2, 3}),
-        searchable=len(rows) > 10,
-    )
+
+    def cells(text: str, entry: Mapping[str, Any]) -> list[Cell]:
+        was, size = before.get(text), entry["item_count"]
+        return [Cell("–" if was is None else count(was), was), Cell(count(size), size)]
+
+    table = segment_table(source, ["rows, baseline", "rows, now"], cells)
     return [Section("Segments", "The same analysis for each part of the rows.", tables=[table])]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,11 +126,7 @@ def test_a_worker_that_loses_its_leader_fails(port: int, tmp_path: Path) -> None
 def test_a_host_with_other_files_is_named(
     cluster: Cluster, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = hosts.gather
-    changed = [("/nowhere/else.csv", 10)]
-    monkeypatch.setattr(
-        hosts, "gather", lambda sources: dataclasses.replace(real(sources), sizes=tuple(changed))
-    )
+    monkeypatch.setattr(hosts, "gather", lambda sources: hosts.Evidence({"/nowhere/else.csv": (10, "")}))
     with pytest.raises(DatasetError) as caught:
         cluster.summarize(Labels(), (Piece("a"),), (), Tally())
     assert (caught.value.code, caught.value.file) == ("cluster.other_files", "/nowhere/else.csv")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import difflib
+import functools
 import json
 import random
 import typing
@@ -20,7 +21,7 @@ import pytest
 from documents.test_switch import settings as settings_of
 from fixtures import fixture
 from history.test_history_record import runs
-from hypothesis import HealthCheck, find, settings
+from hypothesis import HealthCheck, Phase, find, settings
 from imported_schedules import MONITORS, descriptions
 from run_jobs import environment, run_job
 
@@ -152,6 +153,20 @@ def of_a_schedule(documents: list[dict[str, Any]]) -> list[Place]:
     return inputs
 
 
+@functools.cache
+def a_run() -> Run:
+    """Return the record of a run with violations and metrics."""
+    wanted = settings(
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        max_examples=2_000,
+    )
+    found = find(runs, lambda run: bool(run.violations and run.metrics), settings=wanted)
+    return dataclasses.replace(found, endpoint="e", schedule="s", rows=1, labelled=1, unlabelled=1)
+
+
 def document(name: str, written: dict[str, Path]) -> Document:
     kind, _, what = name.partition(" ")
     if kind in KINDS:
@@ -188,10 +203,7 @@ def document(name: str, written: dict[str, Path]) -> Document:
         read = module.read_statistics if what == "statistics" else module.read_constraints
         return Document(value, lambda value: read(value, f"{what}.json"), root)
     if name == "history":
-        wanted = settings(database=None, suppress_health_check=list(HealthCheck), max_examples=2_000)
-        whole = find(runs, lambda run: bool(run.violations and run.metrics), settings=wanted)
-        run = dataclasses.replace(whole, endpoint="e", schedule="s", rows=1, labelled=1, unlabelled=1)
-        value = json.loads(json.dumps(run_to_json(run)))
+        value = json.loads(json.dumps(run_to_json(a_run())))
         return Document(value, lambda value: read_run(value, "record"), lambda value: [*places(Run, value)])
     if name == "analysis_config":
         path = fixture("clarify/analysis_configs/explainability_analysis_config.json")
