@@ -651,7 +651,7 @@ def hint(name: str, known: Iterable[str]) -> str:
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return the end of a clause about an unknown name: the nearest known one, or all of them."""
     names = list(dict.fromkeys(known))
-    if close := nearest(name, names):
+    if close := next((one for one in names if one.startswith(f"{name}_")), None) or nearest(name, names):
         return f": did you mean {close}?"
     return f"; known are {', '.join(names)}" if names else "; leave it out"
 

@@ -307,7 +307,8 @@ def _told(path: str, error: BaseException) -> dict[str, str]:
     places = [number for number, frame in enumerate(frames) if frame.filename == path]
     text = " ".join(str(error).split())[:300]
     if isinstance(error, ModuleNotFoundError) and error.name:
-        text += f"; install {error.name.partition('.')[0]} in the image, or do without it"
+        package = error.name.partition(".")[0]
+        text += f"; install {package} in the image, or do without it (docs/models.md lists what is there)"
     listed = traceback.format_list(frames[places[0] if places else 0 :])
     details = ["Traceback (most recent call last):\n", *listed, *traceback.format_exception_only(error)]
     return {

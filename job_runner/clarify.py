@@ -168,7 +168,7 @@ def log_other_methods(config: AnalysisConfig, names: Iterable[str], log: logging
     """
     ignored = [name for name in names if getattr(config.methods, name, None) is not None]
     if ignored:
-        log.info("methods.%s of the configuration is not for this job", " and methods.".join(ignored))
+        log.info("Not for this job: methods.%s of the configuration", " and methods.".join(ignored))
 
 
 # The segments of an analysis configuration, as columns that divide the rows.
@@ -274,7 +274,7 @@ def roles(
 ) -> dict[str, tuple[Locator, str]]:
     """Return where label, predicted label and probability are, each with the setting or member that says so.
 
-    A setting comes before the configuration. What captures hold of an answer the `predictor` tells.
+    A setting comes before the configuration. What captures hold of an answer the `predictor` tells first.
     """
     told: dict[str, list[tuple[Locator | None, str]]] = {
         _LABEL: [(settings.ground_truth_attribute, "ground_truth_attribute"), (config.label, "label")],
@@ -286,6 +286,9 @@ def roles(
     elif config.predictor and settings.inference_attribute is None and settings.probability_attribute is None:
         told[_PREDICTED] = [(config.predictor.label, "predictor.label")]
         told[_PROBABILITY] = [(config.predictor.probability, "predictor.probability")]
+        # One of the headers is a column of the baseline's table.
+        if config.predictor.probability is None and config.predicted_label not in config.headers:
+            told[_PREDICTED].append((config.predicted_label, "predicted_label"))
     return {
         role: (locator, place)
         for role, places in told.items()
@@ -539,7 +542,8 @@ def _names(
         return {name: f"{PREFIX}{len(features) + at}" for at, name in enumerate(listed)}
     if not features:
         return {}
-    least, most = len(features), len(features) + len(listed)
+    unread = _PREDICTED not in beside and config.predicted_label in config.headers
+    least, most = len(features), len(features) + len(listed) + unread
     if not least <= len(config.headers) <= most:
         further = "".join(f" and the {name.replace('_', ' ')}" for name in listed)
         given, expected = several(len(config.headers), "column"), several(least, "feature") + further
@@ -620,11 +624,11 @@ def _feature_names(config: AnalysisConfig, width: int, mistakes: Mistakes) -> tu
     unnamed = tuple(f"{PREFIX}{at}" for at in range(width))
     if isinstance(label, int) and len(headers) == width + 1 and label < len(headers):
         label = headers[label]
-    names = tuple(name for name in headers if name != label) if headers else unnamed
+    beside = (label, config.predicted_label)
+    names = tuple(name for name in headers if name not in beside) if headers else unnamed
     if len(names) == width:
         return names
-    given = several(len(names), "feature")
-    mistakes.add("headers.other_requests", given=given, width=width)
+    mistakes.add("headers.other_requests", given=several(len(names), "feature"), width=width)
     return unnamed
 
 

@@ -113,7 +113,7 @@ class EndpointModel:
     progress: Progress | None = None
     reopen: tuple[Callable[..., Any], tuple[Any, ...]] = (object, ())
     # Called once it is closed.
-    at_close: Callable[[], object] | None = None
+    at_close: Callable[[], object] = object
     # Of the features in the model's order, where it is known to have any.
     names: Sequence[str] = ()
 
@@ -135,8 +135,10 @@ class EndpointModel:
             listed = " or ".join(map(str, sorted(widths)))
             raise ModelError.of("model_answer.widths", model=self.where, widths=listed)
         scores = np.concatenate(answers)
-        told = (self.predictor.label, self.predictor.probability, self.predictor.label_headers or None)
-        if len(scores) >= _ROWS_THAT_TELL and told == (None, None, None):
+        told = (self.predictor.label, self.predictor.probability)
+        # Outputs that have names may be any numbers.
+        may_be_pair = not self.predictor.label_headers or bool(((scores >= 0) & (scores <= 1)).all())
+        if len(scores) >= _ROWS_THAT_TELL and told == (None, None) and may_be_pair:
             model.require_no_label(scores, self.where)
         return model.require_finite(scores if kinds is None else scores[kinds], self.where)
 
@@ -159,8 +161,7 @@ class EndpointModel:
     def close(self) -> None:
         """Close the connections and stop the threads."""
         self._asker.close()
-        if self.at_close:
-            self.at_close()
+        self.at_close()
 
     def _ask(self, table: pa.RecordBatch, read: Callable[[bytes, int], Any]) -> tuple[list[Any], Any]:
         # Where names are others than the columns', the model's own code has yet to make its features.

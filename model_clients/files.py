@@ -155,6 +155,9 @@ def _predict(data: Any, model: Any) -> Any:
 
 def _encode(prediction: Any, accept: str) -> str:
     values = prediction.tolist() if hasattr(prediction, "tolist") else prediction
+    may_be_object = accept == "application/json" and isinstance(values, dict | float | int)
+    if not may_be_object and not isinstance(values, list | tuple):
+        raise ModelError.of("inference_script.answer", kind=type(values).__name__, accept=accept)
     if accept == "text/csv":
         rows = [row if isinstance(row, list | tuple) else [row] for row in values]
         return "\n".join(",".join(str(value) for value in row) for row in rows)

@@ -254,7 +254,10 @@ def _xgboost_model(booster: Any, where: str) -> LocalModel:
     best = booster.attr("best_iteration")
     trees = (0, int(best) + 1) if best is not None and best.isdigit() else (0, 0)
     xgboost = require("xgboost", "xgboost-cpu", where)
-    linear = orjson.loads(booster.save_config())["learner"]["gradient_booster"]["name"] == "gblinear"
+    learner = orjson.loads(booster.save_config())["learner"]
+    linear = learner["gradient_booster"]["name"] == "gblinear"
+    if learner["objective"]["name"] == "multi:softmax":
+        booster.set_param({"objective": "multi:softprob"})  # scores, not the number of the class
     stored = [] if linear else booster.get_categories(export_to_arrow=True).to_arrow()
     categories = {
         number: values.to_pylist() for number, (_, values) in enumerate(stored) if values is not None

@@ -156,9 +156,8 @@ def largest_labels(scores: Scores, label_headers: Sequence[str | int], where: st
     largest = pa.array(scores.argmax(axis=1))
     if not label_headers:
         return largest
-    if all(isinstance(header, int) for header in label_headers):
-        return pa.array(label_headers, pa.int64()).take(largest)
-    return pa.array([str(header) for header in label_headers], pa.string()).take(largest)
+    are_numbers = all(isinstance(header, int) for header in label_headers)
+    return pa.array(label_headers if are_numbers else list(map(str, label_headers))).take(largest)
 
 
 def require_no_label(scores: Scores, where: str) -> None:
@@ -254,8 +253,7 @@ def select(
         hint = f": it lacks {absent[0]!r}" + (f" (is that {close!r}?)" if close else "")
         is_spelling = close.strip().casefold() == absent[0].strip().casefold()
         if len(absent) < len(names) or is_spelling:
-            known = several(len(names), "feature")
-            found = len(names) - len(absent)
+            known, found = several(len(names), "feature"), len(names) - len(absent)
             raise ModelError.of("model_columns.names", model=where, features=known, found=found, hint=hint)
     expected = len(names) if names else count
     if expected is None or expected == table.num_columns:

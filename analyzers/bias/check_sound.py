@@ -158,7 +158,8 @@ def tables_of(facet: FacetStatistics, other: FacetStatistics | None = None) -> T
         for name, known in (("CDDL", facet.strata_observed), ("CDDPL", facet.strata_predicted))
         if known is not None
     }
-    return Tables(np.asarray(facet.counts, dtype=np.float64), strata, effect=effect)
+    unpredicted = np.asarray(facet.unpredicted or 0.0)
+    return Tables(np.asarray(facet.counts, dtype=np.float64), strata, unpredicted, effect=effect)
 
 
 def decided_strata(tables: Tables) -> Tables:
@@ -253,9 +254,9 @@ def rows_lacking(name: str, tables: Tables) -> int | None:
 
     Every group needs `SMALLEST_GROUP` rows, and `FEWEST_IN_RATE` of those that a rate is a share of.
     """
-    counts = tables.confusion / tables.effect
+    counts = tables.of(name) / tables.effect
     sizes = counts.sum(axis=(1, 2))
-    total = float(tables.confusion.sum())
+    total = float(tables.of(name).sum())
     smallest = float(sizes.sum()) if name in ("CI", "GE") else float(sizes.min())
     factor = SMALLEST_GROUP / max(smallest, 0.5)
     rate = RATES.get(name)
@@ -292,7 +293,7 @@ class Held:
         """Return what makes comparisons one test: the same rows, whichever side is called d, and question."""
         if name == "GE":
             return (name,)
-        first, second = self.window.confusion
+        first, second = self.window.of(name)
         limit = self.limits[name]
         question = "DPL" if name in DISTANCES and not limit.decided else name
         asked = limit.requirement if limit.decided else None
@@ -568,7 +569,7 @@ def check_sound(
 
 
 def _comparison(one: MetricTest, finding: Finding, level: float) -> Comparison:
-    requirement, facet, known = one.limit.requirement, one.group.facet, one.group.known
+    requirement, facet, before = one.limit.requirement, one.group.facet, one.group.before
     state = State.CHANGED if one.is_certain(level) else State.HOLDS
     return Comparison(
         subject_of(facet, one.metric.name),
@@ -580,8 +581,8 @@ def _comparison(one: MetricTest, finding: Finding, level: float) -> Comparison:
         effect=one.growth if math.isfinite(one.growth) else None,
         limit=0.0 if one.limit.decided else _LEAST_GROWTH,
         p_value=one.p_value,
-        rows=int(np.sum(facet.counts)) if facet.counts else None,
-        baseline_rows=int(np.sum(known.counts)) if known and known.counts else None,
+        rows=int(one.group.window.of(one.metric.name).sum()),
+        baseline_rows=int(before.of(one.metric.name).sum()) if before else None,
     )
 
 

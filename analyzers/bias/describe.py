@@ -163,7 +163,8 @@ def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
         listed = [(f.columns[0], f.values) for f in request.facets if len(f.columns) == 1]
         for name, values in ((request.label, request.label_values), *listed):
             single = [value for value in values if not isinstance(value, tuple)]
-            analysis.note(groups.absent_values(name, summary.columns[name], single))
+            about = (name, summary.columns[name], single)
+            analysis.note(groups.absent_values(*about), groups.several_numbers(*about))
         if (predicted := plan.prediction) and plan.columns[predicted].cut is None and reading.labels:
             label, prediction = summary.columns[request.label], (predicted, summary.columns[predicted])
             if reading.labels.threshold is None:
@@ -211,10 +212,9 @@ def _describe_facet(analysis: _Analysis, index: int) -> list[FacetStatistics]:
                 column = summary.columns[group.columns[0]]
                 analysis.note(groups.words_beside(group.columns[0], column, group.threshold))
         counts = groups.counts_of(cells, members[0], reading, plan)
-        if counts.missing:
-            analysis.note(f"{groups.rows_lacking(counts.missing, f'facet {name!r}')}.")
-        if counts.incomplete:
-            analysis.note(f"{groups.rows_lacking(counts.incomplete, 'a label or a prediction')}.")
+        unpredicted = (int(np.sum(counts.unpredicted)), "a prediction", " of post-training metrics")
+        lacking = (counts.missing, f"facet {name!r}", ""), (counts.unlabelled, "a label", ""), unpredicted
+        analysis.note(*(f"{groups.rows_lacking(rows, what)}{of}." for rows, what, of in lacking if rows))
         if (best := _best_of(analysis, index, members, cells)) is not None:
             for group, facet in zip(members, described, strict=True):
                 _compare_with_best(analysis, group, facet, best, cells)
@@ -231,6 +231,7 @@ def _describe_group(analysis: _Analysis, group: Group, counts: Tables, number: l
         facet=group.name,
         value_or_threshold=group.text,
         counts=counts.confusion.astype(np.int64).tolist(),
+        unpredicted=np.asarray(counts.unpredicted, np.int64).tolist() if np.any(counts.unpredicted) else None,
         strata_observed=strata.get("CDDL"),
         strata_predicted=strata.get("CDDPL"),
         threshold=group.threshold,
@@ -298,7 +299,7 @@ def _measure(
     analysis: _Analysis, name: str, counts: Tables, flip: Flip | None
 ) -> tuple[float | None, str | None]:
     """Return the value of a metric, or why there is none."""
-    metric, table = METRICS[name], counts.confusion
+    metric, table = METRICS[name], counts.of(name)
     if analysis.reading.labels is None and name not in WITHOUT_LABELS:
         return None, NO_LABELS
     if metric.table == "strata":
@@ -384,7 +385,7 @@ def _compare_with_best(
     both = groups.counts_of(cells.where(inside | other), group, analysis.reading, analysis.plan)
     names = [one.name for metrics in (facet.pre, facet.post) for one in metrics or ()]
     asked = [name for name in names if METRICS[name].table == "confusion" and name != "GE"]
-    facet.against_best = FacetMetrics(best.text, _measured(analysis, asked, Tables(both.confusion), None))
+    facet.against_best = FacetMetrics(best.text, _measured(analysis, asked, both, None))
 
 
 def _describe_model(analysis: _Analysis) -> None:

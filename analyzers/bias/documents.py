@@ -142,6 +142,8 @@ class FacetStatistics(Kept):
     design_effect, blocks
         By how much dependence of rows widens the spread of shares, and from how many blocks of rows or
         clusters it was estimated; 1 and 0 where rows do not clearly depend on each other.
+    unpredicted
+        As `counts`, for rows that lack only a prediction, which pre-training metrics count too.
     basic_statistics
         Size, labels and outcomes of the group, as JSON values.
     """
@@ -155,6 +157,7 @@ class FacetStatistics(Kept):
     missing: int = member(count, 0, written="if any")
     design_effect: float | None = figure()
     blocks: int = member(count, 0, written="if any")
+    unpredicted: Table | None = member(_counts("facet, observed and predicted outcome, two of each", 2))
     basic_statistics: list[dict[str, Any]] = member(of_kind(list), [], written="if any")
     pre: list[MetricValue] | None = member(objects_of(MetricValue), key="pre_training")
     post: list[MetricValue] | None = member(objects_of(MetricValue), key="post_training")

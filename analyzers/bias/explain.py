@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from analyzers.bias.documents import FacetStatistics, MetricValue
-from analyzers.bias.metrics import RATES
+from analyzers.bias.metrics import METRICS, RATES
 from analyzers.bias.resampling import disparity
 from analyzers.shared.cells import Floats
 from contract.errors import wording
@@ -48,6 +48,8 @@ def explain(facet: FacetStatistics, metric: MetricValue) -> str:
         With a value.
     """
     counts = np.asarray(facet.counts, dtype=np.float64)
+    if METRICS[metric.name].stage == "pre":
+        counts = counts + np.asarray(facet.unpredicted or 0.0)
     rate = RATES.get(_SAME_RATE.get(metric.name, metric.name))
     if rate is not None:
         words = _share_text if rate.is_share else _ratio_text

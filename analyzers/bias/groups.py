@@ -425,15 +425,13 @@ def _sort_key(value: Kept) -> tuple[int, float, str]:
 def counts_of(cells: Cells, group: Group, reading: Reading, plan: SummaryPlan) -> Tables:
     """Return the counts of a group against all other rows."""
     outcomes = ((plan.request.label, reading.labels), (plan.prediction, reading.predictions))
+    label, prediction = ([name] if name and selection is not None else [] for name, selection in outcomes)
     missing = _any_missing(cells, group.columns)
-    missing_rows = int(cells.rows[missing].sum())
-    incomplete = 0
+    lacking = _any_missing(cells, label) & ~missing
+    missing_rows, unlabelled = (int(cells.rows[rows].sum()) for rows in (missing, lacking))
     if reading.leave_out:
-        cells = cells.where(~missing)
-        read = [name for name, selection in outcomes if name and selection is not None]
-        lacking = _any_missing(cells, read)
-        incomplete = int(cells.rows[lacking].sum())
-        cells = cells.where(~lacking)
+        cells = cells.where(~missing & ~lacking)
+    is_whole = ~_any_missing(cells, prediction) | (not reading.leave_out)
     inside = group.contains(cells.places)
     nothing = np.zeros(len(cells.rows), dtype=np.int64)
     observed, predicted = (
@@ -441,14 +439,17 @@ def counts_of(cells: Cells, group: Group, reading: Reading, plan: SummaryPlan) -
         for name, selection in outcomes
     )
     key = (inside * 2 + observed) * 2 + predicted
-    confusion = np.bincount(key, weights=cells.rows, minlength=8).reshape(2, 2, 2)
+    confusion, unpredicted = (
+        np.bincount(key[rows], weights=cells.rows[rows], minlength=8).reshape(2, 2, 2)
+        for rows in (is_whole, ~is_whole)
+    )
     strata = {}
     if plan.request.group_variable is not None:
         if reading.labels is not None:
             strata["CDDL"] = _strata(cells, inside, observed)
         if reading.predictions is not None:
-            strata["CDDPL"] = _strata(cells, inside, predicted)
-    return Tables(confusion, strata, missing_rows, incomplete)
+            strata["CDDPL"] = _strata(cells.where(is_whole), inside[is_whole], predicted[is_whole])
+    return Tables(confusion, strata, unpredicted, missing_rows, unlabelled)
 
 
 def _any_missing(cells: Cells, columns: Iterable[str]) -> Flags:
@@ -519,6 +520,13 @@ def absent_values(name: str, column: ColumnSummary, values: Sequence[Value]) -> 
     )
 
 
+def several_numbers(name: str, column: ColumnSummary, values: Sequence[Value]) -> str | None:
+    """Return that several numbers are values, where each by itself would be a threshold."""
+    if len(values) < 2 or not all(is_threshold(column, (value,)) for value in values):
+        return None
+    return wording("bias_groups.several", name=name, values=values_text(tuple(values)))
+
+
 def words_beside(name: str, column: ColumnSummary, threshold: float) -> str | None:
     """Return which values a threshold passes over, as they are text."""
     words = _words(column)
@@ -586,6 +594,9 @@ def unselected_group(group: Group, cells: Cells, columns: dict[str, ColumnSummar
     parts = zip(group.columns, group.alternatives[0], strict=True)
     empty = [(name, selection) for name, selection in parts if not selection.chosen[1:].any()]
     absent = [f"{name!r} {_occurring(columns[name], selection)}" for name, selection in empty]
+    name = group.columns[0]
+    listed = group.text.split(",") if len(known) == 1 else []
+    absent += filter(None, [several_numbers(name, columns[name], listed)])
     return f"{nobody}: {' '.join(absent) or 'these values never occur together.'}"
 
 
@@ -655,12 +666,13 @@ def select_predictions(summary: BiasSummary, plan: SummaryPlan, labels: Selectio
     selection = select_sound(column, plan.columns[name], values, threshold=threshold)
     if selection.threshold is not None:
         return selection
-    extent, problem = column.extent(), other_vocabulary(name, column, observed, values)
-    is_other = problem or column.collapsed or len(column.values) > MOST_CODES
-    if is_other and not extent.has_words and not extent.is_integral:
+    extent, common = column.extent(), {*_texts(column)} & {*_texts(observed)} - {None}
+    is_many = column.collapsed or len(column.values) > MOST_CODES
+    is_scores = is_many or (observed.extent().is_integral and not common)
+    if is_scores and not extent.has_words and not extent.is_integral:
         low, high = number(extent.least), number(extent.greatest)
         raise ColumnError.of("bias_groups.scores", field="predicted_label", name=name, low=low, high=high)
-    if problem:
+    if problem := other_vocabulary(name, column, observed, values):
         raise problem
     return selection
 

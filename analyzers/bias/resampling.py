@@ -58,17 +58,24 @@ class Tables:
         rows are in the first cell of that axis.
     strata
         ``counts[stratum, facet, outcome]`` of ``CDDL`` and ``CDDPL``, without those that are not known.
-    missing, incomplete
-        Rows without a value of the facet, and those left out for want of a label or a prediction.
+    unpredicted
+        As `confusion`, for rows that lack only a prediction; metrics before training count them too.
+    missing, unlabelled
+        Rows without a value of the facet, and others without a label.
     effect
         As many rows tell as much as an independent one.
     """
 
     confusion: Floats
     strata: Mapping[str, Floats] = field(default_factory=dict)
+    unpredicted: Floats | float = 0.0
     missing: int = 0
-    incomplete: int = 0
+    unlabelled: int = 0
     effect: float = 1.0
+
+    def of(self, name: str) -> Floats:
+        """Return the counts that a metric follows from."""
+        return self.confusion + self.unpredicted if METRICS[name].stage == "pre" else self.confusion
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,7 @@ def draw(tables: Tables, names: Iterable[str], size: int, generator: np.random.G
     *generators, of_strata = generator.spawn(len(_VIEWS) + 1)
     for view, own in zip(_VIEWS, generators, strict=True):
         if members := [name for name in wanted if name in view.members]:
-            drawn = view.resampled(tables.confusion / tables.effect, size, own)
+            drawn = view.resampled(tables.of(members[0]) / tables.effect, size, own)
             draws.update(_metrics_of(drawn, members))
     for name, strata in tables.strata.items():
         estimate = disparity(strata) if name in wanted else None

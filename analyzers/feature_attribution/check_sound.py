@@ -200,6 +200,9 @@ class SizeChange:
 # A size with its standard error.
 type Size = tuple[float, float]
 
+# What grows by more was nothing but rounding.
+_FROM_NOTHING = 1e9
+
 
 def size_change(before: Size, after: Size, quantile: float) -> SizeChange | None:
     """Compare two sizes.
@@ -221,7 +224,7 @@ def size_change(before: Size, after: Size, quantile: float) -> SizeChange | None
 
     if explained(1.0):
         return SizeChange(ratio, 1.0)
-    inner, outer = 1.0, min(ratio, 1e9)
+    inner, outer = 1.0, min(ratio, _FROM_NOTHING)
     for _ in range(60):
         middle = (inner + outer) / 2.0
         inner, outer = (inner, middle) if explained(middle) else (middle, outer)
@@ -604,13 +607,15 @@ def _is_beyond(change: SizeChange, factor: float) -> bool:
 
 
 def _ratio_text(change: SizeChange) -> str:
-    if math.isinf(change.ratio):
+    if change.ratio >= _FROM_NOTHING:
         return "appeared where there was none"
     return f"is {number(change.ratio)} times the baseline's"
 
 
 def _allowed(change: SizeChange, factor: float) -> str:
     bound, limit = ("at least", factor) if change.nearest > 1.0 else ("at most", 1.0 / factor)
+    if change.ratio >= _FROM_NOTHING and change.nearest > math.sqrt(_FROM_NOTHING):
+        return wording("attributions.certain", limit=number(limit))
     figures = {"nearest": number(change.nearest), "limit": number(limit)}
     return wording("attributions.allowed", bound=bound, **figures)
 

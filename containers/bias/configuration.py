@@ -8,7 +8,7 @@ from dataclasses import replace
 from analyzers.bias.analyzer import BiasAnalyzer
 from analyzers.bias.summary import ALL_POST, ALL_PRE, BiasRequest, FacetRequest
 from contract.analysis_config import AnalysisConfig
-from contract.api import AnyAnalyzer, MakeAnalyzer, Plan, Replay
+from contract.api import MakeAnalyzer, Replay
 from contract.dataset import Dataset
 from contract.errors import wording
 from contract.schema import Mistakes
@@ -22,6 +22,8 @@ _log = logging.getLogger("monitor.bias")
 def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer]:
     """Return what ``analysis_config.json`` says to read, and how to make the analyzer it asks for."""
     config = clarify.load_analysis_config(settings, "groups")
+    # Captures hold answers, whether or not a model is to be asked.
+    config = replace(config, predictor=clarify.predictor_of(config))
     mistakes = Mistakes(config.where)
     request, columns = clarify.arrange_dataset(settings, config, request, mistakes)
     # A monitor without methods computes all it can.
@@ -38,12 +40,12 @@ def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer
         within = (member for segment in segments for values in segment.segments for member in values)
         values = request.cells.listed.union(listed, map(str, within))
         request = replace(request, cells=replace(request.cells, judged=True, listed=values))
+    roles = ("label", "predicted_label", "probability", "group_variable")
+    named = [f"{role} {name!r}" for role in roles if (name := getattr(wanted, role)) is not None]
+    named += [f"facet {' & '.join(facet.columns)!r}" for facet in wanted.facets]
+    _log.info(wording("bias_configuration.columns", columns=", ".join(named)))
     request = only_needed(replace(request, segments=segments), wanted, columns, settings)
-
-    def make(settings: Settings, plan: Plan) -> AnyAnalyzer:
-        return BiasAnalyzer(settings.rules, wanted)
-
-    return request, make
+    return request, lambda settings, plan: BiasAnalyzer(settings.rules, wanted)
 
 
 def adjust(settings: Settings) -> Settings:
@@ -80,9 +82,8 @@ def bias_request(
         With every column that is not in the data, and when predictions are missing that metrics need.
     """
     facets = tuple(_facet(config, number, columns, mistakes) for number in range(len(config.facet)))
-    group = config.group_variable
-    if group is not None:
-        group = clarify.find_column(group, columns.names, "group_variable", mistakes, config.headers)
+    strata = config.group_variable
+    group = clarify.find_column(strata, columns.names, "group_variable", mistakes, config.headers)
     pre, post = _stages(config, columns, mistakes)
     clusters = clarify.cluster_columns(settings, columns, mistakes)
     mistakes.stop_if_any()
@@ -91,7 +92,7 @@ def bias_request(
         label=columns.label or "",
         label_values=config.label_values_or_threshold,
         facets=facets,
-        group_variable=None if group is None else str(group),
+        group_variable=group,
         predicted_label=columns.predicted_label,
         probability=columns.probability if columns.predicted_label is None else None,
         probability_threshold=config.probability_threshold if threshold is None else threshold,

@@ -187,6 +187,15 @@ def test_csv_captures(tmp_path: Path) -> None:
     assert (columns.label, columns.label_name) == ("groundTruthData", "y")
     assert table[columns.predicted_label or ""].to_pylist() == [1, 0]
     assert table[columns.probability or ""].to_pylist() == [0.5, 0.25]
+    # A predicted label is a place in the answer too, but for the name of a column of the baseline's table.
+    for predictor, place in (({}, 1), ({"label": 0}, 0)):
+        told: dict[str, Any] = {"predictor": predictor, "predicted_label": 1}
+        assert arrange(path, {**config, **told})[1].predicted_label == f"response_{place}"
+    told = {"headers": ["n", "a", "y", "p"], "predicted_label": "p", "predictor": {}}
+    assert arrange(path, {**config, **told})[1].predicted_label is None
+    told = {"predictor": {"probability": 0}, "predicted_label": 1}
+    found = arrange(path, {**config, **told})[1]
+    assert (found.predicted_label, found.probability) == (None, "response_0")
     assert arrange(path, {**BIAS, "headers": ["n", "a"]})[1].features == ("n", "a")
     assert arrange(path, BIAS)[1].features == ("column_0", "column_1")
     with pytest.raises(

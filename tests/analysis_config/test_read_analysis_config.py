@@ -254,6 +254,7 @@ def test_intersections_of_facets() -> None:
             "has no $features",
         ),
         ({"predictor": {"content_type": "application/json", "content_template": "{}"}}, "has no $records"),
+        ({"methods": {"shap": {"agg_method": "mean"}}}, "'mean', which is unknown: did you mean mean_abs?"),
     ],
 )
 def test_mistakes_say_what_to_do(change: dict[str, Any], part: str) -> None:

@@ -155,9 +155,10 @@ def test_scores_above_the_threshold_are_positive() -> None:
     )
     request = BiasRequest("y", (1,), (FacetRequest(("g",), ("a",)),), probability="score")
     statistics = _describe(request, batch)
-    # The row without a score is left out; 0.5 is not above 0.5.
+    # The row without a score is left out, but not before training; 0.5 is not above 0.5.
     assert statistics.facets[0].counts == [[[1, 0], [0, 0]], [[0, 1], [1, 0]]]
-    assert "1 row lacks a label or a prediction and is left out." in statistics.notes
+    assert statistics.facets[0].unpredicted == [[[0, 0], [1, 0]], [[0, 0], [0, 0]]]
+    assert "1 row lacks a prediction and is left out of post-training metrics." in statistics.notes
 
 
 def _describe(request: BiasRequest, batch: pa.RecordBatch, rules: Any = "sound") -> BiasStatistics:

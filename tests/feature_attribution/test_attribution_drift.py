@@ -174,6 +174,15 @@ def test_a_collapse_of_all_sizes_is_seen() -> None:
     )
 
 
+@pytest.mark.parametrize("before", [{"a": 0.5}, {"a": 0.5, "new": 0.0}, {"a": 0.5, "new": 1e-17}])
+def test_a_feature_that_was_worth_nothing_is_said_in_words(before: dict[str, float | None]) -> None:
+    decision = decide({"x": label(before)}, {"x": label({"a": 0.5, "new": 0.5})})
+    texts = [one.description for one in decision.violations.violations]
+    (text,) = (one for one in texts if "of new" in one)
+    assert "appeared where there was none, which chance cannot explain, beyond threshold 2" in text
+    assert not any(character in " ".join(texts) for character in ("000000", "e+"))
+
+
 @pytest.mark.parametrize(("before", "after"), [(0.5, 0.0), (0.0, 0.5)])
 def test_a_model_that_became_constant_or_was(before: float, after: float) -> None:
     names = ("a", "b", "c")

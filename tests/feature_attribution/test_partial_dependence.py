@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from attributed_people import BASELINE, FEATURES, csv_endpoint, people, table_config, write_csv
+from attributed_people import BASELINE, FEATURES, csv_endpoint, people, score, table_config, write_csv
 from fixtures import fixture
 from jobs.attribution_runs import attributions, run
-from models.model_server import serving
+from models.model_server import Answer, Request, serving
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestRegressor
 from sklearn.inspection import partial_dependence as sklearn_dependence
 from sklearn.linear_model import LogisticRegression
@@ -174,6 +175,57 @@ def test_each_kind_of_the_sdk(tmp_path: Path, methods: dict[str, Any], features:
         age = found["age"]
         slopes = np.diff(age["model_predictions"][0]) / np.diff(age["feature_values"])
         np.testing.assert_allclose(slopes, 0.1, atol=1e-9)
+
+
+# What run_explainability of sagemaker 2.257.7 wrote; the model it names is asked at another address here.
+OF_THE_SDK = json.loads((Path(__file__).parent / "sdk_configurations.json").read_text(encoding="utf-8"))
+NOT_FOR_TABLES = {"text", "image", "time series"}
+
+
+def risk_endpoint(request: Request) -> Answer:
+    return Answer("".join(f"{1 / (1 + math.exp(-score(row) / 4))!r}\n" for row in request.rows()))
+
+
+@pytest.mark.parametrize("name", sorted(OF_THE_SDK.keys() - NOT_FOR_TABLES))
+def test_the_sdks_own_configurations_run_unchanged(tmp_path: Path, name: str) -> None:
+    config, data = OF_THE_SDK[name], people(120)
+    shap, pdp = (config["methods"].get(key) for key in ("shap", "pdp"))
+    is_logit = bool(shap and shap["use_logit"])
+    source = tmp_path / "data.csv"
+    lines = [",".join(map(str, [*row, at % 2])) for at, row in enumerate(data.rows)]
+    source.write_text("\n".join(lines), encoding="utf-8")
+    with serving(risk_endpoint if is_logit else csv_endpoint) as server:
+        result = run(tmp_path, source, config, server.url)
+    assert result.exit_code == 0, result.message
+    explanations = result.document("analysis.json")["explanations"]
+    assert set(explanations) == {key for key, one in (("kernel_shap", shap), ("pdp", pdp)) if one}
+    local = data.local_values / (4 if is_logit else 1)
+    by_method = {
+        "mean_abs": np.abs(local).mean(0),
+        "mean_sq": (local**2).mean(0),
+        "median": np.median(local, 0),
+    }
+    if shap:
+        assert (result.output / "explanations_shap/out.csv").exists() == shap["save_local_shap_values"]
+        expected = dict(zip(FEATURES, by_method[shap.get("agg_method", "mean_abs")].tolist(), strict=True))
+        assert len(attributions(result)) == (2 if "features_to_explain" in shap else 3)
+        if "num_clusters" not in shap and "baseline" in shap:
+            assert attributions(result) == pytest.approx(expected, abs=1e-9)
+    if pdp:
+        found = {one["feature_name"]: one for one in explanations["pdp"]}
+        assert list(found) == pdp.get("features", list(found)[: pdp["top_k_features"]])
+        assert len(found["age"]["feature_values"]) == pdp["grid_resolution"]
+        slopes = np.diff(found["age"]["model_predictions"][0]) / np.diff(found["age"]["feature_values"])
+        np.testing.assert_allclose(slopes, 0.1, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", sorted(NOT_FOR_TABLES))
+def test_the_sdks_other_configurations_are_refused(tmp_path: Path, name: str) -> None:
+    source = write_csv(tmp_path / "data.csv", people(20).rows)
+    result = run(tmp_path, source, OF_THE_SDK[name], "http://localhost:1/invocations")
+    assert result.exit_code == 2
+    assert f"{name}" in result.message
+    assert "only tabular data is analysed" in result.message
 
 
 def test_a_trial_of_partial_dependence_alone_asks_for_a_row(tmp_path: Path) -> None:

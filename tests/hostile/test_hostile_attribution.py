@@ -193,7 +193,7 @@ def test_a_damaged_model_file(tmp_path: Path, numbers: Path, trees: Path) -> Non
     result = run(tmp_path, numbers, table_config(baseline=[[1, 2]]), damaged)
     assert (result.exit_code, result.files) == (2, [])
     assert result.message.startswith(f"{damaged} is not a whole XGBoost model (")
-    assert result.message.endswith("); save it again with Booster.save_model('model.json').")
+    assert result.message.endswith("); save it again with save_model('model.json').")
 
 
 def test_a_model_file_that_is_not_there(tmp_path: Path, numbers: Path) -> None:

@@ -208,9 +208,74 @@ def test_missing_labels_are_left_out_and_counted(tmp_path: Path, capsys: pytest.
     )
     result = bias(tmp_path, data, log_level="WARNING")
     assert result.exit_code == 0, result.message
-    note = "50 rows lack a label or a prediction and are left out."
+    note = "50 rows lack a label and are left out."
     assert result.document("statistics.json")["notes"] == [note]
     assert note in capsys.readouterr().err
+
+
+def test_metrics_before_training_need_no_prediction(tmp_path: Path) -> None:
+    """Rows without a prediction change nothing before training: values, intervals, words or decisions."""
+
+    def line(number: int, *, is_whole: bool) -> str:
+        predicted = number % 7 % 2 if is_whole or number % 3 else ""
+        return f"{'fmm'[number * 7 // 5 % 3]},{number},{number % 5 % 2},{predicted}"
+
+    whole = rows(400, lambda number: line(number, is_whole=True))
+    holes = rows(400, lambda number: line(number, is_whole=False))
+    allowed = {"facet": [{"name_or_index": "sex", "value_or_threshold": ["f"]}], "group_variable": "age"}
+    results = []
+    for name, data in (("whole", whole), ("holes", holes)):
+        (tmp_path / name).mkdir()
+        results.append(bias(tmp_path / name, data, allowed))
+        assert results[-1].exit_code == 0, results[-1].message
+    assert metrics(results[0], "pre") == metrics(results[1], "pre")
+    assert metrics(results[0], "post") != metrics(results[1], "post")
+    (facet,) = results[1].document("statistics.json")["facets"]
+    assert (sum_of(facet["counts"]), sum_of(facet["unpredicted"])) == (266, 134)
+    baseline = results[0].output / "constraints.json"
+    document = json.loads(baseline.read_text())
+    (group,) = document["pre_training_bias_metrics"]["facets"]["sex"]
+    for metric in group["metrics"]:
+        metric["threshold"] = 0.001
+    baseline.write_text(json.dumps(document))
+    decided = []
+    for name, data in (("whole", whole), ("holes", holes)):
+        output = tmp_path / name / "window"
+        window = bias(tmp_path / name, data, allowed, baseline_constraints=baseline, output_path=output)
+        comparisons = window.document("comparisons.json")["comparisons"]
+        before = (" CI", " DPL", " KL", " JS", " KS", " LP", " TVD")
+        decided.append([one for one in comparisons if f" {one['subject'].split(' ')[0]}" in before])
+        texts = [one["description"] for one in window.violations if one["metric_name"] in ("CI", "DPL")]
+        decided[-1].append(texts)
+    assert decided[0] == decided[1]
+    assert decided[0][-1]
+    assert any(
+        "lack a prediction and are left out of post" in n
+        for n in results[1].document("statistics.json")["notes"]
+    )
+
+
+def sum_of(table: Any) -> int:
+    return sum(map(sum_of, table)) if isinstance(table, list) else table
+
+
+@pytest.mark.parametrize("number", ["{age}", "{age}.5"])
+def test_several_numbers_of_a_facet_are_values(tmp_path: Path, number: str) -> None:
+    data = rows(200, lambda n: plain(n).replace(f",{20 + n % 50},", f",{number.format(age=20 + n % 50)},"))
+    facet = {"facet": [{"name_or_index": "age", "value_or_threshold": [40, 60]}]}
+    result = bias(tmp_path, data, facet)
+    said = result.message if result.exit_code else str(result.document("statistics.json")["notes"])
+    assert "Several numbers are values that 'age' may have, here 40,60, and no thresholds" in said
+    assert result.exit_code == (2 if number.endswith(".5") else 0)
+    single = bias(tmp_path, data, {"facet": [{"name_or_index": "age", "value_or_threshold": [40]}]})
+    assert not any("Several numbers" in note for note in single.document("statistics.json").get("notes", []))
+
+
+@pytest.mark.parametrize("count", [8, 200])
+def test_scores_named_as_labels_are_refused(tmp_path: Path, count: int) -> None:
+    result = bias(tmp_path, rows(count, lambda n: f"{'fm'[n % 2]},{n},{n % 3 % 2},0.{n % 97 + 1:02d}"))
+    assert result.exit_code == 2
+    assert "give the column as probability_attribute" in result.message
 
 
 def test_no_label_at_all(tmp_path: Path) -> None:

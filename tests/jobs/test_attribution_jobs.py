@@ -373,6 +373,21 @@ def test_the_cost_of_an_endpoint_is_said_before_it_is_spent(
     assert ("with $records many go at once" in said[0]) == single
 
 
+@pytest.mark.parametrize("headers", [[], ["no", "yes"]])
+def test_a_label_beside_its_probability_is_not_explained(tmp_path: Path, headers: list[str]) -> None:
+    def answer(request: Request) -> Answer:
+        scores = [1 / (1 + np.exp(-score(row))) for row in request.rows()]
+        return Answer("".join(f"{int(one > 0.9)},{one!r}\n" for one in map(float, scores)))
+
+    source = write_csv(tmp_path / "data.csv", people(40).rows)
+    config = table_config()
+    config["predictor"]["label_headers"] = headers
+    with serving(answer) as server:
+        result = run(tmp_path, source, config, server.url)
+    assert result.exit_code == 2
+    assert "look like a label (number 0, such as " in result.message
+
+
 @pytest.mark.parametrize(("column", "code"), [("label,score", 2), ("label,score,more", 0)])
 def test_a_label_beside_its_score_is_not_explained(tmp_path: Path, column: str, code: int) -> None:
     def answer(request: Request) -> Answer:

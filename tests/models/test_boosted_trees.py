@@ -243,6 +243,21 @@ def test_other_boosters_and_objectives(tmp_path: Path, settings: dict[str, str])
     np.testing.assert_allclose(answers, booster.predict(data), rtol=1e-6)
 
 
+def test_numbers_of_classes_are_no_scores(tmp_path: Path) -> None:
+    import xgboost
+
+    classes = np.digitize(ROWS[:, 0] + ROWS[:, 1], np.quantile(ROWS[:, 0] + ROWS[:, 1], [0.3, 0.7]))
+    data = xgboost.DMatrix(ROWS, classes, feature_names=NAMES)
+    booster = xgboost.train({"nthread": 1, "objective": "multi:softmax", "num_class": 3}, data, 4)
+    booster.save_model(tmp_path / "model.json")
+    model = open_model(str(tmp_path / "model.json"))
+    scores = model.predict(table())
+    assert scores.shape == (len(ROWS), 3)
+    np.testing.assert_allclose(scores.sum(axis=1), 1.0, rtol=1e-6)
+    assert len(set(booster.predict(data))) == 3
+    assert model.predict_labels(table()).to_pylist() == booster.predict(data).astype(int).tolist()
+
+
 # Names before positions.
 
 

@@ -100,6 +100,16 @@ def test_a_script_that_transforms(tmp_path: Path) -> None:
             "predict_fn in .*line 2",
         ),
         (
+            "def model_fn(d): ...\ndef predict_fn(d, m): ...",
+            ModelError,
+            "answers NoneType where text/csv needs a list; return a list",
+        ),
+        (
+            "def model_fn(d): ...\ndef predict_fn(d, m): return d\ndef output_fn(p, a): return {'x': 1}",
+            ModelError,
+            "answers dict where text/csv needs a list; return a list",
+        ),
+        (
             "def model_fn(d): ...\ndef transform_fn(*a): ...\ndef input_fn(*a): ...",
             ModelError,
             "keep either it or",
