@@ -106,9 +106,8 @@ def _names(members: JsonObject, key: str) -> tuple[str, ...]:
 def _entries(members: JsonObject, key: str, example: str) -> JsonObject:
     """Return the elements of a list of objects as members, such as ``facet[0]``."""
     entries = members.checked(key, lambda value: isinstance(value, list), "a list of objects", example) or []
-    return JsonObject(
-        {f"{key}[{at}]": entry for at, entry in enumerate(entries)}, members.path, members.mistakes
-    )
+    named = {f"{key}[{at}]": entry for at, entry in enumerate(entries)}
+    return JsonObject(named, members.path, members.mistakes)
 
 
 def _facets(members: JsonObject, key: str) -> tuple[Facet, ...]:
@@ -395,9 +394,8 @@ def read_analysis_config(value: Any, where: str, kind: Kind) -> AnalysisConfig:
     """
     mistakes = Mistakes(where)
     members = JsonObject(value, "", mistakes)
-    config = read_members(
-        AnalysisConfig, members, refused={"time_series_data_config": "time series"}, where=where
-    )
+    refused = {"time_series_data_config": "time series"}
+    config = read_members(AnalysisConfig, members, refused=refused, where=where)
     if isinstance(value, dict):
         _contradictions(config, mistakes)
         _require(config, members, kind)

@@ -24,6 +24,7 @@ from contract.decision import Decision as Decision
 from contract.decision import Facts as Facts
 from contract.decision import Finding as Finding
 from contract.decision import Metric as Metric
+from contract.decision import Part as Part
 from contract.decision import State as State
 from contract.decision import Violation as Violation
 from contract.decision import Violations as Violations
@@ -32,6 +33,7 @@ from contract.decision import violations_to_json as violations_to_json
 from contract.errors import ConfigurationError
 from contract.page import Body as Body
 from contract.page import Source as Source
+from contract.schema import write_document
 from contract.settings import Program
 from contract.settings import Rules as Rules
 from contract.settings import Settings as Settings
@@ -41,12 +43,24 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+VARIATION = "natural_variation"
+
+
 @dataclass(frozen=True)
 class Baseline[Statistics, Constraints]:
-    """The documents a window is compared with; either may be absent."""
+    """The documents a window is compared with; either may be absent.
+
+    `variation` is what windows do by themselves, a dataclass of the job runner's; None where it is not known.
+    """
 
     statistics: Statistics | None = None
     constraints: Constraints | None = None
+    variation: Any = None
+
+    @property
+    def natural_variation(self) -> dict[str, Any]:
+        """Return the member of the constraints file that has the variation; none where it is not known."""
+        return {} if self.variation is None else {VARIATION: write_document(self.variation)}
 
 
 def _empty(*values: Any) -> Mapping[str, Any]:
@@ -137,6 +151,14 @@ class Checker[Statistics, Constraints](ABC):
 
     def estimate(self, statistics: Statistics, baseline: Baseline[Statistics, Constraints]) -> Statistics:
         """Return the statistics with what can be estimated from the baseline."""
+        return statistics
+
+    def design_effects(self, statistics: Statistics) -> Mapping[str, float]:
+        """Return the design effects in statistics: how many rows tell as much as one of its own."""
+        return {}
+
+    def with_design_effects(self, statistics: Statistics, effects: Mapping[str, float]) -> Statistics:
+        """Return the statistics with other design effects, named alike."""
         return statistics
 
 

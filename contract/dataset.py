@@ -29,6 +29,8 @@ ColumnKind = Literal["number", "boolean", "date", "text"]
 # What people and programs write where there is no value; the setting missing_values lists others.
 MARKERS = ("NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "None", "?", "-", "nan", "NaN")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+# The label of a capture, and the column of labels that were joined.
+GROUND_TRUTH = "groundTruthData"
 # The column that says in which of several windows a row lies.
 WINDOW = "__window__"
 # Columns that batch transform adds.
@@ -248,6 +250,8 @@ class CellRules:
         Whether dates are told from text.
     like_pandas
         As `pandas.read_csv` does: its markers in every column, codes are numbers.
+    typed
+        Whether files say which values are numbers, as JSON and Parquet do.
     """
 
     markers: tuple[str, ...] = MARKERS
@@ -256,6 +260,7 @@ class CellRules:
     listed: frozenset[str] = frozenset()
     dates: bool = False
     like_pandas: bool = False
+    typed: bool = False
 
     @functools.cached_property
     def numbers(self) -> dict[str, float]:
@@ -425,7 +430,7 @@ class Plan:
     small: bool
 
 
-def columns_of(batches: Sequence[pa.RecordBatch]) -> dict[str, list[pa.Array]]:
+def aligned_columns(batches: Sequence[pa.RecordBatch]) -> dict[str, list[pa.Array]]:
     """Return the arrays of each column, in order; nulls where a batch has no such column."""
     import pyarrow as pa
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -167,6 +167,16 @@ class State(StrEnum):
     UNDECIDED = "not_decided"
 
 
+class Part(NamedTuple):
+    """How far one aspect of a comparison moved, in limits, and whether that is beyond chance and limit.
+
+    The sign says which way, where there are two.
+    """
+
+    excess: float
+    violated: bool
+
+
 @dataclass(frozen=True)
 class Comparison:
     """One comparison that was asked for, and how it ended.
@@ -196,6 +206,8 @@ class Comparison:
         How many values of the window and of the baseline were compared.
     segment
         The values of a segment, empty for all rows.
+    parts
+        What it is made of where that is several things, such as a distance and shares of rows.
     """
 
     subject: str
@@ -213,6 +225,7 @@ class Comparison:
     rows: int | None = None
     baseline_rows: int | None = None
     segment: Mapping[str, str | None] = field(default_factory=dict)
+    parts: Mapping[str, Part] = field(default_factory=dict)
 
     @property
     def is_decided(self) -> bool:
@@ -295,7 +308,7 @@ def dump_comparisons(decision: Decision) -> bytes:
             {
                 key: one
                 for key, one in vars(comparison).items()
-                if one not in ("", None, {}) and one is not False
+                if one not in ("", None, {}) and one is not False and key != "parts"
             }
             for comparison in decision.comparisons
             if not (comparison.segment and comparison.state is State.HOLDS)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from contract.decision import Decision, Finding, State, Violation
+from contract.decision import PRESENCE_CHECK, Decision, Finding, State, Violation
 
 # Numbers and names as people read them.
 
@@ -66,7 +66,7 @@ def sentence(text: str) -> str:
     text = text.strip()
     if not text:
         return text
-    return text[0].upper() + text[1:] + ("" if text[-1] in ".?!" else ".")
+    return text[0].upper() + text[1:] + ("" if text.endswith((".", "?", "!", ".)")) else ".")
 
 
 def as_number(value: Any) -> float | None:
@@ -131,9 +131,9 @@ class Source:
         return states
 
     def grouped[Key](self, key: Callable[[Violation], Key]) -> dict[Key, list[Violation]]:
-        """Return the violations by what `key` says of them."""
+        """Return the violations by what `key` says of them; what is fewer has a card for all monitors."""
         groups: dict[Key, list[Violation]] = {}
-        for violation in self.violations:
+        for violation in (one for one in self.violations if one.constraint_check_type != PRESENCE_CHECK):
             groups.setdefault(key(violation), []).append(violation)
         return groups
 

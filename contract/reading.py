@@ -69,6 +69,7 @@ class Said:
 
     sentences: dict[str, list[str]] = field(default_factory=dict)
     call_rows: CallRows = field(default_factory=CallRows)
+    undecodable: int = 0
 
     def document(self, *, with_sentences: bool) -> dict[str, Any]:
         """Return ``reading`` of ``statistics.json``, empty when there is nothing to say."""
@@ -79,7 +80,8 @@ class Said:
             "calls_of_several_rows": calls.of_several_rows,
             "decided_by": calls.why,
         }
-        return (shapes if calls.shapes else {}) | (self.sentences if with_sentences else {})
+        unread = {"undecodable_payloads": self.undecodable} if self.undecodable else {}
+        return (shapes if calls.shapes else {}) | (unread | self.sentences if with_sentences else {})
 
     def say(self, code: str, **members: Any) -> None:
         """Add a sentence, unless it has been said."""
@@ -90,6 +92,7 @@ class Said:
 
     def add(self, tally: Tally, rows: int) -> None:
         """Say what was noticed while `rows` rows were read."""
+        self.undecodable += sum(count for what, count in tally.items() if what[0] == "reading.undecodable")
         files = tally.pop(("file",), 0)
         lacking = {what[1][1]: files - tally.pop(what) for what in sorted(tally) if what[0] == "file"}
         for name, count in islice(((name, count) for name, count in lacking.items() if count), _MOST_SAID):

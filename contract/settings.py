@@ -25,6 +25,7 @@ from contract.masking import learn, mask
 from contract.schema import Mistakes, nearest
 from contract.sink_addresses import SinkAddress, parse_sinks
 from contract.window import (
+    FEWEST_WINDOWS,
     Window,
     fill_in_start,
     folders_of,
@@ -33,6 +34,7 @@ from contract.window import (
     read_zone,
     resolve_window,
 )
+from contract.wording import as_float
 
 # What a command offers. Shared variables say which of these they need, never which command.
 Offer = Literal[
@@ -114,7 +116,7 @@ class Variable:
 
 
 @functools.cache
-def _shared() -> dict[str, dict[str, Any]]:
+def _shared() -> dict[str, dict[str, str]]:
     return tomllib.loads(resources.files(__package__).joinpath("settings.toml").read_text("utf-8"))
 
 
@@ -140,20 +142,16 @@ def _count(variable: Variable, text: str) -> int:
 
 
 def _share(variable: Variable, text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0.0 <= number <= 1.0:
+    number = as_float(text)
+    if number is None or not 0.0 <= number <= 1.0:
         raise ConfigurationError.of("setting.share", field=variable.name, text=text, example=variable.told[1])
     return number
 
 
 def _seconds(variable: Variable, text: str) -> float:
     example = variable.told[1] or variable.default or ""
-    try:
-        seconds = float(text)
-    except ValueError:
+    seconds = as_float(text)
+    if seconds is None:
         seconds = parse_duration(variable.name, text, example).total_seconds()
     if not 0.0 < seconds < math.inf:
         raise ConfigurationError.of("setting.seconds", field=variable.name, text=text, example=example)
@@ -252,6 +250,7 @@ class Settings:
     end_time: str | None = of_all()
     window: Window | None = setting(needs=None)
     each_window: bool = setting(default="Disabled")
+    baseline_window: str | None = setting(needs=None)
     time_zone: tzinfo | None = setting("zone", needs=None)
     gate_on: Literal["all", "last"] = setting(default="all")
     start_time_offset: str | None = of_all()
@@ -328,6 +327,17 @@ class Settings:
         return ", ".join(f"{name}={mask(text)}" for name, text in self.given.items())
 
 
+_UNUSED = (
+    "sagemaker_endpoint_datacapture_prefix",
+    "monitoring_input_type",
+    "detect_drift",
+    "detect_outliers",
+    "image_data",
+    "report_enabled",
+    "auto_ml_job_detail",
+)
+
+
 def _members() -> Iterator[tuple[str, Variable]]:
     """Yield the members that are variables; the type tells a switch, and the choices of a Literal."""
     types = get_type_hints(Settings)
@@ -345,7 +355,7 @@ def _members() -> Iterator[tuple[str, Variable]]:
 _MEMBERS: dict[str, Variable] = dict(_members())
 VARIABLES: tuple[Variable, ...] = (
     *_MEMBERS.values(),
-    *(Variable(name, ignored=True) for name in _shared()["ignored"]["names"]),
+    *(Variable(name, ignored=True) for name in _UNUSED),
 )
 VARIABLE_BY_NAME: dict[str, Variable] = {
     name: variable for variable in VARIABLES for name in (variable.name, *variable.aliases)
@@ -491,10 +501,18 @@ def read_settings(
     _note_contradictions(values, program, mistakes)
     names = ("start_time", "end_time", "window", "start_time_offset", "end_time_offset")
     times = {name: values[name] for name in names}
-    each, zone = values["each_window"], values["time_zone"] or UTC
+    each = "baseline_window" if values["baseline_window"] else "window" if values["each_window"] else ""
+    zone, times["window"] = values["time_zone"] or UTC, values[each or "window"]
     values["window"] = mistakes.attempt(
         resolve_window, **times, now=now or datetime.now(UTC), each=each, zone=zone
     )
+    if (
+        each == "baseline_window"
+        and values["window"]
+        and (found := len(values["window"].edges)) < FEWEST_WINDOWS
+    ):
+        about = {"text": times["window"], "count": found, "least": FEWEST_WINDOWS}
+        mistakes.add("baseline_window.few", field=each, **about)
     # Commands without the setting read captures.
     values["dataset_format"] = values["dataset_format"] or DatasetFormat("sagemakerCaptureJson")
     if values["fail_on_undecided"] is None:
@@ -503,7 +521,7 @@ def read_settings(
     # Without its window, which is among the mistakes already, a path has nothing to be filled in with.
     if values["output_path"] and not mistakes.found:
         path, window = values["output_path"], values["window"]
-        if each:
+        if each == "window":
             mistakes.attempt(folders_of, path, window.each(), zone)
         else:
             values["output_path"] = mistakes.attempt(fill_in_start, path, window, zone)
@@ -551,6 +569,12 @@ def _note_contradictions(values: Mapping[str, Any], program: Program, mistakes: 
         mistakes.add("settings.no_segments", field="segment_by")
     if values["cluster_by"] and values["rules"] == "sagemaker":
         mistakes.add("settings.no_clusters", field="cluster_by")
+    if values["baseline_window"]:
+        beside = [name for name in ("window", "each_window") if values[name]]
+        beside += ["rules=sagemaker"] if values["rules"] == "sagemaker" else []
+        baselines = [name for name in ("baseline_constraints", "baseline_statistics") if values[name]]
+        for other in beside + ([] if values["skip_check"] else baselines):
+            mistakes.add("baseline_window.beside", field="baseline_window", other=other)
     folder, field = values["register_new_baseline"], "register_new_baseline"
     if folder is None:
         return

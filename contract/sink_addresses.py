@@ -5,31 +5,23 @@ from __future__ import annotations
 import contextlib
 import re
 from dataclasses import dataclass, field
-from typing import Literal
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from typing import Literal, get_args
+from urllib.parse import SplitResult, unquote, urlsplit
 
-from contract.errors import ConfigurationError
+from contract.errors import ConfigurationError, topic
 from contract.masking import mask
 from contract.schema import nearest
 
 Kind = Literal["prometheus-textfile", "pushgateway", "otlp", "cloudwatch", "events", "eventbridge"]
 
-# How each address is written, by the setting it belongs to.
-WRITTEN: dict[str, dict[Kind, str]] = {
-    "metrics_sinks": {
-        "prometheus-textfile": "prometheus-textfile:/folder/",
-        "pushgateway": "pushgateway+http://host:9091",
-        "otlp": "otlp+http://host:4318",
-        "cloudwatch": "cloudwatch:",
-    },
-    "event_sinks": {
-        "events": "events+https://host/path",
-        "eventbridge": "eventbridge:bus-name",
-    },
-}
 _HTTP: tuple[Kind, ...] = ("pushgateway", "otlp", "events")
 DEFAULT_NAMESPACE = "ModelMonitor"
 _NAMESPACE = re.compile(r"[A-Za-z0-9._\-/#: ]{1,255}")
+
+
+def written() -> dict[str, dict[str, str]]:
+    """Return how each kind of address is written, by the setting it belongs to."""
+    return {"metrics_sinks": topic("metrics_sinks"), "event_sinks": topic("event_sinks")}
 
 
 @dataclass(frozen=True)
@@ -82,12 +74,12 @@ def parse_sinks(variable: str, text: str | None) -> tuple[SinkAddress, ...]:
 def _parse(variable: str, text: str) -> SinkAddress:
     scheme, _, rest = text.partition(":")
     name = scheme.partition("+")[0].casefold()
-    written = WRITTEN[variable]
-    if name not in written:
+    forms = written()[variable]
+    if name not in forms:
         # Without a scheme it may be anything, a piece of a password with a comma even.
         shown = text if "://" in text else re.sub("[/?#].*", "/***", f"***@{text}".rpartition("@")[2])
         raise ConfigurationError.of("sinks.kind", field=variable, text=shown, hint=_advice(variable, name))
-    kind: Kind = next(kind for kind in written if kind == name)
+    kind: Kind = next(kind for kind in get_args(Kind) if kind == name)
     if kind in _HTTP:
         return _http(variable, kind, text, scheme.partition("+")[2].casefold(), rest)
     if kind == "cloudwatch":
@@ -96,20 +88,21 @@ def _parse(variable: str, text: str) -> SinkAddress:
             raise ConfigurationError.of("sinks.namespace", field=variable, text=text)
         return SinkAddress("cloudwatch", namespace, f"cloudwatch:{namespace}")
     if not rest or "+" in scheme:
-        raise ConfigurationError.of("sinks.form", field=variable, text=text, form=written[kind])
+        raise ConfigurationError.of("sinks.form", field=variable, text=text, form=forms[kind])
     if kind == "prometheus-textfile" and ("://" in rest or not rest.endswith(("/", ".prom"))):
         raise ConfigurationError.of("sinks.no_textfile", field=variable, text=text)
     return SinkAddress(kind, rest.replace("%2C", ","), text)
 
 
 def _advice(variable: str, name: str) -> str:
-    other = next(setting for setting in WRITTEN if setting != variable)
-    if name in WRITTEN[other]:
-        return f"it belongs in {other}"
-    written: dict[str, str] = dict(WRITTEN[variable].items())
-    if close := nearest(name, written):
-        return f"did you mean {written[close]}"
-    return f"write one of {', '.join(WRITTEN[variable].values())}"
+    forms = written()
+    known = forms.pop(variable)
+    for other, kinds in forms.items():
+        if name in kinds:
+            return f"it belongs in {other}"
+    if close := nearest(name, known):
+        return f"did you mean {known[close]}"
+    return f"write one of {', '.join(known.values())}"
 
 
 def http_parts(url: str) -> SplitResult | None:
@@ -125,14 +118,8 @@ def http_parts(url: str) -> SplitResult | None:
 def _http(variable: str, kind: Kind, text: str, protocol: str, rest: str) -> SinkAddress:
     parts = http_parts(f"{protocol}:{rest}")
     if parts is None or any(not 32 < ord(character) < 127 for character in text):
-        form = WRITTEN[variable][kind]
+        form = written()[variable][kind]
         raise ConfigurationError.of("sinks.no_address", field=variable, text=text, form=form)
-    netloc = parts.netloc.rpartition("@")[2]
-    bare = SplitResult(parts.scheme, netloc, parts.path, parts.query, "")
-    return SinkAddress(
-        kind,
-        urlunsplit(bare),
-        mask(text),
-        unquote(parts.username) if parts.username is not None else None,
-        unquote(parts.password) if parts.password is not None else None,
-    )
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="")
+    user, password = (None if one is None else unquote(one) for one in (parts.username, parts.password))
+    return SinkAddress(kind, bare.geturl(), mask(text), user, password)

@@ -70,7 +70,7 @@ def resolve_window(
     end_time_offset: str | None,
     now: datetime,
     *,
-    each: bool = False,
+    each: str = "",
     zone: tzinfo = UTC,
 ) -> Window | None:
     """Return the window the settings ask for, None when they ask for all data.
@@ -87,7 +87,8 @@ def resolve_window(
     now
         The present, timezone-aware.
     each
-        Whether `window` is the step from start to end of many windows, which are then told apart.
+        Where `window` is the step from start to end of many windows, which are then told apart, the name of
+        the setting that gives it; empty otherwise.
     zone
         Days and weeks are its days and weeks.
 
@@ -98,9 +99,10 @@ def resolve_window(
     """
     start = read_instant("start_time", start_time, zone)
     end = read_instant("end_time", end_time, zone)
-    length = None if window is None else parse_duration("window", window, "PT1H")
+    field = each or "window"
+    length = None if window is None else parse_duration(field, window, "PT1H")
     if length is not None and length <= timedelta(0):
-        raise ConfigurationError.of("window.length", field="window", text=window)
+        raise ConfigurationError.of("window.length", field=field, text=window)
     start_offset = parse_duration("start_time_offset", start_time_offset or "PT0S", "-P3D")
     end_offset = parse_duration("end_time_offset", end_time_offset or "PT0S", "-P1D")
     if each and not (start and end and length):
@@ -124,14 +126,14 @@ def resolve_window(
     resolved = Window(start + start_offset, end + end_offset)
     if resolved.start >= resolved.end:
         raise ConfigurationError.of("window.backwards", start=resolved.start, end=resolved.end)
-    return replace(resolved, edges=_edges(resolved, window or "", zone)) if each else resolved
+    return replace(resolved, edges=_edges(resolved, each, window or "", zone)) if each else resolved
 
 
-# So many folders of results are a mistake.
-_MOST_WINDOWS = 20_000
+# So many windows are a mistake; fewer say too little of what windows do by themselves.
+_MOST_WINDOWS, FEWEST_WINDOWS = 20_000, 20
 
 
-def _edges(span: Window, text: str, zone: tzinfo) -> tuple[datetime, ...]:
+def _edges(span: Window, field: str, text: str, zone: tzinfo) -> tuple[datetime, ...]:
     """Return where each window begins.
 
     Raises
@@ -139,7 +141,7 @@ def _edges(span: Window, text: str, zone: tzinfo) -> tuple[datetime, ...]:
     ConfigurationError
         When weeks do not begin on a Monday, or the windows do not end where the whole ends.
     """
-    step, first = parse_duration("window", text, "P1D"), span.start
+    step, first = parse_duration(field, text, "P1D"), span.start
     if "T" not in text.upper():
         # By the clock of the zone: a day may have 23 or 25 hours.
         first = first.astimezone(zone)
@@ -148,7 +150,7 @@ def _edges(span: Window, text: str, zone: tzinfo) -> tuple[datetime, ...]:
         raise ConfigurationError.of("window.no_monday", field="start_time", start=first, monday=monday)
     count = (span.end - span.start) // step
     if count > _MOST_WINDOWS:
-        raise ConfigurationError.of("window.too_many", field="window", text=text, count=count)
+        raise ConfigurationError.of("window.too_many", field=field, text=text, count=count)
     found = [(first + number * step).astimezone(UTC) for number in range(count + 3)]
     edges = tuple(edge for edge in found if edge < span.end)
     if found[len(edges)] != span.end:

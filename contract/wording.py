@@ -1,4 +1,4 @@
-"""Numbers and lists as they appear in sentences."""
+"""Numbers and lists as they appear in sentences, and texts that are numbers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,14 @@ def several(amount: int, noun: str) -> str:
 def one_line(text: object, most: int = 300) -> str:
     """Return a library's or service's text as a clause of a sentence."""
     return " ".join(str(text).split()).rstrip(".")[:most]
+
+
+def as_float(value: object) -> float | None:
+    """Return the number that a value is, or that its text reads as; None for others."""
+    try:
+        return float(value)  # type: ignore[arg-type] # others raise TypeError
+    except (TypeError, ValueError):
+        return None
 
 
 _MOST_LISTED = 5

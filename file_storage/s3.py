@@ -91,22 +91,20 @@ def has_bucket(path: str) -> bool:
 
 def is_file(path: str) -> bool:
     """Return whether there is an object at `path`."""
-    from pyarrow.fs import FileType
-
-    return bool(file_system().get_file_info(key(path)).type == FileType.File)
+    return bool(file_system().get_file_info(key(path)).is_file)
 
 
 def listed(source: str) -> Iterator[tuple[str, int]] | None:
     """Return path and size in bytes of all objects at or below `source`, None when there is nothing."""
-    from pyarrow.fs import FileSelector, FileType
+    from pyarrow.fs import FileSelector
 
     info = file_system().get_file_info(key(source))
-    if info.type == FileType.NotFound:
+    if info.type.name == "NotFound":
         return None
-    if info.type == FileType.File and not source.endswith("/"):
+    if info.is_file and not source.endswith("/"):
         return iter([(source, info.size)])
     found = file_system().get_file_info(FileSelector(key(source), recursive=True))
-    return ((SCHEME + entry.path, entry.size) for entry in found if entry.type == FileType.File)
+    return ((SCHEME + entry.path, entry.size) for entry in found if entry.is_file)
 
 
 def open_random(path: str) -> pa.NativeFile:
@@ -183,10 +181,9 @@ def _write_by_boto(path: str, content: io.BufferedReader) -> None:
     try:
         transfer = TransferConfig(**limits, use_threads=False)
         client().upload_fileobj(content, bucket_name, name, ExtraArgs=_encryption, Config=transfer)
-    except ClientError as error:
-        raise OSError(errno.EIO, error.response.get("Error", {}).get("Message") or str(error)) from error
-    except BotoCoreError as error:
-        raise OSError(errno.EIO, str(error)) from error
+    except (BotoCoreError, ClientError) as error:
+        told = error.response.get("Error", {}) if isinstance(error, ClientError) else {}
+        raise OSError(errno.EIO, told.get("Message") or str(error)) from error
 
 
 @functools.cache
@@ -210,6 +207,4 @@ def remove(path: str) -> None:
 
 
 def _exists(key: str) -> bool:
-    from pyarrow.fs import FileType
-
-    return bool(file_system().get_file_info(key).type != FileType.NotFound)
+    return bool(file_system().get_file_info(key).type.name != "NotFound")

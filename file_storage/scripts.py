@@ -267,14 +267,10 @@ def _module(path: str, digest: str) -> types.ModuleType:
     except STOPS:
         raise
     except SyntaxError as error:
-        raise ScriptError.of(
-            "script_file.syntax",
-            file=error.filename or path,
-            line=error.lineno,
-            problem=error.msg,
-            text=f" ({error.text.strip()[:80]})" if error.text else "",
-            details="".join(traceback.format_exception_only(error)),
-        ) from error
+        told: dict[str, Any] = {"file": error.filename or path, "line": error.lineno, "problem": error.msg}
+        told["text"] = f" ({error.text.strip()[:80]})" if error.text else ""
+        details = "".join(traceback.format_exception_only(error))
+        raise ScriptError.of("script_file.syntax", details, **told) from error
     except BaseException as error:
         raise ScriptError.of("script_file.not_loaded", **_told(path, error)) from error
     return module

@@ -353,9 +353,8 @@ def resolve_document(path: str, names: Sequence[str], variable: str) -> str:
             if s3.is_file(candidate) if on_s3 else Path(candidate).is_file():
                 return candidate
         if on_s3:
-            raise DocumentError.of(
-                "stored_file.no_document", file=path, field=variable, others=" or ".join(beneath)
-            )
+            others = " or ".join(beneath)
+            raise DocumentError.of("stored_file.no_document", file=path, field=variable, others=others)
         if not Path(path).exists():
             raise DocumentError.of("stored_file.missing", file=path, field=variable, nearby=nearby(path))
         if not Path(path).is_dir():
@@ -387,9 +386,8 @@ def prepare_output(directory: str, variable: str = "output_path") -> None:
     with writing(directory, f"{variable} "):
         if is_s3(directory):
             if not s3.has_bucket(directory):
-                raise OutputError.of(
-                    "stored_file.no_bucket", file=directory, field=variable, bucket=s3.bucket(directory)
-                )
+                bucket = s3.bucket(directory)
+                raise OutputError.of("stored_file.no_bucket", file=directory, field=variable, bucket=bucket)
             return
         Path(directory).mkdir(parents=True, exist_ok=True)
         remove_abandoned(directory)

@@ -10,7 +10,6 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import orjson
@@ -19,15 +18,24 @@ import pyarrow as pa
 from contract.analysis_config import AnalysisConfig, Locator, PredictorConfig, Segments, read_analysis_config
 from contract.analysis_config import Kind as Purpose
 from contract.checklist import NotTriedError
-from contract.dataset import CellRules, ColumnPaths, Dataset, LabelPlaces, Location, Prediction, SegmentColumn
+from contract.dataset import (
+    GROUND_TRUTH,
+    CellRules,
+    ColumnPaths,
+    Dataset,
+    LabelPlaces,
+    Location,
+    Prediction,
+    SegmentColumn,
+)
 from contract.dataset_format import DatasetFormat, Kind
 from contract.errors import ConfigurationError
 from contract.schema import Mistakes, nearest
 from contract.settings import Settings
-from contract.wording import listing, several, some_of
+from contract.wording import as_float, listing, several, some_of
 from file_storage import storage
 from file_storage.storage import list_files
-from readers.captures.envelope import LABEL
+from model_clients.model import Model
 from readers.captures.split import first_sides, survey
 from readers.cell_types import PANDAS_MARKERS
 from readers.csv import first_records
@@ -35,12 +43,8 @@ from readers.csv_dialect import header_evidence
 from readers.dataset import REST, NotSplittable, is_interval
 from readers.json_files import is_document
 from readers.labels import read_labels
-from readers.paths import GROUND_TRUTH, PREFIX, RESPONSE
+from readers.paths import PREFIX, RESPONSE
 from readers.plan import files_of, plan_dataset
-
-if TYPE_CHECKING:
-    from model_clients.model import Model
-
 
 # The first rows of a dataset, from which its columns are known.
 
@@ -323,9 +327,8 @@ def arrange_table(
     predicted = columns.predicted_label or find(_PREDICTED)
     name = columns.label_name or label or ""
     probability = find(_PROBABILITY)
-    return request, replace(
-        columns, label=label, label_name=name, predicted_label=predicted, probability=probability
-    )
+    columns = replace(columns, label=label, label_name=name)
+    return request, replace(columns, predicted_label=predicted, probability=probability)
 
 
 def _with_joined_label(config: AnalysisConfig, request: Dataset, columns: Columns) -> Columns:
@@ -441,15 +444,8 @@ def _has_header(request: Dataset, names: list[str], *, needs_name: bool) -> bool
             evidence = header_evidence(cells, rows, names)
             if evidence is not None:
                 return evidence == "names" and not needs_name
-            return not (needs_name or any(_is_number(cell) for cell in cells))
-    return True
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return not cell.strip()
+            has_numbers = any(as_float(cell) is not None or not cell.strip() for cell in cells)
+            return not (needs_name or has_numbers)
     return True
 
 
@@ -469,10 +465,13 @@ def arrange_nested(
         asked.pop(_LABEL, None)
     if config.predicted_label_dataset_uri is not None:
         asked.pop(_PREDICTED, None)
-    others = with_classes(
-        [Location(role, str(path), variable=place) for role, (path, place) in asked.items()], config
-    )
-    locations = ColumnPaths(config.features, others, document=_is_document(config, request))
+    places = [Location(role, str(path), variable=place) for role, (path, place) in asked.items()]
+    others = with_classes(places, config)
+    is_whole = config.dataset_type == "application/json"
+    if config.dataset_type not in ("application/json", "application/jsonlines"):
+        files = list_files(request.source, "dataset_source")
+        is_whole = bool(files) and is_document(files[0].path)
+    locations = ColumnPaths(config.features, others, document=is_whole)
     request = replace(request, locations=locations)
     request, columns = name_columns(request, locations, config, mistakes)
     return add_separate_files(config, request, _with_joined_label(config, request, columns), mistakes)
@@ -547,13 +546,6 @@ def _names(
     return dict(zip([*features, *listed], config.headers, strict=False))
 
 
-def _is_document(config: AnalysisConfig, request: Dataset) -> bool:
-    if config.dataset_type in ("application/json", "application/jsonlines"):
-        return config.dataset_type == "application/json"
-    files = list_files(request.source, "dataset_source")
-    return bool(files) and is_document(files[0].path)
-
-
 # Captured predictions, with labels or without, as datasets of a bias or attribution job.
 
 
@@ -586,9 +578,8 @@ def _csv_captures(
     settings: Settings, config: AnalysisConfig, request: Dataset, sides: tuple[str, ...], mistakes: Mistakes
 ) -> tuple[Dataset, Columns]:
     """Arrange captures whose payloads are all CSV, which are read in bulk."""
-    request = replace(
-        request, format=replace(request.format, capture_indices=sides), labels=True, typed_labels=True
-    )
+    form = replace(request.format, capture_indices=sides)
+    request = replace(request, format=form, labels=True, typed_labels=True)
     decoder = survey(files_of(request)[0], request)
     widths = decoder.layout.widths
     answers = sum(widths) - widths[-1]
@@ -602,9 +593,9 @@ def _csv_captures(
         else:
             mistakes.add("column.no_position", field=place, text=str(path), columns=answers)
     columns = Columns(
-        names=(*features, LABEL),
-        label=LABEL,
-        label_name=config.label if isinstance(config.label, str) else LABEL,
+        names=(*features, GROUND_TRUTH),
+        label=GROUND_TRUTH,
+        label_name=config.label if isinstance(config.label, str) else GROUND_TRUTH,
         predicted_label=found.get(_PREDICTED),
         probability=found.get(_PROBABILITY),
     )

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.machinery import ModuleSpec
 from os import _exit
+from pkgutil import resolve_name
 from types import FrameType, ModuleType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from contract.checklist import Line, print_checklist
 from contract.errors import MonitorError, Overtime, ScriptError, Stopped, wording
@@ -61,6 +62,11 @@ _FILES = "to open more files at once (ulimit -n)"
 _LACKING = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _ROOM)
 _LACKING |= dict.fromkeys((errno.EMFILE, errno.ENFILE), _FILES)
 _LONGEST_WAIT = 5.0
+
+
+def call_named(name: str, *arguments: Any) -> Any:
+    """Call a function by its name, ``module:function``, which is imported only then."""
+    return resolve_name(name)(*arguments)
 
 
 def run_command(monitor: Monitor, arguments: Sequence[str] | None = None) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from analyzers.shared.rules import with_presence
 from analyzers.shared.significance import binomial_tail
 from contract import api, json_layout
 from contract.dataset import MARKERS, CellRules, Dataset, LabelPlaces, Plan, Preprocessor, RowKeys
@@ -90,7 +91,7 @@ def run(settings: Settings, monitor: api.Monitor, cluster: Cluster | None = None
     MonitorError
         When the job cannot complete; nothing has been written then, or only whole files.
     """
-    job = prepare(settings, monitor)
+    job = prepare(settings, monitor, cluster)
     storage.prepare_output(settings.output_path)
     plan, analyzer, summary = summarize(job.settings, job.make, job.request, cluster)
     require_excluded(job.settings, job.request)
@@ -108,10 +109,11 @@ class Job:
     request: Dataset
     make: api.MakeAnalyzer
     sinks: publishing.Sinks | None
+    cluster: Cluster | None
     started: float
 
 
-def prepare(settings: Settings, monitor: api.Monitor) -> Job:
+def prepare(settings: Settings, monitor: api.Monitor, cluster: Cluster | None = None) -> Job:
     """Read what the settings name besides the data; their mistakes show before the work."""
     started = time.monotonic()
     s3.encrypt_with(settings.output_kms_key)
@@ -128,7 +130,7 @@ def prepare(settings: Settings, monitor: api.Monitor) -> Job:
         load_postprocessor(settings.post_analytics_processor_script)
     request, make = monitor.arranged(settings, request)
     make = functools.partial(make_analyzer, make=make)
-    return Job(settings, monitor, files, baseline, request, make, sinks, started)
+    return Job(settings, monitor, files, baseline, request, make, sinks, cluster, started)
 
 
 def finish(job: Job, plan: Plan, analyzer: api.AnyAnalyzer, summary: Any) -> Outcome:
@@ -138,9 +140,21 @@ def finish(job: Job, plan: Plan, analyzer: api.AnyAnalyzer, summary: Any) -> Out
     _tell_rows(settings, plan, rows, time.monotonic() - job.started)
 
     found = _conclude(settings, analyzer, summary, job.baseline, plan)
+    if found.compared is not None and found.decision is not None and settings.rules == "sound":
+        before = found.compared.statistics
+        described = files.write_statistics(before, True) if before else {}
+        counted = None if request.window is not None and len(request.window.edges) > 1 else found.rows
+        found = replace(found, decision=_with_payloads(request.said, counted, described, found.decision))
     if settings.history_path is not None and found.decision is not None and settings.rules == "sound":
         found = replace(found, decision=_with_label_coverage(settings, monitor, found.facts, found.decision))
     documents = _documents(settings, files, found, request.said)
+    known = job.baseline or api.Baseline()
+    if settings.baseline_window:
+        # Imported late, as only such jobs need it.
+        from job_runner.variation import learn
+
+        known = learn(job, {name: _content(documents[name]) for name in (STATISTICS, CONSTRAINTS)})
+    documents[CONSTRAINTS] |= known.natural_variation
     contents = {name: _content(document) for name, document in documents.items()}
     outdated = {VIOLATIONS, COMPARISONS, REPORT, *files.occasional_files} - contents.keys()
     said = tuple(request.said.lines())
@@ -208,8 +222,34 @@ def _conclude(
         )
         decision = replace(decision, comparisons=analyzer.unanswered(compared, decision.reason))
         if rows:
-            decision = analyzer.check(statistics, compared)
+            if compared.variation is None or settings.rules == "sagemaker":
+                decision = analyzer.check(statistics, compared)
+            else:
+                from job_runner.variation import check
+
+                decision = check(analyzer, statistics, compared, settings.window)
     return _Found(rows, statistics, constraints, compared, decision, analyzer.facts(statistics))
+
+
+def _with_payloads(
+    said: Said, rows: int | None, baseline: Mapping[str, Any], decision: api.Decision
+) -> api.Decision:
+    """Add whether more payloads than at the baseline could not be decoded, where some could not.
+
+    `rows` is None where windows are read together, whose payloads nobody counts apart.
+    """
+    before = baseline.get("reading", {}).get("undecodable_payloads", 0)
+    rows_before = baseline.get("dataset", {}).get("item_count", 0)
+    if not said.undecodable and not before:
+        return decision
+    if rows is None:
+        reason = "payloads of several windows are counted together"
+        untold = api.Comparison("payloads", api.PRESENCE_CHECK, api.State.UNDECIDED, reason=reason)
+        return replace(decision, comparisons=(*decision.comparisons, untold))
+    of = api.Violation(api.PRESENCE_CHECK, "payloads could not be decoded", metric_name="payloads")
+    # A call of which nothing can be decoded has no row.
+    lacking, usual = (said.undecodable, max(said.undecodable, rows)), (before, max(before, rows_before))
+    return with_presence(decision, of, lacking, usual, 1.0)
 
 
 def _with_label_coverage(
@@ -363,11 +403,19 @@ def read_baseline(settings: Settings, documents: api.DocumentSet[Any, Any]) -> A
                 raise
             cause = error.message.rstrip(".")
             raise DocumentError.of("baseline.first", file=given, field=variable, cause=cause) from error
-        return parse(json_layout.loads(storage.read_bytes(path, DocumentError), path), path)
+        value = json_layout.loads(storage.read_bytes(path, DocumentError), path)
+        if (found := value.pop(api.VARIATION, None)) is not None:
+            # Imported late, as few constraints have it.
+            from job_runner.variation import read_variation
 
+            usual.append(read_variation(found, path))
+        return parse(value, path)
+
+    usual: list[Any] = []
     constraints = read("baseline_constraints", documents.constraints_names, documents.read_constraints)
     statistics = read("baseline_statistics", (STATISTICS,), documents.read_statistics)
-    return api.Baseline(statistics, constraints) if constraints or statistics else None
+    known = api.Baseline(statistics, constraints, *usual)
+    return known if constraints or statistics else None
 
 
 def dataset_request(
@@ -413,6 +461,7 @@ def _cell_rules(
         judged=True if settings.problem_type is not None else settings.segment_by,
         listed=frozenset(texts_in(written)),
         dates=settings.problem_type is None,
+        typed=settings.dataset_format.kind in ("json", "parquet"),
     )
 
 

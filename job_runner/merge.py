@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract import json_layout
-from contract.dataset import LabelPlaces
+from contract.dataset import GROUND_TRUTH, LabelPlaces
 from contract.errors import wording
 from contract.settings import Settings
 from contract.window import Window, between, folder_hour, folder_overlaps
@@ -29,7 +29,7 @@ from file_storage import s3, storage
 from file_storage.storage import SourceFile, join_parts, staging_folder
 from job_runner.engine import available_processors
 from readers.arrow_json import text_buffer
-from readers.captures.envelope import LABEL, Envelope, parse_instant
+from readers.captures.envelope import Envelope, parse_instant
 from readers.captures.split import envelopes
 from readers.labels import UNKNOWN_HOUR, Hours, LabelIndex, Positions, hour_number, hour_text, index_labels
 from readers.plan import CAPTURE_SLACK
@@ -87,15 +87,15 @@ def _lines(block: LineBlock) -> pa.BinaryArray:
 def _replaced(lines: pa.BinaryArray) -> pa.BinaryArray:
     """Return lines that end with a brace and a newline, without the labels that some have already."""
     odd = pc.invert(pc.match_substring_regex(lines, r"\}\n$"))
-    if f'"{LABEL}"'.encode() in bytes(lines.buffers()[2]):
-        odd = pc.or_(odd, pc.match_substring(lines, f'"{LABEL}"'))
+    if f'"{GROUND_TRUTH}"'.encode() in bytes(lines.buffers()[2]):
+        odd = pc.or_(odd, pc.match_substring(lines, f'"{GROUND_TRUTH}"'))
     if not pc.any(odd).as_py():
         return lines
     mended = []
     for line in lines.filter(odd).to_pylist():
         text = line.strip()
-        if LABEL in (record := loads(text)):
-            record.pop(LABEL)
+        if GROUND_TRUTH in (record := loads(text)):
+            record.pop(GROUND_TRUTH)
             text = orjson.dumps(record)
         mended.append(text + b"\n")
     return pc.replace_with_mask(lines, odd, pa.array(mended, pa.binary()))
@@ -145,7 +145,7 @@ def _with_labels(lines: pa.BinaryArray, data: pa.StringArray, encodings: pa.Stri
         text = pa.array([orjson.dumps(label)[1:-1] for label in data.to_pylist()], pa.binary())
     return pc.binary_join_element_wise(
         pc.binary_slice(lines, 0, -2),
-        f',"{LABEL}":{{"data":"'.encode(),
+        f',"{GROUND_TRUTH}":{{"data":"'.encode(),
         text,
         b'","encoding":"',
         encodings.cast(pa.binary()),

@@ -6,15 +6,26 @@ import contextlib
 import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from contract import json_layout
-from contract.api import Baseline, Decision, Monitor, Violation, Violations, read_violations
+from contract.api import (
+    VARIATION,
+    AnyAnalyzer,
+    Baseline,
+    Decision,
+    Monitor,
+    Violation,
+    Violations,
+    read_violations,
+)
 from contract.decision import violation_to_json
 from contract.errors import ConfigurationError, DatasetError, DocumentError, InputError, wording
+from contract.window import Window
 from contract.wording import several, some_of
 from file_storage import storage
-from job_runner.segments import check_segments, segmented_documents
+from job_runner import variation
+from job_runner.segments import SegmentedAnalyzer, segmented_documents
 from reporting.history import folder
 from reporting.history.append import baseline_file
 from reporting.history.record import Run, digest
@@ -289,9 +300,14 @@ def _check(window: PastWindow, material: Material, edit: Edit, monitor: Monitor)
     before = edit.baseline_statistics or material.baseline_statistics
     if constraints is None and before is None:
         raise ConfigurationError.of("replay.no_baseline", file=window.name)
+    usual = constraints and constraints.value.get(VARIATION)
+    if constraints and usual:
+        own = {name: value for name, value in constraints.value.items() if name != VARIATION}
+        constraints = replace(constraints, value=own)
     baseline = Baseline(
         before and documents.read_statistics(before.value, before.where),
         constraints and documents.read_constraints(constraints.value, constraints.where),
+        variation.read_variation(usual, constraints.where) if constraints and usual else None,
     )
     checking = dict(window.checking)
     if edit.attribution_drift_threshold is not None:
@@ -303,8 +319,12 @@ def _check(window: PastWindow, material: Material, edit: Edit, monitor: Monitor)
     checker = replay.make_checker(rules, checking, parts[0])
     for part in parts:
         replay.recall(part, checking)
-    check = functools.partial(check_segments, checker) if segmented else checker.check
-    return check(statistics, baseline)
+    # Only what checks is asked of it.
+    checker = SegmentedAnalyzer(cast(AnyAnalyzer, checker), ()) if segmented else checker
+    if baseline.variation is None or rules == "sagemaker":
+        return checker.check(statistics, baseline)
+    at = Window(*window.run.window) if window.run and window.run.window else None
+    return variation.check(checker, statistics, baseline, at)
 
 
 def key_of(violation: Violation) -> tuple[object, ...]:

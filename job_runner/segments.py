@@ -12,7 +12,7 @@ import logging
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -475,6 +475,14 @@ class SegmentedAnalyzer(api.Analyzer[SegmentedSummary, Statistics, Any]):
         ]
         return replace(statistics, whole=self.inner.estimate(statistics.whole, before), segments=segments)
 
+    def design_effects(self, statistics: Statistics) -> Mapping[str, float]:
+        """Return those of all rows: segments keep their own."""
+        return self.inner.design_effects(statistics.whole)
+
+    def with_design_effects(self, statistics: Statistics, effects: Mapping[str, float]) -> Statistics:
+        """Return the statistics with other design effects of all rows."""
+        return replace(statistics, whole=self.inner.with_design_effects(statistics.whole, effects))
+
     def suggest(self, statistics: Statistics, baseline: SegmentedBaseline | None) -> Any:
         """Suggest constraints of the whole; those of a segment follow from the baseline's statistics."""
         return self.inner.suggest(statistics.whole, whole_baseline(baseline))
@@ -665,9 +673,8 @@ def check_segments(
     ]
     comparable = [(segment, before) for segment, before, rows in pairs if rows >= FEWEST_ROWS]
     small = [(segment, rows) for segment, _, rows in pairs if rows < FEWEST_ROWS]
-    whole = (analyzer.with_error_share(WHOLE_SHARE) if comparable else analyzer).check(
-        statistics.whole, baseline
-    )
+    of_whole = analyzer.with_error_share(WHOLE_SHARE) if comparable else analyzer
+    whole = of_whole.check(statistics.whole, baseline)
     inner = analyzer.with_error_share((1.0 - WHOLE_SHARE) / max(1, len(comparable)))
     checked = []
     for segment, before in comparable:
@@ -704,9 +711,8 @@ def check_segments(
 
 
 def _undecided(segment: Segment[Any], reason: str, lost: bool = False) -> api.Comparison:
-    about = api.Comparison(
-        f"segment {segment.text}", SEGMENT_CHECK, api.State.UNDECIDED, segment=segment.values
-    )
+    subject, state = f"segment {segment.text}", api.State.UNDECIDED
+    about = api.Comparison(subject, SEGMENT_CHECK, state, segment=segment.values)
     return replace(about, reason=reason, lost=lost)
 
 

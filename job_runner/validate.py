@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from contract.api import Baseline, DocumentSet, MakeAnalyzer, Monitor
 from contract.checklist import Line, attempt, obtain
-from contract.dataset import Dataset, Preprocessor
+from contract.dataset import GROUND_TRUTH, Dataset, Preprocessor
 from contract.errors import ConfigurationError, DatasetError, ModelError, OutputError, wording
 from contract.reading import Tally, counting
 from contract.schema import nearest
@@ -33,7 +33,6 @@ from file_storage.storage import nearby
 from file_storage.transport import require_url
 from job_runner.clarify import batches_of, missing_columns
 from job_runner.job import AnyBaseline, dataset_request, load_documents, make_analyzer, read_baseline
-from readers.captures.envelope import LABEL
 from readers.dataset import segments_of
 from readers.plan import files_of, plan_dataset
 from reporting.sinks import publishing
@@ -106,7 +105,7 @@ _LOCATED = "label"
 def expects_labels(settings: Settings, request: Dataset) -> bool:
     """Return whether the rows are captures that get their labels from elsewhere."""
     attribute = settings.ground_truth_attribute
-    elsewhere = attribute is None or attribute.startswith(LABEL) or request.locations is not None
+    elsewhere = attribute is None or attribute.startswith(GROUND_TRUTH) or request.locations is not None
     wanted = request.labels or request.ground_truth_source is not None
     return request.format.kind in _CAPTURES and wanted and elsewhere
 
@@ -124,7 +123,7 @@ def require_labels(request: Dataset) -> Iterator[str]:
         valid = [
             column.is_valid()
             for name, column in zip(batch.schema.names, batch.columns, strict=True)
-            if name in (_LOCATED, LABEL) or name.startswith(f"{LABEL}.")
+            if name in (_LOCATED, GROUND_TRUTH) or name.startswith(f"{GROUND_TRUTH}.")
         ]
         rows += batch.num_rows
         labelled += functools.reduce(pc.or_, valid).true_count if valid else 0

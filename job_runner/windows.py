@@ -11,7 +11,7 @@ import contextlib
 import copy
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC
 from typing import TYPE_CHECKING
@@ -64,7 +64,7 @@ class WindowedAnalyzer(SegmentedAnalyzer):
 
 def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) -> jobs.Outcome:
     """Finish every window that is not finished yet; parameters are those of a job about one."""
-    job = jobs.prepare(settings, monitor)
+    job = jobs.prepare(settings, monitor, cluster)
     settings = job.settings
     jobs.require_excluded(settings, job.request)
     assert settings.window is not None  # noqa: S101 - for mypy: there are several
@@ -76,20 +76,12 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     ended = _ended_before(of)
     if ended:
         _log.warning(wording("windows.there", windows=several(len(ended), "window"), of=len(windows)))
-    _, known = files_of(replace(job.request, window=replace(settings.window, edges=())))
-    is_told = known.format.kind in CAPTURES or (known.keys is not None and known.keys.time is not None)
-    one_by_one = not is_told or settings.record_preprocessor_script or "attributions" in job.monitor.offers
-    remaining = [window for window in windows if window not in ended]
-    for together in _stretches(remaining, 1 if one_by_one else MOST_TOGETHER):
-        # What is said of reading these is not said of others.
-        request = replace(job.request, window=together, said=copy.deepcopy(job.request.said))
-        for window, plan, analyzer, summary in _read(replace(job, request=request), cluster):
-            own = replace(of[window], request=request, started=time.monotonic())
-            if not settings.is_monitoring and not analyzer.row_count(summary):
-                _log.warning(wording("windows.no_rows", name=_name(window, settings)))
-                continue
-            ended[window] = jobs.finish(own, plan, analyzer, summary)
-            _log.info("%s: %s", _name(window, settings), ended[window].message)
+    for own, window, plan, analyzer, summary in read_each(job, [one for one in windows if one not in ended]):
+        if not settings.is_monitoring and not analyzer.row_count(summary):
+            _log.warning(wording("windows.no_rows", name=_name(window, settings)))
+            continue
+        ended[window] = jobs.finish(replace(own, settings=of[window].settings), plan, analyzer, summary)
+        _log.info("%s: %s", _name(window, settings), ended[window].message)
     if not ended:
         raise DatasetError.of("rows.none_for_baseline", file=settings.dataset_source, found="row in a window")
     codes = [ended[window].exit_code for window in windows if window in ended]
@@ -116,14 +108,30 @@ def _stretches(windows: Iterable[Window], most: int) -> Iterator[Window]:
         together += [window] if window else []
 
 
-def _read(job: jobs.Job, cluster: Cluster | None) -> Iterator[tuple[Window, Plan, AnyAnalyzer, object]]:
+def read_each(
+    job: jobs.Job, windows: Sequence[Window]
+) -> Iterator[tuple[jobs.Job, Window, Plan, AnyAnalyzer, object]]:
+    """Yield each window with its summary, how it was read, and the analyzer that made it."""
+    _, known = files_of(job.request)
+    is_told = known.format.kind in CAPTURES or (known.keys is not None and known.keys.time is not None)
+    one_by_one = (
+        not is_told or job.settings.record_preprocessor_script or "attributions" in job.monitor.offers
+    )
+    for together in _stretches(windows, 1 if one_by_one else MOST_TOGETHER):
+        # What is said of reading these is not said of others.
+        request = replace(job.request, window=together, said=copy.deepcopy(job.request.said))
+        for found in _read(replace(job, request=request)):
+            yield replace(job, request=request, started=time.monotonic()), *found
+
+
+def _read(job: jobs.Job) -> Iterator[tuple[Window, Plan, AnyAnalyzer, object]]:
     """Yield each window's summary, and the analyzer that made it, after one pass over the rows of all."""
     together = job.request.window
     assert together is not None  # noqa: S101 - for mypy
     windows, inner = together.each(), []
     if len(windows) == 1:
         alone = replace(job.request, window=windows[0])
-        yield windows[0], *jobs.summarize(job.settings, job.make, alone, cluster)
+        yield windows[0], *jobs.summarize(job.settings, job.make, alone, job.cluster)
         return
 
     def make_windowed(settings: Settings, plan: Plan) -> AnyAnalyzer:
@@ -132,7 +140,7 @@ def _read(job: jobs.Job, cluster: Cluster | None) -> Iterator[tuple[Window, Plan
         inner.append(job.make(settings, plan))
         return WindowedAnalyzer(inner[-1], (WINDOW,), most=len(windows))
 
-    plan, _, summaries = jobs.summarize(job.settings, make_windowed, job.request, cluster)
+    plan, _, summaries = jobs.summarize(job.settings, make_windowed, job.request, job.cluster)
     for place, window in enumerate(windows):
         found = summaries.segments.pop((str(place),), None)
         yield window, plan, inner[-1], found.summary if found else inner[-1].empty()

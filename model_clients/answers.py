@@ -20,7 +20,7 @@ from pyarrow import csv
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ConfigurationError
-from contract.wording import one_line, several
+from contract.wording import as_float, one_line, several
 from model_clients.model import Scores
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -208,7 +208,8 @@ def _as_scores(found: Any) -> Scores:
             values = [orjson.loads(value) if _is_list_text(value) else value for value in values]
             scores = np.array(values, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            odd = next((value for value in _leaves(values) if not _is_number(value)), None)
+            leaves = (value for value in _leaves(values) if value is not None)
+            odd = next((value for value in leaves if as_float(value) is None), None)
             if odd is None:
                 raise AnswerError("holds lists of different lengths where scores should be") from error
             raise AnswerError(f"holds {odd!r} where a number should be") from error
@@ -227,16 +228,6 @@ def _is_list_text(value: Any) -> bool:
 
 def _leaves(values: Sequence[Any]) -> list[Any]:
     return [leaf for value in values for leaf in (_leaves(value) if isinstance(value, list) else [value])]
-
-
-def _is_number(value: Any) -> bool:
-    if value is None or isinstance(value, int | float):
-        return True
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def _as_labels(found: Any) -> list[Any]:

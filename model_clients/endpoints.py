@@ -25,7 +25,7 @@ from model_clients import model
 from model_clients.answers import AnswerError, ReadLabels, ReadScores, answer_readers
 from model_clients.batching import Progress, RequestBatcher, identical_rows, quoted
 from model_clients.model import Policy, Scores
-from model_clients.rendering import Render, json_renderer, json_templates, render_csv
+from model_clients.rendering import Render, json_renderer, json_templates, placeholders_of, render_csv
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def make_codec(predictor: PredictorConfig) -> Codec:
     if content_type == "text/csv":
         return Codec(content_type, accept_type, render_csv, *readers)
     content, record = json_templates(predictor, is_lines=content_type == "application/jsonlines")
-    is_single = content is not None and "record" in content.placeholders
+    is_single = content is not None and "record" in placeholders_of(content)
     return Codec(content_type, accept_type, json_renderer(content, record), *readers, is_single)
 
 
@@ -132,9 +132,8 @@ class EndpointModel:
         answers, kinds = self._ask(table, self.codec.scores)
         widths = {scores.shape[1] for scores in answers}
         if len(widths) > 1:
-            raise ModelError.of(
-                "model_answer.widths", model=self.where, widths=" or ".join(map(str, sorted(widths)))
-            )
+            listed = " or ".join(map(str, sorted(widths)))
+            raise ModelError.of("model_answer.widths", model=self.where, widths=listed)
         scores = np.concatenate(answers)
         told = (self.predictor.label, self.predictor.probability, self.predictor.label_headers or None)
         if len(scores) >= _ROWS_THAT_TELL and told == (None, None, None):
@@ -326,15 +325,11 @@ def _tensors(table: pa.RecordBatch, inputs: Sequence[Tensor], where: str) -> lis
             (tensor, table.select([name]), [rows, 1][: len(tensor.shape)])
             for tensor, name in zip(inputs, table.schema.names, strict=True)
         ]
-    return [
-        {
-            "name": tensor.name,
-            "shape": shape,
-            "datatype": tensor.datatype,
-            "data": _data(tensor, columns, where),
-        }
-        for tensor, columns, shape in parts
-    ]
+    tensors = []
+    for tensor, columns, size in parts:
+        about = {"name": tensor.name, "shape": size, "datatype": tensor.datatype}
+        tensors.append({**about, "data": _data(tensor, columns, where)})
+    return tensors
 
 
 def _data(tensor: Tensor, table: pa.RecordBatch, where: str) -> Any:
@@ -419,9 +414,8 @@ class SageMakerChannel:
 
         with ModelError.instead_of("model_endpoint.no_client", exceptions.BotoCoreError, model=self.where):
             try:
-                return transport.Reply(
-                    200, self._client.invoke_endpoint(Body=body, **self._options)["Body"].read()
-                )
+                answer = self._client.invoke_endpoint(Body=body, **self._options)
+                return transport.Reply(200, answer["Body"].read())
             except exceptions.ClientError as error:
                 return _refusal(error.response)
             except exceptions.HTTPClientError as error:

@@ -125,9 +125,8 @@ def require_finite(scores: Scores, where: str) -> Scores:
     rows = np.flatnonzero(~finite.all(axis=1))
     first = scores[rows[0]][~finite[rows[0]]][0]
     shown = "no score (null or NaN)" if np.isnan(first) else f"the score {first}"
-    raise ModelError.of(
-        "model_answer.not_finite", model=where, shown=shown, count=len(rows), rows=len(scores), first=rows[0]
-    )
+    counts = {"count": len(rows), "rows": len(scores), "first": rows[0]}
+    raise ModelError.of("model_answer.not_finite", **counts, model=where, shown=shown)
 
 
 def largest_labels(scores: Scores, label_headers: Sequence[str | int], where: str) -> pa.Array:
@@ -347,9 +346,8 @@ def numeric_matrix(table: pa.RecordBatch, dtype: DTypeLike, where: str) -> NDArr
         with np.errstate(over="ignore"):
             matrix[:, number] = column.to_numpy(zero_copy_only=False)
         if matrix.itemsize < 8 and np.isinf(matrix[:, number]).any():
-            raise ModelError.of(
-                "model_columns.too_large", field=name, most=np.finfo(matrix.dtype).max, model=where
-            )
+            most = np.finfo(matrix.dtype).max
+            raise ModelError.of("model_columns.too_large", field=name, most=most, model=where)
     return matrix
 
 

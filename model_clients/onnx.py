@@ -111,9 +111,8 @@ def _named(outputs: Sequence[Any], locator: Locator, field: str, where: str) -> 
         return names[locator]
     if locator in names:
         return str(locator)
-    raise ConfigurationError.of(
-        "onnx.output", file=where, field=field, locator=locator, outputs=", ".join(names)
-    )
+    listed = ", ".join(names)
+    raise ConfigurationError.of("onnx.output", file=where, field=field, locator=locator, outputs=listed)
 
 
 def _trial_values(tensor: Any) -> NDArray[Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import orjson
@@ -28,30 +27,21 @@ from contract.schema import nearest
 # ``$feature_names``, and ``"${Name}"`` with its quotes, one for each feature.
 
 
-_PLACEHOLDER = re.compile(r'"\$\{([^"}]+)\}"|\$\{([^}]+)\}|\$([A-Za-z_]+)')
+# In a group, so that splitting keeps it.
+_PLACEHOLDER = re.compile(r'("\$\{[^"}]+\}"|\$\{[^}]+\}|\$[A-Za-z_]+)')
+# A template cut at its placeholders: texts and placeholders in turn. They have no dollar sign and no quotes;
+# those of single features are in braces, such as ``{Age}``.
+Template = tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Template:
-    """A template, cut at its placeholders.
+def placeholders_of(template: Template) -> tuple[str, ...]:
+    """Return the placeholders in their order."""
+    return template[1::2]
 
-    Parameters
-    ----------
-    texts
-        What stands between the placeholders, one more than those.
-    placeholders
-        Without dollar sign; those of single features are in braces, such as ``{Age}``.
-    """
 
-    texts: tuple[str, ...]
-    placeholders: tuple[str, ...]
-
-    def fill(self, values: dict[str, bytes]) -> bytes:
-        """Return the text with every placeholder replaced by JSON."""
-        parts = [self.texts[0].encode()]
-        for placeholder, text in zip(self.placeholders, self.texts[1:], strict=True):
-            parts += [values[placeholder], text.encode()]
-        return b"".join(parts)
+def _filled(template: Template, values: dict[str, bytes]) -> bytes:
+    """Return the text with every placeholder replaced by JSON."""
+    return b"".join(values[part] if at % 2 else part.encode() for at, part in enumerate(template))
 
 
 def json_templates(predictor: PredictorConfig, is_lines: bool) -> tuple[Template | None, Template]:
@@ -73,7 +63,7 @@ def json_templates(predictor: PredictorConfig, is_lines: bool) -> tuple[Template
     if is_lines:
         return None, _parse(content, "predictor.content_template", ("features",))
     outer = _parse(content, "predictor.content_template", ("records", "record", "feature_names"))
-    if ("records" in outer.placeholders) == ("record" in outer.placeholders):
+    if ("records" in placeholders_of(outer)) == ("record" in placeholders_of(outer)):
         raise ConfigurationError.of("request_template.records", **told, text=content)
     if predictor.record_template is None:
         raise ConfigurationError.of("request_template.no_record", field="predictor.record_template")
@@ -82,13 +72,9 @@ def json_templates(predictor: PredictorConfig, is_lines: bool) -> tuple[Template
 
 def _parse(text: str, field: str, allowed: tuple[str, ...]) -> Template:
     """Cut a template; an empty `allowed` stands for those of a record."""
-    texts, placeholders, end = [], [], 0
-    for match in _PLACEHOLDER.finditer(text):
-        name = match[1] or match[2]
-        texts.append(text[end : match.start()])
-        placeholders.append(f"{{{name}}}" if name else match[3])
-        end = match.end()
-    template = Template((*texts, text[end:]), tuple(placeholders))
+    parts = enumerate(_PLACEHOLDER.split(text))
+    template = tuple(part.strip('"').removeprefix("$") if at % 2 else part for at, part in parts)
+    placeholders = placeholders_of(template)
     known = allowed or ("features", "features_kvp", "feature_names")
     for placeholder in placeholders:
         if placeholder not in known and not (not allowed and placeholder.startswith("{")):
@@ -96,12 +82,12 @@ def _parse(text: str, field: str, allowed: tuple[str, ...]) -> Template:
             hint = f"did you mean ${close}?" if close else f"it takes ${', $'.join(known)}."
             told = {"field": field, "placeholder": placeholder, "hint": hint}
             raise ConfigurationError.of("request_template.placeholder", **told)
-    if set(placeholders) <= {"feature_names"} or (allowed == ("features",) and placeholders != ["features"]):
+    if set(placeholders) <= {"feature_names"} or (allowed == ("features",) and placeholders != allowed):
         wanted = f"${' or $'.join(known[:2])}{' once' if len(known) == 1 else ''}"
         raise ConfigurationError.of("request_template.no_data", field=field, text=text, wanted=wanted)
     told = {"field": field, "text": text}
     with ConfigurationError.instead_of("request_template.no_json", orjson.JSONDecodeError, **told):
-        orjson.loads(template.fill(dict.fromkeys(placeholders, b"0")))
+        orjson.loads(_filled(template, dict.fromkeys(placeholders, b"0")))
     return template
 
 
@@ -130,14 +116,15 @@ def json_renderer(content: Template | None, record: Template) -> Render:
             return _records(table, record, b"\n")
         names = orjson.dumps(table.schema.names)
         records = _records(table, record, b",")
-        return content.fill({"records": b"[%b]" % records, "record": records, "feature_names": names})
+        values = {"records": b"[%b]" % records, "record": records, "feature_names": names}
+        return _filled(content, values)
 
     return render
 
 
 def _records(table: pa.RecordBatch, template: Template, separator: bytes) -> bytes:
-    if template.placeholders == ("features",):
-        before, after = (text.encode() for text in template.texts)
+    if placeholders_of(template) == ("features",):
+        before, after = template[0].encode(), template[2].encode()
         if _is_numeric(table):
             between = b"]" + after + separator + before + b"["
             return before + _number_rows(table)[1:-1].replace(b"],[", between) + after
@@ -149,9 +136,9 @@ def _records(table: pa.RecordBatch, template: Template, separator: bytes) -> byt
 def _filled_records(table: pa.RecordBatch, template: Template, separator: bytes) -> bytes:
     """Fill a template in row by row, each with the values already rendered."""
     rendered = dict(zip(table.schema.names, (_values(column) for column in table.columns), strict=True))
-    pattern = [_escaped(template.texts[0].encode())]
+    pattern = [_escaped(template[0].encode())]
     columns: list[list[bytes]] = []
-    for placeholder, text in zip(template.placeholders, template.texts[1:], strict=True):
+    for placeholder, text in zip(placeholders_of(template), template[2::2], strict=True):
         if placeholder == "feature_names":
             pattern.append(_escaped(orjson.dumps(table.schema.names)))
         elif placeholder == "features":
@@ -194,13 +181,11 @@ def _is_numeric(table: pa.RecordBatch) -> bool:
     return table.num_columns > 0 and not any(_is_text(column.type) for column in table.columns)
 
 
+_NO_TEXTS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
+
+
 def _is_text(kind: pa.DataType) -> bool:
-    return not (
-        pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_boolean(kind)
-        or pa.types.is_null(kind)
-    )
+    return not any(fits(kind) for fits in _NO_TEXTS)
 
 
 def _escaped(text: bytes) -> bytes:

@@ -149,9 +149,8 @@ def open_shadow(
         When the endpoint cannot be started or does not come into service; what was started is deleted.
     """
     if predictor.instance_type is None:
-        raise ConfigurationError.of(
-            "temporary_endpoint.no_instance_type", name=predictor.model_name, field="predictor.instance_type"
-        )
+        told = {"name": predictor.model_name, "field": "predictor.instance_type"}
+        raise ConfigurationError.of("temporary_endpoint.no_instance_type", **told)
     name, config_name = _names(predictor)
     asked = replace(predictor, endpoint_name=name, model_name=None)
     make_codec(asked)  # mistakes in the shape of requests show before anything is started

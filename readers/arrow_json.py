@@ -109,19 +109,16 @@ def _ordered(array: pa.Array, order: MemberOrder) -> pa.Array:
     kind = array.type
     if not order or not types.is_nested(kind):
         return array
+    mask = array.is_null() if array.null_count else None
     if types.is_list(kind):
-        items = _ordered(array.values, order)
-        if items is array.values:
-            return array
-        return pa.ListArray.from_arrays(
-            array.offsets, items, mask=array.is_null() if array.null_count else None
-        )
+        values = array.values
+        items = _ordered(values, order)
+        return array if items is values else pa.ListArray.from_arrays(array.offsets, items, mask=mask)
     names = sorted((member.name for member in kind), key=list(order).index)
     found = [array.field(name) for name in names]
     members = [_ordered(member, order[name]) for name, member in zip(names, found, strict=True)]
     if names == [member.name for member in kind] and all(map(operator.is_, members, found)):
         return array
-    mask = array.is_null() if array.null_count else None
     return pa.StructArray.from_arrays(members, names, mask=mask)
 
 

@@ -20,11 +20,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from contract.dataset import WINDOW, CellRules, ColumnKind, Declared, columns_of
+from contract.dataset import GROUND_TRUTH, WINDOW, CellRules, ColumnKind, Declared, aligned_columns
 from contract.errors import DatasetError
 from contract.reading import notice
 
@@ -42,8 +43,8 @@ _CODE = r"^[+-]?0\d"
 _CURRENCY = r"[$€£¥₹]|USD|EUR|GBP|JPY|CHF|INR|CNY|kr"
 # Numbers as people write them: with a currency, a sign of percent, or separators of thousands and decimals.
 _AMOUNT = (
-    rf"^[-+−(]?\s*(?:{_CURRENCY})?\s*[-+−]?\d{{1,3}}(?:[ ,.'’\x{{a0}}\x{{202f}}]?\d{{3}})*(?:[.,]\d+)?"
-    rf"\s*(?:%|{_CURRENCY})?\)?$"
+    rf"^['\"]?[-+−(]?\s*(?:{_CURRENCY})?\s*[-+−]?\d{{1,3}}(?:[ ,.'’_\x{{a0}}\x{{202f}}]?\d{{3}})*(?:[.,]\d+)?"
+    rf"\s*(?:%|{_CURRENCY})?[-)]?['\"]?$|^[-+]?0[xX][\da-fA-F]+$"
 )
 # Numbers with a unit; more than a few units are parts of codes, such as seats.
 _WITH_UNIT = r"^[-+−]?\d+(?:[.,]\d+)?\s?(?P<unit>[A-Za-zµ°%²³/]{1,6})$"
@@ -61,6 +62,8 @@ _BOOLEAN_OR_DIGIT = r"^(?i:true|false|[01](\.0)?)$"
 _TIME = pa.timestamp("us")
 # Rows that tell what columns are.
 _FIRST_ROWS = 4096
+# Fewer numbers say too little of how they were written.
+_FEWEST_TO_TELL, _SAME = 20, 1e-6
 # Fewer columns say too little of their order.
 _FEWEST_TO_TURN = 3
 
@@ -168,7 +171,7 @@ def typed(batch: pa.RecordBatch, kinds: Mapping[str, ColumnKind], rules: CellRul
 def kinds_of(batches: Sequence[pa.RecordBatch], rules: CellRules) -> dict[str, ColumnKind]:
     """Return what the columns are, by name, as far as some rows tell."""
     kinds: dict[str, ColumnKind] = {}
-    for name, columns in columns_of(batches).items():
+    for name, columns in aligned_columns(batches).items():
         kind = _kind([column for column in columns if len(column) > column.null_count], rules)
         if kind is not None:
             kinds[name] = kind
@@ -179,12 +182,18 @@ def say_kinds(
     batches: Sequence[pa.RecordBatch], kinds: Mapping[str, ColumnKind], rules: CellRules, say: Say
 ) -> None:
     """Say which columns of text are read as something else, and which columns of digits as text."""
-    columns = columns_of(batches)
+    columns = aligned_columns(batches)
+    alike = {name.strip().casefold(): name for name in columns}
+    for name in columns:
+        if (other := alike[name.strip().casefold()]) != name:
+            say("reading.alike", field=name, other=other)
     for name, kind in kinds.items():
         is_known = name in rules.declared
         textual = [
             _present(column, rules.markers) for column in columns.get(name, ()) if _is_text(column.type)
         ]
+        if kind == "number" and not is_known:
+            _say_other_readings(name, columns[name][0], rules, say)
         if not textual:
             continue
         texts = pa.chunked_array(textual).combine_chunks()
@@ -197,6 +206,26 @@ def say_kinds(
             say("reading.numbers", field=name, share=_share(texts, _NUMBER))
             if _any(others, f"{_AMOUNT}|{_WITH_UNIT}"):
                 say("reading.amounts", field=name, example=others[0].as_py()[:40])
+
+
+def _say_other_readings(name: str, column: pa.Array, rules: CellRules, say: Say) -> None:
+    """Say of numbers that they could be thousands between points, or dates."""
+    if is_text := _is_text(column.type):
+        column = _convert(_present(column, rules.markers), _parse_numbers)
+    if types.is_integer(column.type) or types.is_floating(column.type):
+        column = column.drop_null()
+        values = np.abs(column.to_numpy(zero_copy_only=False).astype(np.float64))
+        if len(values) < _FEWEST_TO_TELL:
+            return
+        thousands = np.round(values * 1e3)
+        is_split = (values >= 1.0) & (values < 1e3) & np.isclose(values * 1e3, thousands, 0.0, _SAME)
+        is_year = types.is_integer(column.type) & (values > 1900_00_00) & (values < 2100_00_00)
+        if (is_text or not rules.typed) and is_split.all() and (thousands % 10 > 0).mean() > _HALF:
+            say("reading.thousands", field=name, example=f"{values[0]:.3f}")
+        elif is_year.all() and not pc.strptime(column.cast("string"), "%Y%m%d", "s", True).null_count:
+            say("reading.days", field=name, example=column[0])
+        elif is_text and rules.typed and not name.startswith(GROUND_TRUTH):
+            say("reading.texts", field=name)
 
 
 def _say_why_text(name: str, texts: pa.Array, rules: CellRules, say: Say, *, is_known: bool) -> None:
@@ -297,11 +326,6 @@ def _kind(columns: list[pa.Array], rules: CellRules) -> ColumnKind | None:
     return "date" if is_dates else "text"
 
 
-def _are_digits(column: pa.Array) -> bool:
-    """Return whether a column that is no text holds booleans, or 1 and 0 alone."""
-    return types.is_boolean(column.type) or set(pc.unique(column.drop_null()).to_pylist()) <= {0, 1}
-
-
 def _column(
     name: str, column: pa.Array, kind: ColumnKind | None, declared: Declared | None, rules: CellRules
 ) -> pa.Array:
@@ -313,7 +337,10 @@ def _column(
         return column.cast(pa.string()) if declared else column
     if not _is_text(column.type):
         if kind == "text" and declared and not types.is_null(column.type):
-            return _as_text(column)
+            if types.is_floating(column.type):
+                with contextlib.suppress(pa.ArrowInvalid):  # some may have a fraction
+                    column = column.cast(pa.int64())
+            return column.cast(pa.string())
         return column
     if kind == "number":
         return _numbers(name, column, declared, rules)
@@ -325,14 +352,6 @@ def _column(
         return found
     markers = rules.markers if rules.like_pandas else rules.markers_in_text(name)
     return _without(name, column, markers) if markers else column
-
-
-def _as_text(column: pa.Array) -> pa.Array:
-    """Return numbers as text, whole ones without a fraction."""
-    if types.is_floating(column.type):
-        with contextlib.suppress(pa.ArrowInvalid):  # some may have a fraction
-            column = column.cast(pa.int64())
-    return column.cast(pa.string())
 
 
 def _without(name: str, column: pa.Array, markers: tuple[str, ...]) -> pa.Array:
@@ -390,10 +409,12 @@ def _booleans(name: str, column: pa.Array, declared: Declared | None, rules: Cel
     is_text = _is_text(column.type)
     if is_text:
         column = _without(name, column, rules.markers)
-    digits = _any(_distinct(column), _DIGIT) if is_text else not types.is_boolean(column.type)
-    if _share(_distinct(column), _BOOLEAN_OR_DIGIT) < 1.0 if is_text else not _are_digits(column):
-        return column
-    if digits and rules.like_pandas:
+        texts = _distinct(column)
+        digits, fits = _any(texts, _DIGIT), _share(texts, _BOOLEAN_OR_DIGIT) == 1.0
+    else:
+        digits = not types.is_boolean(column.type)
+        fits = not digits or set(pc.unique(column.drop_null()).to_pylist()) <= {0, 1}
+    if not fits or (digits and rules.like_pandas):
         return column
     if digits and declared is None:
         notice("reading.digits", field=name)

@@ -11,11 +11,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pyarrow as pa
 
 from contract.dataset import Dataset, Dialect
 from contract.errors import DatasetError
+from contract.wording import some_of
 from file_storage.storage import SourceFile, lines_before, open_input, reading
 from readers import csv_records, splitting
 from readers.csv_dialect import NAMES, decide_dialect, fold, header_evidence, plain, restore, restored_text
@@ -32,7 +34,7 @@ from readers.splitting import FileRange, FileSplit, Pieces, Segment
 
 _SAMPLE = 1 << 20
 # What follows a first line, to tell whether that is a header.
-_LOOKED_AT, _ROWS_LOOKED_AT = 1 << 15, 30
+_LOOKED_AT, _ROWS_LOOKED_AT, _FEW = 1 << 15, 30, 5
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 _Types = dict[str, pa.DataType]
@@ -42,12 +44,13 @@ _Types = dict[str, pa.DataType]
 class CsvHead:
     """What the beginning of a file says: its columns, with likely types, and where the rows begin.
 
-    `named` when the columns have the names that are given.
+    `named` when the columns have the names that are given; `header` is the line with the names.
     """
 
     columns: csv_records.CsvColumns
     begin: int
     named: bool = False
+    header: bytes = b""
 
 
 def read_csv(pieces: Pieces, request: Dataset, head: CsvHead | None = None) -> Iterator[pa.RecordBatch]:
@@ -131,9 +134,8 @@ def _dialect(files: Sequence[SourceFile], request: Dataset) -> Dialect:
             beginning = _beginning(file.path, None, _LOOKED_AT)
             if beginning is not None:
                 data, _, _, complete = beginning
-                found[file.path] = decide_dialect(
-                    file.path, data, request.format.separator, complete=complete
-                )
+                separator = request.format.separator
+                found[file.path] = decide_dialect(file.path, data, separator, complete=complete)
                 break
     chosen = next(iter(found.values()), Dialect())
     for path, dialect in found.items():
@@ -184,6 +186,9 @@ def read_head(
     data, begin, end, complete = beginning
     cells = _cells(path, data[begin:end], dialect)
     if len(cells) == 1 and request.dialect is not None:
+        lines = [line.split() for line in data[begin:].splitlines()[:_ROWS_LOOKED_AT]]
+        if len(lines) > _FEW and len(lines[0]) > 1 and len({len(line) for line in lines}) == 1:
+            request.said.say("reading.blanks", count=len(lines[0]))
         written = plain(Dialect(dialect.separator), data)
         found = decide_dialect(path, written, request.format.separator, complete=complete)
         if found.separator != dialect.separator:
@@ -193,13 +198,18 @@ def read_head(
         _require_header_as_said(path, cells, data[end : end + _LOOKED_AT], request)
     if given is None and not request.format.header:
         names, excluded = positional_names(len(cells), request)
+        if request.format.answers is None and set(names).intersection(request.column_names or ()):
+            request.said.say("reading.given", names=some_of(names))
     else:
         names, begin = given or _header_names(path, cells), end
         excluded = excluded_positions(names, request.exclude)
     require_kept(path, names, request.exclude, excluded)
     columns = csv_records.CsvColumns(names, excluded, request.text_only, (learnt or {}).get(tuple(names), {}))
     if request.cells is not None:
-        kinds = {name: known.kind for name, known in request.cells.declared.items()}
+        # Ids are texts: 007 is not 7, and floats cannot hold twenty digits.
+        identifier = request.keys.identifier if request.keys else None
+        kinds: dict[str, str] = {identifier or "": "text", f"_c{identifier}": "text"}
+        kinds |= {name: known.kind for name, known in request.cells.declared.items()}
         columns.text = frozenset(name for name, kind in kinds.items() if kind == "text")
         numbers = frozenset(name for name, kind in kinds.items() if kind == "number")
         columns.numbers = None if request.cells.like_pandas else numbers
@@ -210,7 +220,8 @@ def read_head(
         except pa.ArrowInvalid:
             # Reading the rows in earnest meets the same error, and knows the line.
             columns.types = dict.fromkeys(columns.kept, pa.string() if columns.text_only else pa.null())
-    return CsvHead(columns, begin, given is not None or dialect.answer_first)
+    header = data[:end].lstrip(b"\r\n") if begin == end and len(cells) > 1 else b""
+    return CsvHead(columns, begin, given is not None or dialect.answer_first, header)
 
 
 def _given_names(path: str, cells: list[str], request: Dataset) -> list[str] | None:
@@ -231,9 +242,8 @@ def _given_names(path: str, cells: list[str], request: Dataset) -> list[str] | N
     if 2 * len(names) > len(cells):
         unknown = [cell for cell, name in zip(cells, found, strict=True) if name is None]
         unknown += [name for name in known.values() if name not in names]
-        raise DatasetError.of(
-            "csv.some_headers", file=path, cells=", ".join(cells[:6]), field=(unknown or cells)[0]
-        )
+        shown, field = ", ".join(cells[:6]), (unknown or cells)[0]
+        raise DatasetError.of("csv.some_headers", file=path, cells=shown, field=field)
     return None
 
 
@@ -342,8 +352,7 @@ def _cells(path: str, record: bytes, dialect: Dialect) -> list[str]:
 def _header_names(path: str, cells: list[str]) -> list[str]:
     # A data frame's unnamed index has an empty name; it is called as in data without names.
     names = [cell or f"_c{position}" for position, cell in enumerate(cells)]
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
+    if repeated := [name for name, count in Counter(names).items() if count > 1]:
         raise DatasetError.of("csv.repeated_name", file=path, field=repeated[0])
     return names
 
@@ -367,6 +376,9 @@ def _piece_batches(
         if (zero := block.data.find(b"\0")) >= 0:
             line, _ = csv_records.line_at(piece.path, block.data, zero, block.offset)
             raise DatasetError.of("csv.zero_byte", file=piece.path, line=line)
+        if head.header and (again := block.data.find(b"\n" + head.header)) >= 0:
+            line, _ = csv_records.line_at(piece.path, block.data, again + 1, block.offset)
+            raise DatasetError.of("csv.header_again", file=piece.path, line=line)
         csv_records.require_closed(piece.path, block.data, block.offset)
         try:
             table = _parsed(block.data, columns, request)
@@ -401,15 +413,9 @@ def _explained(error: pa.ArrowInvalid, piece: FileRange, block: Segment, request
                 break
             place = reader.line_num + 1
     line = lines_before(piece.path, block.offset) + place
-    return DatasetError.of(
-        "csv.cells",
-        file=piece.path,
-        line=line,
-        found=cells[2],
-        model="header" if request.format.header else "first row",
-        expected=expected,
-        row=row[:80],
-    )
+    counts: dict[str, Any] = {"found": cells[2], "expected": expected}
+    model = "header" if request.format.header else "first row"
+    return DatasetError.of("csv.cells", file=piece.path, line=line, row=row[:80], model=model, **counts)
 
 
 def _has_quotes(path: str) -> bool:

@@ -92,11 +92,8 @@ def decide_dialect(path: str, beginning: bytes, separator: str | None, *, comple
     if _EXCEL_LINE.match(beginning):
         raise DatasetError.of("csv.excel_line", file=path)
     complete = complete and len(beginning) < _BYTES_LOOKED_AT
-    if (
-        separator is None
-        and b'\\"' not in beginning
-        and not any(ord(other) in beginning for other in SEPARATORS[1:])
-    ):
+    has_others = any(ord(other) in beginning for other in SEPARATORS[1:])
+    if separator is None and not has_others and b'\\"' not in beginning:
         return Dialect()
     readings = {}
     for one in SEPARATORS if separator is None else (separator,):

@@ -245,9 +245,8 @@ def learn_types(data: bytes, columns: CsvColumns) -> None:
 
 
 def _infer(data: bytes, columns: CsvColumns) -> dict[str, pa.DataType]:
-    asked = {
-        name: pa.string() if columns.text_only or name in columns.text else None for name in columns.kept
-    }
+    text = columns.kept if columns.text_only else columns.text
+    asked = {name: pa.string() if name in text else None for name in columns.kept}
     table = _read(data, columns.names, asked, one_block=True)
     types = {name: table.schema.field(name).type for name in columns.kept}
     return {

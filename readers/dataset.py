@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -59,9 +60,8 @@ def require_kept(path: str, names: list[str], exclude: tuple[str, ...], excluded
         raise DatasetError.of("tables.none_left", file=path)
     for entry in exclude:
         if entry not in names and entry.isdecimal() and int(entry) >= len(names):
-            raise DatasetError.of(
-                "tables.no_position", file=path, field=entry, columns=several(len(names), "column")
-            )
+            there = several(len(names), "column")
+            raise DatasetError.of("tables.no_position", file=path, field=entry, columns=there)
 
 
 def say_unexcluded(names: list[str], exclude: tuple[str, ...]) -> None:
@@ -207,7 +207,7 @@ def is_interval(text: str | int) -> bool:
     return isinstance(text, str) and _INTERVAL.fullmatch(text) is not None
 
 
-def _holds(values: pa.Array, member: str | int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _holds(values: pa.Array, member: str | int) -> npt.NDArray[np.bool_]:
     numeric = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
     if numeric:
         # Beyond 2**53 Arrow refuses to compare integers with floats unless told that digits may go.
@@ -224,7 +224,4 @@ def _holds(values: pa.Array, member: str | int) -> np.ndarray[tuple[int], np.dty
             return np.zeros(len(values), bool)
     else:
         inside = pc.equal(values.cast(pa.string()), str(member))
-    found: np.ndarray[tuple[int], np.dtype[np.bool_]] = pc.fill_null(inside, False).to_numpy(
-        zero_copy_only=False
-    )
-    return found
+    return np.asarray(pc.fill_null(inside, False).to_numpy(zero_copy_only=False))

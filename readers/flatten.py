@@ -51,9 +51,8 @@ def flatten_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
     DatasetError
         When two columns get the same name; names both.
     """
-    if all(_is_plain(column_type) for column_type in batch.schema.types) and len(
-        set(batch.schema.names)
-    ) == len(batch.schema.names):
+    names = batch.schema.names
+    if all(map(_is_plain, batch.schema.types)) and len(set(names)) == len(names):
         return batch
     columns: dict[str, pa.Array] = {}
     origins: dict[str, str] = {}
@@ -85,6 +84,11 @@ def too_deep(name: str) -> DatasetError:
 def too_long(name: str, length: int) -> DatasetError:
     """Return the error for a field whose lists are longer than `LONGEST_LIST`."""
     return DatasetError.of("tables.too_long", field=name[:40], length=length, longest=LONGEST_LIST)
+
+
+def columns_of(batch: pa.RecordBatch) -> dict[str, pa.Array]:
+    """Return the columns of a batch by their names."""
+    return dict(zip(batch.schema.names, batch.columns, strict=True))
 
 
 def batch_of(
@@ -122,7 +126,11 @@ def _flatten(name: str, array: pa.Array) -> _Columns:
     elif any(is_one(kind) for is_one in _LISTS):
         yield from _flatten_list(name, array)
     elif types.is_dictionary(kind):
-        yield from _flatten_dictionary(name, array)
+        value = kind.value_type
+        if types.is_string(value) or types.is_large_string(value) or types.is_string_view(value):
+            yield name, array.cast(pa.dictionary(pa.int32(), pa.string()))
+        else:
+            yield from _flatten(name, array.dictionary_decode())
     elif types.is_run_end_encoded(kind):
         yield from _flatten(name, pc.run_end_decode(array))
     elif isinstance(array, pa.ExtensionArray):
@@ -140,9 +148,8 @@ def _flatten_list(name: str, array: pa.Array) -> _Columns:
     if longest > LONGEST_LIST:
         raise too_long(name, longest)
     for position in range(longest):
-        yield from _flatten(
-            f"{name}.{position}", values.take(pa.array(starts + position, mask=lengths <= position))
-        )
+        elements = values.take(pa.array(starts + position, mask=lengths <= position))
+        yield from _flatten(f"{name}.{position}", elements)
 
 
 def _flatten_map(name: str, array: pa.Array) -> _Columns:
@@ -157,14 +164,6 @@ def _flatten_map(name: str, array: pa.Array) -> _Columns:
         where = np.full(len(array), -1, np.int64)
         where[rows[positions]] = positions
         yield from _flatten(f"{name}.{key}", items.take(pa.array(where, mask=where < 0)))
-
-
-def _flatten_dictionary(name: str, array: pa.DictionaryArray) -> _Columns:
-    value_type = array.type.value_type
-    if types.is_string(value_type) or types.is_large_string(value_type) or types.is_string_view(value_type):
-        yield name, array.cast(pa.dictionary(pa.int32(), pa.string()))
-    else:
-        yield from _flatten(name, array.dictionary_decode())
 
 
 def _as_plain(array: pa.Array) -> pa.Array:

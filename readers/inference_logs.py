@@ -13,18 +13,18 @@ import contextlib
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from contract.dataset import Dataset
+from contract.dataset import GROUND_TRUTH, Dataset
 from contract.errors import DatasetError, topic
 from contract.reading import notice
 from file_storage.storage import SourceFile, open_random, read_bytes
-from readers.captures.envelope import LABEL, parse_instant
+from readers.captures.envelope import parse_instant
 from readers.parquet import parquet_rows
 from readers.python_rows import json_text, loads, scalar_text
 from readers.splitting import FileRange, LineBlock, LogFiles, Segment, first_bytes, gathered, line_blocks
@@ -145,7 +145,7 @@ def _calls(log: LogFiles) -> Iterator[Half]:
     """Yield calls, paired by their ids, in the order in which they are complete."""
     halves: dict[tuple[str, ...], Half] = {}
     paired = 0
-    for half in _HALVES[log.server](log):
+    for half in _HALVES.get(log.server, _events)(log):
         if half.parts.keys() >= {_REQUEST, _RESPONSE} or log.server == "bentoml":
             paired += 1
             yield half
@@ -173,12 +173,10 @@ def _calls(log: LogFiles) -> Iterator[Half]:
 def _capture(call: Half) -> bytes:
     inference_id, event_id = call.identifiers
     metadata = {"inferenceId": inference_id, "eventId": event_id, "inferenceTime": call.time}
-    record: Record = {
-        "eventMetadata": {name: value for name, value in metadata.items() if value is not None},
-        "captureData": call.parts,
-    }
+    known = {name: value for name, value in metadata.items() if value is not None}
+    record: Record = {"eventMetadata": known, "captureData": call.parts}
     if call.label is not None:
-        record[LABEL] = {"data": scalar_text(LABEL, call.label) or "", "encoding": "CSV"}
+        record[GROUND_TRUTH] = {"data": scalar_text(GROUND_TRUTH, call.label) or "", "encoding": "CSV"}
     return json_text(record).encode(errors="replace") + b"\n"
 
 
@@ -269,9 +267,8 @@ def _server_of(record: Record) -> str | None:
         if ".inference." in kind:
             return "mlserver" if "parameters" in names else "kserve"
         return None
-    if names >= set(_BENTOML) or (
-        {"columns", "meta_data"} <= names and "bento_name" in _of(record, "meta_data")
-    ):
+    has_roles = {"columns", "meta_data"} <= names and "bento_name" in _of(record, "meta_data")
+    if has_roles or names >= set(_BENTOML):
         return "bentoml"
     if {"id", "model_name", "model_version"} <= names and "inputs" not in names and "outputs" not in names:
         return "triton"
@@ -375,14 +372,14 @@ def _bentoml(log: LogFiles) -> Iterator[Half]:
             rows.append(path)
     if not roles:
         notice("reading.roles")
-    sides = {"prediction": _RESPONSE, "target": LABEL}
+    sides = {"prediction": _RESPONSE, "target": GROUND_TRUTH}
     for path in rows:
         for row, place in _records(path):
-            parts: dict[str, dict[str, Any]] = {_REQUEST: {}, _RESPONSE: {}, LABEL: {}}
+            parts: dict[str, dict[str, Any]] = {_REQUEST: {}, _RESPONSE: {}, GROUND_TRUTH: {}}
             for name, value in row.items():
                 if name not in _BENTOML:
                     parts[sides.get(roles.get(name, ""), _REQUEST)][name] = value
-            label = next(iter(parts.pop(LABEL).values()), None)
+            label = next(iter(parts.pop(GROUND_TRUTH).values()), None)
             identifier = None if row.get("request_id") is None else str(row["request_id"])
             payloads = {side: _part(part) for side, part in parts.items() if part}
             yield Half((), payloads, (identifier, None), _time(row.get("timestamp")), place, label)
@@ -431,11 +428,5 @@ def _time(value: Any) -> str | None:
     return None if instant is None else instant.isoformat()
 
 
-_HALVES: dict[str, Callable[[LogFiles], Iterator[Half]]] = {
-    "kserve": _events,
-    "mlserver": _events,
-    "azureml": _events,
-    "bentoml": _bentoml,
-    "databricks": _databricks,
-    "triton": _triton,
-}
+# How servers log that write no events.
+_HALVES = {"bentoml": _bentoml, "databricks": _databricks, "triton": _triton}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,7 +24,7 @@ from readers.captures.shapes import JSON, Payload, column_rows, is_columns, tabl
 from readers.dataset import excluded_positions
 from readers.flatten import flatten_batch
 from readers.lanes import Counts, Table, of_kinds
-from readers.paths import RECORD, Finder
+from readers.paths import RECORD, Finder, Record
 from readers.python_rows import loads, rows_to_batch
 from readers.splitting import FileSplit, Pieces, Segment
 
@@ -103,10 +104,8 @@ class _LineReader:
         finder = self._finder
         try:
             if finder is not None and finder.kinds is None:
-                first = [
-                    line for line in data.split(b"\n", _LEARNT_LINES)[:_LEARNT_LINES] if line.strip(_BLANK)
-                ]
-                finder.learn(({RECORD: Payload(JSON, [_record(line, str)])}, str) for line in first)
+                first = data.split(b"\n", _LEARNT_LINES)[:_LEARNT_LINES]
+                finder.learn(_parts(line, str) for line in first if line.strip(_BLANK))
             if b"null" in data and _NULL_LINE.search(data):
                 raise NotBulkError("a line is null")
             if not data.isascii():
@@ -128,9 +127,7 @@ class _LineReader:
     def _one_by_one(self, lines: Iterable[tuple[bytes, Callable[[], str]]]) -> Table:
         finder = self._finder
         if finder is not None:
-            return finder.one_by_one(
-                (({RECORD: Payload(JSON, [_record(line, place)])}, place) for line, place in lines)
-            )
+            return finder.one_by_one(itertools.starmap(_parts, lines))
         rows = []
         for line, place in lines:
             try:
@@ -200,11 +197,10 @@ def is_document(path: str) -> bool:
         return not _glued(data.partition(b"\n")[0])
     if not is_one_line:
         return False
-    by_column = column_rows(value)
+    rows = column_rows(value)
     # One list by itself may as well be part of a row.
-    is_table = table_rows(value) is not None or (
-        by_column is not None and (not is_columns(value) or min(len(value), len(by_column)) > 1)
-    )
+    is_by_column = rows is not None and (not is_columns(value) or min(len(value), len(rows)) > 1)
+    is_table = is_by_column or table_rows(value) is not None
     return is_table or _member_with_rows(value) is not None or _is_ragged(value) or bool(_long_lists(value))
 
 
@@ -224,6 +220,10 @@ def _is_ragged(value: dict[str, Any]) -> bool:
     lists = [member for member in value.values() if isinstance(member, list) and len(member) > 1]
     scalars = not any(isinstance(item, dict | list) for member in lists for item in member)
     return scalars and len(lists) == len(value) and len(set(map(len, lists))) > 1
+
+
+def _parts(line: bytes, place: Callable[[], str]) -> Record:
+    return {RECORD: Payload(JSON, [_record(line, place)])}, place
 
 
 def _record(line: bytes, place: Callable[[], str]) -> Any:

@@ -137,13 +137,10 @@ def _lines_as_labels(segments: Iterable[Segment]) -> Iterator[Labels]:
         has_value = batch.column("groundTruthData").flatten()[0].is_valid()
         batch, numbers = batch.filter(has_value), numbers[has_value.to_numpy(zero_copy_only=False)]
         data, encodings = batch.column("groundTruthData").flatten()
+        encodings = pc.utf8_upper(pc.fill_null(encodings, "CSV"))
         hours = np.array([_hour(segment.path) for segment in block.segments], np.int32)
-        yield Labels(
-            batch.column("eventMetadata").flatten()[0],
-            data,
-            pc.utf8_upper(pc.fill_null(encodings, "CSV")),
-            hours[block.sources(numbers)],
-        )
+        ids = batch.column("eventMetadata").flatten()[0]
+        yield Labels(ids, data, encodings, hours[block.sources(numbers)])
 
 
 def _is_whole(batch: pa.RecordBatch) -> bool:
@@ -162,19 +159,20 @@ def _label(line: Line) -> dict[str, Any]:
     identifier = metadata.get("eventId") if isinstance(metadata, dict) else None
     if identifier is None or isinstance(identifier, dict | list):
         raise _no_label(line, "it has no eventMetadata.eventId")
-    if part is None and not isinstance(record.get("groundTruthData"), dict):
+    if part is None and not isinstance(record.get("groundTruthData", ""), dict | None):
         raise _no_label(line, "it has no groundTruthData.data")
     data, encoding = part or (None, None)
-    return {
-        "groundTruthData": {"data": data, "encoding": encoding},
-        "eventMetadata": {"eventId": str(identifier)},
-    }
+    return _as_line(str(identifier), data, encoding)
+
+
+def _as_line(identifier: str, data: str | None, encoding: str | None) -> dict[str, Any]:
+    """Return the members of a label's line."""
+    part = {"data": data, "encoding": encoding}
+    return {"groundTruthData": part, "eventMetadata": {"eventId": identifier}}
 
 
 def _no_label(line: Line, reason: str) -> DatasetError:
-    return DatasetError.of(
-        "label_files.no_label", file=line.path, line=line.line_number(), reason=reason, excerpt=line.excerpt()
-    )
+    return DatasetError.of("label_files.no_label", reason=reason, **line.members())
 
 
 # Labels in tables, as a query of a warehouse leaves them: CSV with a header, or Parquet.
@@ -204,6 +202,7 @@ def read_table(file: SourceFile, places: LabelPlaces) -> Iterator[Labels]:
     for batch in (batch for split in splits for batch in split.batches()):
         identifier, label = _chosen(file.path, batch.schema.names, places)
         ids, data = _texts(batch.column(identifier)), _texts(batch.column(label))
+        ids = id_texts(ids) if places.usual_id else ids
         lost = pc.and_(ids.is_null(), data.is_valid())
         if pc.any(lost).as_py():
             row = before + pc.index(lost, True).as_py() + 1
@@ -221,13 +220,16 @@ def read_table(file: SourceFile, places: LabelPlaces) -> Iterator[Labels]:
         _log.info("Left out the rows of %s without a label: %d of %d", file.path, unlabelled, before)
 
 
+def id_texts(ids: pa.StringArray) -> pa.StringArray:
+    """Return ids as they are compared: without blanks around them, and whole ones without ``.0``."""
+    return pc.replace_substring_regex(pc.utf8_trim_whitespace(ids), r"^([+-]?\d+)\.0$", r"\1")
+
+
 def _chosen(path: str, names: list[str], places: LabelPlaces) -> tuple[str, str]:
     """Return the names of the columns with ids and labels."""
     columns = ", ".join(names) or "none"
-    for variable, name in (
-        ("ground_truth_id_column", places.id_column),
-        ("ground_truth_label_column", places.label_column),
-    ):
+    asked = {"ground_truth_id_column": places.id_column, "ground_truth_label_column": places.label_column}
+    for variable, name in asked.items():
         if name is not None and name not in names:
             meant = suggestion(name, names)
             raise DatasetError.of("label_files.no_column", file=path, name=name, field=variable, meant=meant)
@@ -237,10 +239,8 @@ def _chosen(path: str, names: list[str], places: LabelPlaces) -> tuple[str, str]
         raise DatasetError.of("label_files.no_id_column", file=path, columns=columns)
     others = [name for name in names if name != identifier]
     if places.label_column is None and len(others) != 1:
-        others_there = several(len(others), "column")
-        raise DatasetError.of(
-            "label_files.no_label_column", file=path, others=others_there, id=identifier, columns=columns
-        )
+        found = {"others": several(len(others), "column"), "id": identifier, "columns": columns}
+        raise DatasetError.of("label_files.no_label_column", file=path, **found)
     return identifier, places.label_column or others[0]
 
 
@@ -297,11 +297,7 @@ def read_answers(file: SourceFile, places: LabelPlaces) -> bytes | None:
     labels = [_label_of(answer, places, file.path) for answer in answers]
     latest = {label: position for position, label in enumerate(labels)}
     label, encoding = max(latest, key=lambda each: (labels.count(each), latest[each]))
-    identifier = _identifier(loop, places, file.path)
-    line = {
-        "groundTruthData": {"data": label, "encoding": encoding},
-        "eventMetadata": {"eventId": identifier},
-    }
+    line = _as_line(_identifier(loop, places, file.path), label, encoding)
     return json_text(line).encode() + b"\n"
 
 
@@ -550,10 +546,8 @@ def _partition(labels: Iterable[Labels], folder: Path, partitions: int) -> int:
     shift = np.uint64(64 - (partitions.bit_length() - 1))
     records = 0
     with ExitStack() as stack:
-        writers = [
-            stack.enter_context(pa.ipc.new_stream(str(folder / str(number)), _SPILLED))
-            for number in range(partitions)
-        ]
+        paths = [str(folder / str(number)) for number in range(partitions)]
+        writers = [stack.enter_context(pa.ipc.new_stream(path, _SPILLED)) for path in paths]
         for part in labels:
             batch = _hashed(part)
             records += batch.num_rows
@@ -579,11 +573,6 @@ def _mapped(folder: Path, rows: int, records: int) -> LabelIndex:
         path = folder / name  # an empty file cannot be mapped
         return pa.memory_map(str(path)).read_buffer() if path.stat().st_size else pa.py_buffer(b"")
 
-    return LabelIndex(
-        numbers("key", np.uint64),
-        numbers("check", np.uint64),
-        pa.LargeStringArray.from_buffers(rows, buffer("edges"), buffer("data")),
-        numbers("encoding", np.uint8),
-        numbers("hour", np.int32),
-        records,
-    )
+    keys, checks = numbers("key", np.uint64), numbers("check", np.uint64)
+    data = pa.LargeStringArray.from_buffers(rows, buffer("edges"), buffer("data"))
+    return LabelIndex(keys, checks, data, numbers("encoding", np.uint8), numbers("hour", np.int32), records)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from contract.dataset import columns_of
+from contract.dataset import aligned_columns
 from contract.errors import DatasetError
 from readers.arrow_json import NotBulkError
 from readers.flatten import without_columns
@@ -149,7 +149,7 @@ def merged(lanes: Sequence[tuple[Counts, pa.RecordBatch]], *, as_text: bool = Fa
     """
     if len(lanes) == 1 and (np.diff(lanes[0][0]) > 0).all():
         return lanes[0][1]
-    found = columns_of([batch for _, batch in lanes])
+    found = aligned_columns([batch for _, batch in lanes])
     order = pa.array(np.argsort(np.concatenate([places for places, _ in lanes]), kind="stable"))
     if not found:
         return without_columns(len(order))

@@ -21,13 +21,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from contract.dataset import ColumnPaths, Location
+from contract.dataset import GROUND_TRUTH, ColumnPaths, Location
 from contract.dataset_format import Shape
 from contract.errors import ConfigurationError, DatasetError
 from contract.wording import several
 from readers.arrow_json import NotBulkError
 from readers.captures.shapes import CSV, NOTHING, Payload, rows_of_values
-from readers.flatten import batch_of, flatten_batch
+from readers.flatten import batch_of, columns_of, flatten_batch
 from readers.lanes import Counts, Table, like_first
 from readers.python_rows import column_of, rows_to_batch
 
@@ -36,7 +36,6 @@ PREFIX = "column_"
 # The parts of a capture record that a column may be found in. A record of a JSON file is one part.
 REQUEST = "request"
 RESPONSE = "response"
-GROUND_TRUTH = "groundTruthData"
 RECORD = ""
 
 _PLAIN = (pa.int64(), pa.float64(), pa.string(), pa.bool_(), pa.null())
@@ -63,11 +62,9 @@ class Finder:
         self._others = [(other, _compiled(other.path, other.variable)) for other in locations.others]
         self._labels = self._labelled = 0
         self.kinds: dict[str, pa.DataType] | None = None
-        self.is_bulk = isinstance(self._features, PlainPath) and not any(
-            other.classes
-            or not (other.path is None or other.side == GROUND_TRUTH or isinstance(find, PlainPath))
-            for other, find in self._others
-        )
+        finds = [find for one, find in self._others if one.path is not None and one.side != GROUND_TRUTH]
+        has_classes = any(other.classes for other, _ in self._others)
+        self.is_bulk = not has_classes and all(isinstance(f, PlainPath) for f in (self._features, *finds))
 
     def learn(self, records: Iterable[Record]) -> None:
         """Learn types from the first records: in a list of integers and floats, Arrow makes all floats."""
@@ -84,10 +81,8 @@ class Finder:
         """Raise DatasetError when there were labels, and the path of the label led to none of them."""
         for other, _ in self._others:
             if other.side == GROUND_TRUTH and self._labels >= _ENOUGH_LABELS and not self._labelled:
-                count, variable = self._labels, other.variable
-                raise DatasetError.of(
-                    "column_paths.no_labels", file=where, count=count, location=other, field=variable
-                )
+                said: dict[str, Any] = {"count": self._labels, "location": other, "field": other.variable}
+                raise DatasetError.of("column_paths.no_labels", file=where, **said)
 
     def together(
         self, parts: Mapping[str, pa.Array], labels: Callable[[Find | None, Counts], pa.Array] | None = None
@@ -129,47 +124,36 @@ class Finder:
             When a record has no features, or another number of values than rows.
         """
         features: list[FeatureRow] = []
-        gathered: list[list[Any]] = [[] for _ in self._others]
-        counts = []
+        others, counts = self._others, []
+        gathered: list[list[Any]] = [[] for _ in others]
         text: set[str] = set()
         for parts, place in records:
             rows = self._rows(parts, place)
-            found = [
-                _found(parts.get(other.side, NOTHING), find, other, place) for other, find in self._others
-            ]
+            found = [_found(parts.get(other.side, NOTHING), find, other, place) for other, find in others]
             if self._locations.document and None in found:
-                other, _ = self._others[found.index(None)]
+                other, _ = others[found.index(None)]
                 raise _nothing(other.path, other.variable, _keys(parts), place)
             lists = [value if isinstance(value, list) else [value] for value in found]
             # Where a record has no features, the other columns say how many rows there are.
             count = max(map(len, lists), default=1) if rows is None else len(rows)
             counts.append(count)
             features += [{}] * count if rows is None else rows
-            for (location, _), values, column in zip(self._others, lists, gathered, strict=True):
+            for (location, _), values, column in zip(others, lists, gathered, strict=True):
                 column += _of_rows(values, count, location, place)
             text |= {side for side, part in parts.items() if part.kind == CSV}
         columns = _feature_columns(features, self._locations.headers) if features else {}
-        sides = {other.name: other.side for other, _ in self._others}
+        sides = {other.name: other.side for other, _ in others}
         columns |= {name: _column(name, values) for name, values in zip(sides, gathered, strict=True)}
         # What came as CSV gets the types that its text allows.
-        columns = {
-            name: typed_text(column) if sides.get(name, REQUEST) in text else column
-            for name, column in columns.items()
-        }
+        columns |= {name: typed_text(columns[name]) for name in columns if sides.get(name, REQUEST) in text}
         return Table(batch_of(columns, len(features)), np.array(counts, np.int64), np.zeros(0, np.int64))
 
     def _rows(self, parts: Mapping[str, Payload], place: Callable[[], str]) -> list[FeatureRow] | None:
         part = parts[RECORD] if RECORD in parts else parts[REQUEST]
         if part.kind == CSV:
-            beside = {
-                int(other.path)
-                for other, _ in self._others
-                # Predictions share the line with the features, as batch output does.
-                if other.side == RESPONSE
-                and other.path
-                and other.path.isdecimal()
-                and parts[RESPONSE] is part
-            }
+            # Predictions may share the line with the features, as batch output does.
+            shared = [o.path for o, _ in self._others if o.side == RESPONSE and parts.get(RESPONSE) is part]
+            beside = {int(path) for path in shared if path and path.isdecimal()}
             return [[cell for at, cell in enumerate(row) if at not in beside] for row in part.values]
         if not part.values or (self._features is None and RECORD in parts):
             return None
@@ -245,14 +229,9 @@ def _of_rows(values: list[Any], count: int, location: Location, place: Callable[
     of_all_rows = len(values) == 1 and location.variable in ("id_attribute", "time_attribute")
     if values == [None] or of_all_rows:
         return values * count
-    raise DatasetError.of(
-        "column_paths.uneven",
-        place=place(),
-        rows=several(count, "row"),
-        values=several(len(values), "value"),
-        location=location,
-        field=location.variable or "the path",
-    )
+    counts = {"rows": several(count, "row"), "values": several(len(values), "value")}
+    about: dict[str, Any] = {"location": location, "field": location.variable or "the path"}
+    raise DatasetError.of("column_paths.uneven", place=place(), **counts, **about)
 
 
 def _at(value: Any, position: int) -> Any:
@@ -266,16 +245,11 @@ def _largest(value: Any, location: Location, place: Callable[[], str]) -> Any:
     if isinstance(value, list) and value and all(isinstance(row, list | None) for row in value):
         return [_largest(row, location, place) for row in value]
     classes = location.classes
-    if (
-        not isinstance(value, list)
-        or len(value) != len(classes)
-        or not all(isinstance(score, int | float) for score in value)
-    ):
-        scores, count = json.dumps(value), len(classes)
-        raise DatasetError.of(
-            "column_paths.scores", place=place(), scores=scores, location=location, count=count
-        )
-    return classes[value.index(max(value))]
+    scores = value if isinstance(value, list) else []
+    if len(scores) != len(classes) or not all(isinstance(score, int | float) for score in scores):
+        about: dict[str, Any] = {"scores": json.dumps(value), "count": len(classes)}
+        raise DatasetError.of("column_paths.scores", place=place(), location=location, **about)
+    return classes[scores.index(max(scores))]
 
 
 def _keys(parts: Mapping[str, Payload]) -> str:
@@ -320,8 +294,7 @@ def _bulk_features(
     if types.is_struct(rows.type):
         if not rows.type.num_fields:
             raise NotBulkError("features without members")
-        batch = flatten_batch(pa.RecordBatch.from_struct_array(rows))
-        return dict(zip(batch.schema.names, batch.columns, strict=True))
+        return columns_of(flatten_batch(pa.RecordBatch.from_struct_array(rows)))
     if not types.is_list(rows.type) or rows.type.value_type not in _PLAIN:
         raise NotBulkError("features are neither cells nor members")
     widths = pc.unique(pc.list_value_length(rows)).to_pylist()
@@ -353,8 +326,7 @@ def _cell_column(column: pa.Array, kind: pa.DataType | None) -> pa.Array:
 
 def _feature_columns(rows: list[FeatureRow], headers: tuple[str, ...]) -> dict[str, pa.Array]:
     if all(isinstance(row, dict) for row in rows):
-        batch = rows_to_batch(rows)  # type: ignore[arg-type]  # all are mappings here
-        return dict(zip(batch.schema.names, batch.columns, strict=True))
+        return columns_of(rows_to_batch(rows))  # type: ignore[arg-type]  # all are mappings here
     widths = Counter(map(len, rows)).most_common()
     if len(widths) > 1:
         (usual, _), (other, count) = widths[:2]

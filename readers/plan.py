@@ -25,13 +25,8 @@ from contract.wording import several, some_of
 from file_storage import storage
 from file_storage.storage import SourceFile
 from readers.dataset import watched, with_segments
-from readers.file_kind import (
-    data_files,
-    folder_values,
-    require_kind,
-    say_endpoints,
-    say_folders,
-)
+from readers.file_kind import data_files, folder_values, require_kind, say_endpoints, say_folders
+from readers.flatten import batch_of, columns_of
 from readers.inference_logs import log_of, refuse_log
 from readers.splitting import SMALL, FileRange, FileSplit, Pieces, Transform, each, first_bytes
 
@@ -77,13 +72,10 @@ def plan_dataset(request: Dataset, *, whole_files: bool = False) -> Plan:
     if not files:
         return Plan((), 0, small=True)
     index = _index(request)
-    splits = tuple(
-        replace(split, pieces=tuple(pieces))
-        for split in _splits(files, request, index, whole_files)
-        for _, pieces in itertools.groupby(
-            split.pieces, lambda piece: folder_values(piece.path, request.folders)
-        )
-    )
+    splits: Splits = ()
+    for split in _splits(files, request, index, whole_files):
+        by_folder = itertools.groupby(split.pieces, lambda piece: folder_values(piece.path, request.folders))
+        splits += tuple(replace(split, pieces=tuple(pieces)) for _, pieces in by_folder)
     splits = _typed(splits, request, index)
     splits = _with_folders(splits, request) if request.folders else splits
     return Plan(_extended(splits, request, whole_files), total, total < SMALL)
@@ -134,9 +126,8 @@ def _of_window(files: list[SourceFile], request: Dataset) -> tuple[list[SourceFi
         if span.start >= window.end or span.end <= window.start:
             continue
         if span.start < window.start or span.end > window.end:
-            raise DatasetError.of(
-                "windowed_rows.part_of_file", file=file.path, length=_LENGTHS[span.end - span.start]
-            )
+            length = _LENGTHS[span.end - span.start]
+            raise DatasetError.of("windowed_rows.part_of_file", file=file.path, length=length)
         inside.append(file)
     request.said.say("reading.by_date")
     return inside, request
@@ -189,7 +180,7 @@ def _with_folders(splits: Splits, request: Dataset) -> Splits:
 
 
 def _beside_folder(batch: pa.RecordBatch, values: pa.RecordBatch) -> pa.RecordBatch:
-    for name, column in zip(values.schema.names, values.columns, strict=True):
+    for name, column in columns_of(values).items():
         if name in batch.schema.names:
             raise DatasetError.of("data_files.folder_and_column", field=name)
         batch = batch.append_column(name, column.take(pa.array(np.zeros(batch.num_rows, np.int8))))
@@ -245,26 +236,18 @@ def side_by_side(_: Pieces, sides: Sequence[tuple[str, Sequence[Split]]]) -> Ite
         columns: dict[str, pa.Array] = {}
         for batch in held:
             rows = batch.slice(0, count)
-            columns |= dict(zip(rows.schema.names, rows.columns, strict=True))
-        yield pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
+            columns |= columns_of(rows)
+        yield batch_of(columns, count)
         taken += count
         held = [
             batch.slice(count) if batch.num_rows > count else next(stream, nothing)
             for batch, stream in zip(held, streams, strict=True)
         ]
-    first, *others = [
-        taken + sum(batch.num_rows for batch in (rest, *stream))
-        for rest, stream in zip(held, streams, strict=True)
-    ]
-    for source, number in zip([source for source, _ in sides[1:]], others, strict=True):
-        if number != first:
-            raise DatasetError.of(
-                "data_files.rows_beside",
-                first=sides[0][0],
-                rows=several(first, "row"),
-                file=source,
-                count=number,
-            )
+    left = [sum(batch.num_rows for batch in (rest, *more)) for rest, more in zip(held, streams, strict=True)]
+    for source, more in zip((source for source, _ in sides), left, strict=True):
+        if more != left[0]:
+            first = {"first": sides[0][0], "rows": several(taken + left[0], "row")}
+            raise DatasetError.of("data_files.rows_beside", file=source, count=taken + more, **first)
 
 
 def _typed(splits: Splits, request: Dataset, index: LabelIndex | None) -> Splits:
@@ -280,7 +263,12 @@ def _typed(splits: Splits, request: Dataset, index: LabelIndex | None) -> Splits
         samples = [_first_rows(splits[0], 0, request), _first_rows(splits[-1], -1, request)]
         batches = [batch for batch in samples if batch is not None and batch.num_rows]
         if len(batches) > 1 and request.format.kind in _NESTED:
-            _say_other_form(set(batches[0].schema.names), set(batches[1].schema.names), request)
+            first, last = (set(batch.schema.names) for batch in batches)
+            gone, new = (
+                sorted({name.partition(".")[0] for name in one}) for one in (first - last, last - first)
+            )
+            if gone and new:  # members on both sides that the other one lacks
+                request.said.say("reading.first_and_last", first=some_of(gone), last=some_of(new))
         with contextlib.suppress(pa.ArrowInvalid):  # no UTF-8; reading in earnest names the place
             kinds = kinds_of(batches, rules) if batches else None
         if kinds is not None:
@@ -301,13 +289,6 @@ def _typed(splits: Splits, request: Dataset, index: LabelIndex | None) -> Splits
     from readers.cell_types import typed_rows
 
     return _then(splits, functools.partial(typed_rows, rules=rules, kinds=kinds))
-
-
-def _say_other_form(first: set[str], last: set[str], request: Dataset) -> None:
-    """Say so where the first rows have members that the last ones lack, and the other way round."""
-    gone, new = (sorted({name.partition(".")[0] for name in names}) for names in (first - last, last - first))
-    if gone and new:
-        request.said.say("reading.first_and_last", first=some_of(gone), last=some_of(new))
 
 
 def _first_rows(split: FileSplit, place: int, request: Dataset) -> pa.RecordBatch | None:

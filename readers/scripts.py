@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from contract.dataset import Dataset, Preprocessor
+from contract.dataset import GROUND_TRUTH, Dataset, Preprocessor
 from contract.errors import DatasetError, ScriptError, wording
 from file_storage.scripts import (
     STOPS,
@@ -26,7 +26,7 @@ from file_storage.scripts import (
 )
 from file_storage.storage import SourceFile, read_bytes
 from readers.captures.columns import Decoder
-from readers.captures.envelope import LABEL, Envelope, open_envelope, record_of_line
+from readers.captures.envelope import Envelope, open_envelope, record_of_line
 from readers.captures.shapes import csv_rows
 from readers.captures.split import Notes, envelopes, survey, table_of
 from readers.csv_records import CellsError
@@ -60,7 +60,6 @@ _PARTS = {
     "batch_transform_input": "batchTransformInput",
     "batch_transform_output": "batchTransformOutput",
 }
-_GROUND_TRUTH = "groundTruthData"
 
 
 class CapturedPart:
@@ -128,7 +127,7 @@ class InferenceRecord:
         captured = captured if isinstance(captured, dict) else {}
         for attribute, name in _PARTS.items():
             setattr(self, attribute, _part(captured, name))
-        self.ground_truth = _part(event, _GROUND_TRUTH)
+        self.ground_truth = _part(event, GROUND_TRUTH)
 
     @property
     def event_data(self) -> types.SimpleNamespace:
@@ -143,7 +142,7 @@ class InferenceRecord:
             captured = self.event_dict["captureData"] = {}
         for attribute, name in _PARTS.items():
             _write_back(captured, name, getattr(self, attribute))
-        _write_back(self.event_dict, _GROUND_TRUTH, self.ground_truth)
+        _write_back(self.event_dict, GROUND_TRUTH, self.ground_truth)
         return self.event_dict
 
     def __str__(self) -> str:
@@ -306,7 +305,12 @@ def apply_dataframe(preprocessor: Preprocessor, batch: pa.RecordBatch) -> pa.Rec
     with ScriptError.instead_of("script_rows.no_pandas", ImportError, file=preprocessor.path):
         import pandas as pd
     script = preprocessor.path
-    result = change_dataframe(preprocessor, _plain_text(batch).to_pandas())
+    # Dictionaries as text: a script expects to compare and change text freely.
+    is_coded = [pa.types.is_dictionary(kind) for kind in batch.schema.types]
+    columns = zip(batch.columns, is_coded, strict=True)
+    plain = [column.cast(pa.string()) if coded else column for column, coded in columns]
+    frame = pa.RecordBatch.from_arrays(plain, names=batch.schema.names).to_pandas()
+    result = change_dataframe(preprocessor, frame)
     if not isinstance(result, pd.DataFrame):
         kind = "None" if result is None else f"a {type(result).__name__}"
         raise ScriptError.of("script_rows.no_frame", file=script, kind=kind)
@@ -330,32 +334,19 @@ def _flat(result: Any, before: pa.RecordBatch, script: str) -> pa.RecordBatch:
     return flatten_batch(pa.RecordBatch.from_arrays(columns, names=names))
 
 
-def _plain_text(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return dictionary columns as text: a script expects to compare and change text freely."""
-    columns = [
-        column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
-        for column in batch.columns
-    ]
-    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
-
-
 def _frame_column(name: str, values: Any, before: pa.RecordBatch) -> pa.Array:
     try:
         array = pa.Array.from_pandas(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
         # Objects of several kinds: numbers beside text, lists beside None, ...
-        return _mixed(name, values.tolist())
+        batch = rows_to_batch([{name: value} for value in values.tolist()])
+        if batch.schema.names == [name]:
+            return batch.column(0)
+        return column_of(name, [None if value is None else str(value) for value in values.tolist()])
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     known = before.schema.get_field_index(name)
     return like_first(array, None if known < 0 else before.schema.types[known])
-
-
-def _mixed(name: str, values: list[Any]) -> pa.Array:
-    batch = rows_to_batch([{name: value} for value in values])
-    if batch.schema.names == [name]:
-        return batch.column(0)
-    return column_of(name, [None if value is None else str(value) for value in values])
 
 
 # Python objects take ten times the room of the text they are read from.
@@ -441,7 +432,7 @@ def _captured(envelope: Envelope, index: LabelIndex | None) -> Iterator[tuple[In
     for number, text, encoding in zip(envelope.numbers.tolist(), texts, encodings, strict=False):
         record = record_of_line(lines[number])
         if text is not None:
-            record[LABEL] = {"data": text, "encoding": encoding}
+            record[GROUND_TRUTH] = {"data": text, "encoding": encoding}
         yield InferenceRecord(record), lines[number]
 
 
@@ -498,9 +489,7 @@ def _text(line: Line) -> str:
     try:
         return line.data.decode().rstrip("\r\n")
     except UnicodeDecodeError:
-        raise DatasetError.of(
-            "data_files.utf8", file=line.path, line=line.line_number(), excerpt=line.excerpt()
-        ) from None
+        raise DatasetError.of("data_files.utf8", **line.members()) from None
 
 
 def _array_records(path: str) -> Iterator[tuple[Any, Place]]:

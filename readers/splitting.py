@@ -6,6 +6,7 @@ import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -206,7 +207,7 @@ def line_blocks(
     begin
         Bytes to leave out at the beginning of the file, such as a header row.
     size
-        Bytes per block, about; default `LINES_BLOCK_SIZE`. A block grows until it holds a whole line.
+        Bytes per block, about; default `BLOCK_SIZE`. A block grows until it holds a whole line.
     find_cut
         Given the text read so far (not all of the file), returns where the last whole record in it
         ends, 0 for nowhere. By default records end at newlines. Whole files only.
@@ -262,7 +263,7 @@ def gathered[T](items: Iterable[T], size: Callable[[T], float], least: float) ->
 def joined(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Join consecutive small batches of one schema, such as those of many small files.
 
-    A batch of about `BATCH_ROWS` rows or `LINES_BLOCK_SIZE` bytes passes unchanged; the order stays.
+    A batch of about `BATCH_ROWS` rows or `BLOCK_SIZE` bytes passes unchanged; the order stays.
     """
     for _, alike in itertools.groupby(batches, key=lambda batch: (batch.schema, batch.schema.metadata)):
         for some in gathered(alike, _fullness, 0.5):
@@ -279,11 +280,8 @@ def _stream_blocks(
     with open_input(path) as stream:
         stream.read(begin)
         offset, rest = begin, b""
-        while True:
-            # Growing with what is already held keeps a very long record from being searched again and again.
-            chunk = stream.read(max(size, len(rest)))
-            if not chunk:
-                break
+        # Growing with what is already held keeps a very long record from being searched again and again.
+        while chunk := stream.read(max(size, len(rest))):
             data = rest + chunk
             cut = find_cut(data) if find_cut else data.rfind(b"\n") + 1
             if not cut and len(data) > LONGEST_LINE:
@@ -356,6 +354,10 @@ class Line:
     def excerpt(self) -> str:
         """Return the first 80 characters."""
         return self.data[:320].decode(errors="replace").strip()[:80]
+
+    def members(self) -> dict[str, Any]:
+        """Return what errors on the line name."""
+        return {"file": self.path, "line": self.line_number(), "excerpt": self.excerpt()}
 
 
 @dataclass(frozen=True)

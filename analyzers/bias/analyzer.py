@@ -38,6 +38,7 @@ from analyzers.shared.rules import (
     with_presence,
 )
 from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, Violation
+from contract.dataset import GROUND_TRUTH
 from contract.errors import ConfigurationError, DatasetError, DocumentError
 from contract.schema import hint
 
@@ -143,22 +144,21 @@ def _with_presence(
     decision: Decision, statistics: BiasStatistics, before: BiasStatistics | None, error_share: float
 ) -> Decision:
     """Add, for every facet, whether more rows lack a group, a label or a prediction than at the baseline."""
-    if before is None:
-        return decision
     # With labels or predictions on one side only, complete rows mean two things.
-    if (before.has_labels, before.has_predictions) != (statistics.has_labels, statistics.has_predictions):
+    sides = [(one.has_labels, one.has_predictions) for one in (before, statistics) if one]
+    if sides[0] != sides[-1]:
         return decision
-    known = {facet.facet: int(np.sum(facet.counts)) for facet in before.facets}
+    known = {facet.facet: int(np.sum(facet.counts)) for facet in before.facets} if before else {}
     used = {facet.facet: int(np.sum(facet.counts)) for facet in statistics.facets}
     for name, rows in used.items():
         # Where nothing is left, nothing is decided, which says more.
-        if not rows or not known.get(name):
+        if not rows or (before and not known.get(name)):
             continue
         text = f"rows lack a group of {name}, a label or a prediction"
         extra = {"facet": name, "facet_value": "*"}
         of = Violation(PRESENCE_CHECK, text, metric_name="complete_rows", extra=extra)
         lacking = statistics.item_count - rows, statistics.item_count
-        usual = before.item_count - known[name], before.item_count
+        usual = (before.item_count - known[name], before.item_count) if before else (0, 0)
         decision = with_presence(decision, of, lacking, usual, error_share / len(used))
     return decision
 
@@ -329,6 +329,8 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
             if not summary.columns[column].seen:
                 raise groups.absent(role, column, summary.names)
             if not has_any:
+                if column == GROUND_TRUTH:
+                    raise DatasetError.of("quality_rows.unjoined", field="ground_truth_source")
                 raise DatasetError.of("bias_request.empty", field=role, column=column)
         if self.rules == "sound":
             self._refuse_without_positives(summary)

@@ -274,7 +274,6 @@ def rows_lacking(name: str, tables: Tables) -> int | None:
 # Strata that lack an outcome are left out; with more of the rows in them, too little is left.
 _MOST_LEFT_OUT = 0.1
 # Facets of many values have many small groups.
-_MOST_NOTES = 10
 _NO_INTERVAL = "FT has no interval, so it needs an allowed range or threshold of yours"
 
 
@@ -303,10 +302,9 @@ class Held:
 def hold(
     statistics: BiasStatistics, constraints: BiasConstraints, baseline: BiasStatistics | None
 ) -> tuple[list[Held], list[str], list[Comparison]]:
-    """Return every group with what can be decided; what cannot, as notes and as comparisons."""
+    """Return every group with what can be decided, notes, and what cannot be, as comparisons."""
     groups: dict[int, Held] = {}
-    undefined: dict[str, list[str]] = {}
-    notes, undecided = [], []
+    undecided = []
     for facet, metric, constraint in pairs(statistics, constraints):
         if id(facet) not in groups:
             members = [] if baseline is None else [m for m in baseline.facets if m.facet == facet.facet]
@@ -321,63 +319,42 @@ def hold(
         if not statistics.has_labels and metric.name not in WITHOUT_LABELS:
             undecided.append(undecided_comparison(facet, metric.name, "no row has a label", lost=True))
         elif lost or limit is None:
-            undefined.setdefault(group_text(facet), []).append(metric.name)
             reason = f"the baseline has no finite value of {metric.name}"
             reason = why_no_value(facet, metric) if lost else reason
             undecided.append(undecided_comparison(facet, metric.name, reason, lost))
         else:
             group.metrics[metric.name] = metric
             group.limits[metric.name] = limit
+    notes = []
     if not statistics.has_labels:
         notes.append("No row has a label, so only metrics that need none were checked.")
-    for text, names in undefined.items():
-        notes.append(wording("bias_notes.undefined", group=text, names=", ".join(names)))
-    if any("FT" in group.limits and not group.limits["FT"].decided for group in groups.values()):
-        notes.append("FT has no interval, so it is only held to an allowed range or threshold that you set.")
-    left_out = []
     for group in groups.values():
-        asked = list(group.limits)
-        left_out += (said := _leave_out(group))
-        reason = said[0].rstrip(".") if len(said) == 1 else "groups have too few rows"
-        reasons = {"FT": _NO_INTERVAL}
-        gone = [name for name in asked if name not in group.limits]
-        undecided += [undecided_comparison(group.facet, name, reasons.get(name, reason)) for name in gone]
-    notes += left_out[:_MOST_NOTES]
-    if len(left_out) > _MOST_NOTES:
-        notes.append(f"The same is true of {len(left_out) - _MOST_NOTES:,} more cases.")
+        left_out = _leave_out(group).items()
+        undecided += [undecided_comparison(group.facet, name, reason) for name, reason in left_out]
     return list(groups.values()), notes, undecided
 
 
-def _leave_out(group: Held) -> list[str]:
-    """Take metrics that cannot be decided off a group; return notes on them."""
-    small: dict[int, list[str]] = {}
-    small_before, strata = [], []
-    every = tables_of(group.facet).strata
+def _leave_out(group: Held) -> dict[str, str]:
+    """Take metrics that cannot be decided off a group; return why, by their names."""
+    every, text, reasons = tables_of(group.facet).strata, group_text(group.facet), {}
+    rows = int(group.window.confusion.sum())
     for name, limit in list(group.limits.items()):
         needed = rows_lacking(name, group.window)
         whole = float(every[name].sum()) if name in every else 0.0
         if name == "FT":
             if limit.decided:
                 continue
+            reasons[name] = _NO_INTERVAL
         elif needed is not None:
-            small.setdefault(needed, []).append(name)
+            reasons[name] = wording("bias_notes.small", group=text, rows=rows, needed=needed)
         elif limit.own and group.before is not None and rows_lacking(name, group.before) is not None:
-            small_before.append(name)
+            reasons[name] = wording("bias_notes.small_before", group=text)
         elif whole and 1.0 - float(group.window.strata[name].sum()) / whole > _MOST_LEFT_OUT:
-            strata.append(name)
+            reasons[name] = wording("bias_notes.strata", group=text)
         else:
             continue
         del group.limits[name]
-    text, notes = group_text(group.facet), []
-    if small:
-        rows = int(group.window.confusion.sum())
-        needs = "; ".join(f"{', '.join(names)} (about {rows:,})" for rows, names in sorted(small.items()))
-        notes.append(wording("bias_notes.small", group=text, rows=rows, needs=needs))
-    if small_before:
-        notes.append(wording("bias_notes.small_before", group=text, names=", ".join(small_before)))
-    if strata:
-        notes.append(wording("bias_notes.strata", group=text, names=", ".join(strata)))
-    return notes
+    return reasons
 
 
 # How many separate tests the metrics of a group amount to: they are functions of the same few counts.

@@ -38,9 +38,6 @@ class Placed(Coded):
 _KINDS: dict[type, Kind] = {bool: "bool", int: "integer", float: "float", str: "text"}
 
 
-# What all values of a column have in common.
-
-
 @dataclass
 class Extent:
     """What all values of a column have in common.
@@ -91,9 +88,6 @@ def _is_whole(value: Value) -> bool:
     except (ValueError, OverflowError):
         return False
     return True
-
-
-# Counting distinct values of a column that has too many to keep.
 
 
 # Distinct values counted exactly when a column has too many to keep.
@@ -357,16 +351,17 @@ def _reduced(value: Kept, plan: ColumnPlan, *, listed: bool = True) -> Kept:
     """Return what stands for a value in a collapsed column."""
     if isinstance(value, Beyond) or (listed and label_of(value) in plan.listed):
         return value
-    number = as_number(value)
-    if number is None or math.isnan(number):
-        nothing = (False,) * len(plan.thresholds)
-        return Beyond(isinstance(value, str), nothing, nothing)
-    cut = math.trunc(number) if math.isfinite(number) else number
-    return Beyond(
-        isinstance(value, str),
-        tuple(number > threshold for threshold in plan.thresholds),
-        tuple(cut > threshold for threshold in plan.thresholds),
+    known = as_number(value)
+    number = math.nan if known is None else known  # above no threshold
+    above, truncated_above = (
+        tuple(each > threshold for threshold in plan.thresholds) for each in (number, truncated(number))
     )
+    return Beyond(isinstance(value, str), above, truncated_above)
+
+
+def truncated(number: float) -> float:
+    """Return a number cut to a whole one, where it is finite."""
+    return math.trunc(number) if math.isfinite(number) else number
 
 
 def _measure(summary: ColumnSummary, values: Sequence[Value]) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from analyzers.bias.column_summary import MOST_COUNTED, Beyond, ColumnPlan, ColumnSummary, Kept
+from analyzers.bias.column_summary import MOST_COUNTED, Beyond, ColumnPlan, ColumnSummary, Kept, truncated
 from analyzers.bias.resampling import Tables
 from analyzers.bias.summary import BiasSummary, SummaryPlan
 from analyzers.shared.cells import Codes, Flags, Floats, Value, as_number, label_of
@@ -62,9 +62,7 @@ def above(column: ColumnSummary, thresholds: tuple[float, ...], threshold: float
         if isinstance(value, Beyond):
             return index >= 0 and (value.truncated_above if cut else value.above)[index]
         number = as_number(value)
-        if number is None or math.isnan(number):
-            return False
-        return (math.trunc(number) if cut and math.isfinite(number) else number) > threshold
+        return number is not None and (truncated(number) if cut else number) > threshold
 
     return np.array([False, *map(is_above, column.values)])
 
@@ -135,11 +133,10 @@ def select_sound(
         text = interval_text(number, extent.greatest, whole=whole)
         return Selection(text, above(column, plan.thresholds, number, cut=False), number)
     texts = _texts(column)
-    if number is not None and threshold is None:
-        words = [text for text in texts if text is not None and as_number(text) is None]
-        if words and len(texts) - len(words) > MOST_CODES:
-            field, some = plan.name, listing(words, 3)
-            raise ColumnError.of("bias_groups.mixed", field=field, some=some, value=values_text(values))
+    words = _words(column) if number is not None and threshold is None else []
+    if words and len(texts) - len(words) > MOST_CODES:
+        field, some = plan.name, listing(words, 3)
+        raise ColumnError.of("bias_groups.mixed", field=field, some=some, value=values_text(values))
     wanted = {label_of(value) for value in values}
     return Selection(values_text(values), np.array([False, *(text in wanted for text in texts)]))
 
@@ -165,6 +162,10 @@ def every_value_sound(name: str, column: ColumnSummary) -> list[Selection]:
 
 def _texts(column: ColumnSummary) -> list[str | None]:
     return [None if isinstance(value, Beyond) else label_of(value) for value in column.values]
+
+
+def _words(column: ColumnSummary) -> list[str]:
+    return [text for text in _texts(column) if text is not None and as_number(text) is None]
 
 
 # Which rows a request selects by Clarify's rules.
@@ -520,10 +521,9 @@ def absent_values(name: str, column: ColumnSummary, values: Sequence[Value]) -> 
 
 def words_beside(name: str, column: ColumnSummary, threshold: float) -> str | None:
     """Return which values a threshold passes over, as they are text."""
-    words = [text for text in _texts(column) if text is not None and as_number(text) is None]
-    if not words:
-        return None
-    return wording("bias_groups.words", name=name, some=listing(words, 3), threshold=threshold)
+    words = _words(column)
+    said = {"name": name, "some": listing(words, 3), "threshold": threshold}
+    return wording("bias_groups.words", **said) if words else None
 
 
 def spelt_alike(name: str, column: ColumnSummary) -> str | None:
@@ -616,14 +616,11 @@ def select_labels(summary: BiasSummary, plan: SummaryPlan) -> Selection | None:
     if not request.label_values:
         raise ColumnError.of("bias_groups.no_label_values")
     column = summary.columns[request.label]
-    if plan.rules == "sagemaker":
-        if not column.seen:
-            raise ColumnError.of("bias_groups.absent", role="Label", field=request.label)
-        return select_sagemaker(column, plan.columns[request.label], request.label_values)
-    if column.rows == column.missing:
+    if plan.rules == "sagemaker" and not column.seen:
+        raise ColumnError.of("bias_groups.absent", role="Label", field=request.label)
+    if plan.rules == "sound" and column.rows == column.missing:
         return None
-    threshold = plan.known_thresholds.get(request.label)
-    return select_sound(column, plan.columns[request.label], request.label_values, threshold=threshold)
+    return _select(summary, plan, request.label, request.label_values)
 
 
 def select_predictions(summary: BiasSummary, plan: SummaryPlan, labels: Selection | None) -> Selection | None:
@@ -656,12 +653,15 @@ def select_predictions(summary: BiasSummary, plan: SummaryPlan, labels: Selectio
     known = plan.known_thresholds.get(request.label)
     threshold = known if labels is None else labels.threshold is not None
     selection = select_sound(column, plan.columns[name], values, threshold=threshold)
-    if selection.threshold is None and (problem := other_vocabulary(name, column, observed, values)):
-        raise problem
-    extent, is_many = column.extent(), column.collapsed or len(column.values) > MOST_CODES
-    if selection.threshold is None and is_many and not extent.has_words and not extent.is_integral:
+    if selection.threshold is not None:
+        return selection
+    extent, problem = column.extent(), other_vocabulary(name, column, observed, values)
+    is_other = problem or column.collapsed or len(column.values) > MOST_CODES
+    if is_other and not extent.has_words and not extent.is_integral:
         low, high = number(extent.least), number(extent.greatest)
         raise ColumnError.of("bias_groups.scores", field="predicted_label", name=name, low=low, high=high)
+    if problem:
+        raise problem
     return selection
 
 
@@ -690,7 +690,7 @@ def select_groups(summary: BiasSummary, plan: SummaryPlan, facet: int) -> list[G
         return _combinations(summary, plan, facet, name)
     rows = (zip(columns, values, strict=True) for values in request.values if isinstance(values, tuple))
     alternatives = tuple(
-        tuple(_of_column(summary, plan, column, (value,))[0] for column, value in row) for row in rows
+        tuple(_select(summary, plan, column, (value,)) for column, value in row) for row in rows
     )
     text = ",".join(INTERSECTION.join(_part(part) for part in parts) for parts in alternatives)
     return [Group(name, text, columns, alternatives)]
@@ -704,13 +704,17 @@ def _part(selection: Selection) -> str:
 def _of_column(
     summary: BiasSummary, plan: SummaryPlan, name: str, values: tuple[Value, ...]
 ) -> list[Selection]:
-    column = summary.columns[name]
-    if not values:
-        every_value = every_value_sagemaker if plan.rules == "sagemaker" else every_value_sound
-        return every_value(name, column)
+    if values:
+        return [_select(summary, plan, name, values)]
+    every_value = every_value_sagemaker if plan.rules == "sagemaker" else every_value_sound
+    return every_value(name, summary.columns[name])
+
+
+def _select(summary: BiasSummary, plan: SummaryPlan, name: str, values: tuple[Value, ...]) -> Selection:
+    column, own = summary.columns[name], plan.columns[name]
     if plan.rules == "sagemaker":
-        return [select_sagemaker(column, plan.columns[name], values)]
-    return [select_sound(column, plan.columns[name], values, threshold=plan.known_thresholds.get(name))]
+        return select_sagemaker(column, own, values)
+    return select_sound(column, own, values, threshold=plan.known_thresholds.get(name))
 
 
 def _combinations(summary: BiasSummary, plan: SummaryPlan, facet: int, name: str) -> list[Group]:

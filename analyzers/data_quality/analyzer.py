@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import repeat
@@ -68,6 +68,25 @@ class DataQualityAnalyzer(SharesErrors, Analyzer[DatasetSummary, Statistics, Con
     arrival_order: bool = True
     as_of: datetime | None = None
     cluster_by: tuple[str, ...] = ()
+
+    def design_effects(self, statistics: Statistics) -> dict[str, float]:
+        """Return the design effects of each feature: of its values, and of which are missing."""
+        known = {one.name: one.sample for one in statistics.features if one.sample is not None}
+        missing = {f"{name} (missing)": sample.missing_design_effect for name, sample in known.items()}
+        return {name: sample.design_effect for name, sample in known.items()} | missing
+
+    def with_design_effects(self, statistics: Statistics, effects: Mapping[str, float]) -> Statistics:
+        """Return the statistics with other design effects, named alike."""
+        features = []
+        for one in statistics.features:
+            if (sample := one.sample) is not None:
+                missing = effects.get(f"{one.name} (missing)", sample.missing_design_effect)
+                values = effects.get(one.name, sample.design_effect)
+                one = replace(
+                    one, sample=replace(sample, design_effect=values, missing_design_effect=missing)
+                )
+            features.append(one)
+        return replace(statistics, features=features)
 
     def empty(self) -> DatasetSummary:
         """Return the identity of `merge`."""

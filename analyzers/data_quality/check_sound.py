@@ -8,6 +8,7 @@ is shared by three families of comparisons, and equally (Bonferroni) by the comp
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from analyzers.data_quality.columns import (
     FeaturePair,
@@ -18,7 +19,7 @@ from analyzers.data_quality.columns import (
 )
 from analyzers.data_quality.documents import Constraints, Statistics
 from analyzers.data_quality.drift import changed_correlations, compares_drift, measure_drift
-from analyzers.data_quality.limits import CLASSES, LIMITS, smallest_completeness_p_value
+from analyzers.data_quality.limits import LIMITS, smallest_completeness_p_value
 from analyzers.shared.rules import nothing_checked
 from analyzers.shared.significance import rows_to_tell
 from contract.api import CheckType, Comparison, Decision, Finding, State, Violation, Violations
@@ -70,7 +71,9 @@ def check_sound(
     every = ((pair, *limit) for limit in LIMITS for pair in pairs)
     told = {(pair.name, code): check(pair, alphas[family]) for pair, code, check, family in every}
     found = {about: one for about, one in told.items() if one is not None}
-    violations += [Violation(code, one.text, name) for (name, code), one in found.items() if one.is_violation]
+    violations += [
+        Violation(code, one.text, name) for (name, code), one in found.items() if one.state is State.VIOLATED
+    ]
     drifts = [drift for pair in pairs if (drift := measure_drift(pair, alphas["drift"])) is not None]
     drifts.sort(key=lambda drift: (not drift.violated, -drift.excess))
     correlations = changed_correlations(pairs, baseline, statistics, alphas["correlations"])
@@ -97,9 +100,11 @@ def check_sound(
     changed = {drift.name for drift in drifts if drift.is_beyond_chance}
     findings += measured.values()
     notes = tuple(_notes(statistics, constraints, baseline, pairs, alphas["drift"]))
-    answers = comparisons(constraints, pairs, violations, measured, found, changed=changed, with_ranges=True)
+    parts = {(drift.name, str(CheckType.BASELINE_DRIFT)): drift.parts for drift in drifts}
+    compared = comparisons(constraints, pairs, violations, measured, found, changed=changed, with_ranges=True)
+    answers = [replace(one, parts=parts.get((one.subject, str(one.check)), {})) for one in compared]
     answers += _comparisons_of_rows(baseline, pairs, correlations)
-    return Decision(Violations(violations), tuple(findings), notes, answers)
+    return Decision(Violations(violations), tuple(findings), notes, tuple(answers))
 
 
 def _notes(
@@ -127,19 +132,6 @@ def _notes(
             yield wording("drift.small_baseline", rows=baseline.item_count, threshold=number(threshold))
         elif rows < needed:
             yield wording("drift.small_window", rows=rows, threshold=number(threshold), needed=needed)
-    names = [
-        pair.name
-        for pair in pairs
-        if pair.config.perform_comparison
-        and pair.baseline is not None
-        and pair.current.num_present
-        and pair.baseline.num_present
-        # Text where numbers were expected is a violation of its own.
-        and not (pair.expected.inferred_type in CLASSES and pair.current.numerical is None)
-        and not compares_drift(pair)
-    ]
-    if names:
-        yield f"No distribution is kept on both sides, so drift was not measured of: {listing(names, 10)}."
 
 
 def _comparisons_of_rows(

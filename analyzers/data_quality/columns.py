@@ -22,6 +22,7 @@ from contract.wording import listing
 
 INTEGRAL = "Integral"
 FRACTIONAL = ("Fractional", "IntegralValued", "NonFinite")
+NUMBERS = (INTEGRAL, "IntegralValued", "Fractional")
 
 # Deequ's histogram counts missing cells under this text.
 _NULL_CATEGORY = "NullValue"
@@ -36,6 +37,11 @@ def class_counts(feature: FeatureStatistics) -> dict[str, int]:
     if feature.data_types is not None:
         return feature.data_types
     return {feature.inferred_type: feature.num_present}
+
+
+def number_count(feature: FeatureStatistics) -> int:
+    """Return how many cells hold a finite number."""
+    return sum(count for name, count in class_counts(feature).items() if name in NUMBERS)
 
 
 def category_counts(feature: FeatureStatistics) -> dict[str, int] | None:
@@ -103,13 +109,13 @@ def pair_features(
 
 @dataclass(frozen=True)
 class Found:
-    """What is not as expected, in a sentence and in figures; a small change is no violation."""
+    """How a check of a limit ended, in a sentence and in figures."""
 
     text: str
     value: float
     expected: float
     p_value: float | None = None
-    is_violation: bool = True
+    state: State = State.VIOLATED
 
 
 def comparisons(
@@ -133,7 +139,7 @@ def comparisons(
     drifts
         Drift that was measured, by feature.
     limits
-        What else is not as expected, by feature and check.
+        How checks of limits ended, by feature and check.
     changed
         Features that moved beyond chance, within the limit or not.
     with_ranges
@@ -161,7 +167,9 @@ def comparisons(
             drift = drifts.get(feature.name) if check is CheckType.BASELINE_DRIFT else None
             violation = violated.get((feature.name, check))
             limit = (limits or {}).get((feature.name, check))
-            moved = State.CHANGED if limit or (drift and feature.name in changed) else State.HOLDS
+            moved = State.CHANGED if drift and feature.name in changed else State.HOLDS
+            moved = limit.state if limit else moved
+            told = drift if limit is None or moved is State.HOLDS else limit
             is_told = violation is not None or moved is State.CHANGED
             reason, lost = ("", False) if is_told else _obstacle(pair, check, drift)
             state = State.VIOLATED if violation else State.UNDECIDED if reason else moved
@@ -175,7 +183,7 @@ def comparisons(
                     feature.name,
                     check,
                     state,
-                    violation.description if violation else told.text if (told := limit or drift) else "",
+                    violation.description if violation else told.text if told else "",
                     reason=reason,
                     lost=lost,
                     value=value,
@@ -217,9 +225,14 @@ def _obstacle(pair: FeaturePair | None, check: CheckType, drift: Finding | None)
         return "some columns hold no value in the window", known is None or known.num_present > 0
     if check is not CheckType.BASELINE_DRIFT:
         return "", False
-    numerical = known.numerical if known else None
-    kept = known is not None and bool((numerical and numerical.sketch) or category_counts(known))
-    return "some features keep no distribution, having too many distinct values or another type", kept
+    before, now = (side.numerical if side else None for side in (known, pair.current))
+    kept = known is not None and bool((before and before.sketch) or category_counts(known))
+    reason = "some columns have too many distinct values for their distribution to be kept"
+    if (before is None) != (now is None):
+        reason = "some columns are numbers on one side only"
+    elif now is not None:
+        reason = "some columns hold no finite number"
+    return reason, kept
 
 
 _TYPED = ("Integral", "Fractional", "String")

@@ -23,7 +23,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from analyzers.data_quality.columns import FeaturePair, category_counts, holds_dates
+from analyzers.data_quality.columns import FeaturePair, category_counts, holds_dates, number_count
 from analyzers.data_quality.distance import (
     Distribution,
     bucket_distance,
@@ -38,7 +38,7 @@ from analyzers.data_quality.sample_statistics import CORRELATION_BLOCK, KNOWN_VA
 from analyzers.shared.cells import Floats
 from analyzers.shared.dependence import student_ratio
 from analyzers.shared.significance import kolmogorov_band
-from contract.api import CheckType, Comparison, State
+from contract.api import CheckType, Comparison, Part, State
 from contract.errors import wording
 from contract.json_layout import java_double
 from contract.wording import chance, number, percent, shorten
@@ -80,8 +80,12 @@ def dependence(pair: FeaturePair, *, of_missing: bool = False) -> Dependence:
 
 @dataclass(frozen=True)
 class Change:
-    """A share of rows that changed; `evidence` and `least` are in the unit of `evidence()`."""
+    """A share of rows that changed; `evidence` and `least` are in the unit of `evidence()`.
 
+    `kind` tells what kind of rows, such as ``low end``.
+    """
+
+    kind: str
     text: str
     effect: float
     limit: float
@@ -153,24 +157,27 @@ def changed_shares(
         Probability of a false alarm that all shares of the feature may have together.
     """
     before, now = (side.sample if side else None for side in (pair.baseline, pair.current))
-    kinds: list[tuple[_Shares | None, int]] = []
+    kinds: list[tuple[str, _Shares | None, int]] = []
     counts = [category_counts(side) if side else None for side in (pair.baseline, pair.current)]
     if baseline is not None and current is not None:
-        kinds.append((_quantile_shares(baseline, current), COMPARED))
+        kinds.append(("quantiles", _quantile_shares(baseline, current), COMPARED))
         if before is not None and now is not None:
-            kinds += [(_tail_shares(before, now, low_end=low_end), COMPARED) for low_end in (True, False)]
+            kinds.append(("low end", _tail_shares(before, now, low_end=True), COMPARED))
+            kinds.append(("high end", _tail_shares(before, now, low_end=False), COMPARED))
     if counts[0] is not None and counts[1] is not None:
         now_listed = counts[1]
         if pair.expected.domains is not None:  # values that are new are for the check of known values
             now_listed = {value: rows for value, rows in counts[1].items() if value in counts[0]}
         listed = _listed_shares(counts[0], now_listed, sum(counts[1].values()))
-        kinds.append((listed, listed.before.size))
+        kinds.append(("values", listed, listed.before.size))
     elif before is not None and now is not None:
-        kinds.append((_repeated_shares(before, now), COMPARED))
+        kinds.append(("values", _repeated_shares(before, now), COMPARED))
     found = dependence(pair)
     changes = [
-        _most_telling(shares, found, pair.config.share_threshold(text=baseline is None), alpha / compared)
-        for shares, compared in kinds
+        _most_telling(
+            kind, shares, found, pair.config.share_threshold(text=baseline is None), alpha / compared
+        )
+        for kind, shares, compared in kinds
         if shares is not None and shares.before.size and all(shares.totals)
     ]
     if counts[0] is None and before is not None and now is not None and baseline is None:
@@ -179,7 +186,7 @@ def changed_shares(
     return changes
 
 
-def _most_telling(shares: _Shares, found: Dependence, limit: float, alpha: float) -> Change:
+def _most_telling(kind: str, shares: _Shares, found: Dependence, limit: float, alpha: float) -> Change:
     before, now = shares.before / shares.totals[0], shares.now / shares.totals[1]
     effects = effect_size(before, now)
     found_evidence = evidence(shares.before, shares.now, shares.totals, (found.before, found.now))
@@ -188,7 +195,7 @@ def _most_telling(shares: _Shares, found: Dependence, limit: float, alpha: float
     place = int(np.lexsort((np.abs(effects), (found_evidence > least) & (np.abs(effects) > limit)))[-1])
     moved = f"{percent(float(before[place]))} -> {percent(float(now[place]))}"
     text = f"share of {shares.of(place)} {moved}{shares.hint}"
-    return Change(text, float(effects[place]), limit, float(found_evidence[place]), least)
+    return Change(kind, text, float(effects[place]), limit, float(found_evidence[place]), least)
 
 
 def _quantile_shares(baseline: Distribution, current: Distribution) -> _Shares:
@@ -302,7 +309,7 @@ def _new_values(
     measured = evidence(*counts, (before.rows, independent), (found.before, 1.0))
     text = wording("drift.new_values", usual=percent(usual), share=percent(share))
     effect = float(effect_size(usual, share))
-    return Change(text, effect, limit, float(measured[0]), found.least_evidence(alpha))
+    return Change("new values", text, effect, limit, float(measured[0]), found.least_evidence(alpha))
 
 
 # One feature: its distance, and the shares of its rows.
@@ -340,12 +347,21 @@ class Drift:
         return self.violated or far or any(change.evidence > change.least for change in self.changes)
 
     @property
+    def parts(self) -> dict[str, Part]:
+        """Return how far the distance and each kind of share moved."""
+        found = [(change.kind, change.effect, change.limit, change.violated) for change in self.changes]
+        if self.distance is not None:
+            found.append(("distance", self.distance, self.threshold, self.is_far))
+        return {
+            name: Part(effect / limit if limit > 0.0 else math.copysign(math.inf, effect), violated)
+            for name, effect, limit, violated in found
+        }
+
+    @property
     def excess(self) -> float:
         """Return the distance in thresholds, for sorting."""
-        effects = [(abs(change.effect), change.limit) for change in self.changes if change.violated]
-        if self.distance is not None:
-            effects.append((self.distance, self.threshold))
-        return max((effect / limit if limit > 0.0 else math.inf for effect, limit in effects), default=0.0)
+        told = (abs(part.excess) for name, part in self.parts.items() if part.violated or name == "distance")
+        return max(told, default=0.0)
 
     @property
     def text(self) -> str:
@@ -519,7 +535,7 @@ def changed_correlations(
         matrix[np.triu_indices(len(known.features), 1)] = known.pairs
         places = {name: place for place, name in enumerate(known.features)}
         found = [places.get(feature.name, -1) if feature else -1 for feature in features]
-        present = np.array([feature.completeness if feature else 0.0 for feature in features])
+        present = np.array([number_count(one) / max(1, one.rows) if one else 0.0 for one in features])
         sides.append((matrix + matrix.T, np.array(found), present, known.rows))
     both = np.flatnonzero((sides[0][1] >= 0) & (sides[1][1] >= 0))
     if both.size < 2:
@@ -560,6 +576,7 @@ def changed_correlations(
             value=now,
             effect=abs(now - then),
             limit=float(limit[place]),
+            p_value=min(1.0, 2.0 * math.exp(-(float(deviation[place]) ** 2) / 2.0)),
             rows=statistics.item_count,
             baseline_rows=baseline.item_count,
         )

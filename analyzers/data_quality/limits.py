@@ -1,7 +1,7 @@
 """The limits a constraints file sets, under sound rules: types, completeness, known values.
 
-Each check returns what it found of a share that lies below its limit by more than chance explains, None
-otherwise.
+Each check returns what it found and whether that lies below its limit by more than chance explains; None
+where there is nothing to test.
 """
 
 from __future__ import annotations
@@ -12,7 +12,14 @@ from collections import Counter
 import numpy as np
 import pyarrow as pa
 
-from analyzers.data_quality.columns import INTEGRAL, FeaturePair, Found, category_counts, class_counts
+from analyzers.data_quality.columns import (
+    NUMBERS,
+    FeaturePair,
+    Found,
+    category_counts,
+    class_counts,
+    number_count,
+)
 from analyzers.data_quality.documents import FeatureStatistics, MonitoringConfig
 from analyzers.data_quality.drift import Dependence, dependence, effect_size, evidence
 from analyzers.data_quality.kll import weighted_values
@@ -20,14 +27,13 @@ from analyzers.data_quality.suggest import DOMAIN_THRESHOLD, domain_threshold
 from analyzers.data_quality.text import read_texts
 from analyzers.shared.cells import as_number
 from analyzers.shared.significance import binomial_tail
-from contract.api import CheckType
+from contract.api import CheckType, State
 from contract.errors import wording
 from contract.json_layout import java_double
 from contract.wording import chance, counted, number, percent
 
 # Classes of a cell that satisfy each expected type; anything can be text, and Unknown accepts anything.
-_NUMBERS = (INTEGRAL, "IntegralValued", "Fractional")
-CLASSES = {"Integral": (INTEGRAL, "IntegralValued"), "Fractional": _NUMBERS}
+CLASSES = {"Integral": ("Integral", "IntegralValued"), "Fractional": NUMBERS}
 
 # HyperLogLog's count is off by more than a fifth once in 10,000 columns.
 _DISTINCT_COUNT_MARGIN = 0.8
@@ -49,24 +55,21 @@ def check_type(pair: FeaturePair, alpha: float) -> Found | None:
     mismatches = _mismatches(pair.current, expected)
     threshold = pair.config.datatype_check_threshold
     ratio = 1.0 - mismatches / present
-    if ratio >= threshold:
-        return None
-    known, then, is_violation = 0, "", True
-    if pair.baseline is not None and (known := _mismatches(pair.baseline, expected)):
+    then, now = "", (mismatches, present)
+    known = _mismatches(pair.baseline, expected) if pair.baseline and ratio < threshold else 0
+    if pair.baseline is not None and known:
         before = (known, pair.baseline.num_present)
         then = wording("limits.types_before", known=known, rows=before[1])
-        p_value, is_violation = _growth(before, (mismatches, present), dependence(pair), alpha, pair.config)
+        p_value, state = _growth(before, now, dependence(pair), alpha, pair.config)
     else:
-        p_value = _tail(mismatches, present, 1.0 - threshold, dependence(pair))
-    if p_value >= alpha:
-        return None
+        p_value, state = _tail(now, 1.0 - threshold, dependence(pair), alpha)
     counts = class_counts(pair.current)
     wrong = [(name, count) for name, count in counts.items() if count and name not in CLASSES[expected]]
-    found = ", ".join(f"{count} {name}" for name, count in wrong)
+    found = ", ".join(f"{count} {'infinite' if name == 'NonFinite' else name}" for name, count in wrong)
     text = wording("limits.other_types", present=present, found=found, then=then, sure=chance(p_value))
-    if is_violation:
+    if state is State.VIOLATED:
         text = f"{unmet_type(expected, threshold, ratio)} {text}"
-    return Found(text, ratio, threshold, p_value, is_violation)
+    return Found(text, ratio, threshold, p_value, state)
 
 
 def unmet_type(expected: str, threshold: float, ratio: float) -> str:
@@ -77,7 +80,7 @@ def unmet_type(expected: str, threshold: float, ratio: float) -> str:
 
 def _check_no_numbers(pair: FeaturePair, alpha: float) -> Found | None:
     """Report a column of text that has become numbers."""
-    present, numbers = pair.current.num_present, _numbers(pair.current)
+    present, numbers = pair.current.num_present, number_count(pair.current)
     known = pair.baseline
     if known is None or not known.num_present or numbers < _ALL_NUMBERS * present:
         return None
@@ -85,27 +88,22 @@ def _check_no_numbers(pair: FeaturePair, alpha: float) -> Found | None:
     if usual is None or usual > _FEW_NUMBERS:
         return None
     p_value = binomial_tail(numbers, present, max(usual, 1.0 / known.num_present))
-    if p_value >= alpha:
-        return None
+    state = State.VIOLATED if p_value < alpha else State.HOLDS
     counts = {"present": present, "numbers": numbers, "known": known.num_present}
     text = wording("limits.numbers", usual=percent(usual), sure=chance(p_value), **counts)
-    return Found(text, 1.0 - numbers / present, 1.0 - usual, p_value)
+    return Found(text, 1.0 - numbers / present, 1.0 - usual, p_value, state)
 
 
 def _usual_numbers(known: FeatureStatistics) -> float | None:
     """Return the share of numbers in a baseline's text; None where a file of the originals does not tell."""
     if known.data_types is not None:
-        return _numbers(known) / known.num_present
+        return number_count(known) / known.num_present
     counts = category_counts(known)
     if counts is None:
         return None
     cells = read_texts(pa.array(list(counts), pa.string()), hash_as_text=True)
     numeric = np.isfinite(cells.numbers)
     return float(np.fromiter(counts.values(), np.float64, len(counts))[numeric].sum() / known.num_present)
-
-
-def _numbers(feature: FeatureStatistics) -> int:
-    return sum(count for name, count in class_counts(feature).items() if name in _NUMBERS)
 
 
 def _mismatches(feature: FeatureStatistics, expected: str) -> int:
@@ -116,23 +114,21 @@ def check_completeness(pair: FeaturePair, alpha: float) -> Found | None:
     """Report a share of values significantly below the expected one."""
     expected = pair.expected.completeness
     observed = pair.current.completeness
-    if expected is None or observed >= expected:
+    if expected is None or not pair.current.rows:
         return None
     missing, rows = pair.current.num_missing, pair.current.rows
     sampled = _sampled_completeness(pair)
     found = dependence(pair, of_missing=True)
-    then, is_violation = f"about {number(round(rows * (1.0 - expected), 1))} were to be expected", True
+    then = f"about {number(round(rows * (1.0 - expected), 1))} were to be expected"
     if sampled is not None:
         before = (sampled.num_missing, sampled.rows)
         then = f"{before[0]:,} of {before[1]:,} were at the baseline"
-        p_value, is_violation = _growth(before, (missing, rows), found, alpha, pair.config)
+        p_value, state = _growth(before, (missing, rows), found, alpha, pair.config)
     else:
-        p_value = _tail(missing, rows, 1.0 - expected, found)
-    if p_value >= alpha:
-        return None
+        p_value, state = _tail((missing, rows), 1.0 - expected, found, alpha)
     shares = {"observed": percent(observed), "expected": percent(expected), "sure": chance(p_value)}
     text = wording("limits.missing", missing=missing, rows=rows, then=then, **shares)
-    return Found(text, observed, expected, p_value, is_violation)
+    return Found(text, observed, expected, p_value, state)
 
 
 def smallest_completeness_p_value(pair: FeaturePair) -> float:
@@ -155,11 +151,12 @@ def smallest_completeness_p_value(pair: FeaturePair) -> float:
 
 def _growth(
     before: tuple[int, int], now: tuple[int, int], found: Dependence, alpha: float, config: MonitoringConfig
-) -> tuple[float, bool]:
-    """Return the p-value of a growing share, given as (rows with it, all rows), and if that is too much."""
-    effect, told = float(effect_size(before[0] / before[1], now[0] / now[1])), _evidence(before, now, found)
-    has_grown = effect > 0.0 and told > found.least_evidence(2.0 * alpha)
-    return math.exp(-told) if has_grown else 1.0, effect > config.share_threshold(text=False)
+) -> tuple[float, State]:
+    """Return the p-value of a growing share, given as (rows with it, all rows), and how that ends."""
+    effect = float(effect_size(before[0] / before[1], now[0] / now[1]))
+    told = _evidence(before, now, found) if effect > 0.0 else 0.0
+    grown = State.VIOLATED if effect > config.share_threshold(text=False) else State.CHANGED
+    return math.exp(-told), grown if told > found.least_evidence(2.0 * alpha) else State.HOLDS
 
 
 def _evidence(before: tuple[int, int], now: tuple[int, int], found: Dependence) -> float:
@@ -167,9 +164,11 @@ def _evidence(before: tuple[int, int], now: tuple[int, int], found: Dependence) 
     return float(evidence(counts[0], counts[1], (before[1], now[1]), (found.before, found.now))[0])
 
 
-def _tail(marked: int, rows: int, share: float, found: Dependence) -> float:
-    """Return the binomial tail of as many rows as these tell as much as."""
-    return binomial_tail(math.ceil(marked / found.now), math.ceil(rows / found.now), share)
+def _tail(now: tuple[int, int], share: float, found: Dependence, alpha: float) -> tuple[float, State]:
+    """Return the binomial tail of as many rows as these tell as much as, and how that ends."""
+    marked, rows = (math.ceil(count / found.now) for count in now)
+    p_value = binomial_tail(marked, rows, share)
+    return p_value, State.VIOLATED if p_value < alpha and now[0] > share * now[1] else State.HOLDS
 
 
 def _sampled_completeness(pair: FeaturePair) -> FeatureStatistics | None:
@@ -192,16 +191,15 @@ def check_categories(pair: FeaturePair, alpha: float) -> Found | None:
     present = pair.current.num_present
     outside = sum(unseen.values())
     ratio = 1.0 - outside / present
-    p_value = _tail(outside, present, 1.0 - threshold, dependence(pair))
-    if ratio >= threshold or p_value >= alpha:
-        return None
+    p_value, state = _tail((outside, present), 1.0 - threshold, dependence(pair), alpha)
     change = float(effect_size(1.0 - threshold, 1.0 - ratio))
-    is_violation = not is_sampled or change > pair.config.share_threshold(text=True)
+    if state is State.VIOLATED and is_sampled and change <= pair.config.share_threshold(text=True):
+        state = State.CHANGED
     of_rows = f" of {pair.baseline.num_present:,} rows" if pair.baseline else ""
     shares = {"observed": percent(ratio), "expected": percent(threshold), "sure": chance(p_value)}
     counts = {"outside": outside, "present": present, "domains": len(domains), "rows": of_rows}
     text = wording("limits.unknown", unseen=counted(unseen.items()), **counts, **shares)
-    return Found(text, ratio, threshold, p_value, is_violation)
+    return Found(text, ratio, threshold, p_value, state)
 
 
 def _known_share(pair: FeaturePair, domains: list[str]) -> tuple[float, bool]:
@@ -264,10 +262,12 @@ def check_range(pair: FeaturePair, alpha: float) -> Found | None:
         if bound is not None and sign * value > sign * bound:
             text = f"The {side} value is {number(value)}, beyond the {limit} of {number(bound)}."
             return Found(text, value, bound)
-    if not expected.is_non_negative or numbers.min >= 0.0:
+    if not expected.is_non_negative:
         return None
+    if numbers.min >= 0.0:
+        return Found("", numbers.min, 0.0, 1.0, State.HOLDS)
     known = pair.baseline.numerical if pair.baseline else None
-    p_value, negative = None, 1
+    p_value, negative, state = None, 1, State.VIOLATED
     if numbers.sketch is not None:
         values, weights = weighted_values(numbers.sketch.levels)
         negative = max(1, int(weights[values < 0.0].sum()))
@@ -276,10 +276,9 @@ def check_range(pair: FeaturePair, alpha: float) -> Found | None:
     if known is not None and known.min is not None and known.min >= 0.0:
         before = known.num_present
         p_value = math.exp(-_evidence((0, before), (negative, present), dependence(pair)))
-        if p_value >= alpha:
-            return None
+        state = state if p_value < alpha else State.HOLDS
         sentence += f"; none of {before} were at the baseline ({chance(p_value)})"
-    return Found(f"{sentence}.", numbers.min, 0.0, p_value)
+    return Found(f"{sentence}.", numbers.min, 0.0, p_value, state)
 
 
 # Every check, with the code of its violations and the family of comparisons whose false alarms it shares.

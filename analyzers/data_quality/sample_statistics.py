@@ -64,7 +64,8 @@ def sample_statistics(
     varying = [
         name
         for name in numbers
-        if not figures[name].repeated or figures[name].repeated[0][1] < _MOSTLY_ONE * figures[name].rows
+        if figures[name].rows
+        and (not figures[name].repeated or figures[name].repeated[0][1] < _MOSTLY_ONE * figures[name].rows)
     ]
     return figures, _correlations({name: numbers[name] for name in varying[:_MOST_CORRELATED]})
 

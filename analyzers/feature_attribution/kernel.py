@@ -416,14 +416,12 @@ def _kernel(players: int) -> _Kernel:
         return _Kernel(np.eye(1, players + 1)[0], np.zeros(players), 0.0)
     variances = np.array([_DECAY ** ((order - 3) / 2) for order in orders])
     variances /= variances.sum()
-    between, with_value = np.zeros(players + 1), np.zeros(players)
+    between, with_value, of_value = np.zeros(players + 1), np.zeros(players), 0.0
     for order, variance in zip(orders, variances, strict=True):
         between += variance * _mean_sign(players, order)
         # A set of k players holds a given one in k of m cases, and gives it 2 / k of its coefficient.
         with_value += variance * 2.0 / players * _mean_sign(players - 1, order - 1)
-    of_value = sum(
-        variance * 4.0 / (order * players) for order, variance in zip(orders, variances, strict=True)
-    )
+        of_value += variance * 4.0 / (order * players)
     return _Kernel(between, with_value, float(of_value))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,6 +34,7 @@ from analyzers.shared.rules import (
 )
 from analyzers.shared.significance import sum_of_products
 from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, Violation
+from contract.dataset import GROUND_TRUTH
 from contract.errors import ConfigurationError, DatasetError, DocumentError, wording
 from contract.wording import listing, number, percent
 
@@ -130,6 +131,16 @@ class ModelQualityAnalyzer(
             raise ConfigurationError.of("quality_settings.inference", field=field, problem=self.problem_type)
         if self.probability_attribute is None:
             raise ConfigurationError.of("quality_settings.probability", field="probability_attribute")
+
+    def design_effects(self, statistics: ModelQualityStatistics) -> dict[str, float]:
+        """Return the design effect of the rows."""
+        return {"rows": statistics.design_effect}
+
+    def with_design_effects(
+        self, statistics: ModelQualityStatistics, effects: Mapping[str, float]
+    ) -> ModelQualityStatistics:
+        """Return the statistics with another design effect of the rows."""
+        return replace(statistics, design_effect=effects.get("rows", statistics.design_effect))
 
     def empty(self) -> ModelQualitySummary:
         """Return the identity of `merge`."""
@@ -266,4 +277,6 @@ class ModelQualityAnalyzer(
             names = listing(list(evidence.column_names), 20)
             if statistics.unpredicted_count:
                 raise DatasetError.of("quality_rows.unpredicted", field="inference_attribute", names=names)
+            if self.ground_truth_attribute in (None, GROUND_TRUTH):
+                raise DatasetError.of("quality_rows.unjoined", field="ground_truth_source")
             raise DatasetError.of("quality_rows.unlabelled", field="ground_truth_attribute", names=names)

@@ -343,8 +343,6 @@ def check_sound(
     found = {test.name: _finding(test) for test in tests}
     findings = sorted(found.values(), key=lambda finding: (not finding.violated, -(finding.distance or 0.0)))
     notes = []
-    if absent := [name for name in constraints.metrics if name not in tested]:
-        notes.append(wording("quality_notes.unchecked", names=", ".join(absent)))
     notes += _small_window(statistics, tests)
     if baseline is None:
         notes.append("There is no baseline_statistics, so thresholds are taken as exact.")

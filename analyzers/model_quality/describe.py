@@ -215,10 +215,13 @@ def vocabulary_problem(actual: set[str], predicted: set[str], most: int | None =
 
     `most` is how many labels there can be; None where nobody knows.
     """
-    fractions = {text for text in predicted if _is_fraction(text)}
-    if len(fractions) > (most or 2) and not any(map(_is_fraction, actual)):
-        some = listing(confusion.label_order(fractions), 3)
+    fractions = [confusion.label_order(set(filter(_is_fraction, texts))) for texts in (actual, predicted)]
+    if not fractions[0] and len(fractions[1]) > (most or 2):
+        some = listing(fractions[1], 3)
         return DatasetError.of("quality_labels.scores", field="inference_attribute", some=some)
+    if not fractions[1] and len(fractions[0]) > (most or 2):
+        some = listing(fractions[0], 3)
+        return DatasetError.of("quality_labels.amounts", field="ground_truth_attribute", some=some)
     folded = [{text.casefold(): text for text in labels} for labels in (actual, predicted)]
     # Where two labels of one side differ in letter case only, letter case tells labels apart.
     is_told = len(folded[0]) < len(actual) or len(folded[1]) < len(predicted)

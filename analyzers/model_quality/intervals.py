@@ -200,9 +200,7 @@ def precision_interval(precision: float, spread: Spread, positives: int) -> Inte
     return share_interval(precision, spread.error, student_quantile(Z_95, max(1.0, degrees)))
 
 
-def area_interval(
-    area: float, deviation: float | None, positives: int, negatives: int
-) -> tuple[float, float]:
+def area_interval(area: float, deviation: float | None, positives: int, negatives: int) -> Interval:
     """Return a 95 % interval for an area under the ROC curve.
 
     Those areas whose own variance makes the observed one no surprise (Newcombe 2006, method 5), with Hanley
@@ -243,11 +241,9 @@ def _border(inside: float, outside: float, surprising: Callable[[float], bool]) 
 # How far a metric would move with other rows of the same kind: resampling of counts, not of rows.
 #
 # A resample gives every cell of a confusion matrix a random weight instead of drawing rows again, so its
-# cost
-# does not depend on the number of rows. Weights are gamma distributed (the Bayesian bootstrap, Rubin 1981);
-# 2 x 2 tables get half a row more in each cell (Jeffreys' prior), which keeps intervals honest where a cell
-# is
-# empty.
+# cost does not depend on the number of rows. Weights are gamma distributed (the Bayesian bootstrap, Rubin
+# 1981); 2 x 2 tables get half a row more in each cell (Jeffreys' prior), which keeps intervals honest where
+# a cell is empty.
 
 
 RESAMPLES = 1000
@@ -294,7 +290,7 @@ def deviation(draws: Floats) -> float | None:
     return float(np.std(defined, ddof=1)) if defined.size > 1 else None
 
 
-def quantile_interval(draws: Floats) -> tuple[float, float] | None:
+def quantile_interval(draws: Floats) -> Interval | None:
     """Return the middle 95 % of the defined draws."""
     defined = draws[np.isfinite(draws)]
     if not defined.size:

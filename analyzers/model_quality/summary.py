@@ -19,12 +19,10 @@ from analyzers.model_quality.residuals import Residuals
 from analyzers.model_quality.scores import ProbabilitySums, ScoreHistogram, add_up
 from analyzers.shared.cells import Coded, Codes, Flags, Floats, Value, label_of, read_labels, read_numbers
 from analyzers.shared.row_sample import RowSample, cluster_hashes, seed_of
+from contract.dataset import GROUND_TRUTH
 from contract.errors import DatasetError
 from contract.schema import hint
 from contract.wording import listing
-
-# The column of labels in captures joined with ground truth.
-GROUND_TRUTH = "groundTruthData"
 
 _POSITIONAL = b"positional"
 _INDEX = re.compile(r"\d+")

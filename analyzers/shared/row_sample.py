@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from analyzers.shared.cells import Codes, Hashes, is_textual, label_of
-from contract.dataset import columns_of
+from contract.dataset import aligned_columns
 from contract.errors import DatasetError
 from contract.schema import hint
 from contract.wording import listing
@@ -107,7 +107,7 @@ class RowSample:
     def columns(self) -> dict[str, list[pa.Array]]:
         """Return the arrays of each column, in order; nulls where a batch had no such column."""
         self._thin(1)
-        return columns_of([chunk.rows for chunk in self.chunks])
+        return aligned_columns([chunk.rows for chunk in self.chunks])
 
     def clusters(self) -> Codes | None:
         """Return the number of each row's cluster, in the order of hashes; None where none are known."""

@@ -219,29 +219,24 @@ def with_presence(
     of
         What a violation would be; its description says what the rows lack: ``rows lack a prediction``.
     lacking, usual
-        Rows that lack it, and all rows, of the window and of the baseline. Without rows on both sides there
-        is nothing to compare.
+        Rows that lack it, and all rows, of the window and of the baseline, of which there may be none.
     error_share
         Share of the false-alarm rate that this check may spend.
     """
     (missing, rows), (missing_before, rows_before) = lacking, usual
-    if not rows or not rows_before:
-        return decision
-    share, share_before = missing / rows, missing_before / rows_before
+    share = missing / rows
+    comparison = Comparison(of.subject, PRESENCE_CHECK, State.UNDECIDED, value=share, rows=rows)
+    if not rows_before:
+        untold = replace(comparison, reason="the baseline has no statistics of what rows lack")
+        return replace(decision, comparisons=(*decision.comparisons, untold))
+    share_before = missing_before / rows_before
     p_value = hypergeometric_tail(missing, rows, missing + missing_before, rows + rows_before)
     counts = {"missing": missing, "rows": rows, "before": missing_before, "rows_before": rows_before}
     shares = {"share": percent(share), "share_before": percent(share_before), "sure": chance(p_value)}
-    comparison = Comparison(
-        of.subject,
-        PRESENCE_CHECK,
-        State.HOLDS,
-        wording("presence.share", what=of.description, **counts, **shares),
-        value=share,
-        effect=share - share_before,
-        limit=LIMIT,
-        p_value=p_value,
-        rows=rows,
-        baseline_rows=rows_before,
+    text = wording("presence.share", what=of.description, **counts, **shares)
+    effect = share - share_before
+    comparison = replace(
+        comparison, text=text, effect=effect, limit=LIMIT, p_value=p_value, baseline_rows=rows_before
     )
     with_it = decision.with_tested(comparison, of, FALSE_ALARM_RATE * error_share)
     # That rows are complete decides nothing of what is in them.

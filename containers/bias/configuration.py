@@ -8,7 +8,7 @@ from dataclasses import replace
 from analyzers.bias.analyzer import BiasAnalyzer
 from analyzers.bias.summary import ALL_POST, ALL_PRE, BiasRequest, FacetRequest
 from contract.analysis_config import AnalysisConfig
-from contract.api import AnyAnalyzer, MakeAnalyzer, Plan
+from contract.api import AnyAnalyzer, MakeAnalyzer, Plan, Replay
 from contract.dataset import Dataset
 from contract.errors import wording
 from contract.schema import Mistakes
@@ -44,6 +44,22 @@ def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer
         return BiasAnalyzer(settings.rules, wanted)
 
     return request, make
+
+
+def adjust(settings: Settings) -> Settings:
+    """Return the settings with the segments of ``analysis_config.json``."""
+    names = clarify.segment_names(clarify.load_analysis_config(settings, "groups"))
+    return replace(settings, segment_by=(*settings.segment_by, *names))
+
+
+# What was asked for is in the statistics: metrics and their counts.
+_NOTHING = BiasRequest(label="", label_values=(), facets=(), pre_training=None, post_training=None)
+_CONSTRAINTS = {"pre_training_bias_metrics", "post_training_bias_metrics"}
+REPLAY = Replay(
+    make_checker=lambda rules, checking, statistics: BiasAnalyzer(rules, _NOTHING),
+    has_written=lambda document: "facets" in document,
+    takes=lambda document: not _CONSTRAINTS.isdisjoint(document),
+)
 
 
 def bias_request(

@@ -10,6 +10,7 @@ from containers.metrics import Metrics, Scope, table
 from contract import page
 from contract.api import Violation
 from contract.errors import wording
+from contract.wording import as_float
 from reporting.report import charts
 
 _STAGES = (("pre_training", "The data"), ("post_training", "The model's answers"))
@@ -46,9 +47,8 @@ def body(source: page.Source) -> page.Body:
     ]
     dataset = source.statistics.get("dataset", {})
     facts = [("Groups", page.count(len(now))), ("Label", page.short(str(dataset.get("label", "–"))))]
-    return page.Body(
-        _cards(source, now, then), sections, facts, [str(note) for note in source.statistics.get("notes", ())]
-    )
+    notes = [*map(str, source.statistics.get("notes", ()))]
+    return page.Body(_cards(source, now, then), sections, facts, notes)
 
 
 def _groups(statistics: Mapping[str, Any]) -> dict[Key, Mapping[str, Any]]:
@@ -156,15 +156,11 @@ def _card(key: Key, where: str, found: list[Violation], scope: Scope) -> page.Ca
     meaning = _meaning(names[0], scope, with_error=False)
     meaning = names[0] if meaning == "" else f"{page.short(meaning)} ({names[0]})"
     others = f" and {page.several(len(names) - 1, 'more metric')}" if len(names) > 1 else ""
-    growth = max((_growth(name, scope) for name in names), default=0.0)
-    return page.Card(
-        title=f"{title}: {meaning}{others}",
-        sentences=list(_sentences([by_name[name] for name in names], scope)),
-        advice=wording("page_advice.bias"),
-        weight=growth * (0.5 if where else 1.0),
-        violations=found,
-        chart=_chart(f"Metrics that violate, {title}", bounded, scope),
-    )
+    sentences = list(_sentences([by_name[name] for name in names], scope))
+    weight = max((_growth(name, scope) for name in names), default=0.0) * (0.5 if where else 1.0)
+    chart = _chart(f"Metrics that violate, {title}", bounded, scope)
+    title = f"{title}: {meaning}{others}"
+    return page.Card(title, sentences, wording("page_advice.bias"), weight, found, chart)
 
 
 def _growth(name: str, scope: Scope) -> float:
@@ -206,7 +202,5 @@ def _sentences(found: list[Violation], scope: Scope) -> Iterator[str]:
 
 
 def _number(text: str) -> str:
-    try:
-        return page.number(float(text))
-    except ValueError:
-        return page.short(text)
+    value = as_float(text)
+    return page.short(text) if value is None else page.number(value)

@@ -107,14 +107,10 @@ def _edit(given: argparse.Namespace) -> Edit:
         path = vars(given)[variable]
         return None if path is None else read_document(storage.resolve_document(path, names, variable))
 
-    return Edit(
-        constraints=document("baseline_constraints", "constraints.json", "analysis.json"),
-        baseline_statistics=document("baseline_statistics", "statistics.json"),
-        rules=given.rules,
-        attribution_drift_threshold=VARIABLE_BY_NAME["attribution_drift_threshold"].read(
-            given.attribution_drift_threshold
-        ),
-    )
+    constraints = document("baseline_constraints", "constraints.json", "analysis.json")
+    statistics = document("baseline_statistics", "statistics.json")
+    limit = VARIABLE_BY_NAME["attribution_drift_threshold"].read(given.attribution_drift_threshold)
+    return Edit(constraints, statistics, given.rules, limit)
 
 
 def _windows(given: argparse.Namespace, edit: Edit, monitors: Mapping[str, Monitor]) -> list[PastWindow]:

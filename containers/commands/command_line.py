@@ -133,14 +133,9 @@ def selection_of(given: argparse.Namespace) -> Selection:
     """
     if given.last is not None and given.last < 1:
         raise ConfigurationError.of("setting.count", field="--last", text=given.last)
-    return Selection(
-        monitor=find_monitor(given.monitor).name if ":" in (given.monitor or "") else given.monitor,
-        endpoint=given.endpoint,
-        schedule=given.schedule,
-        since=read_instant("--since", given.since),
-        until=read_instant("--until", given.until),
-        last=given.last,
-    )
+    monitor = find_monitor(given.monitor).name if ":" in (given.monitor or "") else given.monitor
+    since, until = read_instant("--since", given.since), read_instant("--until", given.until)
+    return Selection(monitor, given.endpoint, given.schedule, since, until, given.last)
 
 
 def write_output(content: bytes, path: str | None) -> None:

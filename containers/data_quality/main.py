@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import partial
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from contract.api import Monitor
-from contract.settings import Settings
+from contract.api import AnyAnalyzer, Monitor, Plan, Replay, Settings
 from job_runner.console import run_command
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from contract.api import AnyAnalyzer, Plan, Replay
 
 
 def _make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
@@ -32,7 +27,6 @@ def _make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
 
 def _replay() -> Replay:
     from analyzers.data_quality.analyzer import DataQualityAnalyzer
-    from contract.api import Replay
 
     def recall(statistics: Any, checking: Mapping[str, Any]) -> None:
         # The file does not say whether columns came without names.

@@ -11,6 +11,7 @@ from containers.metrics import TABLES, table
 from contract import page
 from contract.api import CheckType, Finding, Violation
 from contract.errors import topic, wording
+from contract.wording import as_float
 from reporting.report.charts import distribution, segment_section, segment_text
 
 _WEIGHT_OF_DISTANCE = 50.0
@@ -28,14 +29,10 @@ def body(source: page.Source) -> page.Body:
     chart = cache(lambda name: distribution(now.get(name), then.get(name)))
     findings = source.findings()
     violated = {violation.feature_name for violation in source.violations if "segment" not in violation.extra}
-    rows = [
-        page.Row(
-            _cells(name, now.get(name), then.get(name), findings.get(name), source),
-            chart(name),
-            name in violated,
-        )
-        for name in {**now, **then}
-    ]
+    rows = []
+    for name in {**now, **then}:
+        cells = _cells(name, now.get(name), then.get(name), findings.get(name), source)
+        rows.append(page.Row(cells, chart(name), name in violated))
     rows.sort(key=lambda row: (not row.violated, -(row.cells[2].sort or -1.0)))
     text = wording("page_text.drift" if then else "page_text.profile")
     features = page.Section("Features", text, tables=[table("features", rows)])
@@ -87,35 +84,24 @@ def _distance_cell(finding: Finding | None) -> page.Cell:
 def _cards(source: page.Source, chart: Callable[[str], page.Chart | None]) -> list[page.Card]:
     """Return one card per feature, of all rows or of a segment, heaviest first."""
     groups = source.grouped(lambda one: (one.feature_name or one.metric_name or "", segment_text(one)))
-    findings = source.findings()
+    findings, weights = source.findings(), TABLES["weights"]
     cards = []
     for (name, where), group in groups.items():
-        finding = None if where else findings.get(name)
-        advised = [_advised(violation, finding) for violation in group]
-        weight, advice = max(advised, key=lambda pair: pair[0])
-        cards.append(
-            page.Card(
-                title=f"{page.short(name)} in {where}" if where else page.short(name),
-                sentences=list(_sentences(group)),
-                advice=advice,
-                # A segment is a part of what its whole says.
-                weight=weight * (0.5 if where else 1.0),
-                violations=group,
-                chart=None if where else chart(name),
-            )
-        )
+        # How much each violation matters, and the check that says what to do.
+        weighed = []
+        for violation in group:
+            check = violation.constraint_check_type
+            check = check if check in weights else CheckType.BASELINE_DRIFT
+            distance = findings[name].distance if name in findings and not where else None
+            drift = (distance or 0.0) if check == CheckType.BASELINE_DRIFT else 0.0
+            weighed.append((weights[check] + _WEIGHT_OF_DISTANCE * drift, check))
+        weight, check = max(weighed, key=lambda pair: pair[0])
+        title, drawn = page.short(name), chart(name)
+        if where:  # a segment is a part of what its whole says
+            title, weight, drawn = f"{title} in {where}", 0.5 * weight, None
+        advice = topic("page_advice")[check]
+        cards.append(page.Card(title, list(_sentences(group)), advice, weight, group, drawn))
     return sorted(cards, key=lambda card: -card.weight)
-
-
-def _advised(violation: Violation, finding: Finding | None) -> tuple[float, str]:
-    """Return how much a violation matters, and what to do."""
-    drift, code = CheckType.BASELINE_DRIFT, violation.constraint_check_type
-    weights: dict[str, float] = TABLES["weights"]
-    known = code if code in weights else drift
-    weight, advice = weights[known], topic("page_advice")[known]
-    if finding and known == drift:
-        weight += _WEIGHT_OF_DISTANCE * (finding.distance or 0.0)
-    return weight, advice
 
 
 def _sentences(group: Iterable[Violation]) -> Iterable[str]:
@@ -124,15 +110,10 @@ def _sentences(group: Iterable[Violation]) -> Iterable[str]:
         if said is None:
             yield page.sentence(page.short(violation.description, 600))
             continue
-        text = violation.description[: said.start()].strip()
+        text, moved = violation.description[: said.start()].strip(), ""
         for pattern, words in TABLES["in words"]["moved"]:
             text = re.sub(pattern, words, text)
-        moved = _plain(said["distance"], said["limit"])
-        yield f"{page.sentence(page.short(text, 600))} {moved}".strip()
-
-
-def _plain(distance: str, limit: str) -> str:
-    try:
-        return f"Drift distance {page.number(float(distance), 3)}, allowed {page.number(float(limit), 3)}."
-    except ValueError:
-        return ""
+        distance, limit = as_float(said["distance"]), as_float(said["limit"])
+        if distance is not None and limit is not None:
+            moved = f" Drift distance {page.number(distance, 3)}, allowed {page.number(limit, 3)}."
+        yield f"{page.sentence(page.short(text, 600))}{moved}".strip()

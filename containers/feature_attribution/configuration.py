@@ -8,7 +8,7 @@ import io
 import logging
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from analyzers.feature_attribution.analyzer import FeatureAttributionAnalyzer
+from analyzers.feature_attribution.analyzer import AttributionChecker, FeatureAttributionAnalyzer
 from analyzers.feature_attribution.documents import BASELINE_ROWS
 from analyzers.feature_attribution.kernel import Sampling
 from analyzers.feature_attribution.partial_dependence import MOST_ROWS as MOST_DEPENDENCE_ROWS
@@ -27,7 +27,7 @@ from analyzers.feature_attribution.rows import FeatureStream, cluster_baselines
 from analyzers.feature_attribution.summary import AttributionRequest, Budget
 from containers.feature_attribution.shortcut import open_shortcut
 from contract.analysis_config import AnalysisConfig, Locator, Methods, PartialDependenceConfig, ShapConfig
-from contract.api import AnyAnalyzer, MakeAnalyzer
+from contract.api import AnyAnalyzer, MakeAnalyzer, Replay, Rules
 from contract.dataset import Dataset, Plan
 from contract.dataset_format import DatasetFormat
 from contract.errors import ConfigurationError, DocumentError, wording
@@ -332,9 +332,7 @@ def _csv(text: str, path: str, shape: Shape, has_header: bool) -> pa.RecordBatch
         places = [names.index(name) for name in shape.features]
         cells = [[row[place] if place < len(row) else None for place in places] for row in cells]
     table = _table(cells, shape, path)
-    return pa.RecordBatch.from_arrays(
-        [typed_text(column) for column in table.columns], names=list(shape.features)
-    )
+    return pa.RecordBatch.from_arrays([*map(typed_text, table.columns)], names=list(shape.features))
 
 
 def _found(value: Any, shape: Shape) -> list[Any]:
@@ -364,23 +362,18 @@ def _table(rows: Sequence[Any], shape: Shape, where: str) -> pa.RecordBatch:
 
 
 def _cells(row: Any, number: int, shape: Shape, where: str) -> list[Any]:
-    features = shape.features
+    features, told = shape.features, dict[str, Any](field=_MEMBER, file=where, row=number)
     if isinstance(row, dict):
-        absent = [name for name in features if name not in row]
-        if absent:
-            raise ConfigurationError.of(
-                "shap_rows.features", field=_MEMBER, file=where, row=number, absent=listing(absent)
-            )
+        if absent := [name for name in features if name not in row]:
+            raise ConfigurationError.of("shap_rows.features", **told, absent=listing(absent))
         return [row[name] for name in features]
     cells = row if isinstance(row, list) else [row]
     if len(cells) == len(features):
         return cells
     if shape.columns and len(cells) == len(shape.columns):
         return [cells[shape.columns.index(name)] for name in features]
-    names, found, wanted = listing(list(features), 12), len(cells), len(features)
-    raise ConfigurationError.of(
-        "shap_rows.width", field=_MEMBER, file=where, row=number, found=found, wanted=wanted, names=names
-    )
+    told |= {"found": len(cells), "wanted": len(features), "names": listing(list(features), 12)}
+    raise ConfigurationError.of("shap_rows.width", **told)
 
 
 def _column(values: list[Any]) -> pa.Array:
@@ -495,6 +488,17 @@ def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer
     return request, partial(_make_analyzer, config, request, columns.names, wanted, pdp)
 
 
+def _explains(document: Mapping[str, Any]) -> bool:
+    return "kernel_shap" in (document.get("explanations") or {})
+
+
+def _make_checker(rules: Rules, checking: Mapping[str, Any], statistics: Any) -> AttributionChecker:
+    return AttributionChecker(rules, checking.get("attribution_drift_threshold"), statistics.design.seed or 0)
+
+
+REPLAY = Replay(make_checker=_make_checker, has_written=_explains, takes=_explains)
+
+
 def _make_analyzer(
     config: AnalysisConfig,
     request: Dataset,
@@ -512,11 +516,11 @@ def _make_analyzer(
     rows = 1 if settings.validate_only else count_rows(plan, request)
     asked: list[Asking] = []
     # A dataset in few pieces leaves processors to the model's own library.
-    policy = Policy(threads=max(1, (settings.workers or available_processors()) // max(1, len(plan.splits))))
+    threads = max(1, (settings.workers or available_processors()) // max(1, len(plan.splits)))
     model = open_model(
         settings.model,
         clarify.predictor_of(config),
-        policy=replace(policy, start_limit=min(policy.start_limit, budget.left)),
+        policy=Policy(threads=threads, start_limit=min(Policy.start_limit, budget.left)),
         allow_pickled_model=settings.allow_pickled_model,
         progress=lambda done, all_rows: asked[0].log(done) if asked else None,
         start=not settings.validate_only and rows != 0 and bool(plan.splits),
@@ -541,16 +545,10 @@ def _make_analyzer(
         some = sample_rows(plan, request, wanted.features, sampling.seed, MOST_DEPENDENCE_ROWS)
         asked_for = tuple(map(str, pdp.features))
         dependence = Dependence(some, pdp.grid_resolution, asked_for, pdp.top_k_features)
+    wanted = replace(wanted, baseline=baseline, unused=unused, notes=notes, model=model.where)
     return FeatureAttributionAnalyzer(
         rules=settings.rules,
-        request=replace(
-            wanted,
-            baseline=baseline,
-            unused=unused,
-            most_rows=1 if settings.validate_only else None,
-            notes=notes,
-            model=model.where,
-        ),
+        request=replace(wanted, most_rows=1 if settings.validate_only else None),
         ask=asked[0],
         drift_limit=settings.attribution_drift_threshold,
         budget=budget,

@@ -4,37 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
 
-from contract.api import MakeAnalyzer, Monitor
-from contract.settings import Rules, Settings
-from job_runner.console import run_command
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from contract.api import Dataset, Replay
-
-
-def _arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer]:
-    from containers.feature_attribution.configuration import arrange
-
-    return arrange(settings, request)
-
-
-def _replay() -> Replay:
-    from analyzers.feature_attribution.analyzer import AttributionChecker
-    from contract.api import Replay
-
-    def make_checker(rules: Rules, checking: Mapping[str, Any], statistics: Any) -> AttributionChecker:
-        drift_limit = checking.get("attribution_drift_threshold")
-        return AttributionChecker(rules, drift_limit, statistics.design.seed or 0)
-
-    def explains(document: Mapping[str, Any]) -> bool:
-        return "kernel_shap" in (document.get("explanations") or {})
-
-    return Replay(make_checker=make_checker, has_written=explains, takes=explains)
-
+from contract.api import Monitor
+from job_runner.console import call_named, run_command
 
 MONITOR = Monitor(
     program="monitor-feature-attribution",
@@ -44,8 +16,8 @@ MONITOR = Monitor(
     lead="The model's answers come from other features than they did.",
     offers=frozenset({"analysis", "configuration", "script", "attributions", "clusters"}),
     load_documents=partial(resolve_name, "analyzers.feature_attribution.documents:ATTRIBUTION"),
-    arrange=_arrange,
+    arrange=partial(call_named, "containers.feature_attribution.configuration:arrange"),
     load_body=partial(resolve_name, "containers.feature_attribution.page:body"),
-    load_replay=_replay,
+    load_replay=partial(resolve_name, "containers.feature_attribution.configuration:REPLAY"),
 )
 main = partial(run_command, MONITOR)

@@ -20,15 +20,19 @@ def body(source: page.Source) -> page.Body:
     now = _labels(source.statistics)
     then = _labels(source.baseline_constraints) or _labels(source.baseline_statistics)
     scopes = {label: Scope(_metrics(now[label]), _metrics(then.get(label, {}))) for label in now}
-    charts = {label: _label_chart(label, scope) for label, scope in scopes.items()}
+    # The name of the only answer of a model says nothing.
+    names = {label: f" for {page.short(label, 60)}" if len(now) > 1 else "" for label in now}
+    charts = {label: _label_chart(names[label], scope) for label, scope in scopes.items()}
     violated = {
         (str(violation.extra.get("label", "")), violation.feature_name)
         for violation in source.violations
         if violation.feature_name
     }
-    sections = [_section(label, scope, charts[label], violated, source) for label, scope in scopes.items()]
+    sections = [
+        _section(label, names[label], scopes[label], charts[label], violated, source) for label in now
+    ]
     sections += _dependence(source.constraints)
-    return page.Body(_cards(source, charts), sections, _facts(source.statistics))
+    return page.Body(_cards(source, charts, names), sections, _facts(source.statistics))
 
 
 def _dependence(constraints: Mapping[str, Any]) -> list[page.Section]:
@@ -87,12 +91,12 @@ def _chart(title: str, names: Sequence[str], scope: Scope) -> page.Chart:
     return {"kind": "magnitudes", "title": title, "items": items}
 
 
-def _label_chart(label: str, scope: Scope) -> page.Chart:
+def _label_chart(of_label: str, scope: Scope) -> page.Chart:
     names = sorted(
         {**scope.now, **scope.then}, key=lambda name: -max(value or 0.0 for value in scope.values(name))
     )
     more = f", the {_MOST_BARS} largest of {page.count(len(names))}" if len(names) > _MOST_BARS else ""
-    return _chart(f"Attribution for {page.short(label, 60)}{more}", names[:_MOST_BARS], scope)
+    return _chart(f"Attribution{of_label}{more}", names[:_MOST_BARS], scope)
 
 
 def _ranks(values: Mapping[str, float]) -> dict[str, int]:
@@ -100,7 +104,12 @@ def _ranks(values: Mapping[str, float]) -> dict[str, int]:
 
 
 def _section(
-    label: str, scope: Scope, chart: page.Chart, violated: set[tuple[str, str]], source: page.Source
+    label: str,
+    of_label: str,
+    scope: Scope,
+    chart: page.Chart,
+    violated: set[tuple[str, str]],
+    source: page.Source,
 ) -> page.Section:
     before, current = ({name: side[name]["value"] for name in side} for side in (scope.then, scope.now))
     ranks, ranks_before = _ranks(current), _ranks(before)
@@ -123,25 +132,21 @@ def _section(
     text = wording("page_text.attributions")
     if finding := source.findings().get(label):
         text += f" Order compared with the baseline: {page.sentence(finding.text)}"
-    about = page.short(label, 60)
-    return page.Section(
-        f"Attributions for {about}", text, [chart], [table("attributions", rows, label=about)]
-    )
+    return page.Section(f"Attributions{of_label}", text, [chart], [table("attributions", rows, of=of_label)])
 
 
-def _cards(source: page.Source, charts: Mapping[str, page.Chart]) -> list[page.Card]:
+def _cards(
+    source: page.Source, charts: Mapping[str, page.Chart], names: Mapping[str, str]
+) -> list[page.Card]:
+    """Return one card per feature, and one for all features together, of each label, heaviest first."""
     cards = []
-    for violation in source.violations:
-        label, feature = str(violation.extra.get("label", "")), violation.feature_name
-        cards.append(
-            page.Card(
-                title=page.short(feature) if feature else f"Attributions for {page.short(label, 60)}",
-                sentences=[page.sentence(page.short(violation.description, 800))],
-                advice=wording("page_advice.attributions"),
-                # The order of all features says more than the size of one.
-                weight=1.0 if feature else 2.0,
-                violations=[violation],
-                chart=charts.get(label) or next(iter(charts.values()), None),
-            )
-        )
+    groups = source.grouped(lambda one: (str(one.extra.get("label", "")), one.feature_name))
+    for (label, feature), group in groups.items():
+        title = f"{page.short(feature) if feature else 'All features'}{names.get(label, '')}"
+        sentences = [page.sentence(page.short(one.description, 800)) for one in group]
+        # The order of all features says more than the size of one.
+        weight = 1.0 if feature else 2.0
+        chart = charts.get(label) or next(iter(charts.values()), None)
+        advice = wording("page_advice.attributions")
+        cards.append(page.Card(title, sentences, advice, weight, group, chart))
     return sorted(cards, key=lambda card: -card.weight)

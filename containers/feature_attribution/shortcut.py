@@ -55,9 +55,8 @@ def tree_shapley(
     rows = np.asarray(instances, dtype=np.float32).astype(np.float64)
     reference = np.asarray(baselines, dtype=np.float32).astype(np.float64)
     try:
-        explainer = shap.TreeExplainer(
-            model, data=reference, feature_perturbation="interventional", model_output="raw"
-        )
+        how = {"feature_perturbation": "interventional", "model_output": "raw"}
+        explainer = shap.TreeExplainer(model, data=reference, **how)
         checked = _local(explainer, rows[:_CHECKED_ROWS])
         expected = np.atleast_1d(np.asarray(explainer.expected_value, dtype=np.float64))
     except Exception:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from contract.api import Monitor
-from contract.settings import Rules, Settings
+from contract.api import AnyAnalyzer, Monitor, Plan, Replay, Rules, Settings
 from job_runner.console import run_command
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from contract.api import AnyAnalyzer, Plan, Replay
 
 
 def _make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
@@ -36,7 +31,6 @@ _PROBLEMS = ("regression", "binary_classification", "multiclass_classification")
 
 def _replay() -> Replay:
     from analyzers.model_quality.analyzer import ModelQualityAnalyzer
-    from contract.api import Replay
 
     def make_checker(rules: Rules, checking: Mapping[str, Any], statistics: Any) -> AnyAnalyzer:
         return ModelQualityAnalyzer(

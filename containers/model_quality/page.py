@@ -36,15 +36,6 @@ def metrics_of(document: Mapping[str, Any]) -> Metrics:
     return {name: one for name, one in members.items() if isinstance(one, Mapping) and "value" in one}
 
 
-def limits_of(constraints: Mapping[str, Any]) -> dict[str, tuple[float, str]]:
-    """Return what a constraints document expects of each metric."""
-    sides = {"L": "at least", "G": "at most"}
-    return {
-        name: (entry["threshold"], sides[entry["comparison_operator"][0]])
-        for name, entry in _of_problem(constraints, "_constraints").items()
-    }
-
-
 def scope_of(
     now: Mapping[str, Any], then: Mapping[str, Any], limits: dict[str, tuple[float, str]] | None = None
 ) -> Scope:
@@ -128,14 +119,9 @@ def _card(where: str, group: list[Violation], scope: Scope, share: float, sure: 
         if name == names[0]:
             title += f" {text_of(name, before)} → {text_of(name, after)}"
         changes.append(min(10.0, abs(after - before) / max(abs(before), 1e-9)))
-    return page.Card(
-        title=title,
-        sentences=sentences,
-        advice=wording("page_advice.model_quality"),
-        weight=share * sum(changes) / max(1, len(changes)) if where else 100.0,
-        violations=group,
-        chart=_chart(scope, names[:8]),
-    )
+    weight = share * sum(changes) / max(1, len(changes)) if where else 100.0
+    advice = wording("page_advice.model_quality")
+    return page.Card(title, sentences, advice, weight, group, _chart(scope, names[:8]))
 
 
 def _sentence(name: str, violation: Violation, scope: Scope) -> str:
@@ -179,7 +165,10 @@ _MOST_IN_CHART = 15
 def body(source: page.Source) -> page.Body:
     """Return what the page shows of a model-quality run."""
     sides = source.statistics, source.baseline_statistics
-    whole = scope_of(*sides, limits_of(source.baseline_constraints))
+    expected = _of_problem(source.baseline_constraints, "_constraints")
+    at = {"L": "at least", "G": "at most"}
+    limits = {name: (one["threshold"], at[one["comparison_operator"][0]]) for name, one in expected.items()}
+    whole = scope_of(*sides, limits)
     sections = [
         *_metric_section(whole, source),
         *_curve_section(*sides),
@@ -188,11 +177,17 @@ def body(source: page.Source) -> page.Body:
         *_segment_section(source),
     ]
     dataset = source.statistics.get("dataset", {})
-    labelled, unlabelled = dataset.get("item_count", 0), dataset.get("unlabelled_count", 0)
-    facts = []
-    if total := labelled + unlabelled:
-        said = f"{page.count(labelled)} of {page.count(total)} ({page.percent(labelled / total)})"
-        facts.append(("Rows with a label", said))
+    used = dataset.get("item_count", 0)
+    labelled = used + dataset.get("unpredicted_count", 0)
+    parts = (
+        ("Rows with a label", labelled, labelled + dataset.get("unlabelled_count", 0)),
+        ("Of these with a usable prediction", used, labelled),
+    )
+    facts = [
+        (name, f"{page.count(part)} of {page.count(total)} ({page.percent(part / total)})")
+        for name, part, total in parts
+        if total
+    ]
     return page.Body(cards(source, whole), sections, facts)
 
 

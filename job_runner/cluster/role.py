@@ -6,12 +6,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from contract.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from contract.settings import Settings
+from contract.settings import Settings
 
 RESOURCE_CONFIG = Path("/opt/ml/config/resourceconfig.json")
 COMPLETION_INDEX = "JOB_COMPLETION_INDEX"

@@ -133,9 +133,8 @@ def combine(documents: Sequence[dict[str, Any]]) -> Description:
     named = configuration.get("MonitoringJobDefinitionName")
     kind = configuration.get("MonitoringType") or schedule.get("MonitoringType") or "DataQuality"
     if kind not in TYPES:
-        raise ConfigurationError.of(
-            "schedule_description.monitoring_type", kind=kind, types=", ".join(TYPES), field="MonitoringType"
-        )
+        told = {"kind": kind, "types": ", ".join(TYPES), "field": "MonitoringType"}
+        raise ConfigurationError.of("schedule_description.monitoring_type", **told)
     if inline := configuration.get("MonitoringJobDefinition"):
         analysis = (inline.get("Environment") or {}).get("analysis_type", "").replace("_", "").casefold()
         kind = next((name for name in TYPES if name.casefold() == analysis), kind)
@@ -143,9 +142,8 @@ def combine(documents: Sequence[dict[str, Any]]) -> Description:
     else:
         definition = given.get("definition", {})
         if not definition.get(f"{kind}AppSpecification"):
-            raise ConfigurationError.of(
-                "schedule_description.no_job_definition", name=named, kind=kind, call=_call(kind)
-            )
+            told = {"name": named, "kind": kind, "call": _call(kind)}
+            raise ConfigurationError.of("schedule_description.no_job_definition", **told)
     inputs = _member(definition, f"{kind}JobInput")
     source = inputs.get("EndpointInput") or inputs.get("BatchTransformInput") or {}
     baseline = definition.get(f"{kind}BaselineConfig") or {}

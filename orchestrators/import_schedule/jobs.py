@@ -317,9 +317,8 @@ def _baseline(description: Description, options: Options, said: dict[str, str]) 
     made = options.baseline or description.made
     if not constraints and baseline.get("BaseliningJobName"):
         if not made:
-            raise ConfigurationError.of(
-                "job_definition.no_baseline", name=baseline["BaseliningJobName"], field="ConstraintsResource"
-            )
+            told = {"name": baseline["BaseliningJobName"], "field": "ConstraintsResource"}
+            raise ConfigurationError.of("job_definition.no_baseline", **told)
         said["BaseliningJobName"] = f"changed: baseline_constraints, baseline_statistics: {made}"
         constraints = made.rstrip("/")
         # Clarify's jobs wrote none.
@@ -355,9 +354,8 @@ def _captures(description: Description, options: Options, said: dict[str, str]) 
         return f"{description.destination.rstrip('/')}/{endpoint}"
     if endpoint:
         raise ConfigurationError.of("job_definition.no_captures", endpoint=endpoint)
-    raise ConfigurationError.of(
-        "job_definition.batch_captures", where=description.source.get("DataCapturedDestinationS3Uri")
-    )
+    where = description.source.get("DataCapturedDestinationS3Uri")
+    raise ConfigurationError.of("job_definition.batch_captures", where=where)
 
 
 def _output(description: Description, said: dict[str, str]) -> str:

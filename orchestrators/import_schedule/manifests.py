@@ -139,9 +139,8 @@ def for_sagemaker(jobs: Jobs) -> str:
     network = {
         name: part for name, part in jobs.description.network.items() if name != "EnableNetworkIsolation"
     }
-    job = _filled(
-        "processing_job.yaml", jobs, prefix=prefix, network=network, variables=_joined_variables(jobs)
-    )
+    told = {"prefix": prefix, "network": network, "variables": _joined_variables(jobs)}
+    job = _filled("processing_job.yaml", jobs, **told)
     request = json.dumps(job, indent=1, separators=(",", ": "), ensure_ascii=False).replace("${", "${!")
     # Whatever looks like a parameter in a text of the schedule stays as it is.
     request = re.sub(r"\\u0000(\w+)", r"${\1}", request)

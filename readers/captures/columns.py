@@ -15,11 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
+from contract.dataset import GROUND_TRUTH
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
 from contract.reading import CallRows
 from readers.arrow_json import JsonFields, NotBulkError, parse_json, text_buffer
-from readers.captures.envelope import LABEL, Envelope
+from readers.captures.envelope import Envelope
 from readers.captures.layout import Layout, cell_name, shared_names
 from readers.captures.shapes import (
     CSV,
@@ -187,9 +188,8 @@ class Decoder:
             some = text.take(records)
             shape: Shape = "row" if self.text_only and CSV in some.kinds else self.call_rows.shape(side)
             rows: list[list[Row] | None] = []
-            for number, content, kind in zip(
-                records.tolist(), some.text.to_pylist(), some.kinds, strict=True
-            ):
+            columns = (records.tolist(), some.text.to_pylist(), some.kinds)
+            for number, content, kind in zip(*columns, strict=True):
                 try:
                     found = parsed(content, kind).rows(shape)
                 except UndecodableError:
@@ -291,13 +291,11 @@ class Decoder:
         ]
         joined = pc.binary_join_element_wise(*parts, ",") if len(parts) > 1 else parts[0]
         mask, nothing = pa.array(csv_records), pa.scalar(None, pa.string())
-        return [
-            Texts(
-                pc.if_else(mask, joined if place == 0 else nothing, text.text),
-                np.where(csv_records, CSV if place == 0 else NONE, text.kinds).astype(np.int8),
-            )
-            for place, text in enumerate(texts)
-        ]
+        found = []
+        for place, text in enumerate(texts):
+            kinds = np.where(csv_records, NONE if place else CSV, text.kinds).astype(np.int8)
+            found.append(Texts(pc.if_else(mask, nothing if place else joined, text.text), kinds))
+        return found
 
 
 def texts_of(envelope: Envelope, side: str, note: Note, header: str | None = None) -> Texts:
@@ -312,7 +310,7 @@ def texts_of(envelope: Envelope, side: str, note: Note, header: str | None = Non
 
 def _decoded(envelope: Envelope, side: str, note: Note) -> Texts:
     """Return a payload of records as text: decoded from BASE64 and unknown encodings."""
-    part = envelope.labels if side == LABEL and envelope.labels is not None else envelope.parts[side]
+    part = envelope.labels if side == GROUND_TRUTH and envelope.labels is not None else envelope.parts[side]
     encoded = part.encodings.dictionary_encode()
     codes = [_ENCODINGS.get(name.upper(), _ODD) for name in encoded.dictionary.to_pylist()] + [_ODD]
     indices = encoded.indices.fill_null(len(codes) - 1).to_numpy(zero_copy_only=False)
@@ -413,15 +411,11 @@ def _may_be_table(kind: pa.StructType) -> bool:
     """Return whether objects have a member by which libraries mark a table."""
     names = {member.name: member.type for member in kind}
     tensors = [names[name] for name in ("inputs", "outputs") if name in names]
-    return (
-        ("data" in names and not names.keys().isdisjoint(("columns", "schema")))
-        or not names.keys().isdisjoint(FRAMES)
-        or any(
-            types.is_struct(each) or (types.is_list(each) and types.is_struct(each.value_type))
-            for each in tensors
-        )
-        or all(types.is_struct(each) for each in names.values())
-    )
+    elements = [each.value_type if types.is_list(each) else each for each in tensors]
+    has_rows = "data" in names and not names.keys().isdisjoint(("columns", "schema"))
+    if has_rows or any(map(types.is_struct, elements)) or not names.keys().isdisjoint(FRAMES):
+        return True
+    return all(map(types.is_struct, names.values()))
 
 
 def _column_rows(objects: pa.StructArray) -> Rows:
@@ -473,9 +467,8 @@ def _bounded(value: Any, most: int) -> Any:
 
 
 def _filled(lists: pa.ListArray) -> Counts:
-    counts: Counts = (
-        pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    )
+    lengths = pc.fill_null(pc.list_value_length(lists), 0)
+    counts: Counts = lengths.to_numpy(zero_copy_only=False).astype(np.int64)
     if (counts == 0).any():
         raise NotBulkError("a list is empty")
     return counts

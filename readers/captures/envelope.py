@@ -16,20 +16,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.dataset import WINDOW
+from contract.dataset import GROUND_TRUTH, WINDOW
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
 from contract.reading import notice
 from contract.window import ZONED, Window, folder_hour, in_window_by_folder
 from readers.arrow_json import NotBulkError, read_json, text_buffer
 from readers.captures.shapes import Row, UndecodableError, decode, parsed
-from readers.flatten import batch_of
+from readers.flatten import batch_of, columns_of
 from readers.lanes import Counts, Table, in_lanes, merged, of_kinds, rows_of
 from readers.paths import typed_text
 from readers.python_rows import json_text, loads, rows_to_batch, scalar_text
 from readers.splitting import Line, LineBlock
-
-LABEL = "groundTruthData"
 
 _PAYLOAD = pa.struct([("data", pa.string()), ("encoding", pa.string())])
 # What labels are found by: the first that there is.
@@ -157,7 +155,7 @@ def open_envelope(
     """
     wanted = ("inferenceTime",) * times + _IDS * ids
     fields = [pa.field("captureData", pa.struct([(side, _PAYLOAD) for side in sides]))]
-    fields += [pa.field(LABEL, _PAYLOAD)] * labels
+    fields += [pa.field(GROUND_TRUTH, _PAYLOAD)] * labels
     fields += [pa.field("eventMetadata", pa.struct([(name, pa.string()) for name in wanted]))] * bool(wanted)
     schema = pa.schema(fields)
 
@@ -169,7 +167,7 @@ def open_envelope(
     metadata = dict(zip(wanted, batch.column("eventMetadata").flatten(), strict=True)) if wanted else {}
     found = None
     if labels:
-        data, encodings = batch.column(LABEL).flatten()
+        data, encodings = batch.column(GROUND_TRUTH).flatten()
         found = Part(data, pc.fill_null(encodings, "CSV"))
     found_by = None
     if ids:
@@ -229,12 +227,11 @@ def read_records(
     except NotBulkError:
         lines = list(block.lines())
     numbers = np.array([line.number for line in lines], np.int64)
-    lanes = in_lanes(
-        np.arange(len(lines)),
-        lambda some: bulk(b"".join(lines[at].data for at in some), len(some)),
-        one_by_one,
-    )
-    return merged(lanes), numbers
+
+    def some_together(some: Counts) -> pa.RecordBatch:
+        return bulk(b"".join(lines[at].data for at in some), len(some))
+
+    return merged(in_lanes(np.arange(len(lines)), some_together, one_by_one)), numbers
 
 
 def json_object(data: bytes) -> dict[str, Any]:
@@ -281,13 +278,7 @@ def record_of_line(line: Line) -> dict[str, Any]:
     try:
         return parse_record(line.data)
     except ValueError as reason:
-        raise DatasetError.of(
-            "captures.no_record",
-            file=line.path,
-            line=line.line_number(),
-            reason=reason,
-            excerpt=line.excerpt(),
-        ) from None
+        raise DatasetError.of("captures.no_record", reason=reason, **line.members()) from None
 
 
 def payload_part(part: Any) -> tuple[str, str | None, str | None] | None:
@@ -313,7 +304,7 @@ def label_part(part: Any) -> tuple[str, str] | None:
     if found is None:
         return None
     if not isinstance(part["data"], str | dict | list):
-        return scalar_text(LABEL, part["data"]) or "", "CSV"
+        return scalar_text(GROUND_TRUTH, part["data"]) or "", "CSV"
     return found[0], (found[1] or "CSV").upper()
 
 
@@ -333,8 +324,8 @@ def _exact(line: Line, schema: pa.Schema) -> dict[str, Any]:
     found: dict[str, Any] = {
         "captureData": {side: dict(zip(names, part, strict=True)) for side, part in parts.items() if part}
     }
-    if label := label_part(record.get(LABEL)):
-        found[LABEL] = {"data": label[0], "encoding": label[1]}
+    if label := label_part(record.get(GROUND_TRUTH)):
+        found[GROUND_TRUTH] = {"data": label[0], "encoding": label[1]}
     metadata = record.get("eventMetadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     time = metadata.get("inferenceTime")
@@ -370,19 +361,15 @@ def with_label_columns(batch: pa.RecordBatch, labels: Part, counts: Counts) -> t
     The batch, and which records have another number of labels than rows.
     """
     columns, unlike = label_columns(labels, counts)
-    found = dict(zip(batch.schema.names, batch.columns, strict=True))
-    together = {name: column for name, column in found.items() if name not in columns} | columns
-    metadata = batch.schema.metadata
-    return pa.RecordBatch.from_arrays(list(together.values()), list(together), metadata=metadata), unlike
+    kept = {name: column for name, column in columns_of(batch).items() if name not in columns}
+    return batch_of(kept | columns, batch.num_rows, batch.schema.metadata), unlike
 
 
 def with_typed_labels(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return rows whose labels, text so far, are numbers where they can be."""
-    columns = [
-        typed_text(column) if name.partition(".")[0] == LABEL else column
-        for name, column in zip(batch.schema.names, batch.columns, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(columns, batch.schema.names, metadata=batch.schema.metadata)
+    columns = columns_of(batch)
+    columns |= {name: typed_text(columns[name]) for name in columns if name.partition(".")[0] == GROUND_TRUTH}
+    return batch_of(columns, batch.num_rows, batch.schema.metadata)
 
 
 def label_columns(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
@@ -401,8 +388,8 @@ def label_columns(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Co
         return Table(batch, counts[records], unlike)
 
     table = of_kinds([simple], None, read)
-    columns = dict(zip(table.batch.schema.names, table.batch.columns, strict=True))
-    return columns or {LABEL: pa.nulls(table.batch.num_rows, pa.string())}, table.uneven
+    columns = columns_of(table.batch)
+    return columns or {GROUND_TRUTH: pa.nulls(table.batch.num_rows, pa.string())}, table.uneven
 
 
 def _single_cells(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
@@ -414,13 +401,13 @@ def _single_cells(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Co
     fits = present & (lines == counts)
     unlike = np.flatnonzero(present & ~fits)
     if (counts == 1).all() and not breaks.any():
-        return {LABEL: _missing_if_empty(text)}, unlike
+        return {GROUND_TRUTH: _missing_if_empty(text)}, unlike
     cells = pc.list_flatten(pc.split_pattern(text, "\n"))
     record, within = rows_of(counts)
     position = (np.cumsum(lines) - lines)[record] + within
     labelled = fits[record]
     column = cells.take(pa.array(np.where(labelled, position, 0), mask=~labelled))
-    return {LABEL: _missing_if_empty(column)}, unlike
+    return {GROUND_TRUTH: _missing_if_empty(column)}, unlike
 
 
 def _missing_if_empty(cells: pa.StringArray) -> pa.StringArray:
@@ -437,7 +424,7 @@ def _any_cells(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Count
             unlike.append(number)
         rows += [{}] * count if found is None else map(_named, found)
     batch = rows_to_batch(rows, text_only=True)
-    columns = zip(batch.schema.names, batch.columns, strict=True)
+    columns = columns_of(batch).items()
     return {name: column.cast(pa.string()) for name, column in columns}, np.array(unlike, np.int64)
 
 
@@ -455,6 +442,6 @@ def _rows_of_label(text: str, encoding: str | None, count: int) -> list[Row] | N
 
 def _named(row: Row) -> dict[str, Any]:
     if isinstance(row, list) and len(row) == 1:
-        return {LABEL: row[0]}
+        return {GROUND_TRUTH: row[0]}
     cells = row if isinstance(row, dict) else dict(enumerate(row))
-    return {f"{LABEL}.{name}": value for name, value in cells.items()}
+    return {f"{GROUND_TRUTH}.{name}": value for name, value in cells.items()}

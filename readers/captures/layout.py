@@ -14,7 +14,7 @@ import pyarrow as pa
 from contract.dataset import Dataset
 from readers.captures.shapes import BATCH_MEMBERS, Row
 from readers.dataset import POSITIONAL, excluded_positions, positional_names
-from readers.flatten import batch_of
+from readers.flatten import batch_of, columns_of
 from readers.python_rows import rows_to_batch
 
 CELL = "_c"
@@ -46,7 +46,7 @@ class Layout:
 
     def finish(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the batch with final names, without the columns to leave out."""
-        found = dict(zip(batch.schema.names, batch.columns, strict=True))
+        found = columns_of(batch)
         columns: dict[str, pa.Array] = {}
         # In the order of the first records, whatever comes first in these.
         for raw in dict.fromkeys((*self.names, *found)):
@@ -105,9 +105,7 @@ def name_columns(layout: Layout, columns: list[str], request: Dataset) -> Layout
     """
     positional = all(map(is_cell, columns))
     # Of ``{"instances": [[1, 2]]}`` the columns are instances.0 and instances.1, which is no name either.
-    unnamed = [
-        column for column in columns if is_cell(column) or (not request.text_only and _is_of_batch(column))
-    ]
+    unnamed = [name for name in columns if is_cell(name) or (not request.text_only and _is_of_batch(name))]
     if positional:
         final, excluded = positional_names(len(columns), request)
         # By the baseline's names a single record with more cells disturbs no other column. The originals
@@ -116,15 +114,11 @@ def name_columns(layout: Layout, columns: list[str], request: Dataset) -> Layout
     else:
         final = _mixed_names(columns, unnamed, request) if unnamed else columns
         if final != columns and not all(map(is_cell, unnamed)):
-            pairs = ", ".join(
-                f"{raw} is {name}" for raw, name in zip(columns, final, strict=True) if raw != name
-            )
-            request.said.say("reading.by_position", pairs=pairs)
+            pairs = [f"{raw} is {name}" for raw, name in zip(columns, final, strict=True) if raw != name]
+            request.said.say("reading.by_position", pairs=", ".join(pairs))
         excluded = excluded_positions(final, request.exclude) | excluded_positions(columns, request.exclude)
-    names = {
-        raw: None if position in excluded else name
-        for position, (raw, name) in enumerate(zip(columns, final, strict=True))
-    }
+    kept = [None if position in excluded else name for position, name in enumerate(final)]
+    names = dict(zip(columns, kept, strict=True))
     beyond = {cell_name(int(entry)) for entry in request.exclude if entry.isdecimal()}
     return Layout(layout.widths, layout.shared, names, frozenset(request.exclude) | beyond, positional)
 

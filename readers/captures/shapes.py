@@ -197,13 +197,10 @@ def is_row_like(items: list[Any]) -> bool:
 
 def is_columns(value: Any) -> bool:
     """Return whether an object can be a table written column by column: lists of scalars of one length."""
-    return (
-        isinstance(value, dict)
-        and bool(value)
-        and all(isinstance(member, list) and member for member in value.values())
-        and len({len(member) for member in value.values()}) == 1
-        and not any(isinstance(item, dict | list) for member in value.values() for item in member)
-    )
+    lists = list(value.values()) if isinstance(value, dict) else []
+    if not all(isinstance(each, list) and each for each in lists) or len(set(map(len, lists))) != 1:
+        return False
+    return not any(isinstance(item, dict | list) for each in lists for item in each)
 
 
 def table_rows(value: Any) -> list[Row] | None:
@@ -258,14 +255,11 @@ def column_rows(value: Any) -> list[Row] | None:
 
 
 def _is_tensor(tensor: Any) -> bool:
-    return (
-        isinstance(tensor, dict)
-        and isinstance(tensor.get("name"), str)
-        and isinstance(tensor.get("shape"), list)
-        and isinstance(tensor.get("data"), list)
-        and bool(tensor["shape"])
-        and all(isinstance(size, int) and size > 0 for size in tensor["shape"])
-    )
+    kinds = (("name", str), ("shape", list), ("data", list))
+    if not isinstance(tensor, dict) or not all(isinstance(tensor.get(name), kind) for name, kind in kinds):
+        return False
+    shape = tensor["shape"]
+    return bool(shape) and all(isinstance(size, int) and size > 0 for size in shape)
 
 
 def _tensor_rows(tensors: list[dict[str, Any]]) -> list[Row]:
@@ -322,7 +316,7 @@ def repeated_header(side: str, calls: Sequence[Call]) -> str | None:
         return None
     with_it = [payload.values for payload in texts if payload.first_line == line]
     names, cells = with_it[0][0], [row for rows in with_it for row in rows[1:]]
-    if len(set(names)) < len(names) or not all(names) or any(map(_is_number, names)):
+    if len(set(names)) < len(names) or not all(names) or any(map(_is_number, names)) or line[:2] == "--":
         return None
     has_numbers = any(all(map(_is_number, column)) for column in zip(*cells, strict=False))
     return line if has_numbers or count >= _SURE_HEADERS else None

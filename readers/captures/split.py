@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.dataset import ColumnPaths, Dataset
+from contract.dataset import GROUND_TRUTH, ColumnPaths, Dataset
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
 from contract.reading import notice
@@ -32,7 +32,6 @@ from readers.arrow_json import NotBulkError
 from readers.captures import shapes
 from readers.captures.columns import Decoder, Note, Texts, json_array, texts_of
 from readers.captures.envelope import (
-    LABEL,
     Envelope,
     Part,
     label_columns,
@@ -57,6 +56,9 @@ _NOT_CSV = {
     "cells between semicolons": re.compile(r"[^,;]*(;[^,;]*)+"),
     "cells between tabs": re.compile(r"[^,\t]*(\t[^,\t]*)+"),
     "cells between vertical bars": re.compile(r"[^,|]*(\|[^,|]*)+"),
+    "multipart": re.compile(r"--\S.*"),
+    "XML or HTML": re.compile(r"\s*<[/?!\w].*", re.DOTALL),
+    "prose": re.compile(r"\W*([^\s\d]+ ){3}\D*[.!?]\W*"),
     "LIBSVM": re.compile(r"(\S+ )?\d+:\S+( \d+:\S+)*\s*"),
 }
 _MOSTLY = 0.9
@@ -250,7 +252,7 @@ def leave_out_headers(calls: Sequence[shapes.Call], request: Dataset) -> dict[st
     ids = [call.identifier for call in calls if call.identifier]
     if again := len(ids) - len(set(ids)):
         request.said.say("reading.event_ids", count=again, calls=len(ids))
-    sides = dict.fromkeys(side for call in calls for side in call.payloads if side != LABEL)
+    sides = dict.fromkeys(side for call in calls for side in call.payloads if side != GROUND_TRUTH)
     headers: dict[str, str] = {}
     # The originals know no headers in payloads.
     for side in () if request.text_only else sides:
@@ -278,7 +280,7 @@ def first_calls(files: Sequence[SourceFile], sides: Sequence[str]) -> list[shape
                 record = parse_record(line.data)
             except ValueError:
                 continue  # reading the file in earnest reports it
-            parts = {**record["captureData"], LABEL: record.get(LABEL)}
+            parts = {**record["captureData"], GROUND_TRUTH: record.get(GROUND_TRUTH)}
             payloads = {side: found for side in wanted if (found := _payload(parts.get(side))).values}
             metadata = record.get("eventMetadata")
             identifier = metadata.get("eventId") if isinstance(metadata, dict) else None
@@ -337,7 +339,7 @@ def read_located_captures(
 
 def _table(envelope: Envelope, finder: paths.Finder, headers: Mapping[str, str], note: Note) -> Table:
     texts = {part: _first_of(envelope, names, headers, note) for part, names in SIDES.items()}
-    texts[paths.GROUND_TRUTH] = texts_of(envelope, LABEL, note)
+    texts[GROUND_TRUTH] = texts_of(envelope, GROUND_TRUTH, note)
     # What has no request holds features and predictions together, as the output of batch transform may.
     alone = pc.and_(*(envelope.parts[name].data.is_null() for name in SIDES[paths.REQUEST][:2])).to_pylist()
 
@@ -352,12 +354,12 @@ def _table(envelope: Envelope, finder: paths.Finder, headers: Mapping[str, str],
             for part in SIDES
             if (texts[part].kinds[records] == shapes.JSON).all()
         }
-        truth = texts[paths.GROUND_TRUTH].take(records)
+        truth = texts[GROUND_TRUTH].take(records)
         return finder.together(values, functools.partial(_labels_at, truth))
 
     kinds = [texts[part].kinds for part in SIDES]
     table = of_kinds(kinds, bulk if finder.is_bulk else None, one_by_one)
-    finder.count_labels(table.batch, int((texts[paths.GROUND_TRUTH].kinds != shapes.NONE).sum()))
+    finder.count_labels(table.batch, int((texts[GROUND_TRUTH].kinds != shapes.NONE).sum()))
     return table
 
 
@@ -370,9 +372,9 @@ def first_sides(files: Sequence[SourceFile]) -> dict[str, bool]:
         Captures, in path order; a few records of the first ones are read.
     """
     sides: dict[str, bool] = {}
-    for call in first_calls(files, (*_ALL_SIDES, LABEL))[:_RECORDS_LOOKED_AT]:
+    for call in first_calls(files, (*_ALL_SIDES, GROUND_TRUTH))[:_RECORDS_LOOKED_AT]:
         for side, payload in call.payloads.items():
-            single = side != LABEL or all(len(row) == 1 for row in payload.values)
+            single = side != GROUND_TRUTH or all(len(row) == 1 for row in payload.values)
             sides[side] = sides.get(side, True) and payload.kind == shapes.CSV and single
     return sides
 
@@ -413,9 +415,9 @@ def _labels_at(truth: Texts, path: paths.Find | None, counts: Counts) -> pa.Arra
     if not (truth.kinds == shapes.JSON).any():
         encodings = pa.array(["CSV"] * len(counts), pa.string())
         columns, unlike = label_columns(Part(truth.text, encodings), counts)
-        if len(unlike) or list(columns) != [LABEL]:
+        if len(unlike) or list(columns) != [GROUND_TRUTH]:
             raise NotBulkError("labels of several cells, or of another number than rows")
-        return paths.typed_text(columns[LABEL])
+        return paths.typed_text(columns[GROUND_TRUTH])
     if (truth.kinds == shapes.CSV).any():
         raise NotBulkError("labels of several encodings, or without a path")
     values, found = paths.values_at(json_array(truth.text.drop_null()), path)

@@ -51,7 +51,9 @@ def keep_run(
         return _append(settings, run, {})
     documents = {}
     if baseline is not None and baseline.constraints is not None:
-        documents["constraints"] = to_json(files.write_constraints(baseline.constraints))
+        documents["constraints"] = to_json(
+            files.write_constraints(baseline.constraints) | baseline.natural_variation
+        )
     if baseline is not None and baseline.statistics is not None:
         documents["statistics"] = to_json(files.write_statistics(baseline.statistics, True))
     digests = {role: digest(content) for role, content in documents.items()}

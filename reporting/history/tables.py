@@ -27,7 +27,7 @@ def list_runs(runs: Sequence[Run]) -> str:
         (
             window_text(run),
             run.monitor,
-            " ".join(filter(None, (run.endpoint, run.schedule))) or "-",
+            " ".join(filter(None, (run.model or run.endpoint, run.schedule))) or "-",
             "-" if run.rows is None else f"{run.rows:,}",
             "-" if run.label_coverage is None else f"{run.label_coverage:.0%}",
             result_text(run),

@@ -99,9 +99,8 @@ def _edges(sides: Sequence[Weighted], distinct: FloatArray) -> FloatArray:
     """Return bins over the bulk of both sides; a long tail counts in the outermost ones."""
     # Half of what a float holds, so that the distance between both ends is a number as well.
     low, high = np.clip(distinct[[0, -1]], -_FARTHEST, _FARTHEST)
-    inner = np.concatenate(
-        [np.quantile(one[0], (0.005, 0.995), weights=one[1], method="inverted_cdf") for one in sides]
-    )
+    how: Any = {"q": (0.005, 0.995), "method": "inverted_cdf"}
+    inner = np.concatenate([np.quantile(values, weights=weights, **how) for values, weights in sides])
     if max(inner) - min(inner) < (high - low) / 3.0 and max(inner) > min(inner):
         low, high = np.clip([min(inner), max(inner)], -_FARTHEST, _FARTHEST)
     integral = bool(np.all(distinct == np.round(distinct)))
@@ -158,16 +157,15 @@ def categories(current: Mapping[str, int], baseline: Mapping[str, int]) -> Chart
     shown = set(kept)
     rest = [name for name in order if name not in shown]
     labels = [short(name, _LABEL) or "(empty)" for name in kept]
-    now, then = ([shares[name][side] for name in kept] for side in (0, 1))
+    bars = [shares[name] for name in kept]
     if rest:
         labels.append(f"{len(rest):,} others")
-        now.append(sum(shares[name][0] for name in rest))
-        then.append(sum(shares[name][1] for name in rest))
+        bars.append((sum(shares[name][0] for name in rest), sum(shares[name][1] for name in rest)))
     return {
         "kind": "bars",
         "labels": labels,
-        "now": [round(share, 4) for share in now] if current else None,
-        "then": [round(share, 4) for share in then] if baseline else None,
+        "now": [round(share, 4) for share, _ in bars] if current else None,
+        "then": [round(share, 4) for _, share in bars] if baseline else None,
         "new": [place for place, name in enumerate(kept) if baseline and name not in baseline],
     }
 

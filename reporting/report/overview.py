@@ -89,8 +89,10 @@ class Track:
 
     @property
     def in_words(self) -> str:
-        """Return what it found last, and since when."""
-        return f"{self.monitor}: {_how_much(self.last)}, since {_time(self.since)}"
+        """Return what it found last, since when, and how often before."""
+        before = sum(bool(run.violations) for run in self.runs if run.at < self.since)
+        often = f", and {several(before, 'time')} before" if before else ""
+        return f"{self.monitor}: {_how_much(self.last)}, since {_time(self.since)}{often}"
 
 
 def state_of(run: Run) -> str:
@@ -202,6 +204,7 @@ _SAID = {
     "window": window_text,
     "time": _time,
     "several": several,
+    "undecided": (),
     "program": "monitor-history",
     "source": "the records of the history alone",
 }

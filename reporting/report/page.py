@@ -18,8 +18,8 @@ import markupsafe
 import orjson
 
 import contract
-from contract.api import Comparison, State, Violation
-from contract.errors import DocumentError, MonitorError
+from contract.api import PRESENCE_CHECK, Comparison, State, Violation
+from contract.errors import DocumentError, MonitorError, wording
 from contract.masking import mask
 from contract.page import (
     Body,
@@ -39,7 +39,7 @@ from contract.page import (
 from reporting.history.read import read_runs
 from reporting.history.record import RunFinding
 from reporting.history.selection import Selection
-from reporting.report.charts import values_text
+from reporting.report.charts import segment_text, values_text
 
 if TYPE_CHECKING:
     from contract.api import Monitor
@@ -216,8 +216,13 @@ def render(
 ) -> bytes:
     """Return the page, UTF-8."""
     said = (monitor.load_body() if monitor.load_body else plain_body)(source)
+    if fewer := [one for one in source.violations if one.constraint_check_type == PRESENCE_CHECK]:
+        names = dict.fromkeys(short((one.metric_name or "").replace("_", " ")) for one in fewer)
+        texts = [(segment_text(one), short(one.description, 600)) for one in fewer]
+        sentences = [f"In {where}: {text}" if where else sentence(text) for where, text in texts]
+        advice = wording("page_advice.presence_check")
+        said.cards.insert(0, Card(f"Fewer usable: {', '.join(names)}", sentences, advice, 100.0, fewer))
     add_trends(said, settings, run)
-    said.sections += _undecided_section(source)
     level, verdict = _verdict(run, source)
     lead = monitor.lead
     if titles := [card.title for card in said.cards[:MOST_NAMED]]:
@@ -233,6 +238,7 @@ def render(
         level=level,
         verdict=verdict,
         lead=lead if level == "violated" else "",
+        undecided=source.decision.undecided if source.decision else (),
         program=monitor.program,
         source=f"{where}. The files beside this page hold every number in full",
     )
@@ -259,6 +265,7 @@ def fill_in(said: Body, template: str = "report", **words: Any) -> bytes:
     text = page.render(
         said=said,
         most_cards=MOST_CARDS,
+        most_undecided=MOST_UNDECIDED,
         place=lambda chart: places[id(chart)],
         data=_embedded(list(charts.values())),
         style=markupsafe.Markup(_read("report.css")),  # noqa: S704 - our own file
@@ -278,7 +285,7 @@ def plain_body(source: Source) -> Body:
     """Return the body for a monitor without one of its own: a card per violation, a row per comparison."""
     cards = [
         Card(short(violation.subject), [sentence(violation.description)], _ADVICE, 1.0, [violation])
-        for violation in source.violations
+        for (violation,) in source.grouped(id).values()
     ]
     rows = [
         Row(
@@ -313,7 +320,7 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["short"] = short
+    environment.filters |= {"short": short, "sentence": sentence, "count": count, "about": _about}
     return environment
 
 
@@ -344,21 +351,6 @@ def _verdict(run: Run, source: Source) -> tuple[str, str]:
     if decision.is_empty:
         return "plain", f"Nothing could be decided: {decision.why_undecided or 'nothing was asked for'}"
     return "fine", f"No violations: {counts if undecided else 'as expected from the baseline'}"
-
-
-def _undecided_section(source: Source) -> list[Section]:
-    """Return the section on what was asked for and has no answer; none where everything has one."""
-    undecided = source.decision.undecided if source.decision else ()
-    if not undecided:
-        return []
-    rows = [
-        Row([Cell(_about(one)), Cell(one.check), Cell(short(sentence(one.reason), 300))])
-        for one in undecided[:MOST_UNDECIDED]
-    ]
-    more = len(undecided) - len(rows)
-    caption = "One row per comparison" + (f", and {count(more)} more." if more else ".")
-    table = Table(caption, ["what", "check", "why"], rows, searchable=len(rows) > 10)
-    return [Section("Not decided", "What was asked for and has no answer.", tables=[table])]
 
 
 def _facts(run: Run, source: Source) -> list[tuple[str, str]]:

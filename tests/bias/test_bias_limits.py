@@ -52,7 +52,7 @@ def test_the_flip_test_is_held_to_a_limit_of_ones_own_only() -> None:
     before, window = with_flips(0.01), with_flips(-0.2)
     unlimited = check(window, baseline_of(before), rules="sound")
     assert not names(unlimited)
-    assert "FT has no interval" in notes(unlimited)
+    assert "FT has no interval" in unlimited.why_undecided
     limited = check(window, baseline_of(before, FT={"threshold": 0.1}), rules="sound")
     assert names(limited) == ["FT"]
     assert "80 with" not in limited.violations.violations[0].description

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from hand_made import check, numeric, text
 from hypothesis import given
 from hypothesis import strategies as st
+from run_jobs import baseline_of, run_job
 
 from analyzers.data_quality.documents import (
     FeatureStatistics,
@@ -122,5 +124,46 @@ def test_a_change_within_the_limit_is_no_violation_and_said(missing: int, state:
     assert (found.state, found.value, found.expected) == (state, 1.0 - missing / 20_000, 1.0)
     assert (found.rows, found.baseline_rows) == (20_000, 20_000)
     assert bool(found.text) == (missing > 0)
-    assert (found.p_value is not None and found.p_value < 1e-6) == (missing > 0)
+    assert found.p_value is not None
+    assert (found.p_value < 1e-6) == (missing > 0)
     assert bool(decision.violations.violations) == (state is State.VIOLATED)
+
+
+def test_what_holds_says_how_sure_that_is() -> None:
+    rng = np.random.default_rng(1)
+    before, now = (
+        Statistics(
+            2_000,
+            [
+                numeric("x", rng.exponential(1.0, 2_000 - missing), missing=missing),
+                text("t", {"a": 1_000, "b": 1_000}),
+            ],
+        )
+        for missing in (20, 25)
+    )
+    constraints = read_constraints(constraints_to_json(suggest(before, rules="sound")), "constraints.json")
+    decision = check(now, Baseline(before, constraints), rules="sound")
+    sure = {(one.subject, one.check): one.p_value for one in decision.comparisons}
+    assert {one.state for one in decision.comparisons if one.is_decided} == {State.HOLDS}
+    assert 0.2 < sure["x", "completeness_check"] < 1.0
+    assert [sure["x", check] for check in ("data_type_check", "value_range_check")] == [1.0, 1.0]
+    assert [sure["t", check] for check in ("completeness_check", "categorical_values_check")] == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.99, 1.0])
+def test_infinite_numbers_are_one_violation_and_called_infinite(tmp_path: Path, share: float) -> None:
+    rng = np.random.default_rng(1)
+    results = []
+    for part in (0.0, share):
+        x = rng.integers(0, 9, 2_000)
+        cells = np.where(rng.random(2_000) < part, np.inf, x)
+        rows = "".join(
+            f"{cell:g},{value}\n" for cell, value in zip(cells, x + rng.integers(0, 3, 2_000), strict=True)
+        )
+        (tmp_path / f"{part}.csv").write_text(f"x,y\n{rows}")
+        known = baseline_of(results[0]) if results else {}
+        results.append(run_job(tmp_path, tmp_path / f"{part}.csv", output_path=tmp_path / f"{part}", **known))
+    [violation] = results[1].violations
+    assert (violation["feature_name"], violation["constraint_check_type"]) == ("x", "data_type_check")
+    assert " infinite" in violation["description"]
+    assert ("hold no finite number" in results[1].message) == (share == 1.0)

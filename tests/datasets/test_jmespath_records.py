@@ -12,12 +12,12 @@ from fixtures import fixture
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.dataset import ColumnPaths, Dataset, Location
+from contract.dataset import GROUND_TRUTH, ColumnPaths, Dataset, Location
 from contract.dataset_format import DatasetFormat
 from contract.errors import ConfigurationError, DatasetError
 from file_storage.storage import list_files
 from readers.captures.split import first_sides
-from readers.paths import GROUND_TRUTH, RESPONSE, compile_path, typed_text
+from readers.paths import RESPONSE, compile_path, typed_text
 from readers.plan import plan_dataset
 
 JSON = DatasetFormat("json")

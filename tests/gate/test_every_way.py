@@ -100,13 +100,13 @@ EXPECTED: dict[str, tuple[tuple[str, str], ...]] = {
         (REFUSED, "its answer is empty"),
     ),
     "predictions infinite": (
-        (VIOLATED, "keep no distribution"),
+        (VIOLATED, "hold no finite number"),
         (NOTHING, "no row with a label has a usable prediction"),
         (PARTLY, "no row has a usable prediction"),
         (REFUSED, "answered the score inf"),
     ),
     "predictions of other words": (
-        (VIOLATED, "keep no distribution"),
+        (VIOLATED, "numbers on one side only"),
         (REFUSED, "none is of both"),
         (REFUSED, "none is of both"),
         (REFUSED, "holds 'approved' where a number should be"),
@@ -118,7 +118,7 @@ EXPECTED: dict[str, tuple[tuple[str, str], ...]] = {
         (DECIDED, ""),
     ),
     "labels of other words": (
-        (VIOLATED, "keep no distribution"),
+        (VIOLATED, "numbers on one side only"),
         (REFUSED, "none is of both"),
         (REFUSED, "'label' holds 'yes'"),
         (DECIDED, ""),
@@ -149,8 +149,8 @@ EXPECTED: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "no statistics": (
         (OPEN, "the baseline has no statistics of some features"),
-        (DECIDED, ""),
-        (DECIDED, ""),
+        (OPEN, "the baseline has no statistics of what rows lack"),
+        (OPEN, "the baseline has no statistics of what rows lack"),
         (DECIDED, ""),
     ),
 }

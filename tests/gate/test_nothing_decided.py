@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from attributed_people import csv_endpoint, people, table_config
 from attributed_people import write_csv as write_people
@@ -14,7 +15,7 @@ from captured_predictions import predict, write_captures, write_labels, write_ta
 from fixtures import ROOT
 from gate.labelled_rows import BIAS, Rows, all_of, table, write
 from models.model_server import serving
-from run_jobs import Result, run_job
+from run_jobs import Result, baseline_of, run_job
 
 from containers.bias.main import main as monitor_bias
 from containers.commands.history import main as monitor_history
@@ -333,3 +334,44 @@ def test_a_segment_without_a_baseline_has_no_number_of_violations(tmp_path: Path
     section = page.partition("<caption>One row per segment.")[2].partition("</table>")[0]
     assert section.count("not decided") == 4
     assert '<td class="number" data-sort="0">0</td>' not in section
+
+
+@pytest.mark.parametrize("monitor", ["data-quality", "model-quality"])
+@pytest.mark.parametrize(
+    ("before", "now", "state"),
+    [(0.0, 0.0, None), (0.0, 0.005, "holds"), (0.0, 0.1, "violated"), (0.2, 0.2, "holds")],
+)
+def test_payloads_that_cannot_be_decoded_are_compared(
+    tmp_path: Path, monitor: str, before: float, now: float, state: str | None
+) -> None:
+    settings: dict[str, Any] = {
+        "command": COMMANDS[monitor],
+        "dataset_format": '{"sagemakerCaptureJson":{"captureIndexNames":["endpointOutput"]}}',
+    }
+    if monitor == "model-quality":
+        settings |= {"problem_type": "BinaryClassification", "inference_attribute": "0"}
+        settings["ground_truth_source"] = write_labels(tmp_path / "labels", predict(2_000, seed=1).labels)
+    results = []
+    for seed, share in enumerate((before, now)):
+        captures = write_captures(tmp_path / f"{seed}", predict(2_000, seed=1))
+        [file] = captures.rglob("*.jsonl")
+        lines = file.read_text().splitlines()
+        for place in np.random.default_rng(seed).permutation(2_000)[: round(2_000 * share)]:
+            record = json.loads(lines[place])
+            record["captureData"]["endpointOutput"] |= {"data": "{not", "encoding": "JSON"}
+            lines[place] = json.dumps(record)
+        file.write_text("\n".join(lines))
+        if results:
+            settings |= baseline_of(results[0])
+        results.append(run_job(tmp_path, captures, output_path=tmp_path / f"out-{seed}", **settings))
+        assert results[-1].exit_code == 0, results[-1].message
+    found = [
+        one for one in results[1].document("comparisons.json")["comparisons"] if one["subject"] == "payloads"
+    ]
+    assert [one["state"] for one in found] == ([] if state is None else [state])
+    page = (results[1].output / "report.html").read_text(encoding="utf-8")
+    assert (page.count("<h3>Fewer usable: ") == 1) == (state == "violated")
+    assert ("could not be decoded (10 %), at the baseline 0 of 2,000" in page) == (state == "violated")
+    if monitor == "model-quality" and state == "violated":
+        # A row whose prediction cannot be read has its label all the same.
+        assert ("2,000 of 2,000 (100 %)" in page, "1,800 of 2,000 (90 %)" in page) == (True, True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 import runpy
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,6 +109,13 @@ def test_drift_is_found_and_can_fail_the_job(
     assert result.exit_code == 3, result.message
     wanted = {"feature_attribution_drift_check"}
     assert kinds(result) == wanted | ({"feature_attribution_magnitude_check"} if rules == "sound" else set())
+    page = (result.output / "report.html").read_text(encoding="utf-8")
+    titles = re.findall(
+        r"<h3[^>]*>(.*?)</h3>", page.partition('class="cards"')[2].partition("</ol>")[0], re.S
+    )
+    assert 0 < len(titles) == len(set(titles))
+    shown = re.sub(r"(?s)<script.*?</script>|<ul class=.raw.*?</ul>", "", page)
+    assert "label0" not in shown  # there is one answer, so its name says nothing
     assert result.document("constraint_violations.json")["version"] == "1.0"
     lines = (tmp_path / "metrics" / "cloudwatch_metrics.jsonl").read_text(encoding="utf-8").splitlines()
     first = json.loads(lines[0])

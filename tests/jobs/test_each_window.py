@@ -284,7 +284,7 @@ def test_a_day_ends_when_the_next_begins(day: str, hours: int, days: int) -> Non
     zone = ZoneInfo("Europe/Berlin")
     start = datetime.fromisoformat(day)
     times = (day, (start + timedelta(days=days)).isoformat(), "P1D", None, None)
-    found = resolve_window(*times, now=datetime.now(UTC), each=True, zone=zone)
+    found = resolve_window(*times, now=datetime.now(UTC), each="window", zone=zone)
     assert found is not None
     assert [(one.end - one.start) // timedelta(hours=1) for one in found.each()] == [hours, 24][:days]
 

@@ -244,7 +244,7 @@ def test_no_labels_yet_is_a_window_and_no_baseline() -> None:
     assert statistics.metrics == {}
     with pytest.raises(DatasetError) as refused:
         analyzer.suggest(statistics, None)
-    assert (refused.value.code, refused.value.field) == ("quality_rows.unlabelled", "ground_truth_attribute")
+    assert (refused.value.code, refused.value.field) == ("quality_rows.unjoined", "ground_truth_source")
 
 
 @pytest.mark.parametrize(

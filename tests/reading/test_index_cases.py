@@ -377,3 +377,163 @@ def test_what_batch_transform_writes(tmp_path: Path, form: str) -> None:
         ground_truth_source=CASES / "batch_transform/labels",
     )
     assert reading(scored)["labels"] == ["60 of 60 rows have a label"]
+
+
+# --- the same inputs in the monitors that the tests above leave out
+
+
+def table_bias(folder: Path, source: Path, facet: str, value: Any, label: str, **settings: Any) -> Result:
+    """Measure the bias of a table before training; labels above 0 are positive."""
+    config = {
+        "label": label,
+        "label_values_or_threshold": [0],
+        "facet": [{"name_or_index": facet, "value_or_threshold": [value]}],
+        "methods": {"pre_training_bias": {"methods": "all"}},
+    }
+    return bias(folder, source, config, **settings)
+
+
+def imbalance(group: int, others: int) -> float:
+    return (others - group) / (others + group)
+
+
+def test_semicolons_in_bias(tmp_path: Path) -> None:
+    source = CASES / "semicolons/table.csv"
+    ages = [int(line.partition(";")[0]) for line in source.read_text().splitlines()[1:]]
+    above = sum(age > 40 for age in ages)
+    result = table_bias(tmp_path, source, "age", 40, "income")
+    assert pre_training(result, "age", "CI") == pytest.approx(imbalance(above, len(ages) - above))
+    assert reading(result)["separator"] == ["semicolons stand between cells"]
+
+
+def test_a_header_in_the_first_file_only_in_bias_and_attribution(tmp_path: Path, endpoint: str) -> None:
+    source = CASES / "header_in_first_file_only"
+    config = {"methods": {"shap": {"baseline": [[0, 0]]}}, "predictor": {"content_type": "text/csv"}}
+    explained = attribute(tmp_path / "2", source, config, endpoint, dataset_format='{"csv":{"header":true}}')
+    for result in (table_bias(tmp_path / "1", source, "a", 5, "b"), explained):
+        assert result.exit_code == 2
+        assert "part-1.csv" in result.message
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_booleans_are_groups_and_labels_in_every_spelling(tmp_path: Path, form: str) -> None:
+    source = CASES / "booleans" / {"csv": "baseline.csv", "json": "window.jsonl"}[form]
+    dataset_format = {"csv": '{"csv":{"header":true}}', "json": LINES}[form]
+    lines = source.read_text().splitlines()
+    true = sum("true" in line.casefold() for line in lines)
+    rows = len(lines) - (form == "csv")
+    for number, value in enumerate(("True", True, "true", 1)):
+        result = table_bias(tmp_path / f"{number}", source, "f", value, "y", dataset_format=dataset_format)
+        assert pre_training(result, "f", "CI") == pytest.approx(imbalance(true, rows - true))
+    scored = quality(
+        tmp_path / "q",
+        source,
+        dataset_format=dataset_format,
+        problem_type="BinaryClassification",
+        inference_attribute="f",
+        ground_truth_attribute="f",
+    )
+    metrics = scored.document("statistics.json")["binary_classification_metrics"]
+    assert metrics["accuracy"]["value"] == 1.0
+    assert sum(metrics["confusion_matrix"]["1"].values()) == true
+
+
+@pytest.mark.parametrize("name", ["baseline", "missing"])
+def test_na_among_numbers_in_quality_and_bias(tmp_path: Path, name: str) -> None:
+    source = CASES / f"na_among_numbers/{name}.csv"
+    cells = [line.split(",")[0] for line in source.read_text().splitlines()[1:]]
+    settings = {"problem_type": "Regression", "inference_attribute": "x", "ground_truth_attribute": "x"}
+    scored = quality(tmp_path / "1", source, **settings)
+    assert rows_of(scored) == len(cells) - cells.count("NA")
+    assert scored.document("statistics.json")["regression_metrics"]["mae"]["value"] == 0.0
+    result = table_bias(tmp_path / "2", source, "x", 50, "y")
+    numbers = [float(cell) for cell in cells if cell != "NA"]
+    above = sum(number > 50 for number in numbers)
+    assert pre_training(result, "x", "CI") == pytest.approx(imbalance(above, len(numbers) - above))
+
+
+def test_an_optional_member_in_quality(tmp_path: Path) -> None:
+    folder = CASES / "optional_member"
+    settings = {
+        "dataset_format": LINES,
+        "problem_type": "Regression",
+        "inference_attribute": "a",
+        "ground_truth_attribute": "a",
+    }
+    for file in ("baseline", "window-1"):
+        rows = (folder / f"{file}.jsonl").read_text().splitlines()
+        assert rows_of(quality(tmp_path / file, folder / f"{file}.jsonl", **settings)) == len(rows)
+
+
+def test_lists_of_one_row_and_columns_in_bias(tmp_path: Path) -> None:
+    ages = [
+        json.loads(one["captureData"]["endpointInput"]["data"])["features"][0]
+        for one in records(CASES / "one_row_two_lists")
+    ]
+    tables = [
+        json.loads(one["captureData"]["endpointInput"]["data"])
+        for one in records(CASES / "columns_in_captures")
+    ]
+    for name, values, headers, paths in (
+        ("one_row_two_lists", ages, ["age", "x"], {"features_attribute": "features"}),
+        ("columns_in_captures", [x for table in tables for x in table["longitude"]], None, {}),
+    ):
+        facet = headers[0] if headers else "longitude"
+        count = len(records(CASES / name))
+        labels = {f"e{number}": [number % 2] * (len(values) // count) for number in range(count)}
+        middle = float(np.median(values))
+        config = {
+            "label": "groundTruthData",
+            "label_values_or_threshold": [1],
+            "facet": [{"name_or_index": facet, "value_or_threshold": [middle]}],
+            "methods": {"pre_training_bias": {"methods": "all"}},
+        } | ({"headers": headers} if headers else {})
+        result = bias(
+            tmp_path / name,
+            CASES / name,
+            config,
+            dataset_format=REQUESTS,
+            ground_truth_source=label_calls(tmp_path / name / "labels", labels),
+            **paths,
+        )
+        above = sum(value > middle for value in values)
+        assert pre_training(result, facet, "CI") == pytest.approx(imbalance(above, len(values) - above))
+
+
+def test_batch_transform_in_bias(tmp_path: Path) -> None:
+    source = CASES / "batch_transform/json"
+    ages = [json.loads(line)["features"][0] for line in (source / "data.jsonl.out").read_text().splitlines()]
+    config = {
+        "label": "groundTruthData",
+        "label_values_or_threshold": [1],
+        "facet": [{"name_or_index": "features.0", "value_or_threshold": [50]}],
+        "methods": {"pre_training_bias": {"methods": "all"}},
+    }
+    labels = CASES / "batch_transform/labels"
+    result = bias(tmp_path, source, config, dataset_format=LINES, ground_truth_source=labels)
+    above = sum(age > 50 for age in ages)
+    assert pre_training(result, "features.0", "CI") == pytest.approx(imbalance(above, len(ages) - above))
+
+
+def test_misspelt_constraints(tmp_path: Path) -> None:
+    [file] = (CASES / "misspelt_constraints").iterdir()
+    baseline = run_job(tmp_path / "b", CASES / "na_among_numbers/baseline.csv")
+    path = baseline.output / "constraints.json"
+    document = json.loads(path.read_text())
+    document["features"][0] |= json.loads(file.read_text())
+    path.write_text(json.dumps(document))
+    result = run_job(tmp_path / "w", CASES / "na_among_numbers/shifted.csv", **baseline_of(baseline))
+    assert result.exit_code == 2
+    for meant in ("comparison_threshold", "completeness"):
+        assert f"did you mean {meant}" in result.message
+
+
+def test_every_row_of_the_index_has_a_test() -> None:
+    rows = [
+        line.split("`")[1].rstrip("/")
+        for line in (CASES / "INDEX.md").read_text().splitlines()
+        if "| `" in line
+    ]
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert len(rows) > 15
+    assert [row for row in rows if row not in tests] == []

@@ -30,6 +30,8 @@ from reading_inputs import (
 )
 from run_jobs import baseline_of, run_job
 
+from containers.model_quality.main import main as monitor_model_quality
+
 MERGED = '{"sagemakerMergeJson":{"captureIndexNames":["endpointInput","endpointOutput"]}}'
 
 # --- quotes that are left open
@@ -418,3 +420,202 @@ def test_payloads_that_are_no_table_are_one_cell(
     assert sentences == [f"50 payloads of the type {said} are no table, and are one cell each"]
     domain = features(result)["_c1"]["string_statistics"]["distribution"]["categorical"]["buckets"]
     assert [bucket["value"] for bucket in domain] == [text]
+
+
+# --- small inputs with two readings, in every format that has them
+
+
+def in_every_format(folder: Path, cells: list[Any]) -> dict[str, tuple[Path, str]]:
+    """Write a column ``x`` (of captures the second) as CSV, JSON Lines, Parquet and payloads of CSV."""
+    quoted = [f'"{cell}"' if "," in str(cell) else str(cell) for cell in cells]
+    pq.write_table(pa.table({"x": cells, "n": list(range(len(cells)))}), folder / "a.parquet")
+    calls = (captured(f"{cell},{at}", number=at) for at, cell in enumerate(quoted))
+    return {
+        "csv": (csv_table(folder / "a.csv", "x,n", [[cell, at] for at, cell in enumerate(quoted)]), HEADER),
+        "json": (
+            json_lines(folder / "a.jsonl", [{"x": cell, "n": at} for at, cell in enumerate(cells)]),
+            LINES,
+        ),
+        "parquet": (folder / "a.parquet", "parquet"),
+        "captures": (write(folder / "c/a.jsonl", "".join(calls)), CAPTURES),
+    }
+
+
+TWO_READINGS = {
+    "thousands": (
+        lambda at: f"{1 + at % 9}.{101 + at * 7 % 899}",
+        "whose point is taken as that of decimals",
+    ),
+    "commas": (lambda at: f"{1 + at % 9},{101 + at * 7 % 899}", "is text, as its numbers have signs"),
+    "both": (lambda at: f"{1 + at % 9}.{101 + at % 800},5", "is text, as its numbers have signs"),
+    "underscores": (lambda at: f"1_{100 + at}", "is text, as its numbers have signs"),
+    "hexadecimal": (lambda at: f"{at:#x}", "is text, as its numbers have signs"),
+    "sign behind": (lambda at: f"{at + 1}-", "is text, as its numbers have signs"),
+    "single quotes": (lambda at: f"'{at}'", "is text, as its numbers have signs"),
+    "days": (lambda at: f"2026{at % 12 + 1:02}{at % 28 + 1:02}", "which could be dates"),
+    "percent": (lambda at: f"{at}%", "is text, as its numbers have signs"),
+    "days first": (lambda at: f"{at % 28 + 1:02}/{at % 12 + 1:02}/2026", "can be read in two ways"),
+    "codes": (lambda at: f"{at:04}", "is text, because digits with leading zeros are codes"),
+}
+
+
+@pytest.mark.parametrize("kind", TWO_READINGS)
+def test_cells_with_two_readings_are_said_in_every_format(tmp_path: Path, kind: str) -> None:
+    write_cell, said = TWO_READINGS[kind]
+    for form, (source, dataset_format) in in_every_format(
+        tmp_path, [write_cell(at) for at in range(90)]
+    ).items():
+        result = run_job(tmp_path / form, source, dataset_format=dataset_format)
+        [sentence] = reading(result)["types"]
+        assert said in sentence, form
+
+
+@pytest.mark.parametrize(
+    "write_cell",
+    [
+        lambda at: f"{0 if at % 9 == 0 else 3}.{101 + at * 7 % 899}",  # 0.123 has no thousands
+        lambda at: f"{1 + at % 9}.{10 + at % 90}",
+        lambda at: f"{20_260_000 + at * 37}",
+        lambda at: f"{20_260_300 + at}",
+    ],
+)
+def test_numbers_with_one_reading_say_nothing(tmp_path: Path, write_cell: Any) -> None:
+    for form in ("csv", "captures"):
+        source, dataset_format = in_every_format(tmp_path, [write_cell(at) for at in range(90)])[form]
+        assert "types" not in reading(run_job(tmp_path / form, source, dataset_format=dataset_format))
+
+
+def test_typed_numbers_have_no_second_reading(tmp_path: Path) -> None:
+    cells = [float(f"{1 + at % 9}.{101 + at * 7 % 899}") for at in range(90)]
+    for form in ("json", "parquet"):
+        source, dataset_format = in_every_format(tmp_path, cells)[form]
+        assert "types" not in reading(run_job(tmp_path / form, source, dataset_format=dataset_format))
+
+
+@pytest.mark.parametrize("form", ["json", "parquet"])
+def test_numbers_written_as_text_in_typed_files_are_said(tmp_path: Path, form: str) -> None:
+    source, dataset_format = in_every_format(tmp_path, [str(at) for at in range(90)])[form]
+    result = run_job(tmp_path, source, dataset_format=dataset_format)
+    assert reading(result)["types"] == ["x is numbers, though they are written as text"]
+    assert features(result)["x"]["inferred_type"] == "Integral"
+
+
+@pytest.mark.parametrize("names", ["age,Age", "age, age"])
+def test_names_that_differ_in_letter_case_or_blanks_are_said(tmp_path: Path, names: str) -> None:
+    said = reading(
+        run_job(tmp_path, csv_table(tmp_path / "a.csv", names, [[at, at % 7] for at in range(60)]))
+    )
+    assert said["columns"] == [
+        "{} and {} differ in letter case or blanks only, and are two columns".format(*names.split(","))
+    ]
+
+
+ROWS = "".join(f"{at},w{at % 3}\n" for at in range(60))
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "fix"),
+    [
+        ("a,b\n" + ROWS + "a,b\n" + ROWS, 62, "remove the line"),
+        ("Report\na,b\n" + ROWS, 2, "leave out titles"),
+        ("# by us\na,b\n" + ROWS, 2, "leave out titles, comments"),
+        ("a,b\n" + ROWS + "# 60 rows\n", 62, "leave out titles, comments"),
+        ("a,b\n" + ROWS.replace("\n", ",\n"), 2, "separators at the end of lines"),
+        ("a,b,\n" + ROWS, 2, "separators at the end of lines"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_lines_that_are_no_rows_are_refused(
+    tmp_path: Path, text: str, line: int, fix: str, packed: bool
+) -> None:
+    path = tmp_path / ("a.csv.gz" if packed else "a.csv")
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    result = run_job(tmp_path, path)
+    assert result.exit_code == 2
+    assert f"{path} line {line} " in result.message
+    assert fix in result.message
+
+
+def test_blanks_between_cells_are_said(tmp_path: Path) -> None:
+    result = run_job(
+        tmp_path, csv_table(tmp_path / "a.csv", "a b", [[f"{at} w{at % 3}"] for at in range(60)])
+    )
+    assert reading(result)["separator"] == ["lines hold 2 words between blanks, and are one cell each"]
+    names = [["Ann"], ["Ann Mary"]]
+    one = run_job(tmp_path, csv_table(tmp_path / "b.csv", "full name", names * 30))
+    assert "separator" not in reading(one)
+
+
+def label_table(folder: Path, ids: list[Any], **settings: Any) -> Any:
+    labels = csv_table(folder / "labels.csv", "id,label", [[key, at % 2] for at, key in enumerate(ids)])
+    return settings | {
+        "command": monitor_model_quality,
+        "problem_type": "BinaryClassification",
+        "inference_attribute": "pred",
+        "id_attribute": "id",
+        "ground_truth_source": labels,
+    }
+
+
+IDS = list(range(1, 61))
+
+
+@pytest.mark.parametrize(
+    ("ids", "labelled"),
+    [
+        (IDS, IDS),
+        ([f"{key}.0" for key in IDS], IDS),
+        (IDS, [f"{key}.0" for key in IDS]),
+        ([f" {key}" for key in IDS], [f"{key} " for key in IDS]),
+        ([10**19 + key for key in IDS], [10**19 + key for key in IDS]),
+        ([f"{key:05}" for key in IDS], [f"{key:05}" for key in IDS]),
+        ([f"{key}e1" for key in IDS], [f"{key}e1" for key in IDS]),
+        ([key if key % 2 else f"k{key}" for key in IDS], [key if key % 2 else f"k{key}" for key in IDS]),
+    ],
+)
+@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+def test_ids_are_texts_however_they_are_written(
+    tmp_path: Path, ids: list[Any], labelled: list[Any], form: str
+) -> None:
+    is_long = max(map(len, map(str, ids))) > 18  # beyond what numbers of JSON and Parquet hold
+    ids = [str(key) for key in ids] if is_long and form != "csv" else ids
+    rows = [{"id": key, "pred": at % 2} for at, key in enumerate(ids)]
+    if form == "csv":
+        source = csv_table(tmp_path / "a.csv", "id,pred", [list(row.values()) for row in rows])
+    elif form == "json":
+        source = json_lines(tmp_path / "a.jsonl", rows)
+    else:
+        source = tmp_path / "a.parquet"
+        keys = list(map(str, ids)) if len(set(map(type, ids))) > 1 else ids
+        pq.write_table(pa.table({"id": keys, "pred": [row["pred"] for row in rows]}), source)
+    form = {"csv": HEADER, "json": LINES, "parquet": "parquet"}[form]
+    result = run_job(tmp_path, source, dataset_format=form, **label_table(tmp_path, labelled))
+    assert reading(result)["labels"] == ["60 of 60 rows have a label"]
+    assert result.document("statistics.json")["binary_classification_metrics"]["accuracy"]["value"] == 1.0
+
+
+@pytest.mark.parametrize("ids", [[f"{key:05}" for key in IDS], [f"ID{key}" for key in IDS]])
+def test_other_ids_are_other_ids(tmp_path: Path, ids: list[Any]) -> None:
+    source = csv_table(tmp_path / "a.csv", "id,pred", [[key, key % 2] for key in IDS])
+    result = run_job(tmp_path, source, **label_table(tmp_path, ids))
+    assert (result.exit_code, "No row has a label" in result.message) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (FORM, "multipart"),
+        ("<r><a>1</a></r>", "XML or HTML"),
+        ("I liked it, really. It was good, and cheap.", "prose"),
+        ("1 1:0.5 3:2", "LIBSVM"),
+        ("red,Main Street in Oslo,NO", None),
+        ("7,red,1.5", None),
+    ],
+)
+def test_payloads_called_csv_that_look_like_something_else(
+    tmp_path: Path, text: str, what: str | None
+) -> None:
+    lines = "".join(captured(text, number=at) for at in range(50))
+    said = reading(run_job(tmp_path, write(tmp_path / "d/a.jsonl", lines), dataset_format=CAPTURES))
+    assert "header" not in said
+    assert [str(what) in sentence for sentence in said.get("payloads", [])] == [True] * (what is not None)

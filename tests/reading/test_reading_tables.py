@@ -366,7 +366,7 @@ def test_decimal_commas_are_refused(tmp_path: Path) -> None:
     rows = [[f"{i},5", f"{i + 1},25"] for i in range(20)]
     result = run_job(tmp_path, csv_table(tmp_path / "a.csv", "a;b", rows, ";"))
     assert result.exit_code == 2
-    assert "write the numbers with a point" in result.message
+    assert "write the numbers as 1234.5" in result.message
     headerless = csv_table(tmp_path / "b.csv", "", rows, ";")
     result = run_job(tmp_path, headerless, dataset_format=HEADERLESS)
     assert result.exit_code == 2

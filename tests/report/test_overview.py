@@ -40,6 +40,11 @@ def test_which_model_needs_me_first_since_when_how_much_and_how_sure() -> None:
     assert "3 violated, 7 without violations" in page
 
 
+def test_what_comes_and_goes_is_said() -> None:
+    runs = [run_of(day, accuracy=0.63 if day in (2, 5, 8, 9) else 0.8) for day in range(10)]
+    assert "since 2026-01-13, and 2 times before." in pages_of(*runs)[FIRST_PAGE]
+
+
 def test_what_was_not_looked_at_is_said() -> None:
     waiting = [run_of(day, accuracy=None if day == 9 else 0.8, model="waiting") for day in range(10)]
     stopped = [run_of(day, model="stopped") for day in range(4)]

@@ -242,3 +242,12 @@ def test_the_trend_of_a_metric_shows_the_metric(tmp_path: Path) -> None:
     assert measured == sorted(measured)
     expected = baseline.document("constraints.json")["binary_classification_constraints"]["accuracy"]
     assert chart["limit"] == expected["threshold"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("a b", "A b."), ("a (b)", "A (b)."), ("a (b.)", "A (b.)"), ("a?", "A?"), ("", "")]
+)
+def test_a_sentence_ends_once(text: str, said: str) -> None:
+    from contract.page import sentence
+
+    assert sentence(text) == said

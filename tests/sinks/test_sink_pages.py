@@ -7,7 +7,7 @@ import pytest
 from fixtures import ROOT
 from reports import report
 
-from contract.sink_addresses import WRITTEN, parse_sinks
+from contract.sink_addresses import parse_sinks, written
 from reporting.sinks.delivery import _AGAIN
 from reporting.sinks.events import cloud_event
 from reporting.sinks.values import HELP
@@ -19,11 +19,11 @@ def test_every_metric_is_on_the_page_and_no_other() -> None:
     assert set(re.findall(r"^\| `(model_monitor_\w+)`", PAGE, re.MULTILINE)) == set(HELP)
 
 
-@pytest.mark.parametrize("setting", WRITTEN)
+@pytest.mark.parametrize("setting", written())
 def test_every_sink_is_on_the_page_as_it_is_written(setting: str) -> None:
-    for kind, written in WRITTEN[setting].items():
-        assert f"`{written}`" in PAGE
-        (address,) = parse_sinks(setting, written)
+    for kind, form in written()[setting].items():
+        assert f"`{form}`" in PAGE
+        (address,) = parse_sinks(setting, form)
         assert address.kind == kind
 
 

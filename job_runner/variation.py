@@ -1,0 +1,309 @@
+"""Natural variation: how far the windows of a baseline move by themselves, and which changes that explains.
+
+A baseline of whole days knows all hours together, and each single hour differs from it, day after day. With
+`baseline_window` a baseline job checks its own windows against all of it, as jobs to come will, and keeps how
+far each comparison moved. A violation must then be further than that, too.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analyzers.shared.significance import chi_squared_tail, student_quantile
+from contract.api import VARIATION, Baseline, Checker, Comparison, Decision, Part, State, Violation
+from contract.errors import wording
+from contract.schema import (
+    REQUIRED,
+    JsonObject,
+    count,
+    gathered,
+    member,
+    numbers,
+    objects_of,
+    of_kind,
+    read_document,
+)
+from contract.window import FEWEST_WINDOWS, Window, parse_duration, read_zone
+from file_storage import storage
+from job_runner import job as jobs
+from job_runner import windows
+
+# Fewer windows of one hour or day say too little of it; so many without an alarm say enough.
+_FEWEST_OF_A_GROUP, _MANY = 3, 100
+# How much longer or shorter a window may be, as days are when clocks are put forward or back.
+_LONGER = 1.1
+# Hours and days count where they differ by more than chance would have them so often.
+_LEVEL = 0.001
+# One in 30,000 exceeds this many standard deviations of a normal distribution.
+_DEVIATIONS = 4.0
+
+# How windows are grouped, by the number of groups: not, by hour, by day, by hour of the week.
+_GROUPS: dict[int, Callable[[datetime], int]] = {
+    1: lambda start: 0,
+    24: lambda start: start.hour,
+    7: lambda start: start.weekday(),
+    168: lambda start: 24 * start.weekday() + start.hour,
+}
+_text = of_kind(str)
+# Design effects by name, as a checker has them.
+Effects = Mapping[str, float]
+_log = logging.getLogger(__name__)
+
+
+def _read_groups(members: JsonObject, key: str) -> list[float] | None:
+    found = numbers(members, key)
+    if found is not None and len(found) not in _GROUPS:
+        members.wrong(key, "a list of 1, 7, 24 or 168 numbers")
+    return found
+
+
+def _read_effects(members: JsonObject, key: str) -> Effects:
+    effects = members.child(key)
+    return {name: effects.number(name, 1.0) for name in effects.members} if effects else {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usual:
+    """How far one part of a comparison moves by itself, in each group of windows.
+
+    A part that can move two ways has a `least`, too: what is less than that is another move than the usual.
+    """
+
+    subject: str = member(_text, REQUIRED)
+    check: str = member(_text, REQUIRED)
+    part: str = member(_text, "", written="if any")
+    segment: Mapping[str, str | None] = member(of_kind(dict), {}, written="if any")
+    most: list[float] = member(_read_groups, REQUIRED)
+    least: list[float] | None = member(_read_groups)
+
+    def takes(self, part: Part, start: datetime) -> bool:
+        """Return whether a window that starts then moves so by itself."""
+
+        def then(ends: list[float]) -> float:
+            return ends[_GROUPS[len(ends)](start)]
+
+        return (self.least is None or then(self.least) <= part.excess) and part.excess <= then(self.most)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variation:
+    """What windows of one length do by themselves, and how many of them violate the constraints."""
+
+    window: str = member(_text, REQUIRED)
+    time_zone: str = member(_text, "UTC")
+    windows: int = member(count, REQUIRED)
+    violating: int = member(count, 0)
+    design_effects: Effects = member(_read_effects, {}, written="if any")
+    usual: list[Usual] = member(objects_of(Usual), REQUIRED)
+
+
+def read_variation(value: Any, where: str) -> Variation:
+    """Build it from the member of a constraints file.
+
+    Raises
+    ------
+    DocumentError
+        Naming file and member.
+    """
+    with gathered(value, f"{where}: {VARIATION}") as members:
+        found = read_document(Variation, members)
+        members.mistakes.attempt(parse_duration, "window", found.window, "PT1H")
+        members.mistakes.attempt(read_zone, "time_zone", found.time_zone)
+    return found
+
+
+def _moved(one: Comparison) -> dict[str, Part]:
+    """Return how far each part of a comparison moved: in limits, where there is one, else in its own unit."""
+    if one.parts:
+        return dict(one.parts)
+    far = one.effect
+    if far is None and one.value is not None and one.expected is not None:
+        far = abs(one.value - one.expected)
+    if far is None or not math.isfinite(far):
+        return {}
+    return {"": Part(far / one.limit if one.limit else far, one.state is State.VIOLATED)}
+
+
+def _key(one: Comparison, part: str) -> tuple[str, str, str, str]:
+    return one.subject, str(one.check), part, str(dict(one.segment))
+
+
+def check(
+    checker: Checker[Any, Any], statistics: Any, baseline: Baseline[Any, Any], window: Window | None
+) -> Decision:
+    """Compare a window with a baseline that knows what its windows do by themselves.
+
+    How much the rows of a baseline depend on each other is mostly how its windows differ. So rows count by
+    the dependence within windows, and a violation must be beyond what windows do by themselves.
+    """
+    variation: Variation = baseline.variation
+    length = parse_duration("window", variation.window, "PT1H")
+    if window is None or not length / _LONGER < window.end - window.start < length * _LONGER:
+        decision = checker.check(statistics, baseline)
+        note = wording("variation.other_window", window=variation.window)
+        return replace(decision, notes=(*decision.notes, note))
+    return within(_checked(checker, statistics, baseline, variation.design_effects), variation, window)
+
+
+def _checked(
+    checker: Checker[Any, Any], statistics: Any, baseline: Baseline[Any, Any], effects: Effects
+) -> Decision:
+    of_windows = baseline.statistics and checker.with_design_effects(baseline.statistics, effects)
+    return checker.check(statistics, replace(baseline, statistics=of_windows))
+
+
+def within(decision: Decision, variation: Variation, window: Window) -> Decision:
+    """Return the decision without violations that windows of that hour or day make by themselves."""
+    start = window.start.astimezone(read_zone("time_zone", variation.time_zone))
+    known = {(one.subject, one.check, one.part, str(dict(one.segment))): one for one in variation.usual}
+
+    def is_usual(one: Comparison) -> bool:
+        """Return whether windows do by themselves what violates."""
+        far = [(known.get(_key(one, name)), part) for name, part in _moved(one).items() if part.violated]
+        return bool(far) and all(found is not None and found.takes(part, start) for found, part in far)
+
+    usual = {id(one) for one in decision.comparisons if one.state is State.VIOLATED and is_usual(one)}
+    left = [one for one in decision.violations.violations if id(_comparison_of(one, decision)) not in usual]
+    alarming = {one.subject for one in left}
+    return replace(
+        decision,
+        violations=replace(decision.violations, violations=left),
+        findings=tuple(
+            replace(one, violated=one.violated and one.subject in alarming) for one in decision.findings
+        ),
+        comparisons=tuple(
+            replace(one, state=State.CHANGED, text=_usual_text(one, variation)) if id(one) in usual else one
+            for one in decision.comparisons
+        ),
+    )
+
+
+def _usual_text(one: Comparison, variation: Variation) -> str:
+    return wording("variation.usual", text=one.text.rstrip("."), window=variation.window)
+
+
+def _comparison_of(violation: Violation, decision: Decision) -> Comparison | None:
+    """Return the comparison that a violation is of: the one in its words, else the one about its subject."""
+    about = [
+        one
+        for one in decision.comparisons
+        if (one.check, dict(one.segment))
+        == (violation.constraint_check_type, violation.extra.get("segment", {}))
+    ]
+    in_words = [one for one in about if one.text and violation.description.endswith(one.text)]
+    return next((one for one in in_words or about if in_words or one.subject == violation.subject), None)
+
+
+def learn(job: jobs.Job, documents: Mapping[str, bytes]) -> Baseline[Any, Any]:
+    """Return a baseline, given by file name, with what its windows do by themselves."""
+    settings, span = job.settings, job.settings.window
+    assert span is not None  # noqa: S101 - for mypy: it has windows
+    with tempfile.TemporaryDirectory() as folder:
+        storage.write_files_atomically(folder, documents)
+        of_all: dict[str, Any] = {f"baseline_{Path(name).stem}": f"{folder}/{name}" for name in documents}
+        checking = jobs.prepare(replace(settings, **of_all, **_QUIET), job.monitor, job.cluster)
+    assert checking.baseline is not None  # noqa: S101 - for mypy: it was just written
+    read = windows.read_each(checking, span.each())
+    each = ((made, window, made.describe(rows)) for _, window, _, made, rows in read if made.row_count(rows))
+    found = variation_of(each, checking.baseline, settings.baseline_window or "", settings.time_zone or UTC)
+    return replace(checking.baseline, variation=found)
+
+
+# A baseline job looks at its windows without telling anyone.
+_QUIET: dict[str, Any] = {
+    "skip_check": False,
+    "register_new_baseline": None,
+    "history_path": None,
+    "metrics_sinks": (),
+    "event_sinks": (),
+}
+
+
+def variation_of(
+    each: Iterable[tuple[Checker[Any, Any], Window, Any]],
+    baseline: Baseline[Any, Any],
+    length: str,
+    zone: tzinfo,
+) -> Variation:
+    """Return what windows of a baseline do by themselves; each has what checks it, and its statistics."""
+    moved: dict[tuple[str, str, str, str], tuple[Mapping[str, Any], list[tuple[datetime, Part]]]] = {}
+    effects: dict[str, list[float]] = defaultdict(list)
+    violating = checked = 0
+    for checker, window, statistics in each:
+        own = checker.design_effects(statistics)
+        decision = _checked(checker, checker.estimate(statistics, baseline), baseline, own)
+        if decision.is_empty:
+            continue
+        checked += 1
+        violating += bool(decision.violations.violations)
+        for name, effect in own.items():
+            effects[name].append(effect)
+        for one in decision.comparisons:
+            for name, part in _moved(one).items():
+                if not math.isfinite(part.excess):
+                    continue
+                found = moved.setdefault(_key(one, name), (one.segment, []))[1]
+                found.append((window.start.astimezone(zone), part))
+    told = {"window": length, "windows": checked, "violating": violating}
+    _log.warning(wording("variation.learned" if checked else "variation.nothing", **told))
+    usual = []
+    for (subject, about, aspect, _), (segment, found) in moved.items():
+        # Where none of many windows alarms, nothing needs to be explained.
+        if len(found) < FEWEST_WINDOWS or (
+            len(found) >= _MANY and not any(part.violated for _, part in found)
+        ):
+            continue
+        least, most = _usual(found)
+        # What stays within its limit needs no more; a part, unlike what is all in one, may move two ways.
+        if max(*most, *(-one for one in least)) > 1.0 if aspect else max(most) > 0.0:
+            ways = {"most": most, "least": least} if aspect else {"most": most}
+            usual.append(Usual(subject=subject, check=about, part=aspect, segment=segment, **ways))
+    return Variation(
+        window=length,
+        time_zone=str(zone),
+        windows=checked,
+        violating=violating,
+        design_effects={name: round(float(np.mean(found)), 3) for name, found in effects.items()},
+        usual=usual,
+    )
+
+
+def _usual(found: Sequence[tuple[datetime, Part]]) -> tuple[list[float], list[float]]:
+    """Return from where to where windows move by themselves, by hour or day where chance is not why."""
+    values = np.array([part.excess for _, part in found])
+    ends, least_variance = [np.zeros(0)] * 2, math.inf
+    for size, group_of in _GROUPS.items():
+        groups = np.array([group_of(start) for start, _ in found])
+        counts = np.bincount(groups, minlength=size)
+        known = counts > 0
+        free = values.size - int(known.sum())
+        if counts[known].min() < _FEWEST_OF_A_GROUP or known.sum() == 1 < size:
+            continue
+        means = np.bincount(groups, values, size) / np.maximum(counts, 1)
+        variance = float(np.sum((values - means[groups]) ** 2)) / free
+        between = float(np.sum(counts * (means - values.mean()) ** 2))
+        differ = between > 0.0 and (
+            not variance or chi_squared_tail(between / variance, int(known.sum()) - 1) < _LEVEL
+        )
+        if variance < least_variance and (size == 1 or differ):
+            least_variance, ends = variance, [np.full(size, math.inf), np.full(size, -math.inf)]
+            np.minimum.at(ends[0], groups, values)
+            np.maximum.at(ends[1], groups, values)
+            wide = student_quantile(_DEVIATIONS, free) * np.sqrt(
+                variance * (1.0 + 1.0 / np.maximum(counts, 1))
+            )
+            ends = [np.minimum(ends[0], means - wide), np.maximum(ends[1], means + wide)]
+            # Of hours and days without a window nothing is known but what all do.
+            ends[0][~known], ends[1][~known] = ends[0][known].min(), ends[1][known].max()
+    least, most = ([float(f"{end:.4g}") for end in side.tolist()] for side in ends)
+    return least, most
