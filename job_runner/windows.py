@@ -135,8 +135,9 @@ def _read(job: jobs.Job) -> Iterator[tuple[Window, Plan, AnyAnalyzer, object]]:
         return
 
     def make_windowed(settings: Settings, plan: Plan) -> AnyAnalyzer:
-        # What a window is by itself decides, as in a job about it alone.
-        plan = replace(plan, small=plan.total_bytes < SMALL * len(windows))
+        # As in a job about one window alone, which reads captures of its hours, and other files as a whole.
+        if job.request.format.kind in CAPTURES:
+            plan = replace(plan, small=plan.total_bytes < SMALL * len(windows))
         inner.append(job.make(settings, plan))
         return WindowedAnalyzer(inner[-1], (WINDOW,), most=len(windows))
 
