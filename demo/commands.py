@@ -15,7 +15,7 @@ from contract.errors import MonitorError
 from contract.settings import VARIABLES
 from demo.captures import ANSWER
 from demo.flights import FEATURES, LABEL
-from demo.story import Layout, Window
+from demo.story import ENDPOINT, YEAR_END, YEAR_START, YEAR_ZONE, Layout, Window
 
 _ROOT = Path(__file__).parents[1]
 
@@ -146,6 +146,41 @@ def attribution_command(layout: Layout, window: Window) -> list[str]:
         f"--baseline-constraints={layout.attribution_baseline / 'constraints.json'}",
         *_reporting_to(layout.attribution(window)),
     ]
+
+
+def year_command(layout: Layout, monitor: str) -> list[str]:
+    """Return the command by which a monitor looks at every week of the year."""
+    only = {
+        "data-quality": [f"--exclude-features-attribute={','.join((*ANSWER, LABEL))}"],
+        "model-quality": [
+            "--problem-type=BinaryClassification",
+            "--inference-attribute=predicted_late",
+            "--probability-attribute=probability",
+            f"--ground-truth-attribute={LABEL}",
+        ],
+    }
+    return [
+        f"monitor-{monitor}",
+        *_reading(layout.flights_of_the_year, "parquet"),
+        "--time-attribute=asked_at",
+        "--id-attribute=flight_id",
+        *only[monitor],
+        "--each-window=Enabled",
+        f"--start-time={YEAR_START:%Y-%m-%d}",
+        f"--end-time={YEAR_END:%Y-%m-%d}",
+        "--window=P1W",
+        f"--time-zone={YEAR_ZONE}",
+        *_compared_with(layout.years[monitor]),
+        f"--model-name={ENDPOINT}",
+        f"--history-path={layout.history}",
+        f"--output-path={layout.year_of(monitor)}",
+        f"--output-message-file={layout.year_of(monitor) / 'message'}",
+    ]
+
+
+def year_pages_command(layout: Layout) -> list[str]:
+    """Return the command that makes one page over the year's runs, and one for each model."""
+    return ["monitor-history", "report", f"--history-path={layout.history}", f"--output={layout.overview}"]
 
 
 def _reading(dataset: Path, dataset_format: str) -> list[str]:

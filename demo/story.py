@@ -44,6 +44,7 @@ _FOLDERS = (
     "merged",
     "model-baseline",
     "reports",
+    "year",
 )
 
 
@@ -56,6 +57,10 @@ class Window:
     start: datetime
     end: datetime
 
+
+# Fifty-two weeks from the Monday before New Year, by the clock of New York.
+YEAR_ZONE = "America/New_York"
+YEAR_START, YEAR_END = datetime(2012, 12, 31), datetime(2013, 12, 30)
 
 TRAINING = "January to March"
 CONTROL = Window(
@@ -91,6 +96,8 @@ class Data:
     control, april, july
         What the endpoint was asked about in three windows. Like `validation`, they have the columns that
         `demo.model.with_predictions` adds.
+    year
+        All flights but those of `training`, when they were; with these columns too.
     model
         What the endpoint answers with.
     """
@@ -100,6 +107,7 @@ class Data:
     control: pd.DataFrame
     april: pd.DataFrame
     july: pd.DataFrame
+    year: pd.DataFrame
     model: DelayModel
 
     @property
@@ -204,6 +212,30 @@ class Layout:
         """Return the directory with the feature-attribution report of one window."""
         return self.directory / "reports" / f"{window.name}-attribution"
 
+    @property
+    def flights_of_the_year(self) -> Path:
+        """Return the table of the year: times, features, the model's answers and labels."""
+        return self.directory / "year" / "flights.parquet"
+
+    @property
+    def years(self) -> dict[str, Path]:
+        """Return the monitors that look at the whole year, and the baseline of each."""
+        return {"data-quality": self.baseline, "model-quality": self.model_baseline}
+
+    def year_of(self, monitor: str) -> Path:
+        """Return the directory with a folder per week of the year."""
+        return self.directory / "year" / monitor
+
+    @property
+    def history(self) -> Path:
+        """Return the directory with the records of the year's runs."""
+        return self.directory / "year" / "history"
+
+    @property
+    def overview(self) -> Path:
+        """Return the directory with the pages over them."""
+        return self.directory / "year" / "overview"
+
     def log(self, name: str) -> Path:
         """Return the log of one job."""
         return self.directory / f"{name}.log"
@@ -227,6 +259,7 @@ def make_data() -> Data:
         control=with_predictions(model, _replayed(held_out, CONTROL)),
         april=with_predictions(model, asked_between(flights, APRIL.start, APRIL.end)),
         july=with_predictions(model, asked_between(flights, JULY.start, JULY.end)),
+        year=with_predictions(model, flights[~flights["flight_id"].isin(training["flight_id"])]),
         model=model,
     )
 
@@ -288,3 +321,12 @@ def write_late_labels(data: Data, layout: Layout) -> int:
         write_labels(data.of(window), layout.labels, delay=LABELS_COME_AFTER, seed=seed)
         for seed, window in enumerate((CONTROL, APRIL, JULY), start=SEED)
     )
+
+
+def write_year(data: Data, layout: Layout) -> int:
+    """Write the table of the year, as a service logs it; return the number of flights in it."""
+    times = data.year["asked_at"].dt.tz_localize("UTC")
+    is_in = (times >= pd.Timestamp(YEAR_START, tz=YEAR_ZONE)) & (times < pd.Timestamp(YEAR_END, tz=YEAR_ZONE))
+    table = data.year.assign(asked_at=times)[["flight_id", "asked_at", *ANSWER, *FEATURES, LABEL]][is_in]
+    table.to_parquet(layout.flights_of_the_year, index=False)
+    return len(table)

@@ -13,6 +13,7 @@ from demo.summary import WIDTH, describe_changes, describe_quiet, read_features,
 from demo.tell_attribution import tell_attribution
 from demo.tell_bias import tell_bias
 from demo.tell_model import tell_model
+from demo.tell_year import tell_year
 
 Say = Callable[[str], None]
 
@@ -45,8 +46,10 @@ def tell(directory: Path, say: Say) -> None:
     tell_model(data, layout, say)
     tell_bias(layout, say)
     tell_attribution(data, layout, say)
+    tell_year(data, layout, say)
     say("")
     say(f"All files are in {layout.directory}, every job's log included. Open in a browser:")
+    say(f"  {layout.overview / 'index.html'}")
     for directory in (
         layout.report(JULY),
         layout.measurement(APRIL),
