@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
-from contract.page import Body, Section, count, number, sentence, several, short
+from contract.page import Body, Section, count, number, several, short
 from reporting.history.record import Run
 from reporting.history.tables import result_text, window_text
 from reporting.report.page import NAME, excess, fill_in, left_out, trends
@@ -177,8 +177,11 @@ def _how_much(run: Run) -> str:
     if not run.violations:
         return short(run.message if run.has_failed else (run.why_undecided or "–"), 160)
     worst = max((one for one in run.findings if one.violated), key=excess, default=None)
-    if worst is None or (worst.value is None and worst.distance is None):
-        return short(sentence(run.violations[0].description), 160).rstrip(".")
+    within_limit = worst is not None and (worst.distance or 0.0) <= (worst.limit or 0.0)
+    if worst is None or (worst.value is None and within_limit):  # what violates is no distance
+        about = [one for one in run.violations if worst is not None and one.subject == worst.subject]
+        first = (about or run.violations)[0]
+        return short(f"{first.subject}: {first.description}", 160).rstrip(".")
     name = short(worst.subject, 60)
     if worst.value is not None:
         sure = f" (95 % interval {' to '.join(map(number, worst.interval))})" if worst.interval else ""
