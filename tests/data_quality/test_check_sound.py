@@ -179,7 +179,9 @@ def test_columns_without_names():
     assert listed(decision) == [("Extra columns", "extra_column_check")]
     assert "1 more column than" in only(decision).description
     assert "exclude_features_attribute" in only(decision).description
-    assert {one.reason for one in decision.comparisons} == {"the window lacks columns, or names to match them by"}
+    assert {one.reason for one in decision.comparisons} == {
+        "the window lacks columns, or names to match them by"
+    }
 
 
 # --- configuration
