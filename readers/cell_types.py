@@ -219,11 +219,13 @@ def _say_other_readings(name: str, column: pa.Array, rules: CellRules, say: Say)
             return
         thousands = np.round(values * 1e3)
         is_split = (values >= 1.0) & (values < 1e3) & np.isclose(values * 1e3, thousands, 0.0, _SAME)
-        is_year = types.is_integer(column.type) & (values > 1900_00_00) & (values < 2100_00_00)
+        is_year = (
+            (rules.dates and types.is_integer(column.type)) & (values > 1900_00_00) & (values < 2100_00_00)
+        )
         if (is_text or not rules.typed) and is_split.all() and (thousands % 10 > 0).mean() > _HALF:
             say("reading.thousands", field=name, example=f"{values[0]:.3f}")
         elif is_year.all() and not pc.strptime(column.cast("string"), "%Y%m%d", "s", True).null_count:
-            say("reading.days", field=name, example=column[0])
+            say("reading.days", field=name, example=str(column[0]))
         elif is_text and rules.typed and not name.startswith(GROUND_TRUTH):
             say("reading.texts", field=name)
 
