@@ -163,7 +163,7 @@ def _row(name: str, pairs: Mapping[str, tuple[int, int]]) -> None:
 def main() -> None:
     """Print the tables of `docs/soundness.md`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.simulate_seasons")
-    parser.add_argument("--weeks", type=int, default=6)
+    parser.add_argument("--weeks", type=int, default=3)
     parser.add_argument("--rows", type=int, default=500, help="of an hour")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
