@@ -16,7 +16,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from analyzers.shared.cells import Floats, floats
+from contract.dataset import aligned_columns
 from contract.errors import ConfigurationError, DatasetError
+from contract.reading import notice
 
 type Masks = NDArray[np.bool_]
 type Positions = NDArray[np.int64]
@@ -174,13 +176,10 @@ class FeatureStream:
             self.rows_read += batch.num_rows
 
     def _together(self, batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-        rows = sum(batch.num_rows for batch in batches)
-        arrays = []
+        rows, known, arrays = sum(batch.num_rows for batch in batches), aligned_columns(batches), []
         for name in self._columns:
-            parts = [
-                batch.column(name) if name in batch.schema.names else pa.nulls(batch.num_rows)
-                for batch in batches
-            ]
+            parts = known.get(name) or [pa.nulls(rows)]
+            notice("reading.not_there", sum(part.null_count for part in parts), field=name)
             kind = common_type([part.type for part in parts], self._baseline.get(name))
             parts = [plain_values(part) for part in parts]
             arrays.append(pa.concat_arrays([part.cast(kind, safe=False) for part in parts]))

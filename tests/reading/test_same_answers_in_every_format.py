@@ -147,3 +147,18 @@ def test_feature_attribution(tmp_path: Path, endpoint: str, seed: int) -> None:
         ]
     for form, documents in found.items():
         assert documents == found["csv"], form
+
+
+def test_records_without_a_feature_are_said(tmp_path: Path, endpoint: str) -> None:
+    records = [{"f0": at, "f1": 2 * at} | ({"f2": 1} if at % 4 else {}) for at in range(20)]
+    source = tmp_path / "a.json"
+    source.write_text("\n".join(json.dumps(record) for record in records), encoding="utf-8")
+    config = {
+        "methods": {"shap": {"baseline": [[1, 2, 3]], "seed": 1}},
+        "predictor": {"content_type": "text/csv"},
+        "headers": ["f0", "f1", "f2"],
+    }
+    result = attribute(tmp_path, source, config, endpoint, dataset_format=FORMATS["json"])
+    assert result.exit_code == 0, result.message
+    said = result.document("statistics.json")["reading"]["missing"]
+    assert said == ["5 of 20 rows have no value of f2; the model is asked with it missing"]
