@@ -217,8 +217,9 @@ def _say_other_readings(name: str, column: pa.Array, rules: CellRules, say: Say)
         values = np.abs(column.to_numpy(zero_copy_only=False).astype(np.float64))
         if len(values) < _FEWEST_TO_TELL:
             return
-        thousands = np.round(values * 1e3)
-        is_split = (values >= 1.0) & (values < 1e3) & np.isclose(values * 1e3, thousands, 0.0, _SAME)
+        in_thousandths = np.minimum(values, 1e3) * 1e3  # larger ones are not looked at
+        thousands = np.round(in_thousandths)
+        is_split = (values >= 1.0) & (values < 1e3) & np.isclose(in_thousandths, thousands, 0.0, _SAME)
         is_year = (
             (rules.dates and types.is_integer(column.type)) & (values > 1900_00_00) & (values < 2100_00_00)
         )

@@ -516,11 +516,11 @@ def _make_analyzer(
     rows = 1 if settings.validate_only else count_rows(plan, request)
     asked: list[Asking] = []
     # A dataset in few pieces leaves processors to the model's own library.
-    threads = max(1, (settings.workers or available_processors()) // max(1, len(plan.splits)))
+    policy = Policy(threads=max(1, (settings.workers or available_processors()) // max(1, len(plan.splits))))
     model = open_model(
         settings.model,
         clarify.predictor_of(config),
-        policy=Policy(threads=threads, start_limit=min(Policy.start_limit, budget.left)),
+        policy=replace(policy, start_limit=min(policy.start_limit, budget.left)),
         allow_pickled_model=settings.allow_pickled_model,
         progress=lambda done, all_rows: asked[0].log(done) if asked else None,
         start=not settings.validate_only and rows != 0 and bool(plan.splits),

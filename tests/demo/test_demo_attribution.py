@@ -266,7 +266,7 @@ def test_the_fourth_part_says_what_the_reports_say(
     told: tuple[Layout, str], reports: dict[str, Attribution]
 ) -> None:
     text = told[1].partition("What the monitor says of the reasons\n")[2]
-    lines = text.partition("All files are in")[0].splitlines()
+    lines = text.partition("13. How did the year go")[0].splitlines()
     assert len(lines) < 26
     for name in NAMES:
         for feature in reports[name].ranked[:MOST]:

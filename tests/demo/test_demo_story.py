@@ -176,9 +176,11 @@ def test_the_story_is_readable(told: tuple[Layout, str], truths: dict[str, dict[
         assert re.search(rf"\b{name}\b", told_features), name
     for airport, count in truths[JULY.name]["destination"].unseen.items():
         assert f"{airport} {count}" in told_features
-    opened = [Path(line.strip()) for line in text.partition("Open in a browser:\n")[2].splitlines()[:4]]
-    assert "3 violations of the baseline" in opened[0].read_text(encoding="utf-8")
-    assert all(page.name == "report.html" and page.exists() for page in opened)
+    opened = [Path(line.strip()) for line in text.partition("Open in a browser:\n")[2].splitlines()[:5]]
+    assert opened[0] == layout.overview / "index.html"
+    assert "3 violations of the baseline" in opened[1].read_text(encoding="utf-8")
+    assert all(page.name == "report.html" for page in opened[1:])
+    assert all(page.exists() for page in opened)
 
 
 def test_a_second_run_replaces_the_first(tmp_path: Path) -> None:
