@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import date, timedelta
 from itertools import groupby
+from pathlib import Path
 
 from demo.commands import run_job, run_jobs, shell_text, year_command, year_pages_command
 from demo.story import TRAINING, Data, Layout, write_year
 from demo.summary import WIDTH
-from demo.year import Week, read_weeks
 
 Say = Callable[[str], None]
 
@@ -21,6 +23,14 @@ _LESSON = (
     "week alarms for its temperature, which asks for a baseline of a year. The model itself failed less",
     "often: in that week of April, in autumn, when it finds too few of the late flights, in December.",
 )
+
+
+@dataclass(frozen=True)
+class Week:
+    """One week: its Monday, and the names of what violated its constraint."""
+
+    start: date
+    subjects: list[str]
 
 
 def tell_year(data: Data, layout: Layout, say: Say) -> None:
@@ -60,6 +70,17 @@ def tell_year(data: Data, layout: Layout, say: Say) -> None:
             say(line)
     for line in _LESSON:
         say(line)
+
+
+def read_weeks(folder: Path) -> list[Week]:
+    """Return the weeks of one monitor, the first first: read from the files alone, as any tool could."""
+    return [_read(place) for place in sorted(folder.iterdir()) if place.is_dir()]
+
+
+def _read(folder: Path) -> Week:
+    found = json.loads((folder / "constraint_violations.json").read_text(encoding="utf-8"))["violations"]
+    subjects = dict.fromkeys(one.get("feature_name") or one["metric_name"] for one in found)
+    return Week(date.fromisoformat(folder.name), list(subjects))
 
 
 def _told(name: str, weeks: list[Week]) -> Iterator[str]:

@@ -8,23 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from jobs.test_each_window import contents
 
 from demo.commands import run_job, year_command
-from demo.tell_year import tell_year
-from demo.year import read_weeks
+from demo.tell_year import read_weeks, tell_year
 
 if TYPE_CHECKING:
     from demo.story import Data, Layout
 
 MONITORS = ("data-quality", "model-quality")
 WEEK = "2013-04-22"  # when air traffic controllers were on leave
-
-
-def contents(folder: Path) -> dict[str, str]:
-    """Return the files of one week, without what tells when they were made."""
-    found = {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir()}
-    found["statistics.json"] = re.sub(r'"evaluation_time" : "[^"]*"', "", found["statistics.json"])
-    return {**found, "report.html": found["report.html"].partition("<footer>")[0]}
 
 
 @pytest.mark.parametrize("monitor", MONITORS)

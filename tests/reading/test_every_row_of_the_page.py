@@ -116,6 +116,18 @@ def json_of(document: Any, **members: Any) -> Row:
 
 
 QUALITY = {"command": monitor_model_quality, "problem_type": "BinaryClassification"}
+
+
+def joined(own: Callable[[int], Any], theirs: Callable[[int], Any]) -> Row:
+    """Return a row about predictions and labels whose ids are written in two ways, and all of which join."""
+    labels = table("id,y", theirs, lambda at: at % 2)
+    return Row(
+        {"a.csv": table("id,p", own, lambda at: at % 2)},
+        "90 of 90 rows have a label",
+        settings=QUALITY | {"inference_attribute": "p", "id_attribute": "id", "labels": labels},
+    )
+
+
 MARKED = ("NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "None", "?", "-", "nan", "NaN")
 UUID = "{:08x}-536e-45df-80b2-d002cc92d33d"
 INSIDE = "2026-03-02T10:00:00Z"
@@ -353,13 +365,7 @@ EXPECTED: dict[str, Row] = {
         then=lambda result: ("x", "data_type_check") in checks(result),
     ),
     # Ids, times and windows
-    "a column with the id": Row(
-        {"a.csv": table("id,p", lambda at: f"r{at}", lambda at: at % 2)},
-        "90 of 90 rows have a label",
-        settings=QUALITY
-        | {"inference_attribute": "p", "id_attribute": "id"}
-        | {"labels": table("id,y", lambda at: f"r{at}", lambda at: at % 2)},
-    ),
+    "a column with the id": joined(lambda at: f"r{at}", lambda at: f"r{at}"),
     "a column with the time": Row(
         said="rows are selected by their time in t", then=named("x"), **log(lambda at: 1772445600 * 1000)
     ),
@@ -376,20 +382,8 @@ EXPECTED: dict[str, Row] = {
         "at least 45 rows have the id of an earlier one",
         settings={"id_attribute": "id"},
     ),
-    "ids with leading zeros": Row(
-        {"a.csv": table("id,p", lambda at: f"{at:05}", lambda at: at % 2)},
-        "90 of 90 rows have a label",
-        settings=QUALITY
-        | {"inference_attribute": "p", "id_attribute": "id"}
-        | {"labels": table("id,y", lambda at: f"{at:05}", lambda at: at % 2)},
-    ),
-    "ids such as": Row(
-        {"a.csv": table("id,p", lambda at: f"{at}.0", lambda at: at % 2)},
-        "90 of 90 rows have a label",
-        settings=QUALITY
-        | {"inference_attribute": "p", "id_attribute": "id"}
-        | {"labels": table("id,y", lambda at: f" {at}", lambda at: at % 2)},
-    ),
+    "ids with leading zeros": joined(lambda at: f"{at:05}", lambda at: f"{at:05}"),
+    "ids such as": joined(lambda at: f"{at}.0", lambda at: f" {at}"),
     "such a column that the baseline": Row(
         {"a.csv": table("t,x", lambda at: INSIDE, number)},
         before={"b.csv": table("t,x", lambda at: INSIDE, number)},
