@@ -372,7 +372,8 @@ def interval(count: int, windows: int) -> tuple[float, float]:
     return max(0.0, (centre - width) / scale), min(1.0, (centre + width) / scale)
 
 
-def _batch(g: Generator, rows: int, draws: Mapping[str, Draw], changed: bool) -> pa.RecordBatch:
+def batch(g: Generator, rows: int, draws: Mapping[str, Draw], changed: bool) -> pa.RecordBatch:
+    """Draw the columns of all faults, changed or not; each is named by its fault and its part."""
     columns = {
         f"{name}|{part}": column
         for name, draw in draws.items()
@@ -407,8 +408,8 @@ def measure(
     rates, baseline = Rates(), Baseline[Any, Any]()
     for number in range(windows):
         if number % WINDOWS_PER_BASELINE == 0:
-            baseline = _baseline(analyzer, [_batch(g, sizes[0], part, False) for part in (draws, controls)])
-        window = _join([_batch(g, sizes[1], draws, True), _batch(g, sizes[1], controls, False)])
+            baseline = _baseline(analyzer, [batch(g, sizes[0], part, False) for part in (draws, controls)])
+        window = _join([batch(g, sizes[1], draws, True), batch(g, sizes[1], controls, False)])
         decision = analyzer.check(analyzer.describe(analyzer.summarize([window])), baseline)
         _count(rates, decision, controls)
     return rates
@@ -455,8 +456,8 @@ def bear(cell: Bear, windows: int, seed: int, rules: Rules = "sound") -> list[Ra
     draws = {"control": cell.draw}
     for number in range(max(1, int(windows * cell.part))):
         if number % WINDOWS_PER_BASELINE == 0:
-            baselines = [_baseline(analyzer, [_batch(g, rows, draws, False)]) for rows in cell.baseline_rows]
-        window = analyzer.describe(analyzer.summarize([_batch(g, cell.window_rows, draws, True)]))
+            baselines = [_baseline(analyzer, [batch(g, rows, draws, False)]) for rows in cell.baseline_rows]
+        window = analyzer.describe(analyzer.summarize([batch(g, cell.window_rows, draws, True)]))
         for rate, baseline in zip(rates, baselines, strict=True):
             _count(rate, analyzer.check(window, baseline), draws)
     return rates
@@ -491,9 +492,9 @@ def eleven(windows: int, seed: int) -> tuple[Rates, dict[str, str], Rates]:
     baseline = Baseline[Any, Any]()
     for number in range(windows):
         if number % WINDOWS_PER_BASELINE == 0:
-            baseline = _baseline(analyzer, [_batch(g, 20_000, ELEVEN, False)])
+            baseline = _baseline(analyzer, [batch(g, 20_000, ELEVEN, False)])
         for changed, rates in ((True, found), (False, control)):
-            window = _batch(g, 5_000, ELEVEN, changed)
+            window = batch(g, 5_000, ELEVEN, changed)
             decision = analyzer.check(analyzer.describe(analyzer.summarize([window])), baseline)
             _count(rates, decision, {} if changed else ELEVEN)
             for violation in decision.violations.violations if changed else ():
