@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,14 +26,27 @@ def data() -> Data:
 
 @pytest.fixture(scope="session")
 def told(tmp_path_factory: pytest.TempPathFactory, data: Data) -> tuple[Layout, str]:
-    """Run the demo once; return where its files are and what it printed."""
-    from demo import __main__ as demo
+    """Run the demo once for all processes of the tests; return where its files are and what it printed."""
     from demo.story import Layout
 
-    directory = tmp_path_factory.mktemp("demo") / "output"
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    directory, printed = shared / "demo" / "output", shared / "demo" / "printed.txt"
+    directory.parent.mkdir(exist_ok=True)
+    with (shared / "demo" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not printed.exists():
+            _tell(directory, printed, data)
+    return Layout(directory), printed.read_text(encoding="utf-8")
+
+
+def _tell(directory: Path, printed: Path, data: Data) -> None:
+    from demo import __main__ as demo
+
     lines: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("demo.tell.make_data", lambda: data)
         patch.setattr(demo, "say", lambda text="": lines.append(text))
         assert demo.main(["--output", str(directory)]) == 0
-    return Layout(directory), "\n".join(lines)
+    printed.write_text("\n".join(lines), encoding="utf-8")

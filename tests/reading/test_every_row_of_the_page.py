@@ -23,7 +23,15 @@ from containers.bias.main import main as monitor_bias
 from containers.model_quality.main import main as monitor_model_quality
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reading.md").read_text(encoding="utf-8")
-SECTIONS = ("## Files", "## CSV", "## JSON", "## Cells", "## Ids, times and windows", "### Shapes")
+SECTIONS = (
+    "## Files",
+    "## CSV",
+    "## JSON",
+    "## Cells",
+    "## Ids, times and windows",
+    "### Shapes",
+    "### Bounds",
+)
 
 
 def rows_of(section: str) -> list[list[str]]:
@@ -31,7 +39,7 @@ def rows_of(section: str) -> list[list[str]]:
     body = re.split(r"\n###? ", PAGE.partition(f"\n{section}\n")[2])[0]
     lines = [line for line in body.splitlines() if line.startswith("|")][2:]
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
-    return [[row[0], row[-2]] for row in cells]
+    return [[row[0], row[-1] if section == "### Bounds" else row[-2]] for row in cells]
 
 
 ROWS = [row for section in SECTIONS for row in rows_of(section)]
@@ -450,6 +458,46 @@ EXPECTED |= {
 }
 
 
+def after_calls(late: dict[str, Any], calls: int = 300) -> str:
+    """Return captures of which the last one has this request; the others are alike."""
+    ordinary = [captured({"a": at}, "1", number=at) for at in range(calls)]
+    return "".join([*ordinary, captured(late, "1", number=calls)])
+
+
+def nested(levels: int) -> str:
+    return '{"a":' * levels + "1" + "}" * levels
+
+
+EXPECTED |= {
+    "columns that the first calls": Row(
+        {"a.jsonl": after_calls({f"b{at}": at for at in range(150)}, calls=2_500)},
+        "payloads with more columns than expected lost the last ones: 1, the first at",
+        format=CAPTURES,
+        then=count(2_501),
+    ),
+    "length of a list": Row(
+        {"a.jsonl": lines([{"a": 1}, {"a": [0] * 10_001}])},
+        refused="field 'a' holds a list of 10001 values",
+        format=LINES,
+    ),
+    "depth of nested values": Row(
+        {"a.jsonl": f'{{"a":1}}\n{nested(102)}\n'},
+        refused="nests values more than 100 levels deep",
+        format=LINES,
+    ),
+    "a line, decompressed": Row(
+        {"a.jsonl.gz": gzip.compress(b'{"a":"' + b" " * (129 << 20) + b'"}\n', 1)},
+        refused="more than 64 MB",
+        format=LINES,
+    ),
+    "a call a hundred times as long": Row(
+        {"a.jsonl": captured({"a": [{"b": "x" * 20_000}]}, "1", number=999) + after_calls({"a": 1})},
+        format=CAPTURES,
+        then=lambda result: features(result)["a"]["inferred_type"] == "Integral",
+    ),
+}
+
+
 def row_of(beginning: str) -> list[str]:
     """Return the row of the page whose first cell is this, or the one that begins so."""
     exact = [row for row in ROWS if row[0] == beginning]
@@ -498,7 +546,7 @@ def test_what_a_row_says_is_what_happens(tmp_path: Path, beginning: str) -> None
         assert result.exit_code == 2
         assert row.refused in result.message
         assert result.files == []
-        assert re.search("refused|end the job", reading)
+        assert re.search("refused|end the job|code 2", reading)
         return
     assert result.exit_code == 0, result.message
     document = result.document("statistics.json").get("reading", {})

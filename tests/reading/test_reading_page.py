@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from captures.test_inference_logs import FOLDERS, NO_TIMES
+
 from contract.dataset import MARKERS
 from contract.settings import VARIABLE_BY_NAME
 from contract.window import path_span
 from readers.captures.shapes import column_rows, table_rows
 from readers.csv_dialect import NAMES, SEPARATORS
+from readers.inference_logs import SERVERS
 from readers.row_keys import TRANSFORM_ID, TRANSFORM_TIME
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reading.md").read_text(encoding="utf-8")
@@ -51,6 +54,18 @@ def test_tables_in_json_are_read_as_listed() -> None:
     tables = [json.loads(text) for text in shapes]
     assert len(tables) == 5
     assert all(table_rows(table) or column_rows(table) for table in tables)
+
+
+def test_the_servers_are_those_whose_logs_are_read_and_their_times_as_listed() -> None:
+    section = PAGE.partition("\n## Logs of other servers\n")[2].partition("\n## ")[0]
+    cells = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in section.splitlines() if "| " in line
+    ][1:]
+    assert {row[0].strip("`") for row in cells} == set(SERVERS) == set(FOLDERS.values())
+    for name, _, identifier, time in cells:
+        folders = {folder for folder, server in FOLDERS.items() if server == name.strip("`")}
+        assert identifier
+        assert ("none" in time) == bool(folders & set(NO_TIMES))
 
 
 def test_batch_transform_is_called_as_listed() -> None:
