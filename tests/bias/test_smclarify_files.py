@@ -151,7 +151,9 @@ def found_of(case: dict[str, Any], result: Result, stages: list[str]) -> Members
     return comparable(case, found)
 
 
-@pytest.mark.parametrize("form", TYPES)
+@pytest.mark.parametrize(
+    "form", [form if form == "csv" else pytest.param(form, marks=pytest.mark.long) for form in TYPES]
+)
 def test_jobs_reproduce_every_member(tmp_path: Path, form: str) -> None:
     answered = compared = refused = 0
     for case in shared_cases():

@@ -1,8 +1,11 @@
 """One hour against whole days, held on a reduced run: quiet where windows are known, and not blind."""
 
+import pytest
+
 from benchmarks.simulate_seasons import of_features, of_model
 
 
+@pytest.mark.long
 def test_hours_that_follow_a_season_are_quiet_and_changes_in_them_are_found():
     without, known = of_features(weeks=1, rows=200, seed=20261129, shuffled=True)
     windows = known[0]["windows"]
