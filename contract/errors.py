@@ -23,7 +23,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib import resources
+from pathlib import Path
 from typing import Any, Self
 
 from contract.masking import mask
@@ -178,6 +178,6 @@ def topic(name: str) -> dict[str, str]:
 @functools.cache
 def _sentences() -> dict[str, tuple[str, str]]:
     """Return what is wrong and how to mend it, by code; the second may be empty."""
-    topics = tomllib.loads(resources.files(__package__).joinpath("sentences.toml").read_text("utf-8"))
+    topics = tomllib.loads(Path(__file__).with_name("sentences.toml").read_text("utf-8"))
     codes = {f"{topic}.{name}": text for topic, texts in topics.items() for name, text in texts.items()}
     return {code: (text, "") if isinstance(text, str) else tuple(text) for code, text in codes.items()}

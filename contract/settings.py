@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, tzinfo
-from importlib import resources
+from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 import contract
@@ -117,7 +117,7 @@ class Variable:
 
 @functools.cache
 def _shared() -> dict[str, dict[str, str]]:
-    return tomllib.loads(resources.files(__package__).joinpath("settings.toml").read_text("utf-8"))
+    return tomllib.loads(Path(__file__).with_name("settings.toml").read_text("utf-8"))
 
 
 def _switch(variable: Variable, text: str) -> bool:

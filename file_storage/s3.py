@@ -20,8 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from file_storage.transport import aws_client
-
 if TYPE_CHECKING:
     from pyarrow.fs import S3FileSystem
 
@@ -191,6 +189,8 @@ def client() -> Any:
     """Return boto3's connection, made once."""
     server = _server()
     url = f"{server[0]}://{server[1]}" if server else None
+    from file_storage.transport import aws_client
+
     return aws_client("s3", None, server=url, retries={"mode": "standard", "total_max_attempts": 5})
 
 

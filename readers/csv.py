@@ -369,7 +369,7 @@ def _piece_batches(
 
     for block in splitting.line_blocks(piece, begin=head.begin, find_cut=find_cut):
         block = replace(block, data=plain(dialect, splitting.without_marks(block.data)))
-        if not block.data.strip(b"\r\n"):
+        if splitting.is_blank(block.data, b"\r\n"):
             continue
         if not piece.is_whole_file and not csv_records.lines_are_records(block.data):
             raise NotSplittable(f"{piece.path} has line breaks inside quoted fields")

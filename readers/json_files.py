@@ -30,8 +30,8 @@ from readers.splitting import FileSplit, Pieces, Segment
 
 _SAMPLE = 1 << 20
 _BLANK = b" \t\r\n"
-# Literals at the beginning let the search skip from line to line.
-_NULL_LINE = re.compile(rb"\n[ \t\r]*+null|\r[ \t\n]*+null")
+# A literal at the beginning lets the search skip from line to line.
+_NULL_LINES = {b"\n": re.compile(rb"\n[ \t\r]*+null"), b"\r": re.compile(rb"\r[ \t\n]*+null")}
 # From so many objects on, a list by itself is rows, whatever it is called.
 _MANY = 20
 _MEMBERS_WITH_ROWS = ("rows", "data", "records")
@@ -79,7 +79,7 @@ class _LineReader:
         """Return the rows of a block."""
         data = splitting.without_marks(block.data)
         is_bulk = self._finder is None or self._finder.is_bulk
-        if is_bulk and data.strip(_BLANK):
+        if is_bulk and not splitting.is_blank(data, _BLANK):
             with contextlib.suppress(NotBulkError, DatasetError):
                 return self._together(data).batch
         place = functools.partial(_place, block.path, block.offset)
@@ -106,7 +106,7 @@ class _LineReader:
             if finder is not None and finder.kinds is None:
                 first = data.split(b"\n", _LEARNT_LINES)[:_LEARNT_LINES]
                 finder.learn(_parts(line, str) for line in first if line.strip(_BLANK))
-            if b"null" in data and _NULL_LINE.search(data):
+            if b"null" in data and any(end in data and _NULL_LINES[end].search(data) for end in _NULL_LINES):
                 raise NotBulkError("a line is null")
             if not data.isascii():
                 data.decode()  # Arrow lets other text than UTF-8 pass

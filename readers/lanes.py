@@ -66,22 +66,21 @@ def in_lanes[T](
     odd: list[Counts] = []
     left = _MOST_READ * len(records)
 
-    def read(some: Counts) -> None:
-        nonlocal left
+    # A function that called itself would keep what was read until the next collection of garbage.
+    waiting = [records]
+    while waiting:
+        some = waiting.pop()
         if left < 0:
             odd.append(some)
-            return
+            continue
         try:
             lanes.append((some, together(some)))
         except (NotBulkError, DatasetError):
             left -= len(some)
             if len(some) <= _LEAST:
                 odd.append(some)
-                return
-            for part in np.array_split(some, min(_PARTS, -(-len(some) // _LEAST))):
-                read(part)
-
-    read(records)
+            else:
+                waiting += np.array_split(some, min(_PARTS, -(-len(some) // _LEAST)))[::-1]
     if odd:
         numbers = np.concatenate(odd)
         lanes.append((numbers, one_by_one(numbers)))

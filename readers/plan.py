@@ -27,7 +27,6 @@ from file_storage.storage import SourceFile
 from readers.dataset import watched, with_segments
 from readers.file_kind import data_files, folder_values, require_kind, say_endpoints, say_folders
 from readers.flatten import batch_of, columns_of
-from readers.inference_logs import log_of, refuse_log
 from readers.splitting import SMALL, FileRange, FileSplit, Pieces, Transform, each, first_bytes
 
 if TYPE_CHECKING:
@@ -94,6 +93,8 @@ def files_of(request: Dataset) -> tuple[list[SourceFile], Dataset]:
     if kind in CAPTURES:
         # Captures are filtered record by record, by the time each one carries, so files nearby count too.
         files = [file for file in files if folder_overlaps(file.path, request.window, CAPTURE_SLACK)]
+        from readers.inference_logs import log_of
+
         if files and (log := log_of(files, request)) is not None:
             return [log], request
         say_endpoints(files, said)
@@ -103,6 +104,8 @@ def files_of(request: Dataset) -> tuple[list[SourceFile], Dataset]:
         say_folders(files, request.folders, said)
     if kind not in CAPTURES:
         if kind in ("json", "parquet") and not (request.locations or request.preprocessor or request.keys):
+            from readers.inference_logs import refuse_log
+
             refuse_log(files, kind)
         files, request = _of_window(files, request)
     for file in {files[0]: 0, files[-1]: 0} if files and not scripted else ():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -355,17 +356,19 @@ def json_array(data: pa.StringArray) -> pa.Array:
 
 
 def _csv_rows(data: pa.StringArray, shape: Shape) -> Rows:
-    text = pc.ascii_rtrim(data, "\r\n")
-    content = bytes(text_buffer(text))
-    if b"\r" in content:
+    text, content = data, bytes(text_buffer(data))
+    if b"\n" in content or b"\r" in content:
+        text = pc.ascii_rtrim(data, "\r\n")
         text = pc.replace_substring(pc.replace_substring(text, "\r\n", "\n"), "\r", "\n")
+        content = bytes(text_buffer(text))
     if shape == "list" and b"," in content:
         if b'"' in content:
             raise NotBulkError("a cell may hold a comma")
         single = pc.invert(pc.match_substring(text, "\n"))
         text = pc.if_else(single, pc.replace_substring(text, ",", "\n"), text)
+        content = bytes(text_buffer(text))
     counts, lines = np.ones(len(text), np.int64), text
-    if b"\n" in bytes(text_buffer(text)):
+    if b"\n" in content:
         counts = 1 + pc.count_substring(text, "\n").to_numpy(zero_copy_only=False).astype(np.int64)
         lines = pc.list_flatten(pc.split_pattern(text, "\n"))
     if b'"' in content and not pc.all(pc.match_substring_regex(lines, _QUOTED_LINE)).as_py():
@@ -524,9 +527,13 @@ def _require_width(lines: pa.StringArray, width: int) -> None:
 
 def _commas(lines: pa.StringArray) -> pa.IntegerArray:
     """Return how many commas stand between the cells of each line."""
-    if pc.any(pc.match_substring(lines, '"')).as_py():
+    if b'"' in bytes(text_buffer(lines)):
         lines = pc.replace_substring_regex(lines, _QUOTED_CELL, "")
     return pc.count_substring(lines, ",")
+
+
+def _lines_of(lines: pa.StringArray) -> bytes:
+    return bytes(text_buffer(pc.binary_join_element_wise(lines, "", "\n")))
 
 
 def _parse_lines(
@@ -534,6 +541,12 @@ def _parse_lines(
 ) -> dict[str, pa.Array]:
     """Parse lines of cells, the shorter ones filled up with empty cells."""
     lines = pc.binary_join_element_wise(*texts, ",") if len(texts) > 1 else texts[0]
+    text = _lines_of(lines)
+    most = text.partition(b"\n")[0].count(b",")
+    if 0 < most < limit and b'"' not in text:
+        # As a rule all have as many cells; counting them takes as long as reading them.
+        with contextlib.suppress(CellsError):
+            return parser(text, [cell_name(position + at) for at in range(most + 1)], len(lines))
     commas = _commas(lines)
     least, most = pc.min_max(commas).as_py().values()
     if most >= limit:
@@ -544,8 +557,7 @@ def _parse_lines(
         # A blank line would be skipped, an empty cell is not.
         lines = pc.if_else(pc.equal(lines, ""), '""', lines)
     names = [cell_name(position + at) for at in range(most + 1)]
-    text = bytes(text_buffer(pc.binary_join_element_wise(lines, "", "\n")))
     try:
-        return parser(text, names, len(lines))
+        return parser(_lines_of(lines), names, len(lines))
     except CellsError as error:
         raise NotBulkError(str(error)) from error

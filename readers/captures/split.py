@@ -82,8 +82,9 @@ def read_captures(
     """
     notes, parser = Notes(), decoder.parser()
     labels = request.labels or index is not None
-    for envelope in envelopes(pieces, decoder.sides, request.window, index, labels=labels):
-        yield table_of(envelope, decoder, parser, notes)
+    found = envelopes(pieces, decoder.sides, request.window, index, labels=labels)
+    # Nothing holds an envelope while the next one is read.
+    yield from map(functools.partial(table_of, decoder=decoder, parser=parser, notes=notes), found)
     notes.report()
 
 
@@ -99,7 +100,8 @@ def envelopes(
 ) -> Iterator[Envelope]:
     """Yield the envelopes of the records in a window, with the labels that an index has for them."""
     ids, times = index is not None, times or window is not None
-    for block in splitting.blocks_of_lines(pieces, size):
+
+    def opened(block: splitting.LineBlock) -> Envelope:
         envelope = open_envelope(block, sides, labels=labels, ids=ids, times=times)
         if window is not None:
             envelope = envelope.in_window(window)
@@ -107,8 +109,9 @@ def envelopes(
             data, encodings = labels_of(index, envelope.ids)
             encodings = pc.if_else(data.is_valid(), encodings, envelope.labels.encodings)
             envelope = replace(envelope, labels=Part(pc.coalesce(data, envelope.labels.data), encodings))
-        if len(envelope):
-            yield envelope
+        return envelope
+
+    return filter(len, map(opened, splitting.blocks_of_lines(pieces, size)))
 
 
 @dataclass
