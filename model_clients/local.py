@@ -19,6 +19,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from select import PIPE_BUF
 from typing import Any, Literal
 
 import numpy as np
@@ -141,11 +142,15 @@ def _named_line(error: Exception) -> str:
 LEAST_SECONDS = 30.0
 _SECONDS_PER_BYTE = 1e-6
 _LONGEST_PAUSE = 0.05
-_TOO_LARGE = 77  # an exit code
+_TOO_LARGE, _REFUSED = 77, 78  # exit codes
 _SHARE_OF_MEMORY = 0.8
 # Limit and use of the control group, in the second and the first version of such.
 _LIMITS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
 _NO_MEMORY = re.compile("bad_?alloc|failed to allocate|out of memory|cannot allocate", re.IGNORECASE)
+
+
+class RefusedError(Exception):
+    """A library said of a file what is wrong with it."""
 
 
 def crash_of(attempt: Callable[[], Any], size: int) -> str | None:
@@ -157,7 +162,13 @@ def crash_of(attempt: Callable[[], Any], size: int) -> str | None:
         What to try; whatever it raises is no harm. It must keep to one thread.
     size
         Of the file in bytes, for the time it may take.
+
+    Raises
+    ------
+    RefusedError
+        When the attempt does.
     """
+    reading, writing = os.pipe()
     with warnings.catch_warnings():
         # The copy has one thread, and ends without running anything of the others.
         warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*fork")
@@ -175,12 +186,28 @@ def crash_of(attempt: Callable[[], Any], size: int) -> str | None:
             if most == resource.RLIM_INFINITY or limit < most:
                 resource.setrlimit(resource.RLIMIT_AS, (limit, most))
             attempt()
-        except BaseException as error:  # no harm: this process gets the same error
+        except RefusedError as error:
+            os.write(writing, str(error).encode()[:PIPE_BUF])
+            code = _REFUSED
+        except BaseException as error:  # no harm
             if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
                 code = _TOO_LARGE
         finally:
             os._exit(code)
-    seconds = LEAST_SECONDS + _SECONDS_PER_BYTE * size
+    os.close(writing)
+    with os.fdopen(reading, "rb") as told:
+        ended = _exit_code(process, LEAST_SECONDS + _SECONDS_PER_BYTE * size)
+        if ended == _REFUSED:
+            raise RefusedError(told.read().decode(errors="replace"))
+    if ended is None:
+        return f"it is not loaded after {LEAST_SECONDS + _SECONDS_PER_BYTE * size:.0f} s"
+    if ended == _TOO_LARGE:
+        return f"it needs more than the {_free_memory() / 1e9:.1f} GB of memory that are free"
+    return f"it makes its library end with {signal.Signals(-ended).name}" if ended < 0 else None
+
+
+def _exit_code(process: int, seconds: float) -> int | None:
+    """Wait for a process; None when it had to be killed after so many seconds."""
     end, pause = time.monotonic() + seconds, 0.0005
     while True:
         done, status = os.waitpid(process, os.WNOHANG)
@@ -189,13 +216,10 @@ def crash_of(attempt: Callable[[], Any], size: int) -> str | None:
         if time.monotonic() > end:
             os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
-            return f"it is not loaded after {seconds:.0f} s"
+            return None
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
-    code = os.waitstatus_to_exitcode(status)
-    if code == _TOO_LARGE:
-        return f"it needs more than the {_free_memory() / 1e9:.1f} GB of memory that are free"
-    return f"it makes its library end with {signal.Signals(-code).name}" if code < 0 else None
+    return os.waitstatus_to_exitcode(status)
 
 
 def _free_memory() -> int:
@@ -232,21 +256,35 @@ def open_xgboost(content: bytes, where: str, threads: int) -> LocalModel:
     """
     xgboost = require("xgboost", "xgboost-cpu", where)
 
-    def attempt() -> None:
-        # Threads of the original do not exist in the copy.
-        xgboost.core._LIB.omp_set_num_threads(1)
-        copy = load(1)
-        copy.inplace_predict(varied_rows(copy.num_features()))
-
-    def load(threads: int) -> Any:
+    def load(threads: int = threads) -> Any:
         booster = xgboost.Booster({"nthread": threads})
         booster.load_model(bytearray(content))
         booster.set_param({"nthread": threads})
         booster.num_features()
         return booster
 
-    with _whole(where, "XGBoost", attempt, content, xgboost.core.XGBoostError, "model.json"):
-        booster = load(threads)
+    def alone() -> Any:
+        # Threads of the original do not exist in the copy.
+        xgboost.core._LIB.omp_set_num_threads(1)
+        return load(1)
+
+    def use(copy: Any) -> None:
+        saved = orjson.loads(copy.save_raw("json"))["learner"]["gradient_booster"]
+        trees = saved.get("gbtree", saved)["model"].get("trees", ())
+        parts = ("split_indices", "left_children", "right_children")
+        for features, *children in ([tree[part] for part in parts] for tree in trees):
+            nodes = range(len(features))
+            inner = [node for node in nodes if children[0][node] != -1]
+            _require_tree(
+                [features[node] for node in inner],
+                copy.num_features(),
+                [side[node] for side in children for node in inner],
+                nodes,
+            )
+        copy.inplace_predict(varied_rows(copy.num_features()))
+
+    with _whole(where, "XGBoost", alone, use, content, xgboost.core.XGBoostError, "model.json"):
+        booster = load()
     return _xgboost_model(booster, where)
 
 
@@ -295,15 +333,34 @@ def open_lightgbm(content: bytes, where: str, threads: int) -> LocalModel:
         booster = lightgbm.Booster(model_str=_TRAINING.sub("", text))
         return booster, text
 
-    def attempt() -> None:
+    def alone() -> Any:
         # Threads of the original do not exist in the copy, and LightGBM remembers how many it last used.
         lightgbm.basic._LIB.LGBM_SetMaxThreads(1)
-        copy, _ = load()
-        copy.predict(varied_rows(copy.num_feature()), num_threads=1)
+        return load()
 
-    with _whole(where, "LightGBM", attempt, content, lightgbm.basic.LightGBMError, "model.txt"):
+    def use(copy: Any) -> None:
+        booster, text = copy
+        for tree in re.split(r"^Tree=", text, flags=re.MULTILINE)[1:]:
+            found = dict(
+                re.findall(r"^(num_leaves|split_feature|left_child|right_child)=(.*)$", tree, re.MULTILINE)
+            )
+            leaves = int(found.pop("num_leaves"))
+            features, left, right = (
+                [int(word) for word in found.get(part, "").split()]
+                for part in ("split_feature", "left_child", "right_child")
+            )
+            _require_tree(features, booster.num_feature(), left + right, range(-leaves, leaves - 1))
+        booster.predict(varied_rows(booster.num_feature()), num_threads=1)
+
+    with _whole(where, "LightGBM", alone, use, content, lightgbm.basic.LightGBMError, "model.txt"):
         booster, text = load()
-    return _lightgbm_model(booster, where, threads, text)
+        return _lightgbm_model(booster, where, threads, text)
+
+
+def _require_tree(features: list[int], count: int, children: list[int], nodes: range) -> None:
+    """Raise RefusedError where a tree leads to what is not there: a library would read there all the same."""
+    if any(not 0 <= feature < count for feature in features) or any(child not in nodes for child in children):
+        raise RefusedError("a tree has a split or a node that leads nowhere")
 
 
 _TRAINING = re.compile(r"^parameters:.*?(^end of parameters|\Z)", re.MULTILINE | re.DOTALL)
@@ -319,6 +376,8 @@ def _lightgbm_model(booster: Any, where: str, threads: int, text: str) -> LocalM
     for number, span in enumerate(ranges[1].split() if ranges else ()):
         if span[0] != "[" and span != "none":
             seen[number] = [int(code) for code in span.split(":")]
+    if any(number >= len(names) for number in seen):
+        raise ValueError("feature_infos or categorical_feature name more features than there are")
     lists = booster.pandas_categorical or []
     categories = dict(zip(sorted(seen), lists, strict=False))
     if lists and (
@@ -341,15 +400,32 @@ def _lightgbm_model(booster: Any, where: str, threads: int, text: str) -> LocalM
 
 @contextlib.contextmanager
 def _whole(
-    where: str, library: str, attempt: Callable[[], None], content: bytes, failure: type[Exception], name: str
+    where: str,
+    library: str,
+    load: Callable[[], Any],
+    use: Callable[[Any], Any],
+    content: bytes,
+    failure: type[Exception],
+    name: str,
 ) -> Iterator[None]:
-    """Load a booster inside the block once an attempt elsewhere did no harm; `name` is what to save it as."""
-    if reason := crash_of(attempt, len(content)):
-        raise ModelError.of("model_file.harmful", file=where, library=library, reason=reason)
+    """Load a booster inside the block once a copy of this process has; `name` is what to save it as.
+
+    What does not load there is not loaded here: reading memory that is not its own, a library may say one
+    thing there and end the process here.
+    """
+    refusals = (failure, ValueError, TypeError)
+
+    def attempt() -> None:
+        try:
+            model = load()
+        except refusals as error:
+            raise RefusedError(first_line(error)) from None
+        use(model)
+
     told = {"file": where, "library": library, "name": name}
-    with ModelError.instead_of(
-        "model_file.damaged", failure, ValueError, TypeError, problem=first_line, **told
-    ):
+    with ModelError.instead_of("model_file.damaged", *refusals, RefusedError, problem=first_line, **told):
+        if reason := crash_of(attempt, len(content)):
+            raise ModelError.of("model_file.harmful", file=where, library=library, reason=reason)
         yield
 
 
@@ -417,7 +493,7 @@ def open_catboost(content: bytes, where: str, threads: int) -> LocalModel:
     def load() -> Any:
         return catboost.CatBoost().load_model(blob=content)
 
-    with _whole(where, "CatBoost", load, content, catboost.CatBoostError, "model.cbm"):
+    with _whole(where, "CatBoost", load, str, content, catboost.CatBoostError, "model.cbm"):
         model = load()
     loss = model.get_all_params()["loss_function"].partition(":")[0]
     kind = _PREDICTIONS.get(loss, "RawFormulaVal")

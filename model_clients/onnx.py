@@ -61,6 +61,8 @@ def open_onnx(source: str | bytes, where: str, predictor: PredictorConfig, threa
     session = _session(source, where, threads)
     inputs = session.get_inputs()
     outputs = session.get_outputs()
+    if not outputs:
+        raise ModelError.of("onnx.damaged", file=where, problem="it has no outputs")
     floats = [output.name for output in outputs if output.type.startswith(_SCORES)]
     score_output = str(floats[-1] if floats else outputs[-1].name)
     if predictor.probability is not None:

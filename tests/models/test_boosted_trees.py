@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -295,3 +296,25 @@ def test_a_model_is_opened_again_after_many_threads_have_asked_it(
         for _ in range(2):
             model = open_model(str(boosters["folder"] / name), policy=Policy(threads=2))
             model.predict(table(np.tile(ROWS, (20, 1))))
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "damaged"),
+    [
+        ("binary.txt", r"left_child=\d+", "left_child=70000"),
+        ("binary.txt", r"split_feature=\d+", "split_feature=70000"),
+        ("binary.txt", r"feature_infos=\S+", "feature_infos=0:1]"),
+        ("binary.json", r'"split_indices":\[\d+', '"split_indices":[65536'),
+        ("binary.json", r'"left_children":\[\d+', '"left_children":[65536'),
+    ],
+)
+def test_trees_that_lead_nowhere_are_refused_before_they_are_asked(
+    boosters: dict[str, Any], tmp_path: Path, name: str, written: str, damaged: str
+) -> None:
+    content = (boosters["folder"] / name).read_text(encoding="utf-8")
+    assert re.search(written, content)
+    path = tmp_path / name
+    path.write_text(re.sub(written, damaged, content, count=1), encoding="utf-8")
+    with pytest.raises(ModelError, match="is not a whole (LightGBM|XGBoost) model") as caught:
+        open_model(str(path))
+    assert caught.value.file == str(path)

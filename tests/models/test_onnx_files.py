@@ -48,6 +48,16 @@ def test_damaged_onnx(tmp_path: Path) -> None:
             open_model(str(path))
 
 
+def test_onnx_without_outputs(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    linear_onnx(path)
+    model = onnx.load(path)
+    del model.graph.output[:]
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match=r"model\.onnx is not a whole ONNX model"):
+        open_model(str(path))
+
+
 def test_onnx_with_another_number_of_features(tmp_path: Path) -> None:
     model = open_model(linear_onnx(tmp_path / "model.onnx"))
     with pytest.raises(ModelError, match="takes 4 features, but the data has 3 columns"):
