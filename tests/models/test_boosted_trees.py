@@ -315,6 +315,6 @@ def test_trees_that_lead_nowhere_are_refused_before_they_are_asked(
     assert re.search(written, content)
     path = tmp_path / name
     path.write_text(re.sub(written, damaged, content, count=1), encoding="utf-8")
-    with pytest.raises(ModelError, match="is not a whole (LightGBM|XGBoost) model") as caught:
+    with pytest.raises(ModelError, match=r"is not a whole (LightGBM|XGBoost) model") as caught:
         open_model(str(path))
     assert caught.value.file == str(path)
