@@ -40,9 +40,14 @@ class _Call:
         """Note the beginning of the answer."""
         self._status, self._answer = status, headers
 
+    def is_whole(self) -> bool:
+        """Return whether the answer is as long as its header says."""
+        return self._answer.get("content-length") == str(len(self.response))
+
     def write(self) -> None:
-        """Capture the call, unless it failed or an encoding hides the answer."""
-        if 200 <= self._status < 300 and self._answer.get("content-encoding", "") in _PLAIN:
+        """Capture the call once, unless it failed or an encoding hides the answer."""
+        status, self._status = self._status, 0
+        if 200 <= status < 300 and self._answer.get("content-encoding", "") in _PLAIN:
             self._writer.capture(
                 bytes(self.request),
                 bytes(self.response),
@@ -119,10 +124,11 @@ class AsgiCapture:
                 message = {**message, "headers": [*given, own]}
             elif message["type"] == "http.response.body":
                 call.keep(call.response, message.get("body", b""))
+                if not message.get("more_body", False):
+                    call.write()  # first: what was answered is kept, even when the process ends now
             await send(message)
 
         await self._app(scope, receiving, sending)
-        call.write()
 
 
 class WsgiCapture:
@@ -162,7 +168,10 @@ class WsgiCapture:
         parts = self._app(environ, starting)
         try:
             for part in parts:
-                yield call.keep(call.response, part)
+                call.keep(call.response, part)
+                if call.is_whole():
+                    call.write()
+                yield part
         finally:
             close = getattr(parts, "close", None)
             if close is not None:

@@ -26,6 +26,8 @@ from model_monitor_capture.record import Masking, Selection, line_of, new_id, pa
 _OPEN = ".open"
 # Where locks do not work, a file that nobody has written for so long belongs to nobody.
 _ABANDONED_SECONDS = 2 * 3600.0
+# How long the first record waits for others: a thread that wakes for each would slow the service down.
+_GATHER_SECONDS = 0.05
 _log = logging.getLogger("model_monitor_capture")
 _writers: weakref.WeakSet[CaptureWriter] = weakref.WeakSet()
 
@@ -148,15 +150,18 @@ class CaptureWriter:
 
     def _put(self, seconds: float, line: bytes) -> bool:
         with self._lock:
-            if self._closed or self._paused or self._waiting_bytes + len(line) > self._limits[0]:
+            is_over = self._closed and not _is_terminating
+            if is_over or self._paused or self._waiting_bytes + len(line) > self._limits[0]:
                 self.counts["paused" if self._paused else "dropped"] += 1
                 return False
+            is_first = not self._waiting
             self._waiting.append((seconds, line))
             self._waiting_bytes += len(line)
-            if self._thread is None:
+            if self._thread is None and not self._closed:
                 self._thread = threading.Thread(target=self._run, name="capture-writer", daemon=True)
                 self._thread.start()
-        self._wake.set()
+        if is_first:
+            self._wake.set()
         return True
 
     def close(self, timeout: float = 30.0) -> None:
@@ -168,6 +173,13 @@ class CaptureWriter:
         if thread is not None:
             thread.join(timeout)
 
+    def end(self) -> None:
+        """Write what came since `close`, and take nothing more: who captures waits for the process to end."""
+        self._lock.acquire()
+        if self._thread is None or not self._thread.is_alive():
+            self._write(self._waiting)
+            self._finish()
+
     def _run(self) -> None:
         self._complete_abandoned()
         uploader = None
@@ -176,7 +188,8 @@ class CaptureWriter:
         checked = 0.0
         while True:
             if not self._closed:
-                self._wake.wait(1.0)
+                if self._wake.wait(1.0):
+                    time.sleep(_GATHER_SECONDS)
                 self._wake.clear()
             if time.monotonic() - checked >= 1.0:
                 checked = time.monotonic()
@@ -389,7 +402,11 @@ def _close_all() -> None:
 
 def _on_termination(number: int, frame: object) -> None:
     def end() -> None:
+        global _is_terminating
+        _is_terminating = True  # calls that are answered until the end are kept
         _close_all()
+        for writer in list(_writers):
+            writer.end()
         os.kill(os.getpid(), number)
 
     # In a thread, because the code that was interrupted may hold a lock that closing needs.
@@ -405,6 +422,7 @@ def _begin_in_child() -> None:
 
 
 _at_exit = False
+_is_terminating = False
 
 
 def _finish_at_exit() -> None:
