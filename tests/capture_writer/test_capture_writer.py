@@ -262,7 +262,7 @@ def test_what_comes_while_the_process_is_ended_is_kept(tmp_path):
 
 
 def test_importing_it_brings_nothing_heavy():
-    names = "numpy", "pyarrow", "pandas", "boto3", "uvicorn", "asyncio"
+    names = "numpy", "pyarrow", "pandas", "boto3", "uvicorn", "asyncio", "hashlib", "csv"
     script = f"import sys, model_monitor_capture; print([n for n in {names!r} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], check=True, env=_environment(), capture_output=True)
     assert done.stdout == b"[]\n"
