@@ -16,6 +16,7 @@ import itertools
 import json
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -103,8 +104,8 @@ def stop_service(
     is_over = threading.Event()
     clients: list[threading.Thread] = []
     try:
-        _wait_until(lambda: b"\n" in output.read_bytes() or process.poll() is not None)
-        port = int(output.read_bytes().split()[0])
+        _wait_until(lambda: output.read_bytes().count(b"port") == WORKERS or process.poll() is not None)
+        port = int(output.read_bytes().partition(b"port ")[2].split()[0])
         if kind != "by hand":
             clients = [
                 threading.Thread(target=_ask, args=(port, is_over, answered), daemon=True)
@@ -112,11 +113,14 @@ def stop_service(
             ]
         for client in clients:
             client.start()
-        _wait_until(lambda: answered or output.read_bytes().count(b"\n") > 1 or process.poll() is not None)
+        _wait_until(
+            lambda: answered or output.read_bytes().count(b"\n") > WORKERS or process.poll() is not None
+        )
         time.sleep(after)
         ended_at = time.time()
         os.killpg(process.pid, number)
-        os.read(ended, 1)
+        if not select.select([ended], (), (), 60)[0]:
+            raise TimeoutError(f"workers of {kind} did not end within a minute after {number.name}")
         process.wait()
     finally:
         os.close(ended)
@@ -125,9 +129,9 @@ def stop_service(
         is_over.set()
         for client in clients:
             client.join()
-    lines = [line.split() for line in output.read_text().splitlines(keepends=True)[1:] if line[-1] == "\n"]
+    lines = [line.split() for line in output.read_text().splitlines(keepends=True) if line[-1] == "\n"]
     output.unlink()
-    return ended_at, answered + [(float(at), known) for at, known in lines]
+    return ended_at, answered + [(float(at), known) for at, known in lines if at != "port"]
 
 
 def _wait_until(happened: Callable[[], object]) -> None:

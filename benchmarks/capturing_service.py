@@ -8,7 +8,7 @@ WSGI     the standard library's server, a thread for each request, with the midd
 ASGI     uvicorn with the middleware
 =======  ==========================================================================================
 
-Servers write their port to standard output. They answer `0.5` to everything.
+Each worker writes the service's port to standard output when it begins. Servers answer `0.5` to everything.
 """
 
 import contextlib
@@ -83,7 +83,13 @@ def serve_asgi(writer: CaptureWriter, listening: socket.socket) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"0.5\n"})
 
-    config = uvicorn.Config(AsgiCapture(answer, writer), log_level="critical", lifespan="off")
+    config = uvicorn.Config(
+        AsgiCapture(answer, writer),
+        log_level="critical",
+        lifespan="off",
+        # A client that never closes its connection would keep the worker for ever.
+        timeout_graceful_shutdown=2,
+    )
     uvicorn.Server(config).run(sockets=[listening])
 
 
@@ -94,11 +100,11 @@ def main(kind: str, folder: str, workers: int) -> None:
     writer = CaptureWriter(folder, "churn", file_bytes=20_000, disk_share=1.0)
     writer.capture("0", "0")
     listening = socket.create_server(("127.0.0.1", 0), backlog=128)
-    os.write(1, f"{listening.getsockname()[1]}\n".encode())
     children = []
     for _ in range(workers):
         child = os.fork()
         if not child:
+            os.write(1, f"port {listening.getsockname()[1]}\n".encode())
             KINDS[kind](writer, listening)
             return
         children.append(child)

@@ -18,6 +18,7 @@ import threading
 import time
 import weakref
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -173,12 +174,14 @@ class CaptureWriter:
         if thread is not None:
             thread.join(timeout)
 
-    def end(self) -> None:
-        """Write what came since `close`, and take nothing more: who captures waits for the process to end."""
-        self._lock.acquire()
-        if self._thread is None or not self._thread.is_alive():
-            self._write(self._waiting)
-            self._finish()
+    @contextlib.contextmanager
+    def ended(self) -> Iterator[None]:
+        """Write what came since `close`; who captures from here on waits for the process to end."""
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._write(self._waiting)
+                self._finish()
+            yield
 
     def _run(self) -> None:
         self._complete_abandoned()
@@ -405,9 +408,10 @@ def _on_termination(number: int, frame: object) -> None:
         global _is_terminating
         _is_terminating = True  # calls that are answered until the end are kept
         _close_all()
-        for writer in list(_writers):
-            writer.end()
-        os.kill(os.getpid(), number)
+        with contextlib.ExitStack() as stack:
+            for writer in list(_writers):
+                stack.enter_context(writer.ended())
+            os.kill(os.getpid(), number)
 
     # In a thread, because the code that was interrupted may hold a lock that closing needs.
     signal.signal(number, signal.SIG_DFL)
