@@ -48,7 +48,7 @@ def tell_live(data: Data, layout: Layout, say: Say) -> None:
     """
     say("")
     say("15. And a service of your own? The same model in a WSGI service, captured by the middleware")
-    say(f"   $ python -m demo.service {layout.model} {layout.live_captures}")
+    say(f"   $ PYTHONPATH=capture python -m demo.service {layout.model} {layout.live_captures}")
     windows: list[Window] = []
     with _service(layout) as address:
         for window in (CONTROL, JULY):
