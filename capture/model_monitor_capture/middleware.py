@@ -99,10 +99,14 @@ class AsgiCapture:
     async def __call__(self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send) -> None:
         """Serve one request, or the life of the service."""
         if scope["type"] == "lifespan":
-            try:
-                await self._app(scope, receive, send)
-            finally:
-                self._writer.close()
+
+            async def living() -> _Message:
+                message = await receive()
+                if message["type"] == "lifespan.shutdown":
+                    self._writer.close()
+                return message
+
+            await self._app(scope, living, send)  # services without a lifespan raise here, and are served
             return
         headers = header_texts(scope.get("headers", ()))
         if scope["type"] != "http" or not _is_wanted(self._writer, scope["method"], scope["path"], headers):

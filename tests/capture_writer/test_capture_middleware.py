@@ -132,6 +132,21 @@ def test_calls_that_are_not_to_be_captured_are_served_and_not_captured(tmp_path,
     assert captured(writer) == []
 
 
+def test_a_service_without_a_lifespan_is_captured(tmp_path):
+    writer = CaptureWriter(tmp_path, "churn")
+
+    async def service(scope: Any, receive: Any, send: Any) -> None:
+        raise ValueError(scope["type"])
+
+    async def receive() -> dict[str, str]:
+        return {"type": "lifespan.startup"}
+
+    with pytest.raises(ValueError, match="lifespan"):
+        asyncio.run(AsgiCapture(service, writer)({"type": "lifespan"}, receive, None))
+    ask_asgi(writer, b"{}  ", JSON, OK)
+    assert len(captured(writer)) == 1
+
+
 def test_the_end_of_the_service_finishes_the_files(tmp_path):
     writer = CaptureWriter(tmp_path, "churn")
     writer.capture("1", "1")
