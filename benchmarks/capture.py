@@ -188,15 +188,29 @@ def load(
 ) -> Load:
     """Send requests to workers in turn: as fast as answers come, or on a schedule of `rate` a second."""
     ports = itertools.islice(itertools.cycle(server.port for server in servers), connections)
-    sockets = [socket.create_connection(("127.0.0.1", port)) for port in ports]
-    for connection in sockets:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for port in ports]
+        for connection in sockets:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        own, its = time.process_time(), sum(server.processor_seconds() for server in servers)
+        began = time.perf_counter()
+        latencies = _send(sockets, requests, began, began + seconds, rate)
+        passed = time.perf_counter() - began
+    return Load(
+        len(latencies) / passed,
+        latencies,
+        (time.process_time() - own) / passed,
+        (sum(server.processor_seconds() for server in servers) - its) / passed / len(servers),
+    )
+
+
+def _send(
+    sockets: Sequence[socket.socket], requests: Sequence[bytes], began: float, end: float, rate: float | None
+) -> list[float]:
     idle = collections.deque(sockets)
     asked: dict[socket.socket, float] = {}
     latencies: list[float] = []
-    own, its = time.process_time(), sum(server.processor_seconds() for server in servers)
-    began = time.perf_counter()
-    number, end = 0, began + seconds
+    number = 0
     while True:
         now = time.perf_counter()
         while idle and now < end and (rate is None or began + number / rate <= now):
@@ -205,22 +219,13 @@ def load(
             connection.sendall(requests[number % len(requests)])
             number += 1
         if not asked and now >= end:
-            break
+            return latencies
         wait = 5.0 if rate is None or not idle or now >= end else max(0.0, began + number / rate - now)
         readable, _, _ = select.select(list(asked), (), (), wait)
         for connection in readable:
             answer_of(connection)
             latencies.append(1000 * (time.perf_counter() - asked.pop(connection)))
             idle.append(connection)
-    passed = time.perf_counter() - began
-    for connection in sockets:
-        connection.close()
-    return Load(
-        len(latencies) / passed,
-        latencies,
-        (time.process_time() - own) / passed,
-        (sum(server.processor_seconds() for server in servers) - its) / passed / len(servers),
-    )
 
 
 def answer_of(connection: socket.socket) -> bytes:
