@@ -286,9 +286,10 @@ class Capturing:
 def fill_disk(folder: Path, share: float) -> Fault:
     """Capture on a disk until it is full or capture pauses, and on when something else frees room."""
     problems: list[str] = []
-    with small_disk(folder, "4m"):
+    with small_disk(folder, "16m"):
         ballast = folder / "ballast"
-        ballast.write_bytes(bytes(5 << 19))
+        # The writer looks at the disk once a second: there is room for what comes until then.
+        ballast.write_bytes(bytes((11 if share < 1.0 else 15) << 20))
         capturing = Capturing(folder, disk_share=share, file_bytes=1 << 18)
         name = "failed" if share == 1.0 else "paused"
         if not capturing.until(lambda: capturing.count(name) > 50):
