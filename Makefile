@@ -90,7 +90,7 @@ audit: $(SUPPLY_CHAIN_INSTALLED) ## look for known vulnerabilities in what the i
 	@$(SUPPLY_CHAIN_VENV)/bin/python -m supply_chain.audit $(wildcard containers/requirements*.txt)
 
 # What is measured by itself, after the tables of data quality.
-BENCH_PARTS ?= model_quality merge segments bias shapley endpoint cluster
+BENCH_PARTS ?= model_quality merge segments bias shapley endpoint cluster capture
 bench: $(INSTALLED) ## measure time and memory beside the read floor and peers
 	@$(PYTHON) -m benchmarks $(BENCH_FLAGS)
 	@for part in $(BENCH_PARTS); do echo && $(PYTHON) -m benchmarks.$$part || exit; done
@@ -98,8 +98,9 @@ bench: $(INSTALLED) ## measure time and memory beside the read floor and peers
 simulate: $(INSTALLED) ## measure false alarms and detection power of both sets of rules
 	@OPENBLAS_NUM_THREADS=1 $(PYTHON) -m benchmarks.simulate $(SIMULATE_FLAGS)
 
-fuzz: $(INSTALLED) ## throw damaged inputs at every reader, kill jobs and uploads, run jobs side by side
+fuzz: $(INSTALLED) ## throw damaged inputs at every reader, kill jobs, uploads and services, run jobs side by side
 	@$(PYTHON) -m benchmarks.fuzz --inputs 10000 --kills 100 --pairs 40 --uploads 50 --faults 20 $(FUZZ_FLAGS)
+	@$(PYTHON) -m benchmarks.capture_losses
 
 # The newest versions allowed by pyproject.toml, for Python 3.12 and later on every platform at once. The
 # image with the most packages comes first: the others have the same versions, and so share its layers.

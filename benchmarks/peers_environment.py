@@ -1,4 +1,4 @@
-"""The peers' own virtual environment, made once, so that theirs and our dependencies never meet."""
+"""Virtual environments, made once, for what must not meet our own dependencies."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ def pinned_versions() -> dict[str, str]:
     return {name: version for name, _, version in pins}
 
 
-def prepare(folder: Path) -> Path:
+def prepare(folder: Path, requirements: Path = REQUIREMENTS) -> Path:
     """Install the peers into `folder` unless they are there; return the environment's interpreter."""
     python = folder / "bin" / "python"
     stamp = folder / ".installed"
-    wanted = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()
+    wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
     if python.exists() and stamp.exists() and stamp.read_text(encoding="ascii") == wanted:
         return python
-    print(f"Installing the peers into {folder} (about a minute)", file=sys.stderr)
+    print(f"Installing {requirements.name} into {folder}, once", file=sys.stderr)
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-    subprocess.run([str(python), "-m", "pip", "install", "-q", "-r", str(REQUIREMENTS)], check=True)
+    subprocess.run([str(python), "-m", "pip", "install", "-q", "-r", str(requirements)], check=True)
     stamp.write_text(wanted, encoding="ascii")
     return python
 

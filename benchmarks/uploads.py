@@ -73,13 +73,14 @@ class Stops:
 
 
 @contextlib.contextmanager
-def serve_s3(folder: Path) -> Iterator[dict[str, str]]:
-    """Serve the buckets in `folder`; yield the variables by which jobs find them."""
+def serve_s3(folder: Path, port: int = 0) -> Iterator[dict[str, str]]:
+    """Serve the buckets in `folder`, at a port if given; yield the variables by which jobs find them."""
     program = shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
     if program is None:
         raise FileNotFoundError("rclone is not installed (it is among the development dependencies)")
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
         port = probe.getsockname()[1]
     command = [program, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", ",".join(KEYS)]
     # Files change behind the server's back, so it must not remember them; with no time at all, though, it

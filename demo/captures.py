@@ -18,6 +18,11 @@ from demo.flights import FEATURES
 ANSWER = ("predicted_late", "probability")
 
 
+def request_lines(flights: pd.DataFrame) -> list[str]:
+    """Return what the endpoint is asked about each flight: a line of CSV without names."""
+    return _rows(flights, FEATURES)
+
+
 def write_captures(flights: pd.DataFrame, directory: Path, *, endpoint: str, variant: str, seed: int) -> int:
     """Write one capture record per flight: the features, and the model's answer, as CSV without names.
 
@@ -38,7 +43,7 @@ def write_captures(flights: pd.DataFrame, directory: Path, *, endpoint: str, var
         The number of files written.
     """
     identifiers = random.Random(seed)  # noqa: S311 - reproducible identifiers, nothing secret
-    columns = (flights["asked_at"], flights["flight_id"], _rows(flights, FEATURES), _rows(flights, ANSWER))
+    columns = (flights["asked_at"], flights["flight_id"], request_lines(flights), _rows(flights, ANSWER))
     records = (
         (asked_at, _capture(asked_at, flight_id, features, answer, identifiers))
         for asked_at, flight_id, features, answer in zip(*columns, strict=True)

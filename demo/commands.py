@@ -51,12 +51,12 @@ def baseline_command(layout: Layout) -> list[str]:
     ]
 
 
-def monitoring_command(layout: Layout, window: Window) -> list[str]:
-    """Return the command that compares a window of captures with the baseline."""
+def monitoring_command(layout: Layout, window: Window, captures: Path | None = None) -> list[str]:
+    """Return the command that compares a window of captures, the endpoint's or others, with the baseline."""
     report = layout.report(window)
     return [
         "monitor-data-quality",
-        *_reading(layout.captures, _INPUTS),
+        *_reading(captures or layout.captures, _INPUTS),
         *_monitoring(window, layout.baseline, report),
         "--publish-cloudwatch-metrics=Enabled",
         f"--cloudwatch-metrics-directory={report}",

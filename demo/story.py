@@ -41,6 +41,7 @@ _FOLDERS = (
     "bias-baseline",
     "captures",
     "labels",
+    "live",
     "merged",
     "model-baseline",
     "reports",
@@ -211,6 +212,11 @@ class Layout:
     def attribution(self, window: Window) -> Path:
         """Return the directory with the feature-attribution report of one window."""
         return self.directory / "reports" / f"{window.name}-attribution"
+
+    @property
+    def live_captures(self) -> Path:
+        """Return the directory with the captures of the service that the demo runs itself."""
+        return self.directory / "live" / "captures"
 
     @property
     def flights_of_the_year(self) -> Path:

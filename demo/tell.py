@@ -12,6 +12,7 @@ from demo.story import APRIL, CONTROL, JULY, TRAINING, Data, Layout, make_data, 
 from demo.summary import WIDTH, describe_changes, describe_quiet, read_features, read_report
 from demo.tell_attribution import tell_attribution
 from demo.tell_bias import tell_bias
+from demo.tell_live import tell_live
 from demo.tell_model import tell_model
 from demo.tell_year import tell_year
 
@@ -47,6 +48,7 @@ def tell(directory: Path, say: Say) -> None:
     tell_bias(layout, say)
     tell_attribution(data, layout, say)
     tell_year(data, layout, say)
+    tell_live(data, layout, say)
     say("")
     say(f"All files are in {layout.directory}, every job's log included. Open in a browser:")
     say(f"  {layout.overview / 'index.html'}")
@@ -55,6 +57,7 @@ def tell(directory: Path, say: Say) -> None:
         layout.measurement(APRIL),
         layout.bias(APRIL),
         layout.attribution(JULY),
+        layout.directory / "reports" / "live-july",
     ):
         say(f"  {directory / 'report.html'}")
     say("")

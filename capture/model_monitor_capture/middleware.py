@@ -40,9 +40,14 @@ class _Call:
         """Note the beginning of the answer."""
         self._status, self._answer = status, headers
 
+    def is_whole(self) -> bool:
+        """Return whether the answer is as long as its header says."""
+        return self._answer.get("content-length") == str(len(self.response))
+
     def write(self) -> None:
-        """Capture the call, unless it failed or an encoding hides the answer."""
-        if 200 <= self._status < 300 and self._answer.get("content-encoding", "") in _PLAIN:
+        """Capture the call once, unless it failed or an encoding hides the answer."""
+        status, self._status = self._status, 0
+        if 200 <= status < 300 and self._answer.get("content-encoding", "") in _PLAIN:
             self._writer.capture(
                 bytes(self.request),
                 bytes(self.response),
@@ -94,10 +99,14 @@ class AsgiCapture:
     async def __call__(self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send) -> None:
         """Serve one request, or the life of the service."""
         if scope["type"] == "lifespan":
-            try:
-                await self._app(scope, receive, send)
-            finally:
-                self._writer.close()
+
+            async def living() -> _Message:
+                message = await receive()
+                if message["type"] == "lifespan.shutdown":
+                    self._writer.close()
+                return message
+
+            await self._app(scope, living, send)  # services without a lifespan raise here, and are served
             return
         headers = header_texts(scope.get("headers", ()))
         if scope["type"] != "http" or not _is_wanted(self._writer, scope["method"], scope["path"], headers):
@@ -119,10 +128,11 @@ class AsgiCapture:
                 message = {**message, "headers": [*given, own]}
             elif message["type"] == "http.response.body":
                 call.keep(call.response, message.get("body", b""))
+                if not message.get("more_body", False):
+                    call.write()  # first: what was answered is kept, even when the process ends now
             await send(message)
 
         await self._app(scope, receiving, sending)
-        call.write()
 
 
 class WsgiCapture:
@@ -162,7 +172,10 @@ class WsgiCapture:
         parts = self._app(environ, starting)
         try:
             for part in parts:
-                yield call.keep(call.response, part)
+                call.keep(call.response, part)
+                if call.is_whole():
+                    call.write()
+                yield part
         finally:
             close = getattr(parts, "close", None)
             if close is not None:

@@ -8,7 +8,6 @@ import json
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any
 from uuid import uuid4
 
@@ -47,6 +46,8 @@ class Selection:
         """Return whether the call with this id is in the sample."""
         if self.share >= 1:
             return True
+        from hashlib import blake2b
+
         return int.from_bytes(blake2b(call_id.encode(), digest_size=8).digest(), "big") < self.share * 2**64
 
     def takes_type(self, content_type: str | None) -> bool:

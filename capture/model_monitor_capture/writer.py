@@ -18,6 +18,7 @@ import threading
 import time
 import weakref
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from model_monitor_capture.record import Masking, Selection, line_of, new_id, pa
 _OPEN = ".open"
 # Where locks do not work, a file that nobody has written for so long belongs to nobody.
 _ABANDONED_SECONDS = 2 * 3600.0
+# How long the first record waits for others: a thread that wakes for each would slow the service down.
+_GATHER_SECONDS = 0.05
 _log = logging.getLogger("model_monitor_capture")
 _writers: weakref.WeakSet[CaptureWriter] = weakref.WeakSet()
 
@@ -148,15 +151,18 @@ class CaptureWriter:
 
     def _put(self, seconds: float, line: bytes) -> bool:
         with self._lock:
-            if self._closed or self._paused or self._waiting_bytes + len(line) > self._limits[0]:
+            is_over = self._closed and not _is_terminating
+            if is_over or self._paused or self._waiting_bytes + len(line) > self._limits[0]:
                 self.counts["paused" if self._paused else "dropped"] += 1
                 return False
+            is_first = not self._waiting
             self._waiting.append((seconds, line))
             self._waiting_bytes += len(line)
-            if self._thread is None:
+            if self._thread is None and not self._closed:
                 self._thread = threading.Thread(target=self._run, name="capture-writer", daemon=True)
                 self._thread.start()
-        self._wake.set()
+        if is_first:
+            self._wake.set()
         return True
 
     def close(self, timeout: float = 30.0) -> None:
@@ -168,6 +174,15 @@ class CaptureWriter:
         if thread is not None:
             thread.join(timeout)
 
+    @contextlib.contextmanager
+    def ended(self) -> Iterator[None]:
+        """Write what came since `close`; who captures from here on waits for the process to end."""
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._write(self._waiting)
+                self._finish()
+            yield
+
     def _run(self) -> None:
         self._complete_abandoned()
         uploader = None
@@ -176,7 +191,8 @@ class CaptureWriter:
         checked = 0.0
         while True:
             if not self._closed:
-                self._wake.wait(1.0)
+                if self._wake.wait(1.0):
+                    time.sleep(_GATHER_SECONDS)
                 self._wake.clear()
             if time.monotonic() - checked >= 1.0:
                 checked = time.monotonic()
@@ -389,8 +405,13 @@ def _close_all() -> None:
 
 def _on_termination(number: int, frame: object) -> None:
     def end() -> None:
+        global _is_terminating
+        _is_terminating = True  # calls that are answered until the end are kept
         _close_all()
-        os.kill(os.getpid(), number)
+        with contextlib.ExitStack() as stack:
+            for writer in list(_writers):
+                stack.enter_context(writer.ended())
+            os.kill(os.getpid(), number)
 
     # In a thread, because the code that was interrupted may hold a lock that closing needs.
     signal.signal(number, signal.SIG_DFL)
@@ -405,6 +426,7 @@ def _begin_in_child() -> None:
 
 
 _at_exit = False
+_is_terminating = False
 
 
 def _finish_at_exit() -> None:

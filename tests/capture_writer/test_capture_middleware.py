@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 from typing import Any
+from unittest import mock
 
 import pytest
 from model_monitor_capture import AsgiCapture, CaptureWriter, Selection, WsgiCapture
@@ -131,6 +132,21 @@ def test_calls_that_are_not_to_be_captured_are_served_and_not_captured(tmp_path,
     assert captured(writer) == []
 
 
+def test_a_service_without_a_lifespan_is_captured(tmp_path):
+    writer = CaptureWriter(tmp_path, "churn")
+
+    async def service(scope: Any, receive: Any, send: Any) -> None:
+        raise ValueError(scope["type"])
+
+    async def receive() -> dict[str, str]:
+        return {"type": "lifespan.startup"}
+
+    with pytest.raises(ValueError, match="lifespan"):
+        asyncio.run(AsgiCapture(service, writer)({"type": "lifespan"}, receive, None))
+    ask_asgi(writer, b"{}  ", JSON, OK)
+    assert len(captured(writer)) == 1
+
+
 def test_the_end_of_the_service_finishes_the_files(tmp_path):
     writer = CaptureWriter(tmp_path, "churn")
     writer.capture("1", "1")
@@ -143,3 +159,29 @@ def test_the_end_of_the_service_finishes_the_files(tmp_path):
 
     asyncio.run(AsgiCapture(service, writer)({"type": "lifespan"}, receive, None))
     assert len(list(tmp_path.rglob("*.jsonl"))) == 1
+
+
+def test_a_call_is_captured_before_its_answer_has_gone_out(tmp_path):
+    writer = CaptureWriter(tmp_path, "churn")
+
+    def wsgi(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/csv"), ("Content-Length", "3")])
+        return [b"0.", b"5"]
+
+    environ = {"REQUEST_METHOD": "POST", "PATH_INFO": "/", "wsgi.input": io.BytesIO(b"1")}
+
+    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"0.", "more_body": True})
+        await send({"type": "http.response.body", "body": b"5"})
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            seen.append(len(writer._waiting))
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+    with mock.patch.object(writer, "_run"):
+        seen = [len(writer._waiting) for _ in WsgiCapture(wsgi, writer)(environ, lambda *_: None)]
+        asyncio.run(AsgiCapture(asgi, writer)(scope, None, send))
+    writer.close()
+    assert seen == [0, 1, 1, 2]

@@ -19,8 +19,6 @@ from fixtures import ROOT
 from model_monitor_capture import CaptureWriter, Masking, Selection
 from model_monitor_capture import writer as writing
 
-PROCESS = Path(__file__).with_name("capturing_process.py")
-
 
 def wait_until(happened: Callable[[], object]) -> None:
     """Wait for what another thread does; a test that waits for ever says nothing."""
@@ -243,53 +241,28 @@ def test_workers_forked_from_one_service_write_files_of_their_own(tmp_path):
     assert not list(tmp_path.rglob("*.open"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.parametrize("workers", [1, 3])
-def test_ended_processes_lose_nothing_they_promised_but_the_last_second_of_a_kill(tmp_path, number, workers):
-    ended_at, promised = end_processes(tmp_path, number, workers, 0.7)
-    CaptureWriter(tmp_path, "churn").capture("last", "1")
-    for writer in list(writing._writers):
-        writer.close()
-    assert_kept(tmp_path, number, ended_at, promised)
-
-
-def end_processes(
-    folder: Path, number: int, workers: int, after: float
-) -> tuple[float, list[tuple[float, str]]]:
-    """Let processes capture for a while, end them; return when, and what they were promised."""
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(PROCESS), str(folder), "3"], stdout=subprocess.PIPE, env=_environment()
-        )
-        for _ in range(workers)
-    ]
-    for process in processes:
-        process.stdout.readline()
-    time.sleep(after)
-    ended_at = time.time()
-    for process in processes:
-        process.send_signal(number)
-    promised = []
-    for process in processes:
-        out, _ = process.communicate(timeout=60)
-        assert process.returncode == -number
-        # The first line may be torn by the reading above, the last by the kill.
-        pairs = [line.split() for line in out.decode().splitlines(keepends=True) if line.endswith("\n")]
-        promised += [(float(at), known) for at, known in (pair for pair in pairs if len(pair) == 2)]
-    return ended_at, promised
-
-
-def assert_kept(folder: Path, number: int, ended_at: float, promised: list[tuple[float, str]]) -> None:
-    assert not list(folder.rglob("*.open"))
-    assert all(line.endswith(b"\n") for line in lines_of(folder))
-    kept = {record["eventMetadata"]["eventId"] for record in records_of(folder)}
-    missing = [at for at, known in promised if known not in kept]
-    assert promised
-    assert not missing or (number == signal.SIGKILL and min(missing) > ended_at - 1.0)
+def test_what_comes_while_the_process_is_ended_is_kept(tmp_path):
+    script = (
+        "import os, signal, time\nfrom model_monitor_capture import CaptureWriter, writer as writing\n"
+        f"writer = CaptureWriter({str(tmp_path)!r}, 'churn', disk_share=1)\n"
+        "finish = writing._OpenFile.finish\n"
+        "def finish_and_capture(file):\n"
+        "    finish(file)\n"
+        "    writing._OpenFile.finish = finish\n"
+        "    writer.capture('late', '1')\n"
+        "writing._OpenFile.finish = finish_and_capture\n"
+        "writer.capture('early', '1')\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+        "time.sleep(60)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=False, env=_environment())
+    assert done.returncode == -signal.SIGTERM
+    data = [record["captureData"]["endpointInput"]["data"] for record in records_of(tmp_path)]
+    assert sorted(data) == ["early", "late"]
 
 
 def test_importing_it_brings_nothing_heavy():
-    names = "numpy", "pyarrow", "pandas", "boto3", "uvicorn", "asyncio"
+    names = "numpy", "pyarrow", "pandas", "boto3", "uvicorn", "asyncio", "hashlib", "csv"
     script = f"import sys, model_monitor_capture; print([n for n in {names!r} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], check=True, env=_environment(), capture_output=True)
     assert done.stdout == b"[]\n"
