@@ -101,6 +101,8 @@ def watched(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         rows += batch.num_rows
         there = _members(batch)
         for pair in itertools.combinations_with_replacement(sorted(there)[:_MOST_MEMBERS], 2):
+            if pair[0] != pair[1] and met[pair]:
+                continue  # how often they meet does not matter
             both = there[pair[0]] & there[pair[1]]
             met[pair] += batch.num_rows if both is True else int(both.sum())
     said: set[str] = set()
