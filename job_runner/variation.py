@@ -31,12 +31,10 @@ from contract.schema import (
     of_kind,
     read_document,
 )
-from contract.window import FEWEST_WINDOWS, Window, parse_duration, read_zone
+from contract.window import FEWEST_WINDOWS, LONGER, Window, parse_duration, read_zone
 
 # Fewer windows of one hour or day say too little of it; so many without an alarm say enough.
 _FEWEST_OF_A_GROUP, _MANY = 3, 100
-# How much longer or shorter a window may be, as days are when clocks are put forward or back.
-_LONGER = 1.1
 # Hours and days count where they differ by more than chance would have them so often.
 _LEVEL = 0.001
 # One in 30,000 exceeds this many standard deviations of a normal distribution.
@@ -143,7 +141,7 @@ def check(
     """
     variation: Variation = baseline.variation
     length = parse_duration("window", variation.window, "PT1H")
-    if window is None or not length / _LONGER < window.end - window.start < length * _LONGER:
+    if window is None or not length / LONGER < window.end - window.start < length * LONGER:
         decision = checker.check(statistics, baseline)
         note = wording("variation.other_window", window=variation.window)
         return replace(decision, notes=(*decision.notes, note))

@@ -7,7 +7,7 @@ import hashlib
 import math
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ import numpy as np
 import contract
 from contract.api import Decision, Facts, Finding, Metric, Violation
 from contract.decision import violation_to_json
-from contract.errors import DocumentError
+from contract.errors import DocumentError, wording
 from contract.masking import mask
 from contract.schema import (
     REQUIRED,
@@ -32,6 +32,7 @@ from contract.schema import (
     read_document,
     write_document,
 )
+from contract.wording import ordinal, several
 
 if TYPE_CHECKING:
     from contract.api import Monitor
@@ -148,6 +149,39 @@ class Compared:
     statistics_path: str | None = member(_text)
 
 
+@dataclass(frozen=True)
+class Alert:
+    """Whether violations are told of yet: how many of the last windows have some, this one included.
+
+    `after` is the setting, such as ``2/3``; `windows` are those counted, without those `passed_over` of which
+    nothing was decided. `problem` is why the history does not tell; the alert is due then.
+    """
+
+    after: str = member(_text, REQUIRED)
+    violated: int = member(count, 0)
+    windows: int = member(count, 0)
+    passed_over: int = member(count, 0, written="if any")
+    due: bool = member(of_kind(bool), True)
+    problem: str = member(_text, "", written="if any")
+
+    @property
+    def text(self) -> str:
+        """Return a sentence for people."""
+        if self.problem:
+            return wording("alert_after.unknown", problem=self.problem)
+        least, of = map(int, self.after.split("/"))
+        over = several(self.passed_over, "window")
+        members = {
+            "violated": self.violated,
+            "of": wording("alert_after.of_last", windows=of)
+            if self.windows == of > 1
+            else wording("alert_after.of_first", windows=several(self.windows, "window")),
+            "next": ordinal(least),
+            "passed_over": wording("alert_after.passed_over", windows=over) if self.passed_over else "",
+        }
+        return wording("alert_after.due" if self.due else "alert_after.waits", **members)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """One run; members are in the order in which a record has them.
@@ -188,6 +222,8 @@ class Run:
         The baseline.
     checking
         What else its check depends on, such as ``positive_label``, as JSON values.
+    alert
+        Whether its violations were told of, where `alert_after` asks for several windows.
     statistics
         Path of its statistics below ``history_path``, None where they were not kept.
     statistics_digest
@@ -226,6 +262,7 @@ class Run:
     )
     compared: Compared = member(object_of(Compared), Compared(), key="baseline")
     checking: Mapping[str, Any] = member(of_kind(dict), {}, key="check", write=dict)
+    alert: Alert | None = member(object_of(Alert))
     statistics: str | None = member(_text)
     statistics_digest: str | None = member(_text)
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -260,6 +297,21 @@ class Run:
             return None
         total = self.labelled + self.unlabelled
         return self.labelled / total if total else None
+
+    def compared_with(self, documents: Mapping[str, bytes]) -> Run:
+        """Return the run with the digests of the baseline's documents."""
+        digests = {role: digest(content) for role, content in documents.items()}
+        return replace(self, compared=replace(self.compared, **digests))
+
+    @property
+    def waits(self) -> bool:
+        """Return whether its violations are told of only when another window has some."""
+        return bool(self.violations) and self.alert is not None and not self.alert.due
+
+    @property
+    def is_decided(self) -> bool:
+        """Return whether anything was compared and decided."""
+        return bool(self.violations) or (self.violations is not None and self.decided != 0)
 
     @property
     def has_failed(self) -> bool:

@@ -68,7 +68,7 @@ def result_text(run: Run) -> str:
     if run.violations is None:
         return "not checked"
     if run.violations:
-        return several(len(run.violations), "violation")
+        return several(len(run.violations), "violation") + (", no alert yet" if run.waits else "")
     if run.decided == 0:
         return "not decided"
     return f"ok, {run.undecided} not decided" if run.undecided else "ok"

@@ -36,6 +36,7 @@ from contract.page import (
     several,
     short,
 )
+from contract.wording import ordinal
 from reporting.history.read import read_runs
 from reporting.history.record import RunFinding
 from reporting.history.selection import Selection
@@ -98,12 +99,7 @@ def since(card: Card, runs: Sequence[Run]) -> str:
     streak = [*finds, False].index(False)
     if not streak:
         return f"New: the run before, {_name(runs[-1].at)}, did not find it."
-    return f"Since {_name(runs[-streak].at)}: this is the {_ordinal(streak + 1)} run in a row that finds it."
-
-
-def _ordinal(place: int) -> str:
-    endings = {1: "st", 2: "nd", 3: "rd"}
-    return f"{place}{endings.get(place % 10, 'th') if place % 100 not in (11, 12, 13) else 'th'}"
+    return f"Since {_name(runs[-streak].at)}: this is the {ordinal(streak + 1)} run in a row that finds it."
 
 
 def _name(instant: datetime) -> str:
@@ -229,6 +225,7 @@ def render(
         rest = len(said.cards) - len(titles)
         more = f" and {count(rest)} more" if rest > 0 else ""
         lead = f"{lead} Most of all: {'; '.join(titles)}{more}."
+    lead += f" {run.alert.text}" if run.alert else ""
     said.notes = [short(note, 1000) for note in dict.fromkeys((*said.notes, *notes))]
     said.facts = _facts(run, source) + said.facts
     where = short(mask(settings.dataset_source), 300)
@@ -345,6 +342,7 @@ def _verdict(run: Run, source: Source) -> tuple[str, str]:
     found = len(decision.violations.violations)
     if found:
         text = f"{several(found, 'violation')} of the baseline's constraints"
+        text += ", no alert yet" if run.waits else ""
         return "violated", f"{text}; {counts}" if undecided else text
     if not run.rows:
         return "plain", "No rows in the window, so nothing was decided"
