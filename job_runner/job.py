@@ -157,14 +157,18 @@ def finish(
         described = files.write_statistics(known_before, True) if known_before else {}
         counted = None if request.window is not None and len(request.window.edges) > 1 else found.rows
         found = replace(found, decision=_with_payloads(request.said, counted, described, found.decision))
-    if settings.history_path is not None and found.decision is not None:
-        # Imported late, as only jobs that keep a history need it.
-        from job_runner.earlier_windows import earlier_of, with_label_coverage
+    before: dict[str, bytes] = {}
+    if settings.history_path is not None and found.compared is not None and found.decision is not None:
+        # Imported late, as only jobs that keep a history need them.
+        from job_runner.earlier_windows import earlier_of, with_label_coverage, with_lasting
+        from reporting.history.append import baseline_documents
 
-        earlier = earlier_of(settings, monitor)
+        before = baseline_documents(found.compared, files)
+        earlier = earlier_of(settings, monitor, found.facts, before)
         if settings.rules == "sound":
-            told = with_label_coverage(settings, earlier, found.facts, found.decision)
-            found = replace(found, decision=told)
+            decision = with_label_coverage(settings, earlier, found.facts, found.decision)
+            decision = with_lasting(settings, earlier, found.compared, decision)
+            found = replace(found, decision=decision)
     documents = _documents(settings, files, found, request.said)
     known = job.baseline or api.Baseline()
     if learn is not None:
@@ -176,12 +180,7 @@ def finish(
     published = analyzer.metrics(found.statistics, found.compared, found.decision)
     seconds = time.monotonic() - job.started
     run = completed_run(settings, monitor, seconds, rows, found.facts, found.decision, published, contents)
-    before: dict[str, bytes] = {}
-    if settings.history_path is not None:
-        from reporting.history.append import baseline_documents
-
-        before = baseline_documents(found.compared, files)
-        run = run.compared_with(before)
+    run = run.compared_with(before)
     # A gate is about this window alone.
     if settings.alert_after and found.decision is not None and not settings.register_new_baseline:
         from job_runner.earlier_windows import alert_of

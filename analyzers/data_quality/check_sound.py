@@ -87,6 +87,7 @@ def check_sound(
             drift.violated or drift.name in violated,
             limit=drift.threshold,
             noise=drift.band,
+            shift=drift.shift,
         )
         for drift in drifts
     }

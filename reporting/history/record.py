@@ -120,7 +120,10 @@ _text = of_kind(str)
 
 @dataclass(frozen=True)
 class RunFinding:
-    """How far one feature or metric moved, whether or not it violates; members as those of `Finding`."""
+    """How far one feature or metric moved, whether or not it violates; members as those of `Finding`.
+
+    Of `shift` it has `by` and `error`.
+    """
 
     subject: str = member(_text, REQUIRED)
     distance: float | None = member(number)
@@ -130,12 +133,15 @@ class RunFinding:
     value: float | None = member(number)
     expected: float | None = member(number)
     interval: tuple[float, float] | None = member(_read_interval)
+    shift: tuple[float, float] | None = member(_read_interval)
 
 
 def found_in(finding: Finding) -> RunFinding:
     """Return a finding as a record keeps it: without figures that JSON cannot hold."""
     figures = {name: vars(finding)[name] for name in ("limit", "noise", "value", "expected", "interval")}
     known = {name: found for name, found in figures.items() if found is not None and np.isfinite(found).all()}
+    if finding.shift is not None:  # of all windows, so in few digits
+        known["shift"] = tuple(float(f"{figure:.4g}") for figure in finding.shift[:2])
     return RunFinding(finding.subject, finding.distance, finding.violated, **known)
 
 
@@ -373,19 +379,23 @@ def completed_run(
         notes=len(notes),
         metrics=tuple(metrics),
         compared=Compared(None, None, settings.baseline_constraints, settings.baseline_statistics),
-        checking=told(
-            {
-                "positional": facts.positional or None,
-                "segment_by": list(settings.segment_by) or None,
-                "positive_label": settings.positive_label,
-                "attribution_drift_threshold": settings.attribution_drift_threshold,
-            }
-        ),
+        checking=checking_of(settings, facts),
         statistics_digest=digest(documents["statistics.json"]),
         metric_time=settings.metric_time,
         digest=digest_of(settings, monitor.program, documents),
         **members,
     )
+
+
+def checking_of(settings: Settings, facts: Facts) -> dict[str, Any]:
+    """Return what a check depends on besides the baseline, as a record has it."""
+    members = {
+        "positional": facts.positional or None,
+        "segment_by": list(settings.segment_by) or None,
+        "positive_label": settings.positive_label,
+        "attribution_drift_threshold": settings.attribution_drift_threshold,
+    }
+    return told(members)
 
 
 def digest(content: bytes) -> str:

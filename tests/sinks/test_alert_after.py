@@ -212,4 +212,4 @@ def test_k_of_n(after: tuple[int, int], went: str, due: bool) -> None:
     """Letters are windows: violated, fine, undecided."""
     found = {"v": 0.5, "f": 0.8, "u": None}
     runs: list[Run] = [run_of(number, accuracy=found[letter]) for number, letter in enumerate(went)]
-    assert alert_of(after, Earlier(runs[:-1]), runs[-1]).due is due
+    assert alert_of(after, Earlier(alike=runs[:-1]), runs[-1]).due is due
