@@ -27,8 +27,8 @@ from containers.data_quality.main import MONITOR
 from contract.api import LASTING_CHECK, Baseline
 from contract.settings import read_settings
 from job_runner import variation
-from job_runner.earlier_windows import _FEWEST_POOLED, _LASTING_RATE, _SPANS, Earlier, with_lasting
-from reporting.history.record import Run, found_in
+from job_runner.earlier_windows import _FEWEST_POOLED, _LASTING_RATE, _SPANS, with_lasting
+from reporting.history.record import Earlier, Run, found_in
 
 BASELINE_ROWS = 20_000
 HOURS_OF_MONTH = 720
@@ -183,7 +183,7 @@ def least_p_value(before: Any, now: Any, rows: int) -> float:
         first = np.maximum(0, last - int(span / timedelta(hours=1)))
         by = (total[last] - total[first]) / (last - first)
         error = np.sqrt(1.0 / (12.0 * rows * (last - first)) + 1.0 / (12.0 * known.size))
-        far = (np.abs(by) / error)[np.abs(by) > 0.1 / math.sqrt(2.0)]
+        far = (np.abs(by) / error)[np.abs(by) > 0.1]
         least = min(least, math.erfc(float(far.max()) / math.sqrt(2.0)) if far.size else 1.0)
     return least
 

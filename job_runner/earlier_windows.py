@@ -6,9 +6,8 @@ import logging
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from analyzers.shared.significance import binomial_tail
 from contract import api
@@ -18,7 +17,7 @@ from contract.window import LONGER, Window
 from contract.wording import chance, percent
 from job_runner.variation import usual_shifts
 from reporting.history.read import read_runs
-from reporting.history.record import Alert, Run, checking_of, digest, found_in
+from reporting.history.record import Alert, Earlier, Run, RunFinding, checking_of, digest, found_in
 from reporting.history.selection import Selection
 
 # What there is before the first run of all.
@@ -26,45 +25,33 @@ _NOTHING_YET = ("stored_file.missing", "stored_file.no_prefix")
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Earlier:
-    """Runs about windows that begin before this one, the earliest first; `problem` is why none are known.
-
-    Those `alike` compared windows of one length with one baseline in one way; of a window that ran again, the
-    last.
-    """
-
-    runs: Sequence[Run] = ()
-    alike: Sequence[Run] = ()
-    problem: str = ""
-
-
 def earlier_of(
     settings: Settings, monitor: api.Monitor, facts: api.Facts, compared: Mapping[str, bytes]
 ) -> Earlier:
-    """Return the runs of the same monitor, endpoint and schedule; without a window none come before.
+    """Return the runs of the same monitor, endpoint and schedule about an earlier time.
 
     `compared` are the baseline's documents, by their members of a record.
     """
-    if settings.window is None or settings.history_path is None:
-        return Earlier()
+    window = settings.window
     endpoint, schedule = settings.sagemaker_endpoint_name, settings.sagemaker_monitoring_schedule_name
-    of_these = Selection(monitor.name, endpoint, schedule, until=settings.window.start)
+    until = window.start if window else datetime.now(UTC)
     try:
-        runs = read_runs(settings.history_path, of_these)
+        runs = read_runs(
+            settings.history_path or "", Selection(monitor.name, endpoint, schedule, until=until)
+        )
     except MonitorError as error:
-        _log.info("Earlier windows are not known: %s", error.message)
-        return Earlier(problem="" if error.code in _NOTHING_YET else error.message)
-    baseline = [
-        digest(compared[role]) if role in compared else None for role in ("constraints", "statistics")
-    ]
+        if error.code in _NOTHING_YET:
+            return Earlier()
+        _log.warning("Earlier windows are not known: %s", error.message)
+        return Earlier(problem=error.message)
+    baseline = [compared.get(role) and digest(compared[role]) for role in ("constraints", "statistics")]
     about = settings.model_name, endpoint, schedule, settings.rules, checking_of(settings, facts), *baseline
     found = {}
     for run in runs:
         of = run.compared.constraints, run.compared.statistics
-        if run.window is None or run.violations is None:
+        if window is None or run.window is None or run.violations is None:
             continue
-        ratio = (run.window[1] - run.window[0]) / (settings.window.end - settings.window.start)
+        ratio = (run.window[1] - run.window[0]) / (window.end - window.start)
         same = about == (run.model, run.endpoint, run.schedule, run.rules, run.checking, *of)
         if same and 1.0 / LONGER < ratio < LONGER:
             found[run.window] = run
@@ -112,23 +99,14 @@ def with_label_coverage(
         return decision
     rows, lowest = labelled + unlabelled, min(usual.values())
     p_value = binomial_tail(unlabelled, rows, 1.0 - lowest)
-    shares = {"share": percent(labelled / rows), "lowest": percent(lowest), "chance": chance(p_value)}
-    text = wording("labels.fewer", labelled=labelled, rows=rows, windows=len(usual), **shares)
-    comparison = api.Comparison(
-        "labels",
-        api.PRESENCE_CHECK,
-        api.State.HOLDS,
-        text,
-        value=labelled / rows,
-        expected=lowest,
-        effect=lowest - labelled / rows,
-        limit=_FEWER_LABELS,
-        p_value=p_value,
-        rows=rows,
-    )
-    return decision.with_tested(
-        comparison, api.Violation(api.PRESENCE_CHECK, "", metric_name="labels"), _LABELS_RATE
-    )
+    share = labelled / rows
+    told = {"share": percent(share), "lowest": percent(lowest), "chance": chance(p_value)}
+    text = wording("labels.fewer", labelled=labelled, rows=rows, windows=len(usual), **told)
+    figures: dict[str, Any] = {"value": share, "expected": lowest, "p_value": p_value, "rows": rows}
+    figures |= {"effect": lowest - share, "limit": _FEWER_LABELS}
+    comparison = api.Comparison("labels", api.PRESENCE_CHECK, api.State.HOLDS, text, **figures)
+    of = api.Violation(api.PRESENCE_CHECK, "", metric_name="labels")
+    return decision.with_tested(comparison, of, _LABELS_RATE)
 
 
 # How many earlier windows say what is usual; how many labels fewer violate; how often chance may do it.
@@ -144,71 +122,55 @@ def with_lasting(
     limit that chance, in these windows and in the baseline, does not explain. Windows in which the feature
     violates by itself were told of, and are left out.
     """
-    now = settings.window
+    now, zone = settings.window, settings.time_zone or UTC
     shifts = {one.subject: one.shift for one in decision.findings if one.shift and not one.violated}
     spans = [span for span in _SPANS if now and now.end - now.start <= span / _FEWEST_POOLED]
     if now is None or not shifts or not spans or decision.is_empty:
         return decision
-    pooled: dict[str, list[tuple[datetime, float, float]]] = defaultdict(list)
-    every = [(Window(*run.window), run.findings) for run in earlier.alike if run.window]
-    for window, findings in [*every, (now, tuple(map(found_in, decision.findings)))]:
-        if window.start < now.end - spans[-1]:
-            continue
-        usual = usual_shifts(baseline.variation, window)
+    moved: dict[str, list[tuple[datetime, float, float]]] = defaultdict(list)
+    every: list[tuple[Window, Sequence[RunFinding]]] = [(now, [*map(found_in, decision.findings)])]
+    edge = now.start
+    for run in reversed(earlier.alike):
+        # Of windows that overlap, as of a day every hour, those that share no row.
+        if run.window and now.end - spans[-1] <= run.window[0] and run.window[1] <= edge:
+            every.append((Window(*run.window), run.findings))
+            edge = run.window[0]
+    for window, findings in every:
+        usual, start = usual_shifts(baseline.variation, window), window.start.astimezone(zone)
         for one in findings:
             if one.shift and not one.violated and one.subject in shifts:
                 limit = shifts[one.subject].limit
                 middle, deviation = (limit * figure for figure in usual.get(one.subject, (0.0, 0.0)))
                 error = max(one.shift[1], deviation, 1e-6)
-                pooled[one.subject].append((window.start, one.shift[0] - middle, 1.0 / error**2))
+                moved[one.subject].append((start, one.shift[0] - middle, 1.0 / error**2))
     rate = _LASTING_RATE * ((now.end - now.start) / timedelta(days=30)) / (len(shifts) * len(spans))
     for subject, shift in shifts.items():
-        tested = [_pooled(pooled[subject], now.end - span, shift) for span in spans]
-        if known := [pool for pool in tested if pool.windows >= _FEWEST_POOLED]:
-            # Weeks count while the last day still moves that way: what was mended stays in them for long.
-            moves = math.copysign(2.0 * known[0].by, known[0].by * known[-1].by) > shift.limit
-            # What is beyond the limit first, then what is least likely by chance.
-            worst = min(
-                known if moves else known[:1],
-                key=lambda pool: (abs(pool.by) <= shift.limit, pool.p_value),
-            )
-            members = {
-                "share": percent(0.5 + worst.by),
-                "limit": percent(0.5 + math.copysign(shift.limit, worst.by)),
-                "windows": worst.windows,
-                "since": worst.since.astimezone(settings.time_zone or UTC),
-                "chance": chance(worst.p_value),
-            }
-            comparison = api.Comparison(
-                subject,
-                api.LASTING_CHECK,
-                api.State.HOLDS,
-                wording("lasting.moved", **members),
-                value=0.5 + worst.by,
-                expected=0.5,
-                effect=abs(worst.by),
-                limit=shift.limit,
-                p_value=worst.p_value,
-            )
-            of = api.Violation(api.LASTING_CHECK, "", feature_name=subject)
-            decision = decision.with_tested(comparison, of, rate)
+        pools = [[one for one in moved[subject] if one[0] >= now.end - span] for span in spans]
+        known = [_pooled(subject, shift, pool) for pool in pools if len(pool) >= _FEWEST_POOLED]
+        if not known:
+            continue
+        # Weeks count while the last day still moves that way: what was mended stays in them for long.
+        latest, longest = ((one.value or 0.5) - 0.5 for one in (known[0], known[-1]))
+        tested = known if 2.0 * math.copysign(latest, latest * longest) > shift.limit else known[:1]
+        # What is beyond the limit first, then what is least likely by chance.
+        worst = min(tested, key=lambda one: ((one.effect or 0.0) <= shift.limit, one.p_value or 0.0))
+        of = api.Violation(api.LASTING_CHECK, "", feature_name=subject)
+        decision = decision.with_tested(worst, of, rate)
     return decision
 
 
-class _Pooled(NamedTuple):
-    windows: int
-    since: datetime
-    by: float
-    p_value: float
-
-
-def _pooled(each: Sequence[tuple[datetime, float, float]], since: datetime, shift: api.Shift) -> _Pooled:
-    """Return the mean of the shifts since then, each with its weight, and how likely it is by chance."""
-    found = [one for one in each if one[0] >= since]
-    weight = sum(one[2] for one in found) or math.inf
-    by = sum(one[1] * one[2] for one in found) / weight
-    deviations = abs(by) / math.hypot(weight**-0.5, shift.baseline_error)
-    return _Pooled(len(found), found[0][0] if found else since, by, math.erfc(deviations / math.sqrt(2.0)))
+def _pooled(subject: str, shift: api.Shift, pool: Sequence[tuple[datetime, float, float]]) -> api.Comparison:
+    """Return how far windows moved together, given when each begins, its shift and its weight."""
+    weight = sum(one[2] for one in pool)
+    by = sum(one[1] * one[2] for one in pool) / weight
+    p_value = math.erfc(abs(by) / math.hypot(weight**-0.5, shift.baseline_error) / math.sqrt(2.0))
+    shares = [percent(0.5 + far) for far in (by, math.copysign(shift.limit, by))]
+    told = {"windows": len(pool), "since": pool[-1][0], "share": shares[0], "limit": shares[1]}
+    text = wording("lasting.moved", **told, chance=chance(p_value))
+    figures: dict[str, Any] = {"effect": abs(by), "limit": shift.limit, "p_value": p_value}
+    return api.Comparison(
+        subject, api.LASTING_CHECK, api.State.HOLDS, text, value=0.5 + by, expected=0.5, **figures
+    )
 
 
 # Windows are pooled over whole days and weeks, whose hours and days even out, where these have enough.

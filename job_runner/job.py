@@ -27,7 +27,7 @@ from job_runner import engine
 from readers.cell_types import texts_in
 from readers.dataset import NotSplittable
 from readers.plan import plan_dataset
-from reporting.history.record import Run, completed_run
+from reporting.history.record import Earlier, Run, completed_run
 from reporting.sinks import publishing
 
 if TYPE_CHECKING:
@@ -158,9 +158,10 @@ def finish(
         counted = None if request.window is not None and len(request.window.edges) > 1 else found.rows
         found = replace(found, decision=_with_payloads(request.said, counted, described, found.decision))
     before: dict[str, bytes] = {}
+    earlier = Earlier()
     if settings.history_path is not None and found.compared is not None and found.decision is not None:
         # Imported late, as only jobs that keep a history need them.
-        from job_runner.earlier_windows import earlier_of, with_label_coverage, with_lasting
+        from job_runner.earlier_windows import alert_of, earlier_of, with_label_coverage, with_lasting
         from reporting.history.append import baseline_documents
 
         before = baseline_documents(found.compared, files)
@@ -183,10 +184,8 @@ def finish(
     run = run.compared_with(before)
     # A gate is about this window alone.
     if settings.alert_after and found.decision is not None and not settings.register_new_baseline:
-        from job_runner.earlier_windows import alert_of
-
         run = replace(run, alert=alert_of(settings.alert_after, earlier, run))
-    page = _page(job, documents, found, run, said)
+    page = _page(job, documents, found, run, said, earlier)
     # One set: two jobs with one output folder never leave the page of one beside the figures of the other.
     storage.write_files_atomically(settings.output_path, contents | page, outdated - page.keys())
     written = (*documents, *page)
@@ -297,7 +296,7 @@ def _documents(
 
 
 def _page(
-    job: Job, documents: dict[str, Any], found: _Found, run: Run, said: tuple[str, ...]
+    job: Job, documents: dict[str, Any], found: _Found, run: Run, said: tuple[str, ...], earlier: Earlier
 ) -> dict[str, bytes]:
     """Return the page people look at by its name; empty where none is asked for, or none can be made."""
     if not job.settings.report:
@@ -315,7 +314,7 @@ def _page(
         decision=found.decision,
     )
     notes = (*(found.decision.notes if found.decision else ()), *said)
-    content = page.make_report(job.settings, job.monitor, run, source, notes)
+    content = page.make_report(job.settings, job.monitor, run, source, notes, earlier)
     return {} if content is None else {REPORT: content}
 
 

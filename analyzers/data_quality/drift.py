@@ -467,8 +467,8 @@ def _numeric_drift(
 def _shift(before: Distribution, now: Distribution, found: Dependence, threshold: float) -> Shift:
     """Return where numbers moved to, by the mean of their ranks in the baseline, ties in the middle.
 
-    Ranks go from 0 to 1, and deviate no more than the uniform distribution does, whatever the values are. The
-    limit is how far a normal distribution moves when the distance is at its threshold.
+    Ranks go from 0 to 1, and deviate no more than the uniform distribution does, whatever the values are.
+    Their mean never moves further than the distance does, so that the limit of that is one of this.
     """
     ranks = (shares_at(before, now.values) + shares_at(before, now.values, "left")) / 2.0
     by = float(np.dot(ranks, np.diff(now.shares, prepend=0.0))) - 0.5
@@ -476,7 +476,7 @@ def _shift(before: Distribution, now: Distribution, found: Dependence, threshold
         math.sqrt(effect / (12.0 * side.count)) + side.rank_error
         for side, effect in ((now, found.now), (before, found.before))
     ]
-    return Shift(by, errors[0], errors[1], threshold / math.sqrt(2.0))
+    return Shift(by, errors[0], errors[1], threshold)
 
 
 def _moments_moved(before: NumericalStatistics, now: NumericalStatistics) -> list[str]:

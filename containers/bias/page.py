@@ -9,7 +9,7 @@ from typing import Any
 from containers.metrics import Metrics, Scope, table
 from contract import page
 from contract.api import Violation
-from contract.errors import wording
+from contract.errors import topic, wording
 from contract.wording import as_float
 from reporting.report import charts
 
@@ -48,7 +48,14 @@ def body(source: page.Source) -> page.Body:
     dataset = source.statistics.get("dataset", {})
     facts = [("Groups", page.count(len(now))), ("Label", page.short(str(dataset.get("label", "–"))))]
     notes = [*map(str, source.statistics.get("notes", ()))]
-    return page.Body(_cards(source, now, then), sections, facts, notes)
+    cards = _cards(source, now, then)
+    used = {one["name"] for group in now.values() for stage, _ in _STAGES for one in group.get(stage) or ()}
+    titles = [f"{name} is {title}" for name, title in topic("bias_titles").items() if name in used]
+    if cards and titles:  # where they are used first
+        cards[0].sentences.append(f"{', '.join(titles)}.")
+    elif sections and titles:
+        sections[0].text += f" {', '.join(titles)}."
+    return page.Body(cards, sections, facts, notes)
 
 
 def _groups(statistics: Mapping[str, Any]) -> dict[Key, Mapping[str, Any]]:
@@ -99,9 +106,14 @@ def _group_section(
         for name in scope.now:
             texts = [name, page.short(_meaning(name, scope), 240)]
             verdict = source.verdict(f"{name} of {key[0]} {key[1]}")
-            rows.append(scope.row(name, texts, [verdict], _chart(name, [name], scope), name in violated))
+            alone = _chart(name, [name], scope)
+            rows.append(scope.row(name, texts, [verdict], alone, name in violated, _as_share))
         tables.append(table("groups", rows, title=title))
     return page.Section(_group_text(key), _counts_text(key, group), charts=drawn, tables=tables)
+
+
+def _as_share(value: float | None) -> str:
+    return page.alike([value, 0.5], 1e-9)[0]
 
 
 def _chart(title: str, names: list[str], scope: Scope) -> page.Chart | None:

@@ -26,10 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 def keep_run(
-    settings: Settings,
-    run: Run,
-    compared: Mapping[str, bytes],
-    statistics: bytes,
+    settings: Settings, run: Run, compared: Mapping[str, bytes], statistics: bytes
 ) -> tuple[Undelivered, ...]:
     """Append a run to the history the settings name, with what is needed to check it again.
 

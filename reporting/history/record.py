@@ -6,7 +6,7 @@ import functools
 import hashlib
 import math
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -111,10 +111,6 @@ def _write_metrics(metrics: Iterable[Metric]) -> list[dict[str, Any]]:
     return found
 
 
-def _read_findings(members: JsonObject, key: str) -> tuple[RunFinding, ...]:
-    return tuple(objects_of(RunFinding)(members, key) or ())
-
-
 _text = of_kind(str)
 
 
@@ -176,16 +172,16 @@ class Alert:
         if self.problem:
             return wording("alert_after.unknown", problem=self.problem)
         least, of = map(int, self.after.split("/"))
+        counted = {"violated": self.violated, "windows": several(self.windows, "window")}
         over = several(self.passed_over, "window")
-        members = {
-            "violated": self.violated,
-            "of": wording("alert_after.of_last", windows=of)
-            if self.windows == of > 1
-            else wording("alert_after.of_first", windows=several(self.windows, "window")),
-            "next": ordinal(least),
+        is_whole = self.windows == of > 1
+        told = {
+            "of": wording("alert_after.of_last" if is_whole else "alert_after.of_first", **counted),
             "passed_over": wording("alert_after.passed_over", windows=over) if self.passed_over else "",
         }
-        return wording("alert_after.due" if self.due else "alert_after.waits", **members)
+        if self.due:
+            return wording("alert_after.due", **told)
+        return wording("alert_after.waits", next=ordinal(least), **told)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,6 +200,8 @@ class Run:
         What people call the model; None where nobody said.
     window
         Start and end; None where the run was about all of its data.
+    time_zone
+        Whose clock people read its times by.
     seconds
         How long it took.
     rows
@@ -247,6 +245,7 @@ class Run:
     endpoint: str | None = member(_text)
     schedule: str | None = member(_text)
     window: tuple[datetime, datetime] | None = member(_read_window, write=_write_window)
+    time_zone: str = member(_text, "UTC")
     started: datetime = member(_read_time, REQUIRED, write=_write_time)
     finished: datetime = member(_read_time, REQUIRED, write=_write_time)
     seconds: float = member(number, 0.0, write=functools.partial(round, ndigits=3))
@@ -263,9 +262,7 @@ class Run:
     undecided: int | None = member(count)
     why_undecided: str | None = member(_text)
     metrics: tuple[Metric, ...] = member(_read_metrics, (), write=_write_metrics)
-    findings: tuple[RunFinding, ...] = member(
-        _read_findings, (), write=lambda found: [*map(write_document, found)]
-    )
+    findings: Sequence[RunFinding] = member(objects_of(RunFinding), [])
     compared: Compared = member(object_of(Compared), Compared(), key="baseline")
     checking: Mapping[str, Any] = member(of_kind(dict), {}, key="check", write=dict)
     alert: Alert | None = member(object_of(Alert))
@@ -325,6 +322,19 @@ class Run:
         return self.exit_code not in (0, 3, 4, 5)
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """Runs about a time before this one's, the earliest first; `problem` is why none are known.
+
+    Those `alike` compared windows of one length with one baseline in one way; of a window that ran again, the
+    last.
+    """
+
+    runs: Sequence[Run] = ()
+    alike: Sequence[Run] = ()
+    problem: str = ""
+
+
 def new_run(settings: Settings, monitor: str, seconds: float, **members: Any) -> Run:
     """Return a run of this program that ends now, under a name that sorts by time and is its own."""
     finished = datetime.now(UTC)
@@ -337,6 +347,7 @@ def new_run(settings: Settings, monitor: str, seconds: float, **members: Any) ->
         endpoint=settings.sagemaker_endpoint_name,
         schedule=settings.sagemaker_monitoring_schedule_name,
         window=(settings.window.start, settings.window.end) if settings.window else None,
+        time_zone=str(settings.time_zone or "UTC"),
         started=finished - timedelta(seconds=seconds),
         finished=finished,
         seconds=seconds,
@@ -366,7 +377,7 @@ def completed_run(
             "decided": len(decision.comparisons) - undecided,
             "undecided": undecided,
             "why_undecided": decision.why_undecided or None,
-            "findings": tuple(map(found_in, decision.findings)),
+            "findings": [*map(found_in, decision.findings)],
         }
     return new_run(
         settings,

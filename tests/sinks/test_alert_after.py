@@ -15,9 +15,9 @@ from run_jobs import Result, baseline_of, environment, run_job
 from sink_server import serving
 
 from containers.commands.history import main as monitor_history
-from job_runner.earlier_windows import Earlier, alert_of
+from job_runner.earlier_windows import alert_of
 from reporting.history.read import read_runs
-from reporting.history.record import Alert, Run
+from reporting.history.record import Alert, Earlier, Run
 
 FIRST = datetime(2026, 3, 2, tzinfo=UTC)
 
