@@ -31,10 +31,11 @@ def body(source: page.Source) -> page.Body:
     now, then = _features(source.statistics), _features(source.baseline_statistics)
     # Each made once, so that a card and its row share one.
     chart = cache(lambda name: distribution(now.get(name), then.get(name)))
+    facts = [("Features", f"{len(now):,}")]
     if source.decision is None:
         rows = [page.Row(cells, chart(name)) for name, cells in _review(source, now)]
         review = page.Section("Features", wording("page_text.review"), tables=[table("review", rows)])
-        return page.Body([], [review, *segment_section(source)], [("Features", f"{len(now):,}")])
+        return page.Body([], [review, *segment_section(source)], facts)
     findings = source.findings()
     violated = {violation.feature_name for violation in source.violations if "segment" not in violation.extra}
     rows = []
@@ -43,7 +44,6 @@ def body(source: page.Source) -> page.Body:
         rows.append(page.Row(cells, chart(name), name in violated))
     rows.sort(key=lambda row: (not row.violated, -(row.cells[3].sort or -1.0)))
     features = page.Section("Features", wording("page_text.drift"), tables=[table("features", rows)])
-    facts = [("Features", f"{len(now):,}")]
     return page.Body(_cards(source, chart), [features, *segment_section(source)], facts)
 
 
@@ -54,14 +54,9 @@ def _review(source: page.Source, now: Features) -> Iterator[tuple[str, list[page
         feature, config = now.get(one.name, {}), constraints.config(one)
         found, is_number = _summary(feature), one.inferred_type in ("Integral", "Fractional")
         least = 0.0 if one.is_non_negative and one.minimum is None else one.minimum
-        allowed = page.short(listing(one.domains or ()) or "any")
+        allowed, ends = listing(one.domains or ()), {"from": least, "up to": one.maximum}
         if is_number:
-            ends = [
-                f"{word} {page.number(end)}"
-                for word, end in (("from", least), ("up to", one.maximum))
-                if end is not None
-            ]
-            allowed = " ".join(ends) or "any"
+            allowed = " ".join(f"{word} {page.number(end)}" for word, end in ends.items() if end is not None)
         limit = config.comparison_threshold if is_number else config.categorical_threshold
         rows, lacking = None, "–"
         if is_number and config.perform_comparison and found["present"]:
@@ -76,7 +71,7 @@ def _review(source: page.Source, now: Features) -> Iterator[tuple[str, list[page
             page.Cell(page.alike([found["mean"]], found["noise"])[0], found["mean"]),
             page.Cell(page.percent(found["missing"]), found["missing"]),
             page.Cell(page.percent(one.completeness), one.completeness),
-            page.Cell(allowed),
+            page.Cell(page.short(allowed) or "any"),
             page.Cell(page.number(limit) if config.perform_comparison else "off", limit),
             page.Cell(page.count(rows) if rows else lacking, rows),
         ]
