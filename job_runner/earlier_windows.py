@@ -68,14 +68,9 @@ def alert_of(after: tuple[int, int], earlier: Earlier, now: Run) -> Alert:
     counted = [*decided[max(0, len(decided) - of + 1) :], now]
     since = counted[0].at if len(counted) == of else datetime.min.replace(tzinfo=UTC)
     violated = sum(bool(run.violations) for run in counted)
-    return Alert(
-        f"{least}/{of}",
-        violated,
-        len(counted),
-        passed_over=sum(run.at > since and not run.is_decided for run in earlier.alike),
-        due=bool(now.violations) and (violated >= least or bool(earlier.problem)),
-        problem=earlier.problem,
-    )
+    passed_over = sum(run.at > since and not run.is_decided for run in earlier.alike)
+    due = bool(now.violations) and (violated >= least or bool(earlier.problem))
+    return Alert(f"{least}/{of}", violated, len(counted), passed_over, due, earlier.problem)
 
 
 def with_label_coverage(
