@@ -119,8 +119,12 @@ def with_lasting(
     """
     now, zone = settings.window, settings.time_zone or UTC
     shifts = {one.subject: one.shift for one in decision.findings if one.shift and not one.violated}
-    spans = [span for span in _SPANS if now and now.end - now.start <= span / _FEWEST_POOLED]
-    if now is None or not shifts or not spans or decision.is_empty:
+    if now is None or not shifts or decision.is_empty:
+        return decision
+    length = now.end - now.start
+    # Half a window more, as days are longer or shorter when clocks are put forward or back.
+    spans = [span + length / 2 for span in _SPANS if length <= LONGER * span / _FEWEST_POOLED]
+    if not spans:
         return decision
     moved: dict[str, list[tuple[datetime, float, float]]] = defaultdict(list)
     every: list[tuple[Window, Sequence[RunFinding]]] = [(now, [*map(found_in, decision.findings)])]
@@ -138,7 +142,7 @@ def with_lasting(
                 middle, deviation = (limit * figure for figure in usual.get(one.subject, (0.0, 0.0)))
                 error = max(one.shift[1], deviation, 1e-6)
                 moved[one.subject].append((start, one.shift[0] - middle, 1.0 / error**2))
-    rate = _LASTING_RATE * ((now.end - now.start) / timedelta(days=30)) / (len(shifts) * len(spans))
+    rate = _LASTING_RATE * (length / timedelta(days=30)) / (len(shifts) * len(spans))
     for subject, shift in shifts.items():
         pools = [[one for one in moved[subject] if one[0] >= now.end - span] for span in spans]
         known = [_pooled(subject, shift, pool) for pool in pools if len(pool) >= _FEWEST_POOLED]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -274,3 +276,16 @@ def test_windows_that_overlap_count_no_row_twice() -> None:
     (*_, told) = with_lasting(settings, Earlier(alike=runs), Baseline(), decision).comparisons
     assert "the last 9 windows" in told.text
     assert told.state is State.HOLDS
+
+
+def test_weeks_in_which_clocks_change_count() -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    starts = [datetime(2026, 3, 9, tzinfo=zone) + week * timedelta(days=7) for week in range(5)]
+    weeks = [(one, after) for one, after in itertools.pairwise(start.astimezone(UTC) for start in starts)]
+    assert {(after - one) / HOUR for one, after in weeks} == {167.0, 168.0}
+    found = RunFinding("income", 0.1, shift=(0.2, 0.01))
+    runs = [make_run(window=window, findings=(found,)) for window in weeks[:3]]
+    settings = replace(SETTINGS, window=Window(*weeks[3]), time_zone=zone)
+    decision = decided(Shift(0.2, 0.01, 0.002, LIMIT))
+    (*_, told) = with_lasting(settings, Earlier(alike=runs), Baseline(), decision).comparisons
+    assert "the last 4 windows, from 2026-03-09 00:00 on" in told.text

@@ -19,6 +19,7 @@ from job_runner.earlier_windows import alert_of
 from reporting.history.read import read_runs
 from reporting.history.record import Alert, Earlier, Run
 
+pytest_plugins = ["s3_server"]
 FIRST = datetime(2026, 3, 2, tzinfo=UTC)
 
 
@@ -158,6 +159,16 @@ def test_a_history_that_cannot_be_read_does_not_hold_an_alert_back(tmp_path: Pat
     result = one(tmp_path, 0, source, baseline)
     assert result.exit_code == 3
     assert "The alert does not wait, because earlier windows are not known:" in result.message
+
+
+def test_a_history_on_s3_that_begins_holds_an_alert_back(
+    tmp_path: Path, baseline: Result, bucket: Path
+) -> None:
+    source = write_table(tmp_path / "now.csv", 2, moved=(0, 1))
+    kept = {"history_path": f"s3://{bucket.name}/history"}
+    ended = [one(tmp_path, number, source, baseline, **kept) for number in range(2)]
+    assert [result.exit_code for result in ended] == [0, 3]
+    assert "1 of 1 window so far violated; the alert comes with the 2nd." in ended[0].message
 
 
 def test_the_page_and_the_list_say_that_it_waits(
