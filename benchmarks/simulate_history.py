@@ -1,8 +1,8 @@
 """Changes that last, in windows too small to show them: found within a day, and what alarms without one.
 
 Hours of few rows are checked against one baseline, each with the history of those before it, as jobs with
-`history_path` are. Rows are independent; with ``--seasons`` features follow the hour of the day and weekends,
-and the baseline knows its windows (`baseline_window`).
+`history_path` are. Rows are independent, or come in sessions; or features follow the hour of the day and
+weekends, and the baseline knows its windows (`baseline_window`).
 
     python -m benchmarks.simulate_history [--runs N] [--months N] [--rows N] [--seed S]
 """
@@ -135,13 +135,13 @@ def found_after(history: History, column: str, moved: Callable[[Any], Any], most
     return next((n for n in range(1, most + 1) if column in history.next(change)[0]), None)
 
 
-def power(name: str, runs: int, rows: int, seed: int) -> list[int | None]:
+def power(name: str, runs: int, rows: int, seed: int, *, seasons: bool = False) -> list[int | None]:
     """Return after how many windows of a day a change is found, in each run with a baseline of its own."""
-    seeds = np.random.SeedSequence(seed).spawn(runs)
-    return [
-        found_after(History(independent, np.random.default_rng(one), rows), *CHANGES[name], A_DAY)
-        for one in seeds
-    ]
+    found = []
+    for one in np.random.SeedSequence(seed).spawn(runs):
+        draw, g = features if seasons else independent, np.random.default_rng(one)
+        found.append(found_after(History(draw, g, rows, seasons=seasons), *CHANGES[name], A_DAY))
+    return found
 
 
 def months(
@@ -205,8 +205,12 @@ def main() -> None:
     if given.runs:
         print(f"| hours of {given.rows} rows | found within {A_DAY} windows | half of them after |")
         print("|---|---|---|")
-    for name in CHANGES if given.runs else ():
-        after = power(name, given.runs, given.rows, given.seed)
+    cases = [(name, given.runs, False) for name in CHANGES]
+    # A baseline of two weeks of hours takes longer.
+    cases.append(("age: mean + 0.5 sd", given.runs // 5, True))
+    for name, runs, seasons in cases if given.runs else ():
+        after = power(name, runs, given.rows, given.seed, seasons=seasons)
+        name += ", among seasons, with baseline_window" if seasons else ""
         found = sorted(one for one in after if one is not None)
         half = f"{found[len(found) // 2]} windows" if found else "-"
         print(f"| {name} | {_share(len(found), len(after))} | {half} |", flush=True)
