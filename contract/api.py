@@ -17,7 +17,9 @@ from contract.dataset import Dataset as Dataset
 from contract.dataset import Declared as Declared
 from contract.dataset import Plan as Plan
 from contract.dataset import Split as Split
+from contract.decision import LASTING_CHECK as LASTING_CHECK
 from contract.decision import PRESENCE_CHECK as PRESENCE_CHECK
+from contract.decision import SHIFT as SHIFT
 from contract.decision import CheckType as CheckType
 from contract.decision import Comparison as Comparison
 from contract.decision import Decision as Decision
@@ -25,6 +27,7 @@ from contract.decision import Facts as Facts
 from contract.decision import Finding as Finding
 from contract.decision import Metric as Metric
 from contract.decision import Part as Part
+from contract.decision import Shift as Shift
 from contract.decision import State as State
 from contract.decision import Violation as Violation
 from contract.decision import Violations as Violations

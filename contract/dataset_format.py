@@ -135,11 +135,7 @@ def _separator(members: JsonObject, key: str) -> str | None:
 # Whether JSON is lines or one array the reader sees, and where predictions sit is for others: only checked.
 _CAPTURES: dict[str, Reader] = {"captureIndexNames": _indices}
 _OPTIONS: dict[Kind, dict[str, Reader]] = {
-    "csv": {
-        "header": _switch,
-        "output_columns_position": choice(("START", "END")),
-        "separator": _separator,
-    },
+    "csv": {"header": _switch, "output_columns_position": choice(("START", "END")), "separator": _separator},
     "json": {"line": _switch, "lines": _switch},
     "parquet": {},
     "sagemakerCaptureJson": _CAPTURES,

@@ -17,6 +17,8 @@ from contract.schema import REQUIRED, gathered, member, of_kind, read_document
 
 # Of what is there at all: predictions, labels.
 PRESENCE_CHECK = "presence_check"
+# Of what moved the same way in many windows, each too small to show it.
+LASTING_CHECK = "lasting_change_check"
 
 
 class CheckType(StrEnum):
@@ -138,13 +140,31 @@ class Facts:
     positional: bool = False
 
 
+# The part of a comparison that says where numbers moved to, which is no violation in a single window.
+SHIFT = "shift"
+
+
+class Shift(NamedTuple):
+    """How a window moved to one side, in figures that add up over windows.
+
+    `by` is in what share of pairs a value of the window is larger than one of the baseline, less one half;
+    `error` its standard error by chance in this window, `baseline_error` that by chance in the baseline, and
+    `limit` what is allowed.
+    """
+
+    by: float
+    error: float
+    baseline_error: float
+    limit: float
+
+
 @dataclass(frozen=True)
 class Finding:
     """One line of the summary a person reads: how far a feature moved, whether or not it violates.
 
     `limit` is what is allowed and `noise` what chance alone explains, both in the unit of `distance`; None
     where there is no such number. `value` is what was measured, where that is another figure than `distance`,
-    `interval` its 95 % interval, and `expected` what it is held to.
+    `interval` its 95 % interval, and `expected` what it is held to. `shift` says where numbers moved to.
     """
 
     subject: str
@@ -156,6 +176,7 @@ class Finding:
     value: float | None = None
     expected: float | None = None
     interval: tuple[float, float] | None = None
+    shift: Shift | None = None
 
 
 class State(StrEnum):

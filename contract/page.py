@@ -35,6 +35,20 @@ def number(value: Any, digits: int = 4) -> str:
     return text.replace("-", "−", 1) if value < 0 else text
 
 
+def alike(values: Sequence[Any], noise: float = 0.0) -> list[str]:
+    """Return numbers of one unit in one format: digits as the largest needs, and 0 for noise beside it."""
+    largest = max((abs(one) for one in values if as_number(one) is not None and abs(one) > noise), default=0)
+    places = max(0, 3 - math.floor(math.log10(largest))) if 1e-4 <= largest < 1e15 else 0
+
+    def text(value: Any) -> str:
+        if as_number(value) is None or (largest and not 1e-4 <= largest < 1e15):
+            return number(value)
+        shown = f"{value:,.{places}f}"
+        return shown.replace("-", "−") if largest and shown.strip("-0.") else "0"
+
+    return [text(value) for value in values]
+
+
 def percent(value: Any) -> str:
     """Return a share as percent with three significant digits; a dash where there is none."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):

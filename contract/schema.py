@@ -480,7 +480,7 @@ def write_document(instance: Any, *, with_ours: bool = True, **head: Any) -> dic
 def _to_json(value: Any, with_ours: bool) -> Any:
     if isinstance(value, dict):
         return {name: _to_json(one, with_ours) for name, one in value.items()}
-    if isinstance(value, list) and value and is_dataclass(value[0]):
+    if isinstance(value, list | tuple) and value and is_dataclass(value[0]):
         return [write_document(one, with_ours=with_ours) for one in value]
     return write_document(value, with_ours=with_ours) if is_dataclass(value) else value
 

@@ -11,6 +11,7 @@ import functools
 import json
 import logging
 import math
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -53,7 +54,7 @@ Offer = Literal[
 ]
 Kind = (
     Literal["text", "switch", "choice", "count", "share", "seconds"]
-    | Literal["instant", "zone", "names", "texts", "sinks", "format", "rows"]
+    | Literal["instant", "zone", "names", "texts", "sinks", "format", "rows", "k_of_n"]
 )
 
 
@@ -174,6 +175,16 @@ def _texts(variable: Variable, text: str) -> tuple[str, ...]:
     return tuple(parts)
 
 
+def _k_of_n(variable: Variable, text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"([0-9]{1,4}) */ *([0-9]{1,4})", text)
+    least, of = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= least <= of <= _MOST_WINDOWS:
+        raise ConfigurationError.of("setting.k_of_n", field=variable.name, text=text, most=_MOST_WINDOWS)
+    return least, of
+
+
+# Windows that an alert may wait for.
+_MOST_WINDOWS = 100
 _READERS: dict[Kind, Callable[[Variable, str], Any]] = {
     "text": lambda _, text: text,
     "switch": _switch,
@@ -188,6 +199,7 @@ _READERS: dict[Kind, Callable[[Variable, str], Any]] = {
     "sinks": lambda variable, text: parse_sinks(variable.name, text),
     "format": lambda _, text: parse_dataset_format(text),
     "rows": lambda _, text: parse_rows(text),
+    "k_of_n": _k_of_n,
 }
 
 
@@ -283,6 +295,7 @@ class Settings:
     # What follows from what was found: exit codes, a new baseline, metrics, events, the page, the history.
     fail_on_violations: bool = setting(default="Disabled")
     fail_on_undecided: bool = setting()
+    alert_after: tuple[int, int] | None = setting("k_of_n")
     skip_check: bool = setting(default="Disabled")
     register_new_baseline: str | None = setting()
     metrics_sinks: tuple[SinkAddress, ...] = setting("sinks", "")
@@ -353,10 +366,7 @@ def _members() -> Iterator[tuple[str, Variable]]:
 
 
 _MEMBERS: dict[str, Variable] = dict(_members())
-VARIABLES: tuple[Variable, ...] = (
-    *_MEMBERS.values(),
-    *(Variable(name, ignored=True) for name in _UNUSED),
-)
+VARIABLES: tuple[Variable, ...] = (*_MEMBERS.values(), *(Variable(name, ignored=True) for name in _UNUSED))
 VARIABLE_BY_NAME: dict[str, Variable] = {
     name: variable for variable in VARIABLES for name in (variable.name, *variable.aliases)
 }
@@ -454,11 +464,7 @@ def _help(variable: Variable, program: Program) -> str:
 
 
 def read_settings(
-    arguments: Sequence[str],
-    environment: Mapping[str, str],
-    program: Program,
-    *,
-    now: datetime | None = None,
+    arguments: Sequence[str], environment: Mapping[str, str], program: Program, *, now: datetime | None = None
 ) -> Settings:
     """Read and check all settings.
 
@@ -569,6 +575,10 @@ def _note_contradictions(values: Mapping[str, Any], program: Program, mistakes: 
         mistakes.add("settings.no_segments", field="segment_by")
     if values["cluster_by"] and values["rules"] == "sagemaker":
         mistakes.add("settings.no_clusters", field="cluster_by")
+    if values["alert_after"] and not values["history_path"]:
+        mistakes.add("alert_after.no_history", field="alert_after")
+    if values["alert_after"] and not any(values[name] for name in ("window", "start_time", "end_time")):
+        mistakes.add("alert_after.no_window", field="alert_after")
     if values["baseline_window"]:
         beside = [name for name in ("window", "each_window") if values[name]]
         beside += ["rules=sagemaker"] if values["rules"] == "sagemaker" else []

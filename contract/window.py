@@ -131,6 +131,8 @@ def resolve_window(
 
 # So many windows are a mistake; fewer say too little of what windows do by themselves.
 _MOST_WINDOWS, FEWEST_WINDOWS = 20_000, 20
+# How much longer or shorter windows of one length may be, as days are when clocks are put forward or back.
+LONGER = 1.1
 
 
 def _edges(span: Window, field: str, text: str, zone: tzinfo) -> tuple[datetime, ...]:

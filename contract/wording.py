@@ -12,6 +12,12 @@ def several(amount: int, noun: str) -> str:
     return f"{amount} {noun if amount == 1 else noun + 's'}"
 
 
+def ordinal(place: int) -> str:
+    """Return a place as people write it, such as ``2nd``."""
+    endings = {1: "st", 2: "nd", 3: "rd"}
+    return f"{place}{endings.get(place % 10, 'th') if place % 100 not in (11, 12, 13) else 'th'}"
+
+
 def one_line(text: object, most: int = 300) -> str:
     """Return a library's or service's text as a clause of a sentence."""
     return " ".join(str(text).split()).rstrip(".")[:most]

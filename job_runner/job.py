@@ -12,23 +12,22 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from analyzers.shared.rules import with_presence
-from analyzers.shared.significance import binomial_tail
 from contract import api, json_layout
 from contract.dataset import MARKERS, CellRules, Dataset, LabelPlaces, Plan, Preprocessor, RowKeys
 from contract.decision import dump_comparisons
-from contract.errors import DatasetError, DocumentError, MonitorError, OutputError, wording
+from contract.errors import DatasetError, DocumentError, OutputError, wording
 from contract.outcome import EXIT_COMPLETED, EXIT_NOT_DELIVERED, EXIT_UNDECIDED, EXIT_VIOLATIONS
 from contract.reading import Said, Tally
 from contract.settings import Settings
 from contract.window import between
-from contract.wording import chance, percent, several
+from contract.wording import several
 from file_storage import s3, storage
 from file_storage.scripts import load_postprocessor, load_preprocessor, run_postprocessor
 from job_runner import engine
 from readers.cell_types import texts_in
 from readers.dataset import NotSplittable
 from readers.plan import plan_dataset
-from reporting.history.record import Run, completed_run
+from reporting.history.record import Earlier, Run, completed_run
 from reporting.sinks import publishing
 
 if TYPE_CHECKING:
@@ -48,13 +47,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the job ended: exit code, the sentence for the message file, and what a person wants to see."""
+    """How the job ended: exit code, the sentence for the message file, and what a person wants to see.
+
+    `waits` is whether violations raise no alert yet.
+    """
 
     exit_code: int
     message: str
     decision: api.Decision | None = None
     files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    waits: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,12 +153,23 @@ def finish(
 
     found = _conclude(settings, analyzer, summary, job.baseline, plan)
     if found.compared is not None and found.decision is not None and settings.rules == "sound":
-        before = found.compared.statistics
-        described = files.write_statistics(before, True) if before else {}
+        known_before = found.compared.statistics
+        described = files.write_statistics(known_before, True) if known_before else {}
         counted = None if request.window is not None and len(request.window.edges) > 1 else found.rows
         found = replace(found, decision=_with_payloads(request.said, counted, described, found.decision))
-    if settings.history_path is not None and found.decision is not None and settings.rules == "sound":
-        found = replace(found, decision=_with_label_coverage(settings, monitor, found.facts, found.decision))
+    before: dict[str, bytes] = {}
+    earlier = Earlier()
+    if settings.history_path is not None and found.compared is not None and found.decision is not None:
+        # Imported late, as only jobs that keep a history need them.
+        from job_runner.earlier_windows import alert_of, earlier_of, with_label_coverage, with_lasting
+        from reporting.history.append import baseline_documents
+
+        before = baseline_documents(found.compared, files)
+        earlier = earlier_of(settings, monitor, found.facts, before)
+        if settings.rules == "sound":
+            decision = with_label_coverage(settings, earlier, found.facts, found.decision)
+            decision = with_lasting(settings, earlier, found.compared, decision)
+            found = replace(found, decision=decision)
     documents = _documents(settings, files, found, request.said)
     known = job.baseline or api.Baseline()
     if learn is not None:
@@ -167,7 +181,11 @@ def finish(
     published = analyzer.metrics(found.statistics, found.compared, found.decision)
     seconds = time.monotonic() - job.started
     run = completed_run(settings, monitor, seconds, rows, found.facts, found.decision, published, contents)
-    page = _page(job, documents, found, run, said)
+    run = run.compared_with(before)
+    # A gate is about this window alone.
+    if settings.alert_after and found.decision is not None and not settings.register_new_baseline:
+        run = replace(run, alert=alert_of(settings.alert_after, earlier, run))
+    page = _page(job, documents, found, run, said, earlier)
     # One set: two jobs with one output folder never leave the page of one beside the figures of the other.
     storage.write_files_atomically(settings.output_path, contents | page, outdated - page.keys())
     written = (*documents, *page)
@@ -179,18 +197,19 @@ def finish(
     kept = register_baseline_if_decided(settings, found.decision, baseline_files)
     if settings.post_analytics_processor_script:
         run_postprocessor(settings.post_analytics_processor_script, settings.given)
-    outcome = _outcome(settings, found, written, undelivered, kept)
+    outcome = _outcome(settings, found, written, undelivered, kept, run)
     if settings.history_path is None:
         return outcome
-    # Imported late, as only jobs that keep a history need it.
     from reporting.history.append import keep_run, to_json
 
     by_originals = settings.rules == "sagemaker"
     # The originals' files lack members that another check of the same statistics can use.
     whole = to_json(files.write_statistics(found.statistics, True)) if by_originals else contents[STATISTICS]
     run = replace(run, exit_code=outcome.exit_code, message=outcome.message)
-    unrecorded = keep_run(settings, run, found.compared, files, whole)
-    return _outcome(settings, found, written, (*undelivered, *unrecorded), kept) if unrecorded else outcome
+    unrecorded = keep_run(settings, run, before, whole)
+    if not unrecorded:
+        return outcome
+    return _outcome(settings, found, written, (*undelivered, *unrecorded), kept, run)
 
 
 def require_excluded(settings: Settings, request: Dataset) -> None:
@@ -258,64 +277,6 @@ def _with_payloads(
     return with_presence(decision, of, lacking, usual, 1.0)
 
 
-def _with_label_coverage(
-    settings: Settings, monitor: api.Monitor, facts: api.Facts, decision: api.Decision
-) -> api.Decision:
-    """Add whether as many labels came as to earlier windows by that age, where the history knows some.
-
-    A violation is a share of labelled rows that lies below that of every one of them by more than ten points,
-    which chance does not explain either.
-    """
-    from reporting.history.read import read_runs
-    from reporting.history.selection import Selection
-
-    labelled, unlabelled = facts.item_count, facts.unlabelled_count
-    if settings.window is None or labelled is None or unlabelled is None or decision.is_empty:
-        return decision
-    of_these = Selection(
-        monitor.name,
-        settings.sagemaker_endpoint_name,
-        settings.sagemaker_monitoring_schedule_name,
-        until=settings.window.start,
-    )
-    try:
-        runs = read_runs(settings.history_path or "", of_these)
-    except MonitorError as error:
-        _log.info("Labels are not compared with those of earlier windows: %s", error.message)
-        return decision
-    age = datetime.now(UTC) - settings.window.end
-    usual = {
-        run.window: run.label_coverage
-        for run in runs
-        if run.window and run.label_coverage and age / 2 <= run.finished - run.window[1] <= age * 1.25
-    }
-    if len(usual) < _FEWEST_WINDOWS:
-        return decision
-    rows, lowest = labelled + unlabelled, min(usual.values())
-    p_value = binomial_tail(unlabelled, rows, 1.0 - lowest)
-    shares = {"share": percent(labelled / rows), "lowest": percent(lowest), "chance": chance(p_value)}
-    text = wording("labels.fewer", labelled=labelled, rows=rows, windows=len(usual), **shares)
-    comparison = api.Comparison(
-        "labels",
-        api.PRESENCE_CHECK,
-        api.State.HOLDS,
-        text,
-        value=labelled / rows,
-        expected=lowest,
-        effect=lowest - labelled / rows,
-        limit=_FEWER_LABELS,
-        p_value=p_value,
-        rows=rows,
-    )
-    return decision.with_tested(
-        comparison, api.Violation(api.PRESENCE_CHECK, "", metric_name="labels"), _LABELS_RATE
-    )
-
-
-# How many earlier windows say what is usual; how many labels fewer violate; how often chance may do it.
-_FEWEST_WINDOWS, _FEWER_LABELS, _LABELS_RATE = 3, 0.1, 0.0005
-
-
 def _documents(
     settings: Settings, files: api.DocumentSet[Any, Any], found: _Found, said: Said
 ) -> dict[str, Any]:
@@ -335,7 +296,7 @@ def _documents(
 
 
 def _page(
-    job: Job, documents: dict[str, Any], found: _Found, run: Run, said: tuple[str, ...]
+    job: Job, documents: dict[str, Any], found: _Found, run: Run, said: tuple[str, ...], earlier: Earlier
 ) -> dict[str, bytes]:
     """Return the page people look at by its name; empty where none is asked for, or none can be made."""
     if not job.settings.report:
@@ -353,7 +314,7 @@ def _page(
         decision=found.decision,
     )
     notes = (*(found.decision.notes if found.decision else ()), *said)
-    content = page.make_report(job.settings, job.monitor, run, source, notes)
+    content = page.make_report(job.settings, job.monitor, run, source, notes, earlier)
     return {} if content is None else {REPORT: content}
 
 
@@ -522,11 +483,14 @@ def _outcome(
     files: tuple[str, ...],
     undelivered: tuple[Undelivered, ...],
     kept: str | None,
+    run: Run,
 ) -> Outcome:
     decision = found.decision
     violations = len(decision.violations.violations) if decision else 0
     is_empty = decision is not None and decision.is_empty
     said = [kept] if kept else []
+    if violations and run.alert:
+        said.insert(0, run.alert.text)
     if decision and decision.undecided and not is_empty:
         asked, open_ = len(decision.comparisons), len(decision.undecided)
         members = {
@@ -548,17 +512,21 @@ def _outcome(
         text = wording("outcome.violated", violations=violations)
     else:
         text = wording("outcome.holds")
-    exit_code = exit_code_of(settings, decision, undelivered)
-    return Outcome(exit_code, " ".join([text, *said]), decision, files, found.notes)
+    exit_code = exit_code_of(settings, decision, undelivered, waits=run.waits)
+    return Outcome(exit_code, " ".join([text, *said]), decision, files, found.notes, run.waits)
 
 
 def exit_code_of(
-    settings: Settings, decision: api.Decision | None, undelivered: tuple[Undelivered, ...] = ()
+    settings: Settings,
+    decision: api.Decision | None,
+    undelivered: tuple[Undelivered, ...] = (),
+    *,
+    waits: bool = False,
 ) -> int:
-    """Return the exit code that the settings ask for."""
+    """Return the exit code that the settings ask for; violations whose alert waits fail nothing."""
     violations = len(decision.violations.violations) if decision else 0
     ends = {
-        EXIT_VIOLATIONS: settings.fail_on_violations and violations > 0,
+        EXIT_VIOLATIONS: settings.fail_on_violations and violations > 0 and not waits,
         EXIT_UNDECIDED: settings.fail_on_undecided and decision is not None and decision.fails_gate,
         EXIT_NOT_DELIVERED: settings.fail_on_sink_error and len(undelivered) > 0,
     }

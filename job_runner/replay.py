@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from contract import json_layout
 from contract.api import (
+    LASTING_CHECK,
     VARIATION,
     AnyAnalyzer,
     Baseline,
@@ -262,6 +263,8 @@ def replay(window: PastWindow, edit: Edit, monitors: Mapping[str, Monitor]) -> R
     before = unedited if window.violations is None else window.violations
     if before is None:
         raise ConfigurationError.of("replay.no_violations", file=window.name)
+    # A backtest looks at each window alone.
+    before = tuple(one for one in before if one.constraint_check_type != LASTING_CHECK)
     if unedited is not None and (_without(unedited, before) or _without(before, unedited)):
         then = f" of version {window.run.version}" if window.run else ""
         now = several(len(unedited), "violation")

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from analyzers.shared.significance import chi_squared_tail, student_quantile
-from contract.api import VARIATION, Baseline, Checker, Comparison, Decision, Part, State, Violation
+from contract.api import SHIFT, VARIATION, Baseline, Checker, Comparison, Decision, Part, State, Violation
 from contract.errors import wording
 from contract.schema import (
     REQUIRED,
@@ -31,12 +31,10 @@ from contract.schema import (
     of_kind,
     read_document,
 )
-from contract.window import FEWEST_WINDOWS, Window, parse_duration, read_zone
+from contract.window import FEWEST_WINDOWS, LONGER, Window, parse_duration, read_zone
 
 # Fewer windows of one hour or day say too little of it; so many without an alarm say enough.
 _FEWEST_OF_A_GROUP, _MANY = 3, 100
-# How much longer or shorter a window may be, as days are when clocks are put forward or back.
-_LONGER = 1.1
 # Hours and days count where they differ by more than chance would have them so often.
 _LEVEL = 0.001
 # One in 30,000 exceeds this many standard deviations of a normal distribution.
@@ -89,6 +87,11 @@ class Usual:
 
         return (self.least is None or then(self.least) <= part.excess) and part.excess <= then(self.most)
 
+    def middle(self, start: datetime) -> tuple[float, float]:
+        """Return where a window that starts then lies by itself, and by what deviation it misses that."""
+        least, most = ((ends := of or [0.0])[_GROUPS[len(ends)](start)] for of in (self.least, self.most))
+        return (most + least) / 2.0, (most - least) / 2.0 / _DEVIATIONS
+
 
 @dataclass(frozen=True, kw_only=True)
 class Variation:
@@ -100,6 +103,21 @@ class Variation:
     violating: int = member(count, 0)
     design_effects: Effects = member(_read_effects, {}, written="if any")
     usual: list[Usual] = member(objects_of(Usual), REQUIRED)
+
+
+def usual_shifts(variation: Variation | None, window: Window) -> dict[str, tuple[float, float]]:
+    """Return where features lie in a window by themselves, and by what deviation they miss it, in limits."""
+    if variation is None or not _is_of(variation, window):
+        return {}
+    start = window.start.astimezone(read_zone("time_zone", variation.time_zone))
+    return {
+        one.subject: one.middle(start) for one in variation.usual if one.part == SHIFT and not one.segment
+    }
+
+
+def _is_of(variation: Variation, window: Window) -> bool:
+    length = parse_duration("window", variation.window, "PT1H")
+    return length / LONGER < window.end - window.start < length * LONGER
 
 
 def read_variation(value: Any, where: str) -> Variation:
@@ -142,8 +160,7 @@ def check(
     the dependence within windows, and a violation must be beyond what windows do by themselves.
     """
     variation: Variation = baseline.variation
-    length = parse_duration("window", variation.window, "PT1H")
-    if window is None or not length / _LONGER < window.end - window.start < length * _LONGER:
+    if window is None or not _is_of(variation, window):
         decision = checker.check(statistics, baseline)
         note = wording("variation.other_window", window=variation.window)
         return replace(decision, notes=(*decision.notes, note))
@@ -232,7 +249,8 @@ def variation_of(
             continue
         least, most = _usual(found)
         # Where none of many windows alarms, and no hour or day differs, nothing needs to be explained.
-        if len(found) >= _MANY and len(most) == 1 and not any(part.violated for _, part in found):
+        is_quiet = aspect != SHIFT and not any(part.violated for _, part in found)
+        if len(found) >= _MANY and len(most) == 1 and is_quiet:
             continue
         # What stays within its limit needs no more; a part, unlike what is all in one, may move two ways.
         if max(*most, *(-one for one in least)) > 1.0 if aspect else max(most) > 0.0:

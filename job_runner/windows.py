@@ -90,7 +90,8 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     codes = [ended[window].exit_code for window in windows if window in ended]
     code = min(codes[-1:] if settings.gate_on == "last" else codes, key=_WORST_FIRST.index)
     decisions = {window: ended[window].decision for window in windows if window in ended}
-    return jobs.Outcome(code, _message(settings, decisions), files=(several(len(ended), "folder"),))
+    waiting = sum(one.waits for one in ended.values())
+    return jobs.Outcome(code, _message(settings, decisions, waiting), files=(several(len(ended), "folder"),))
 
 
 def _settings_of(settings: Settings, window: Window, folder: str) -> Settings:
@@ -191,21 +192,23 @@ def _ended_before(of: Mapping[Window, jobs.Job]) -> dict[Window, jobs.Outcome]:
         from reporting.history.read import read_runs
         from reporting.history.selection import Selection
 
-        recorded = set()
+        recorded = {}
         with contextlib.suppress(MonitorError):  # there is no history yet
             runs = read_runs(settings.history_path, Selection(monitor.name))
-            recorded = {(run.window, run.output_path) for run in runs}
+            recorded = {(run.window, run.output_path): run for run in runs}
     wanted = [jobs.STATISTICS, jobs.CONSTRAINTS, *([jobs.REPORT] if settings.report else [])]
     if settings.is_monitoring:
         wanted += [jobs.VIOLATIONS, *([jobs.COMPARISONS] if settings.rules == "sound" else [])]
     found = {}
     for window, job in of.items():
         folder = job.settings.output_path
-        is_told = recorded is None or ((window.start, window.end), for_others(folder)) in recorded
-        if is_told and all(storage.is_there(f"{folder}/{name}") for name in wanted):
+        told = recorded and recorded.get(((window.start, window.end), for_others(folder)))
+        if (told or recorded is None) and all(storage.is_there(f"{folder}/{name}") for name in wanted):
             decision = _decision_in(folder, settings.rules) if settings.is_monitoring else None
             if decision is None or not decision.is_empty:
-                found[window] = jobs.Outcome(jobs.exit_code_of(settings, decision), "", decision)
+                waits = bool(told and told.waits)
+                code = jobs.exit_code_of(settings, decision, waits=waits)
+                found[window] = jobs.Outcome(code, "", decision, waits=waits)
     return found
 
 
@@ -224,7 +227,7 @@ def _name(window: Window, settings: Settings) -> str:
     return f"{window.start.astimezone(settings.time_zone or UTC):%Y-%m-%d %H:%M}"
 
 
-def _message(settings: Settings, decisions: Mapping[Window, Decision | None]) -> str:
+def _message(settings: Settings, decisions: Mapping[Window, Decision | None], waiting: int) -> str:
     """Return how many windows ended how, and name those that alarm."""
     known = {window: decision for window, decision in decisions.items() if decision is not None}
     found = {window: decision.violations.violations for window, decision in known.items()}
@@ -245,4 +248,8 @@ def _message(settings: Settings, decisions: Mapping[Window, Decision | None]) ->
         first = wording("outcome.empty", why=next(reasons, "nothing was compared"))
     said = [first, wording("windows.ended", windows=several(len(decisions), "window"), **states)]
     texts = [f"{name} ({subjects})" for name, subjects in alarms.items()]
-    return " ".join([*said, wording("windows.alarms", alarms=some_of(texts, _MOST_NAMED))] if texts else said)
+    said += [wording("windows.alarms", alarms=some_of(texts, _MOST_NAMED))] if texts else []
+    if waiting and settings.alert_after:
+        after = "/".join(map(str, settings.alert_after))
+        said.append(wording("windows.waiting", windows=waiting, after=after))
+    return " ".join(said)

@@ -87,6 +87,7 @@ def check_sound(
             drift.violated or drift.name in violated,
             limit=drift.threshold,
             noise=drift.band,
+            shift=drift.shift,
         )
         for drift in drifts
     }
@@ -132,9 +133,7 @@ def _notes(
 
 
 def _comparisons_of_rows(
-    baseline: Statistics | None,
-    pairs: list[FeaturePair],
-    correlations: list[tuple[str, Comparison]] | None,
+    baseline: Statistics | None, pairs: list[FeaturePair], correlations: list[tuple[str, Comparison]] | None
 ) -> tuple[Comparison, ...]:
     """Return what needs rows side by side: the pairs of features that moved most, or why there are none."""
     compared = [pair for pair in pairs if pair.config.perform_comparison and pair.baseline is not None]

@@ -38,7 +38,7 @@ from analyzers.data_quality.sample_statistics import CORRELATION_BLOCK, KNOWN_VA
 from analyzers.shared.cells import Floats
 from analyzers.shared.dependence import student_ratio
 from analyzers.shared.significance import kolmogorov_band
-from contract.api import CheckType, Comparison, Part, State
+from contract.api import SHIFT, CheckType, Comparison, Part, Shift, State
 from contract.errors import wording
 from contract.json_layout import java_double
 from contract.wording import chance, number, percent, shorten
@@ -324,7 +324,8 @@ class Drift:
     """How far a feature moved.
 
     `distance` is None where no distance can be measured. `band` is what chance alone explains, in the unit of
-    `distance`; None where a p-value decides. `changes` holds the shares compared.
+    `distance`; None where a p-value decides. `changes` holds the shares compared, `shift` where numbers
+    moved to.
     """
 
     name: str
@@ -334,6 +335,7 @@ class Drift:
     is_far: bool
     moved: str
     changes: tuple[Change, ...] = ()
+    shift: Shift | None = None
 
     @property
     def violated(self) -> bool:
@@ -352,6 +354,8 @@ class Drift:
         found = [(change.kind, change.effect, change.limit, change.violated) for change in self.changes]
         if self.distance is not None:
             found.append(("distance", self.distance, self.threshold, self.is_far))
+        if self.shift is not None:
+            found.append((SHIFT, self.shift.by, self.shift.limit, False))
         return {
             name: Part(effect / limit if limit > 0.0 else math.copysign(math.inf, effect), violated)
             for name, effect, limit, violated in found
@@ -435,7 +439,9 @@ def _numeric_drift(
     if current is None:
         return None
     changes: tuple[Change, ...] = ()
+    found, shift = dependence(pair), None
     if baseline is not None:
+        shift = _shift(baseline, current, found, pair.config.comparison_threshold)
         distance, widest = numeric_distance(baseline, current)
         count, rank_error = baseline.count, baseline.rank_error + current.rank_error
         shares = [percent(float(shares_at(side, np.array([widest]))[0])) for side in (baseline, current)]
@@ -448,14 +454,29 @@ def _numeric_drift(
         distance, widest = coarse
         count, rank_error = float(before.num_present), current.rank_error
         where = f"the shares differ most at {number(widest)}"
-    found, alpha = dependence(pair), _DISTANCE_PART * alpha
+    alpha = _DISTANCE_PART * alpha
     # The rows of each side tell as much as so many independent ones.
     band = kolmogorov_band(count / found.before, current.count / found.now, alpha)
     band = min(1.0, found.widening(alpha) * band + rank_error)
     threshold = pair.config.comparison_threshold
     is_far = distance > (threshold if pair.config.comparison_method == "Simple" else max(threshold, band))
     moved = ", ".join([*_moments_moved(before, now), where])
-    return Drift(pair.name, distance, threshold, band, is_far, moved, changes)
+    return Drift(pair.name, distance, threshold, band, is_far, moved, changes, shift)
+
+
+def _shift(before: Distribution, now: Distribution, found: Dependence, threshold: float) -> Shift:
+    """Return where numbers moved to, by the mean of their ranks in the baseline, ties in the middle.
+
+    Ranks go from 0 to 1, and deviate no more than the uniform distribution does, whatever the values are.
+    Their mean never moves further than the distance does, so that the limit of that is one of this.
+    """
+    ranks = (shares_at(before, now.values) + shares_at(before, now.values, "left")) / 2.0
+    by = float(np.dot(ranks, np.diff(now.shares, prepend=0.0))) - 0.5
+    errors = [
+        math.sqrt(effect / (12.0 * side.count)) + side.rank_error
+        for side, effect in ((now, found.now), (before, found.before))
+    ]
+    return Shift(by, errors[0], errors[1], threshold)
 
 
 def _moments_moved(before: NumericalStatistics, now: NumericalStatistics) -> list[str]:

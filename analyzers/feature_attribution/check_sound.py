@@ -325,11 +325,7 @@ def unpaired(baseline: Labels, live: Labels, *, with_sizes: bool) -> Outcomes:
 
 
 def _pair(
-    name: str,
-    baseline: LabelAttributions,
-    live: LabelAttributions,
-    rows: tuple[int | None, int],
-    where: str,
+    name: str, baseline: LabelAttributions, live: LabelAttributions, rows: tuple[int | None, int], where: str
 ) -> Pair:
     if not baseline.values.keys() & live.values.keys():
         then, now = listing(list(baseline.values)), listing(list(live.values))

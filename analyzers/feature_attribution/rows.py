@@ -249,10 +249,7 @@ class _Cells:
 
 
 def cluster_baselines(
-    rows: pa.RecordBatch,
-    *,
-    num_clusters: int | None = None,
-    seed: int = 0,
+    rows: pa.RecordBatch, *, num_clusters: int | None = None, seed: int = 0
 ) -> pa.RecordBatch:
     """Return the centres of clusters of the rows, in the rows' schema, largest cluster first.
 

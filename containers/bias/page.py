@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from containers.metrics import Metrics, Scope, table
 from contract import page
 from contract.api import Violation
-from contract.errors import wording
+from contract.errors import topic, wording
 from contract.wording import as_float
 from reporting.report import charts
 
@@ -48,7 +48,17 @@ def body(source: page.Source) -> page.Body:
     dataset = source.statistics.get("dataset", {})
     facts = [("Groups", page.count(len(now))), ("Label", page.short(str(dataset.get("label", "–"))))]
     notes = [*map(str, source.statistics.get("notes", ()))]
+    if sections:
+        used = (
+            one["name"] for group in now.values() for stage, _ in _STAGES for one in group.get(stage) or ()
+        )
+        sections[0].text = f"{sections[0].text} {_spelt_out(used)}".strip()
     return page.Body(_cards(source, now, then), sections, facts, notes)
+
+
+def _spelt_out(names: Iterable[str]) -> str:
+    found, titles = set(names), topic("bias_titles")
+    return page.sentence(", ".join(f"{name} is {titles[name]}" for name in titles if name in found))
 
 
 def _groups(statistics: Mapping[str, Any]) -> dict[Key, Mapping[str, Any]]:
@@ -99,9 +109,14 @@ def _group_section(
         for name in scope.now:
             texts = [name, page.short(_meaning(name, scope), 240)]
             verdict = source.verdict(f"{name} of {key[0]} {key[1]}")
-            rows.append(scope.row(name, texts, [verdict], _chart(name, [name], scope), name in violated))
+            alone = _chart(name, [name], scope)
+            rows.append(scope.row(name, texts, [verdict], alone, name in violated, _as_share))
         tables.append(table("groups", rows, title=title))
     return page.Section(_group_text(key), _counts_text(key, group), charts=drawn, tables=tables)
+
+
+def _as_share(value: float | None) -> str:
+    return page.alike([value, 0.5], 1e-9)[0]
 
 
 def _chart(title: str, names: list[str], scope: Scope) -> page.Chart | None:
@@ -156,7 +171,8 @@ def _card(key: Key, where: str, found: list[Violation], scope: Scope) -> page.Ca
     meaning = _meaning(names[0], scope, with_error=False)
     meaning = names[0] if meaning == "" else f"{page.short(meaning)} ({names[0]})"
     others = f" and {page.several(len(names) - 1, 'more metric')}" if len(names) > 1 else ""
-    sentences = list(_sentences([by_name[name] for name in names], scope))
+    said = *_sentences([by_name[name] for name in names], scope), _spelt_out(names[1:])
+    sentences = [*filter(None, said)]
     weight = max((_growth(name, scope) for name in names), default=0.0) * (0.5 if where else 1.0)
     chart = _chart(f"Metrics that violate, {title}", bounded, scope)
     title = f"{title}: {meaning}{others}"

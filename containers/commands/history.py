@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from containers.commands import command_line
 from containers.commands.backtest import DESCRIPTION, add_replay
 from contract.errors import ConfigurationError
-from contract.window import parse_duration
+from contract.window import parse_duration, read_zone
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -90,7 +90,8 @@ def _report(given: argparse.Namespace) -> None:
     if wrong := [text for text, pair in zip(given.link, moved, strict=True) if not all(pair)]:
         raise ConfigurationError.of("command.link", text=wrong[0])
     runs = read_runs(_history_of(given), command_line.selection_of(given))
-    pages = make_pages(runs, links_to(given.output, runs, moved), given.windows)
+    zone = read_zone("--time-zone", given.time_zone) if given.time_zone else None
+    pages = make_pages(runs, links_to(given.output, runs, moved), given.windows, zone)
     storage.prepare_output(given.output, "--output")
     storage.write_files_atomically(given.output, pages)
     print(f"Wrote {len(pages)} pages about {len(runs)} runs to {given.output}; the first is index.html.")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
+from analyzers.data_quality.check_sound import FALSE_ALARM_RATES
+from analyzers.data_quality.documents import read_constraints
+from analyzers.shared.significance import rows_to_tell
 from containers.metrics import TABLES, table
 from contract import page
 from contract.api import CheckType, Finding, Violation
 from contract.errors import topic, wording
-from contract.wording import as_float
+from contract.wording import as_float, listing
 from reporting.report.charts import distribution, segment_section, segment_text
 
 _WEIGHT_OF_DISTANCE = 50.0
@@ -27,17 +31,51 @@ def body(source: page.Source) -> page.Body:
     now, then = _features(source.statistics), _features(source.baseline_statistics)
     # Each made once, so that a card and its row share one.
     chart = cache(lambda name: distribution(now.get(name), then.get(name)))
+    facts = [("Features", f"{len(now):,}")]
+    if source.decision is None:
+        rows = [page.Row(cells, chart(name)) for name, cells in _review(source, now)]
+        review = page.Section("Features", wording("page_text.review"), tables=[table("review", rows)])
+        return page.Body([], [review, *segment_section(source)], facts)
     findings = source.findings()
     violated = {violation.feature_name for violation in source.violations if "segment" not in violation.extra}
     rows = []
     for name in {**now, **then}:
         cells = _cells(name, now.get(name), then.get(name), findings.get(name), source)
         rows.append(page.Row(cells, chart(name), name in violated))
-    rows.sort(key=lambda row: (not row.violated, -(row.cells[2].sort or -1.0)))
-    text = wording("page_text.drift" if then else "page_text.profile")
-    features = page.Section("Features", text, tables=[table("features", rows)])
-    facts = [("Features", f"{len(now):,}")]
+    rows.sort(key=lambda row: (not row.violated, -(row.cells[3].sort or -1.0)))
+    features = page.Section("Features", wording("page_text.drift"), tables=[table("features", rows)])
     return page.Body(_cards(source, chart), [features, *segment_section(source)], facts)
+
+
+def _review(source: page.Source, now: Features) -> Iterator[tuple[str, list[page.Cell]]]:
+    """Yield what later windows of each feature are held to, for a look before they are."""
+    constraints = read_constraints(dict(source.constraints), "constraints.json")
+    for one in constraints.features:
+        feature, config = now.get(one.name, {}), constraints.config(one)
+        found, is_number = _summary(feature), one.inferred_type in ("Integral", "Fractional")
+        least = 0.0 if one.is_non_negative and one.minimum is None else one.minimum
+        allowed, ends = listing(one.domains or ()), {"from": least, "up to": one.maximum}
+        if is_number:
+            allowed = " ".join(f"{word} {page.number(end)}" for word, end in ends.items() if end is not None)
+        limit = config.comparison_threshold if is_number else config.categorical_threshold
+        rows, lacking = None, "–"
+        if is_number and config.perform_comparison and found["present"]:
+            effect = (feature.get("sample") or {}).get("design_effect", 1.0)
+            rate = FALSE_ALARM_RATES["drift"] / len(constraints.features)
+            enough = rows_to_tell(limit, found["present"] / effect, rate)
+            rows, lacking = enough and math.ceil(enough * effect), "baseline too small"
+        cells = [
+            page.Cell(page.short(one.name)),
+            page.Cell(one.inferred_type),
+            page.Cell("", state="spark"),
+            page.Cell(page.alike([found["mean"]], found["noise"])[0], found["mean"]),
+            page.Cell(page.percent(found["missing"]), found["missing"]),
+            page.Cell(page.percent(one.completeness), one.completeness),
+            page.Cell(page.short(allowed) or "any"),
+            page.Cell(page.number(limit) if config.perform_comparison else "off", limit),
+            page.Cell(page.count(rows) if rows else lacking, rows),
+        ]
+        yield one.name, cells
 
 
 def _features(statistics: Mapping[str, Any]) -> Features:
@@ -52,25 +90,30 @@ def _cells(
     source: page.Source,
 ) -> list[page.Cell]:
     before, after = _summary(then), _summary(now)
+    means = [before["mean"], after["mean"]]
+    noise = max(before["noise"], after["noise"])
     kind = (now or then or {}).get("inferred_type", "")
     if now and then and then.get("inferred_type") != kind:
         kind = f"{then.get('inferred_type')} → {kind}"
     return [
         page.Cell(page.short(name)),
         page.Cell(kind),
+        page.Cell("", state="spark"),
         _distance_cell(finding),
         *(page.Cell(page.percent(side["missing"]), side["missing"]) for side in (before, after)),
-        *(page.Cell(page.number(side["mean"]), side["mean"]) for side in (before, after)),
+        *map(page.Cell, page.alike(means, noise), means),
         source.verdict(name),
     ]
 
 
-def _summary(feature: Mapping[str, Any] | None) -> dict[str, float | None]:
+def _summary(feature: Mapping[str, Any] | None) -> dict[str, Any]:
     numerical = (feature or {}).get("numerical_statistics") or {}
     common = (numerical or (feature or {}).get("string_statistics") or {}).get("common", {})
     present, missing = common.get("num_present", 0), common.get("num_missing", 0)
     total = present + missing
-    return {"missing": missing / total if total else None, "mean": page.as_number(numerical.get("mean"))}
+    mean, deviation = (page.as_number(numerical.get(name)) for name in ("mean", "std_dev"))
+    found = {"present": present, "missing": missing / total if total else None, "mean": mean}
+    return {**found, "noise": 1e-9 * (deviation or 0.0)}
 
 
 def _distance_cell(finding: Finding | None) -> page.Cell:
@@ -78,7 +121,7 @@ def _distance_cell(finding: Finding | None) -> page.Cell:
         return page.Cell("–")
     ends = {"value": finding.distance, "limit": finding.limit, "noise-share": finding.noise}
     gauge = {name: round(min(1.0, end), 3) for name, end in ends.items() if end is not None}
-    return page.Cell(page.number(finding.distance, 3), round(finding.distance, 6), gauge)
+    return page.Cell(f"{finding.distance:.3f}", round(finding.distance, 6), gauge)
 
 
 def _cards(source: page.Source, chart: Callable[[str], page.Chart | None]) -> list[page.Card]:

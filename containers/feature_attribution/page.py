@@ -114,16 +114,17 @@ def _section(
     before, current = ({name: side[name]["value"] for name in side} for side in (scope.then, scope.now))
     ranks, ranks_before = _ranks(current), _ranks(before)
     total = sum(current.values())
+    texts = page.alike([*map(before.get, ranks), *map(current.get, ranks)])
     rows = []
-    for name in ranks:
+    for place, name in enumerate(ranks):
         value, was = current[name], before.get(name)
         is_violated = (label, name) in violated
         cells = [
             page.Cell(page.short(name)),
             page.Cell(str(ranks_before.get(name, "–")), ranks_before.get(name)),
             page.Cell(str(ranks[name]), ranks[name]),
-            page.Cell(page.number(was), was),
-            page.Cell(page.number(value), value),
+            page.Cell(texts[place], was),
+            page.Cell(texts[place + len(ranks)], value),
             page.Cell(page.percent(value / total), value / total) if total else page.Cell("–"),
             page.Cell(f"{page.number(value / was, 3)} ×", value / was) if was else page.Cell("–"),
             page.Cell("violates", state="violated") if is_violated else page.Cell("–"),
@@ -131,8 +132,12 @@ def _section(
         rows.append(page.Row(cells, _chart(page.short(name), [name], scope), is_violated))
     text = wording("page_text.attributions")
     if finding := source.findings().get(label):
-        text += f" Order compared with the baseline: {page.sentence(finding.text)}"
+        text += f" Order compared with the baseline: {_spelt_out(finding.text)}"
     return page.Section(f"Attributions{of_label}", text, [chart], [table("attributions", rows, of=of_label)])
+
+
+def _spelt_out(text: str) -> str:
+    return page.sentence(text).replace("NDCG", wording("page_text.ndcg"), 1)
 
 
 def _cards(
@@ -143,7 +148,7 @@ def _cards(
     groups = source.grouped(lambda one: (str(one.extra.get("label", "")), one.feature_name))
     for (label, feature), group in groups.items():
         title = f"{page.short(feature) if feature else 'All features'}{names.get(label, '')}"
-        sentences = [page.sentence(page.short(one.description, 800)) for one in group]
+        sentences = [_spelt_out(page.short(one.description, 800)) for one in group]
         # The order of all features says more than the size of one.
         weight = 1.0 if feature else 2.0
         chart = charts.get(label) or next(iter(charts.values()), None)

@@ -165,7 +165,7 @@ _MOST_IN_CHART = 15
 def body(source: page.Source) -> page.Body:
     """Return what the page shows of a model-quality run."""
     sides = source.statistics, source.baseline_statistics
-    expected = _of_problem(source.baseline_constraints, "_constraints")
+    expected = _of_problem(source.baseline_constraints or source.constraints, "_constraints")
     at = {"L": "at least", "G": "at most"}
     limits = {name: (one["threshold"], at[one["comparison_operator"][0]]) for name, one in expected.items()}
     whole = scope_of(*sides, limits)
@@ -208,6 +208,7 @@ def _metric_section(whole: Scope, source: page.Source) -> list[page.Section]:
     shares = [name for name in names if SHARES.match(name) or name == "auc"]
     chart = _chart(whole, shares) if shares else None
     text = "Points with their 95 % intervals; the red line is what the constraints allow."
+    text += wording("page_text.auc") if "auc" in names else ""
     return [page.Section("Metrics", text, charts=[chart] if chart else [], tables=[table("metrics", rows)])]
 
 

@@ -26,20 +26,14 @@ _log = logging.getLogger(__name__)
 
 
 def keep_run(
-    settings: Settings,
-    run: Run,
-    baseline: Baseline[Any, Any] | None,
-    files: DocumentSet[Any, Any],
-    statistics: bytes,
+    settings: Settings, run: Run, compared: Mapping[str, bytes], statistics: bytes
 ) -> tuple[Undelivered, ...]:
     """Append a run to the history the settings name, with what is needed to check it again.
 
     Parameters
     ----------
-    baseline
-        None when nothing was compared.
-    files
-        How statistics and baseline are written.
+    compared
+        The baseline's documents, whose digests the run has.
     statistics
         The run's, with all members.
 
@@ -49,18 +43,21 @@ def keep_run(
     """
     if not settings.history_statistics:
         return _append(settings, run, {})
-    documents = {}
+    material = {baseline_file(digest(content)): content for content in compared.values()}
+    path = f"{folder.STATISTICS}/{run.run}.json.zst"
+    return _append(settings, replace(run, statistics=path), material | {path: statistics})
+
+
+def baseline_documents(baseline: Baseline[Any, Any] | None, files: DocumentSet[Any, Any]) -> dict[str, bytes]:
+    """Return what was compared with, by its member of a record; nothing where nothing was."""
+    found = {}
     if baseline is not None and baseline.constraints is not None:
-        documents["constraints"] = to_json(
+        found["constraints"] = to_json(
             files.write_constraints(baseline.constraints) | baseline.natural_variation
         )
     if baseline is not None and baseline.statistics is not None:
-        documents["statistics"] = to_json(files.write_statistics(baseline.statistics, True))
-    digests = {role: digest(content) for role, content in documents.items()}
-    material = {baseline_file(digests[role]): content for role, content in documents.items()}
-    path = f"{folder.STATISTICS}/{run.run}.json.zst"
-    run = replace(run, compared=replace(run.compared, **digests), statistics=path)
-    return _append(settings, run, material | {path: statistics})
+        found["statistics"] = to_json(files.write_statistics(baseline.statistics, True))
+    return found
 
 
 def keep_failure(settings: Settings, monitor: str, started: datetime, code: int, message: str) -> None:

@@ -6,8 +6,8 @@ import functools
 import hashlib
 import math
 import secrets
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ import numpy as np
 import contract
 from contract.api import Decision, Facts, Finding, Metric, Violation
 from contract.decision import violation_to_json
-from contract.errors import DocumentError
+from contract.errors import DocumentError, wording
 from contract.masking import mask
 from contract.schema import (
     REQUIRED,
@@ -32,6 +32,7 @@ from contract.schema import (
     read_document,
     write_document,
 )
+from contract.wording import ordinal, several
 
 if TYPE_CHECKING:
     from contract.api import Monitor
@@ -110,16 +111,15 @@ def _write_metrics(metrics: Iterable[Metric]) -> list[dict[str, Any]]:
     return found
 
 
-def _read_findings(members: JsonObject, key: str) -> tuple[RunFinding, ...]:
-    return tuple(objects_of(RunFinding)(members, key) or ())
-
-
 _text = of_kind(str)
 
 
 @dataclass(frozen=True)
 class RunFinding:
-    """How far one feature or metric moved, whether or not it violates; members as those of `Finding`."""
+    """How far one feature or metric moved, whether or not it violates; members as those of `Finding`.
+
+    Of `shift` it has `by` and `error`.
+    """
 
     subject: str = member(_text, REQUIRED)
     distance: float | None = member(number)
@@ -129,12 +129,15 @@ class RunFinding:
     value: float | None = member(number)
     expected: float | None = member(number)
     interval: tuple[float, float] | None = member(_read_interval)
+    shift: tuple[float, float] | None = member(_read_interval)
 
 
 def found_in(finding: Finding) -> RunFinding:
     """Return a finding as a record keeps it: without figures that JSON cannot hold."""
     figures = {name: vars(finding)[name] for name in ("limit", "noise", "value", "expected", "interval")}
     known = {name: found for name, found in figures.items() if found is not None and np.isfinite(found).all()}
+    if finding.shift is not None:  # of all windows, so in few digits
+        known["shift"] = tuple(float(f"{figure:.4g}") for figure in finding.shift[:2])
     return RunFinding(finding.subject, finding.distance, finding.violated, **known)
 
 
@@ -146,6 +149,39 @@ class Compared:
     statistics: str | None = member(_text)
     constraints_path: str | None = member(_text)
     statistics_path: str | None = member(_text)
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Whether violations are told of yet: how many of the last windows have some, this one included.
+
+    `after` is the setting, such as ``2/3``; `windows` are those counted, without those `passed_over` of which
+    nothing was decided. `problem` is why the history does not tell; the alert is due then.
+    """
+
+    after: str = member(_text, REQUIRED)
+    violated: int = member(count, 0)
+    windows: int = member(count, 0)
+    passed_over: int = member(count, 0, written="if any")
+    due: bool = member(of_kind(bool), True)
+    problem: str = member(_text, "", written="if any")
+
+    @property
+    def text(self) -> str:
+        """Return a sentence for people."""
+        if self.problem:
+            return wording("alert_after.unknown", problem=self.problem)
+        least, of = map(int, self.after.split("/"))
+        counted = {"violated": self.violated, "windows": several(self.windows, "window")}
+        over = several(self.passed_over, "window")
+        is_whole = self.windows == of > 1
+        told = {
+            "of": wording("alert_after.of_last" if is_whole else "alert_after.of_first", **counted),
+            "passed_over": wording("alert_after.passed_over", windows=over) if self.passed_over else "",
+        }
+        if self.due:
+            return wording("alert_after.due", **told)
+        return wording("alert_after.waits", next=ordinal(least), **told)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +200,8 @@ class Run:
         What people call the model; None where nobody said.
     window
         Start and end; None where the run was about all of its data.
+    time_zone
+        Whose clock people read its times by.
     seconds
         How long it took.
     rows
@@ -188,6 +226,8 @@ class Run:
         The baseline.
     checking
         What else its check depends on, such as ``positive_label``, as JSON values.
+    alert
+        Whether its violations were told of, where `alert_after` asks for several windows.
     statistics
         Path of its statistics below ``history_path``, None where they were not kept.
     statistics_digest
@@ -205,6 +245,7 @@ class Run:
     endpoint: str | None = member(_text)
     schedule: str | None = member(_text)
     window: tuple[datetime, datetime] | None = member(_read_window, write=_write_window)
+    time_zone: str = member(_text, "UTC")
     started: datetime = member(_read_time, REQUIRED, write=_write_time)
     finished: datetime = member(_read_time, REQUIRED, write=_write_time)
     seconds: float = member(number, 0.0, write=functools.partial(round, ndigits=3))
@@ -221,11 +262,10 @@ class Run:
     undecided: int | None = member(count)
     why_undecided: str | None = member(_text)
     metrics: tuple[Metric, ...] = member(_read_metrics, (), write=_write_metrics)
-    findings: tuple[RunFinding, ...] = member(
-        _read_findings, (), write=lambda found: [*map(write_document, found)]
-    )
+    findings: Sequence[RunFinding] = member(objects_of(RunFinding), [])
     compared: Compared = member(object_of(Compared), Compared(), key="baseline")
     checking: Mapping[str, Any] = member(of_kind(dict), {}, key="check", write=dict)
+    alert: Alert | None = member(object_of(Alert))
     statistics: str | None = member(_text)
     statistics_digest: str | None = member(_text)
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -261,10 +301,38 @@ class Run:
         total = self.labelled + self.unlabelled
         return self.labelled / total if total else None
 
+    def compared_with(self, documents: Mapping[str, bytes]) -> Run:
+        """Return the run with the digests of the baseline's documents."""
+        digests = {role: digest(content) for role, content in documents.items()}
+        return replace(self, compared=replace(self.compared, **digests))
+
+    @property
+    def waits(self) -> bool:
+        """Return whether its violations are told of only when another window has some."""
+        return bool(self.violations) and self.alert is not None and not self.alert.due
+
+    @property
+    def is_decided(self) -> bool:
+        """Return whether anything was compared and decided."""
+        return bool(self.violations) or (self.violations is not None and self.decided != 0)
+
     @property
     def has_failed(self) -> bool:
         """Return whether the run ended without a result."""
         return self.exit_code not in (0, 3, 4, 5)
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """Runs about a time before this one's, the earliest first; `problem` is why none are known.
+
+    Those `alike` compared windows of one length with one baseline in one way; of a window that ran again, the
+    last.
+    """
+
+    runs: Sequence[Run] = ()
+    alike: Sequence[Run] = ()
+    problem: str = ""
 
 
 def new_run(settings: Settings, monitor: str, seconds: float, **members: Any) -> Run:
@@ -279,6 +347,7 @@ def new_run(settings: Settings, monitor: str, seconds: float, **members: Any) ->
         endpoint=settings.sagemaker_endpoint_name,
         schedule=settings.sagemaker_monitoring_schedule_name,
         window=(settings.window.start, settings.window.end) if settings.window else None,
+        time_zone=str(settings.time_zone or "UTC"),
         started=finished - timedelta(seconds=seconds),
         finished=finished,
         seconds=seconds,
@@ -308,7 +377,7 @@ def completed_run(
             "decided": len(decision.comparisons) - undecided,
             "undecided": undecided,
             "why_undecided": decision.why_undecided or None,
-            "findings": tuple(map(found_in, decision.findings)),
+            "findings": [*map(found_in, decision.findings)],
         }
     return new_run(
         settings,
@@ -321,19 +390,23 @@ def completed_run(
         notes=len(notes),
         metrics=tuple(metrics),
         compared=Compared(None, None, settings.baseline_constraints, settings.baseline_statistics),
-        checking=told(
-            {
-                "positional": facts.positional or None,
-                "segment_by": list(settings.segment_by) or None,
-                "positive_label": settings.positive_label,
-                "attribution_drift_threshold": settings.attribution_drift_threshold,
-            }
-        ),
+        checking=checking_of(settings, facts),
         statistics_digest=digest(documents["statistics.json"]),
         metric_time=settings.metric_time,
         digest=digest_of(settings, monitor.program, documents),
         **members,
     )
+
+
+def checking_of(settings: Settings, facts: Facts) -> dict[str, Any]:
+    """Return what a check depends on besides the baseline, as a record has it."""
+    members = {
+        "positional": facts.positional or None,
+        "segment_by": list(settings.segment_by) or None,
+        "positive_label": settings.positive_label,
+        "attribution_drift_threshold": settings.attribution_drift_threshold,
+    }
+    return told(members)
 
 
 def digest(content: bytes) -> str:

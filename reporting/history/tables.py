@@ -6,7 +6,7 @@ import csv
 import io
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 import orjson
@@ -51,14 +51,12 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(texts) + "\n"
 
 
-def window_text(run: Run) -> str:
+def window_text(run: Run, zone: tzinfo = UTC) -> str:
     """Return the window as people read it; without one, when the run began."""
     if run.window is None:
-        return _minute(run.started)
-    start, end = (instant.astimezone(UTC) for instant in run.window)
-    if start.date() == end.date():
-        return f"{_minute(start)} to {end:%H:%M}"
-    return f"{_minute(start)} to {_minute(end)}"
+        return minute(run.started, zone)
+    start, end = (minute(instant, zone) for instant in run.window)
+    return f"{start} to {end[11:] if start[:10] == end[:10] else end}"
 
 
 def result_text(run: Run) -> str:
@@ -68,14 +66,15 @@ def result_text(run: Run) -> str:
     if run.violations is None:
         return "not checked"
     if run.violations:
-        return several(len(run.violations), "violation")
+        return several(len(run.violations), "violation") + (", no alert yet" if run.waits else "")
     if run.decided == 0:
         return "not decided"
     return f"ok, {run.undecided} not decided" if run.undecided else "ok"
 
 
-def _minute(instant: datetime) -> str:
-    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M}"
+def minute(instant: datetime, zone: tzinfo = UTC) -> str:
+    """Return a time as people read it."""
+    return f"{instant.astimezone(zone):%Y-%m-%d %H:%M}"
 
 
 def _subjects(run: Run) -> str:

@@ -9,13 +9,14 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from urllib.parse import quote
 
 from contract.page import Body, Section, count, number, several, short
+from contract.window import read_zone
 from reporting.history.record import Run
-from reporting.history.tables import result_text, window_text
+from reporting.history.tables import minute, result_text, window_text
 from reporting.report.page import NAME, excess, fill_in, left_out, trends
 
 MOST_WINDOWS = 90
@@ -27,7 +28,7 @@ UNDECIDED, SILENT, VIOLATED = 1, 2, 3
 STATES = ("violated", "undecided", "fine", "none")
 _IN_WORDS = dict(zip(STATES, ("violated", "not decided", "without violations", "without a run"), strict=True))
 _STEPS = {timedelta(hours=1): "hours", timedelta(days=1): "days", timedelta(weeks=1): "weeks"}
-_MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
+_MONDAY = datetime(1970, 1, 5)
 
 # The path of a run's own page as seen from a page of the report; empty where there is none to link to.
 Link = Callable[[Run, str], str]
@@ -41,6 +42,7 @@ class Track:
     schedule: str
     runs: list[Run]
     steps: list[str]
+    zone: tzinfo
 
     @property
     def title(self) -> str:
@@ -92,7 +94,7 @@ class Track:
         """Return what it found last, since when, and how often before."""
         before = sum(bool(run.violations) for run in self.runs if run.at < self.since)
         often = f", and {several(before, 'time')} before" if before else ""
-        return f"{self.monitor}: {_how_much(self.last)}, since {_time(self.since)}{often}"
+        return f"{self.monitor}: {_how_much(self.last)}, since {_time(self.since, self.zone)}{often}"
 
 
 def state_of(run: Run) -> str:
@@ -102,7 +104,9 @@ def state_of(run: Run) -> str:
     return "undecided" if run.has_failed or run.decided == 0 else "fine"
 
 
-def make_pages(runs: Iterable[Run], link: Link, windows: int = MOST_WINDOWS) -> dict[str, bytes]:
+def make_pages(
+    runs: Sequence[Run], link: Link, windows: int = MOST_WINDOWS, zone: tzinfo | None = None
+) -> dict[str, bytes]:
     """Return the pages by name, ``index.html`` first.
 
     Parameters
@@ -113,14 +117,24 @@ def make_pages(runs: Iterable[Run], link: Link, windows: int = MOST_WINDOWS) -> 
         Where a run's own page is.
     windows
         How many steps of time are shown, the latest: hours, days or weeks, as most windows follow each other.
+    zone
+        Whose clock times are shown by; None for that of the jobs, where all have one.
     """
+    names = {run.time_zone for run in runs}
+    zone = zone or read_zone("time_zone", names.pop() if len(names) == 1 else "UTC")
     found: dict[tuple[str, str, str], dict[object, Run]] = defaultdict(dict)
     for run in runs:
         if run.violations is not None or run.has_failed:
             # Of a window that ran again, what was found last.
             found[run.about, run.monitor, run.schedule or ""][run.window or run.run] = run
     step = _step([list(again.values()) for again in found.values()])
-    places = {run.run: (run.at - _MONDAY) // step for again in found.values() for run in again.values()}
+    # Hours are counted, as a clock that is put back has one twice.
+    clock = UTC if step < timedelta(days=1) else zone
+    places = {
+        run.run: (run.at.astimezone(clock).replace(tzinfo=None) - _MONDAY) // step
+        for again in found.values()
+        for run in again.values()
+    }
     last = max(places.values(), default=0)
     first = max(min(places.values(), default=0), last - windows + 1)
     models: dict[str, list[Track]] = defaultdict(list)
@@ -130,13 +144,14 @@ def make_pages(runs: Iterable[Run], link: Link, windows: int = MOST_WINDOWS) -> 
             for run in shown:
                 place = places[run.run] - first
                 steps[place] = min(steps[place], state_of(run), key=STATES.index)
-            models[model].append(Track(monitor, schedule, shown, steps))
+            models[model].append(Track(monitor, schedule, shown, steps, zone))
     for tracks in models.values():
         tracks.sort(key=lambda track: track.need, reverse=True)
     models = dict(sorted(models.items(), key=lambda item: _need(item[1]), reverse=True))
     files = _file_names(models)
-    facts = [("From", _time(_MONDAY + first * step)), ("To (UTC)", _time(_MONDAY + (last + 1) * step))]
-    said = {**_SAID, "models": models, "files": files, "link": link, "steps": _STEPS[step]}
+    ends = [(_MONDAY + place * step).replace(tzinfo=clock) for place in (first, last + 1)]
+    facts = [("From", _time(ends[0], zone)), (f"To ({zone})", _time(ends[1], zone))]
+    said = {**_SAID, "models": models, "files": files, "link": link, "steps": _STEPS[step], "zone": zone}
     first_page = Body([], [Section("Models")], [*facts, ("Models", count(len(models)))])
     pages = {FIRST_PAGE: fill_in(first_page, "overview", **said)}
     for name, tracks in models.items():
@@ -146,7 +161,7 @@ def make_pages(runs: Iterable[Run], link: Link, windows: int = MOST_WINDOWS) -> 
 
 
 def _section(track: Track) -> Section:
-    charts, left = trends(track.runs, MOST_TRENDS)
+    charts, left = trends(track.runs, MOST_TRENDS, track.zone)
     text = f"{several(len(track.runs), 'run')}; red dots are violations.{left_out(left)}"
     return Section(track.title, text, charts)
 
@@ -192,10 +207,9 @@ def _how_much(run: Run) -> str:
     return f"{name} moved by {number(worst.distance)}{limit}{noise}"
 
 
-def _time(instant: datetime) -> str:
-    """Return a time in UTC, the day alone at midnight."""
-    instant = instant.astimezone(UTC)
-    return f"{instant:%Y-%m-%d}" if (instant.hour, instant.minute) == (0, 0) else f"{instant:%Y-%m-%d %H:%M}"
+def _time(instant: datetime, zone: tzinfo) -> str:
+    """Return a time, the day alone at midnight."""
+    return minute(instant, zone).removesuffix(" 00:00")
 
 
 # What templates say of runs and of the page.

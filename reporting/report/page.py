@@ -7,9 +7,9 @@ import functools
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ import orjson
 
 import contract
 from contract.api import PRESENCE_CHECK, Comparison, State, Violation
-from contract.errors import DocumentError, MonitorError, wording
+from contract.errors import wording
 from contract.masking import mask
 from contract.page import (
     Body,
@@ -36,9 +36,9 @@ from contract.page import (
     several,
     short,
 )
-from reporting.history.read import read_runs
-from reporting.history.record import RunFinding
-from reporting.history.selection import Selection
+from contract.wording import ordinal
+from reporting.history.record import Earlier, RunFinding
+from reporting.history.tables import minute
 from reporting.report.charts import segment_text, values_text
 
 if TYPE_CHECKING:
@@ -57,30 +57,17 @@ MOST_SUBJECTS = 6
 Key = tuple[str | None, str | None, str, str, str]
 
 
-def add_trends(said: Body, settings: Settings, now: Run) -> None:
-    """Add what earlier runs of the same monitor say: a sentence to each card, and a section of trends.
-
-    A history that is not there yet is logged: the page does without. One that is damaged is told there, too.
-    """
-    if now.violations is None or settings.history_path is None:
-        return
-    selection = Selection(now.monitor, now.endpoint, now.schedule, until=now.at)
-    try:
-        found = read_runs(settings.history_path, selection)
-    except DocumentError as error:
-        _log.warning("The report has no trends: %s", error.message)
-        said.sections.append(Section("Trends", f"There are none: {error.message}"))
-        return
-    except MonitorError as error:
-        _log.info("The report has no trends: %s", error.message)
-        return
-    compared = [run for run in found if run.violations is not None and run.decided != 0]
-    runs = list({run.at: run for run in compared}.values())  # of a window that ran again, the last
+def add_trends(said: Body, zone: tzinfo, now: Run, earlier: Earlier) -> None:
+    """Add what earlier runs of the same monitor say: a sentence to each card, and a section of trends."""
+    if earlier.problem:
+        said.sections.append(Section("Trends", f"There are none: {earlier.problem}"))
+    # Of a window that ran again, the last.
+    runs = list({run.at: run for run in earlier.runs if run.is_decided}.values())
     if not runs:
         return
     for card in said.cards:
-        card.sentences.append(since(card, runs))
-    charts, left = trends([*runs[-MOST_RUNS:], now], MOST_SUBJECTS)
+        card.sentences.append(since(card, runs, zone))
+    charts, left = trends([*runs[-MOST_RUNS:], now], MOST_SUBJECTS, zone)
     text = f"This run, and {several(len(runs[-MOST_RUNS:]), 'run')} before it; red dots are violations."
     said.sections.append(Section("Trends", text + left_out(left), charts))
 
@@ -91,26 +78,18 @@ def _key(violation: Violation) -> Key:
     return violation.feature_name, violation.metric_name, segment, facet, value
 
 
-def since(card: Card, runs: Sequence[Run]) -> str:
+def since(card: Card, runs: Sequence[Run], zone: tzinfo = UTC) -> str:
     """Say since when a card's violations are there, by the runs before, the earliest first."""
     keys = {_key(violation) for violation in card.violations}
     finds = [any(_key(violation) in keys for violation in run.violations or ()) for run in reversed(runs)]
     streak = [*finds, False].index(False)
     if not streak:
-        return f"New: the run before, {_name(runs[-1].at)}, did not find it."
-    return f"Since {_name(runs[-streak].at)}: this is the {_ordinal(streak + 1)} run in a row that finds it."
+        return f"New: the run before, {minute(runs[-1].at, zone)}, did not find it."
+    times = f"this is the {ordinal(streak + 1)} run in a row that finds it"
+    return f"Since {minute(runs[-streak].at, zone)}: {times}."
 
 
-def _ordinal(place: int) -> str:
-    endings = {1: "st", 2: "nd", 3: "rd"}
-    return f"{place}{endings.get(place % 10, 'th') if place % 100 not in (11, 12, 13) else 'th'}"
-
-
-def _name(instant: datetime) -> str:
-    return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
-
-
-def trends(runs: Sequence[Run], most: int) -> tuple[list[Chart], int]:
+def trends(runs: Sequence[Run], most: int, zone: tzinfo = UTC) -> tuple[list[Chart], int]:
     """Return how the figures of runs went, the earliest run first, and of how many subjects nothing is shown.
 
     What violates now comes first, then what did most often, then what moved most.
@@ -129,10 +108,13 @@ def trends(runs: Sequence[Run], most: int) -> tuple[list[Chart], int]:
     charts = [_trend_of(one, runs) for one in subjects[:most]]
     labels = [{"value": run.label_coverage} for run in runs]
     if any(run.label_coverage is not None for run in runs):
-        charts.append(_trend("Share of rows with a label", runs, labels))
+        charts.append(_trend("Share of rows with a label", labels))
     found_in_each = [{"value": len(run.violations or ()), "violated": bool(run.violations)} for run in runs]
-    charts.append(_trend("Violations", runs, found_in_each))
-    charts.append(_trend("Rows", runs, [{"value": run.rows} for run in runs]))
+    charts.append(_trend("Violations", found_in_each))
+    charts.append(_trend("Rows", [{"value": run.rows} for run in runs]))
+    for chart in charts:
+        for run, point in zip(runs, chart["points"], strict=True):
+            point["name"] = minute(run.at, zone)
     return charts, max(0, len(subjects) - most)
 
 
@@ -164,18 +146,17 @@ def _trend_of(subject: RunFinding, runs: Sequence[Run]) -> Chart:
         early = kept.get(f"estimated_{name}")  # for rows that waited for labels
         points.append(point | ({"estimate": early.value} if early else {}))
     if subject.value is None:
-        return _trend(f"How far {short(name, 80)} moved", runs, points) | {"limit": subject.limit}
+        return _trend(f"How far {short(name, 80)} moved", points) | {"limit": subject.limit}
     limits = {"limit": subject.expected, "limitName": "expected", "zero": False}
-    return _trend(short(name, 80), runs, points) | limits
+    return _trend(short(name, 80), points) | limits
 
 
 def _six_digits(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.6g}")
 
 
-def _trend(title: str, runs: Sequence[Run], points: Iterable[Chart]) -> Chart:
-    told = [{"name": _name(run.at), **point} for run, point in zip(runs, points, strict=True)]
-    return {"kind": "trend", "title": title, "points": told, "zero": True, "limitName": "limit"}
+def _trend(title: str, points: list[Chart]) -> Chart:
+    return {"kind": "trend", "title": title, "points": points, "zero": True, "limitName": "limit"}
 
 
 NAME = "report.html"
@@ -188,7 +169,7 @@ _log = logging.getLogger(__name__)
 
 
 def make_report(
-    settings: Settings, monitor: Monitor, run: Run, source: Source, notes: tuple[str, ...] = ()
+    settings: Settings, monitor: Monitor, run: Run, source: Source, notes: tuple[str, ...], earlier: Earlier
 ) -> bytes | None:
     """Return ``report.html``, UTF-8; None for a page that fails, which is logged, and the run stands.
 
@@ -202,9 +183,11 @@ def make_report(
         The documents.
     notes
         What the run noted.
+    earlier
+        Runs of earlier windows.
     """
     try:
-        return render(settings, monitor, run, source, notes)
+        return render(settings, monitor, run, source, notes, earlier)
     except Exception as error:  # the analysis stands on its own; documents of others may have any content
         _log.warning("The report could not be made (%s: %s); please report it.", type(error).__name__, error)
         _log.debug("Where it failed", exc_info=True)
@@ -212,7 +195,7 @@ def make_report(
 
 
 def render(
-    settings: Settings, monitor: Monitor, run: Run, source: Source, notes: tuple[str, ...] = ()
+    settings: Settings, monitor: Monitor, run: Run, source: Source, notes: tuple[str, ...], earlier: Earlier
 ) -> bytes:
     """Return the page, UTF-8."""
     said = (monitor.load_body() if monitor.load_body else plain_body)(source)
@@ -222,15 +205,16 @@ def render(
         sentences = [f"In {where}: {text}" if where else sentence(text) for where, text in texts]
         advice = wording("page_advice.presence_check")
         said.cards.insert(0, Card(f"Fewer usable: {', '.join(names)}", sentences, advice, 100.0, fewer))
-    add_trends(said, settings, run)
+    add_trends(said, settings.time_zone or UTC, run, earlier)
     level, verdict = _verdict(run, source)
     lead = monitor.lead
     if titles := [card.title for card in said.cards[:MOST_NAMED]]:
         rest = len(said.cards) - len(titles)
         more = f" and {count(rest)} more" if rest > 0 else ""
         lead = f"{lead} Most of all: {'; '.join(titles)}{more}."
+    lead += f" {run.alert.text}" if run.alert else ""
     said.notes = [short(note, 1000) for note in dict.fromkeys((*said.notes, *notes))]
-    said.facts = _facts(run, source) + said.facts
+    said.facts = _facts(run, source, settings.time_zone or UTC) + said.facts
     where = short(mask(settings.dataset_source), 300)
     return fill_in(
         said,
@@ -272,7 +256,7 @@ def fill_in(said: Body, template: str = "report", **words: Any) -> bytes:
         script=markupsafe.Markup(script),  # noqa: S704 - our own file
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         version=contract.__version__,
-        made=_name(datetime.now(UTC)),
+        made=minute(datetime.now(UTC)),
         **words,
     )
     return text.encode("utf-8", errors="replace")
@@ -345,6 +329,7 @@ def _verdict(run: Run, source: Source) -> tuple[str, str]:
     found = len(decision.violations.violations)
     if found:
         text = f"{several(found, 'violation')} of the baseline's constraints"
+        text += ", no alert yet" if run.waits else ""
         return "violated", f"{text}; {counts}" if undecided else text
     if not run.rows:
         return "plain", "No rows in the window, so nothing was decided"
@@ -353,11 +338,11 @@ def _verdict(run: Run, source: Source) -> tuple[str, str]:
     return "fine", f"No violations: {counts if undecided else 'as expected from the baseline'}"
 
 
-def _facts(run: Run, source: Source) -> list[tuple[str, str]]:
+def _facts(run: Run, source: Source, zone: tzinfo) -> list[tuple[str, str]]:
     before = (source.baseline_statistics.get("dataset") or {}).get("item_count")
     names = {"Model": run.model, "Endpoint": run.endpoint, "Schedule": run.schedule}
     facts = {
-        "Window (UTC)": " to ".join(map(_name, run.window)) if run.window else None,
+        f"Window ({zone})": " to ".join(minute(one, zone) for one in run.window) if run.window else None,
         "Rows": count(run.rows or 0),
         "Rows of the baseline": count(before) if isinstance(before, int) else None,
         **{title: short(name) if name else None for title, name in names.items()},

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import orjson
 
 from contract.decision import violation_to_json
+from contract.schema import write_document
 from contract.sink_addresses import SinkAddress
 from reporting.history.record import Run
 from reporting.sinks import aws, delivery
@@ -59,6 +60,7 @@ def event_data(run: Run, most_bytes: int) -> dict[str, Any]:
         "rows": run.rows,
         "comparisons_decided": run.decided,
         "comparisons_undecided": run.undecided,
+        **({"alert": write_document(run.alert)} if run.alert else {}),
         "violation_count": len(violations),
         "violations_left_out": len(violations),
         "violations": [],

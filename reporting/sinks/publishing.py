@@ -46,7 +46,7 @@ class Sinks:
     def deliver(self, run: Run) -> tuple[Undelivered, ...]:
         """Tell all sinks of a run; return what did not arrive, which the log says as well.
 
-        Metrics are told of every completed run, events of runs that found violations.
+        Metrics are told of every completed run, events of runs that found violations whose alert is due.
         """
         from reporting.sinks import aws, events
         from reporting.sinks.delivery import Delivery, deliver
@@ -62,13 +62,15 @@ class Sinks:
                 names = [value.name for value in values]
                 send = functools.partial(SENDERS[address.kind], address, values, run, self.headers)
             parcels.append(Delivery(address.shown, _content(names), send))
-        if run.violations:
+        if run.violations and not run.waits:
             event = events.cloud_event(run)
             content = f"event {event['id']} with {several(event['data']['violation_count'], 'violation')}"
             for address in self.events:
                 put = events.put if address.kind == "eventbridge" else events.post
                 send = functools.partial(put, address, event, self.headers)
                 parcels.append(Delivery(address.shown, content, send))
+        elif run.waits and self.events:
+            _log.info("No event is sent: %s", run.alert and run.alert.text)
         undelivered = deliver(parcels, self.timeout)
         for parcel in undelivered:
             told = (parcel.content, parcel.address, parcel.reason, run.output_path)

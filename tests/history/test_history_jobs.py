@@ -86,7 +86,8 @@ def test_statistics_are_kept_unless_told_otherwise(tmp_path: Path, baseline: Res
     monitor(tmp_path / "job", baseline, history_path=history, history_statistics="Disabled")
     assert [folder.name for folder in history.iterdir()] == ["runs"]
     (run,) = read_runs(str(history))
-    assert (run.statistics, run.compared.constraints) == (None, None)
+    assert run.statistics is None
+    assert run.compared.constraints  # which baseline it was is known all the same
 
 
 def test_five_hundred_features_make_a_small_record(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from contract.api import Metric, Violation
 from contract.errors import DocumentError
 from reporting.history.read import parse_records
-from reporting.history.record import SCHEMA, Compared, Run, RunFinding, read_run, run_to_json
+from reporting.history.record import SCHEMA, Alert, Compared, Run, RunFinding, read_run, run_to_json
 
 OLDER = Path(__file__).parent / "records" / "schema_1.jsonl"
 
@@ -66,8 +66,20 @@ runs = st.builds(
         max_size=3,
     ).map(tuple),
     findings=st.lists(
-        st.builds(RunFinding, texts, distance=st.none() | numbers, violated=st.booleans()), max_size=3
-    ).map(tuple),
+        st.builds(
+            RunFinding,
+            texts,
+            distance=st.none() | numbers,
+            violated=st.booleans(),
+            shift=st.none() | st.tuples(numbers, numbers),
+        ),
+        max_size=3,
+    ),
+    alert=st.none()
+    | st.builds(
+        Alert, st.just("2/3"), st.integers(0, 3), st.integers(0, 3), due=st.booleans(), problem=texts
+    ),
+    time_zone=st.sampled_from(["UTC", "Europe/Berlin"]),
     compared=st.builds(Compared, constraints=st.none() | texts, statistics_path=st.none() | texts),
     checking=st.just({}) | st.just({"positional": True, "segment_by": ["origin"]}),
     statistics=st.none() | texts,

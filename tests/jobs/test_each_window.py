@@ -185,7 +185,8 @@ def test_a_killed_job_goes_on_where_it_stopped(
 ) -> None:
     source = write_table(tmp_path / "now.csv", moved=3)
     kept = {"history_path": tmp_path / "history"} if history else {}
-    whole = each(tmp_path / "whole", source, baseline)
+    # With a history of its own, which what is decided depends on.
+    whole = each(tmp_path / "whole", source, baseline, **dict.fromkeys(kept, tmp_path / "other"))
     monkeypatch.setattr(windows, "MOST_TOGETHER", together)
     for after in (2, 1, 0):
         with monkeypatch.context() as patch:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import html
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from histories import FIRST, append, fleet, run_of
 from run_jobs import environment
 
 from containers.commands.history import main
-from reporting.history.record import Run
+from reporting.history.record import Alert, Run
 from reporting.report.overview import FIRST_PAGE, links_to, make_pages
 
 
@@ -38,6 +40,42 @@ def test_which_model_needs_me_first_since_when_how_much_and_how_sure() -> None:
     assert "flights" in first
     assert "calm" in second
     assert "3 violated, 7 without violations" in page
+
+
+def test_times_are_those_of_the_jobs_zone() -> None:
+    there = {"time_zone": "America/New_York"}
+    start = FIRST + timedelta(hours=5)  # midnight in New York
+    days = [(start + day * timedelta(days=1), start + (day + 1) * timedelta(days=1)) for day in range(4)]
+    runs = [
+        run_of(day, accuracy=0.8 if day < 2 else 0.6, window=window, **there)
+        for day, window in enumerate(days)
+    ]
+    pages = pages_of(*runs)
+    assert "since 2026-01-07." in pages[FIRST_PAGE]
+    assert "<dt>To (America/New_York)</dt><dd>2026-01-09</dd>" in pages[FIRST_PAGE]
+    assert "2 violated, 2 without violations" in pages[FIRST_PAGE]
+    assert "window (America/New_York)" in pages["models/flights.html"]
+    assert "2026-01-07 00:00 to 2026-01-08 00:00" in pages["models/flights.html"]
+    assert '"name":"2026-01-07 00:00"' in pages["models/flights.html"]
+    other = run_of(9, time_zone="Europe/Berlin")
+    assert "<dt>To (UTC)</dt>" in pages_of(*runs, other)[FIRST_PAGE]
+    asked = make_pages(runs, lambda *_: "", zone=ZoneInfo("Asia/Tokyo"))
+    assert b"2026-01-07 14:00 to 2026-01-08 14:00" in asked["models/flights.html"]
+
+
+def test_hours_of_a_clock_that_is_put_back_are_hours() -> None:
+    first = datetime(2026, 10, 24, 20, tzinfo=UTC)
+    hours = [first + timedelta(hours=hour) for hour in range(12)]
+    runs = [
+        run_of(place, window=(at, at + timedelta(hours=1)), time_zone="Europe/Berlin")
+        for place, at in enumerate(hours)
+    ]
+    assert "12 without violations" in pages_of(*runs)[FIRST_PAGE]
+
+
+def test_that_an_alert_waits_is_said() -> None:
+    waiting = run_of(0, accuracy=0.6, alert=Alert("2/3", 1, 1, due=False))
+    assert "1 violation, no alert yet" in pages_of(waiting)[FIRST_PAGE]
 
 
 def test_what_comes_and_goes_is_said() -> None:
@@ -117,6 +155,10 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         assert main(["report", "--output", str(tmp_path / "pages"), "--link", "nowhere"]) == 2
         assert "--link is nowhere; write PATH=ADDRESS" in capsys.readouterr().err
         assert main(["report", "--output", str(tmp_path / "pages"), "--windows", "0"]) == 2
+        assert main(["report", "--output", str(tmp_path / "pages"), "--time-zone", "Mars"]) == 2
+        assert "--time-zone is 'Mars', which is no time zone" in capsys.readouterr().err
+        assert main(["report", "--output", str(tmp_path / "pages"), "--time-zone", "Asia/Tokyo"]) == 0
+        assert "To (Asia/Tokyo)" in (tmp_path / "pages" / FIRST_PAGE).read_text(encoding="utf-8")
         assert main(["report", "--output", str(tmp_path / "pages"), "--endpoint", "other"]) == 0
     assert "No run has compared anything" in (tmp_path / "pages" / FIRST_PAGE).read_text(encoding="utf-8")
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -106,6 +109,48 @@ def test_a_page_is_drawn_without_an_error_or_a_request(browser: Browser, small: 
     quiet(browser, small)
 
 
+def test_every_row_of_features_has_its_shape(browser: Browser, small: Path) -> None:
+    opened(browser, small)
+    browser.run_until_called_back(WAIT_FOR_CHARTS)
+    browser.run("document.querySelector('.spark').scrollIntoView({ behavior: 'instant' })")
+    drawn = (
+        "return [...document.querySelectorAll('.spark')].map((box) => box.querySelectorAll('path').length)"
+    )
+    browser.run_until_called_back("setTimeout(arguments[0], 300)")
+    assert browser.run(drawn) == [2] * 6  # then and now
+    quiet(browser, small)
+
+
+def characters_of(pdf: bytes) -> list[int]:
+    """Return how much text each page of a PDF has."""
+    objects = {int(one[1]): one[2] for one in re.finditer(rb"(\d+) 0 obj(.*?)endobj", pdf, re.DOTALL)}
+    contents = [
+        re.search(rb"/Contents (\d+) 0 R", body)
+        for body in objects.values()
+        if re.search(rb"/Type\s*/Page\b(?!s)", body)
+    ]
+    streams = [
+        re.search(rb"stream\r?\n(.*?)endstream", objects[int(one[1])], re.DOTALL) for one in contents if one
+    ]
+    return [len(re.findall(rb"T[jJ]\b", zlib.decompress(one[1]))) for one in streams if one]
+
+
+@pytest.mark.parametrize("monitor", ["small", "model-quality", "bias", "feature-attribution"])
+def test_no_page_of_a_print_stands_alone(
+    browser: Browser, small: Path, pages: dict[str, Path], monitor: str
+) -> None:
+    """What was made by whom is above all, not alone on a last page, and a first page is no mere head."""
+    opened(browser, small if monitor == "small" else pages[monitor])
+    found = characters_of(base64.b64decode(browser.devtools("Page.printToPDF")["data"]))
+    assert found[0] > 600, found
+    assert found[-1] > 100, found
+    browser.devtools("Emulation.setEmulatedMedia", media="print")
+    places = "return ['footer', 'header'].map((name) => document.querySelector(name).getBoundingClientRect())"
+    footer, header = browser.run(places)
+    browser.devtools("Emulation.setEmulatedMedia", media="")
+    assert footer["bottom"] <= header["top"]
+
+
 def test_what_comes_from_data_is_text(browser: Browser, small: Path) -> None:
     opened(browser, small)
     browser.run_until_called_back(WAIT_FOR_CHARTS)
@@ -137,11 +182,11 @@ def test_sorting(browser: Browser, small: Path) -> None:
         return button.closest("th").getAttribute("aria-sort");
     """
     # A category drifts by a p-value; what has no number comes last.
-    cells = "return [...document.querySelectorAll('tbody tr')].map((r) => Number(r.cells[2].dataset.sort))"
-    assert browser.run(press, 2) == "descending"
+    cells = "return [...document.querySelectorAll('tbody tr')].map((r) => Number(r.cells[3].dataset.sort))"
+    assert browser.run(press, 3) == "descending"
     down = browser.run(cells)
     assert down == sorted(down, reverse=True)
-    assert browser.run(press, 2) == "ascending"
+    assert browser.run(press, 3) == "ascending"
     assert browser.run(cells) == sorted(down)
     assert browser.run(press, 0) == "ascending"
     first = names_shown(browser)

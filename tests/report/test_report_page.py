@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from run_jobs import baseline_of, run_job
 
 from contract import page as words
-from contract.api import Violation
+from contract.api import Decision, Finding, Violation, Violations
 from contract.page import Card
 from reporting.history.record import Run
 from reporting.report import charts, page
@@ -204,7 +204,7 @@ def test_a_damaged_history_is_told(tmp_path: Path, capsys: pytest.CaptureFixture
     result = run_job(tmp_path / "window", write_csv(tmp_path / "now.csv", 2), **variables)
     assert result.exit_code == 0
     assert f"There are none: {record} is not whole" in (result.output / page.NAME).read_text(encoding="utf-8")
-    assert f"The report has no trends: {record} is not whole" in capsys.readouterr().err
+    assert f"Earlier windows are not known: {record} is not whole" in capsys.readouterr().err
 
 
 def test_the_trend_of_a_metric_shows_the_metric(tmp_path: Path) -> None:
@@ -251,3 +251,114 @@ def test_a_sentence_ends_once(text: str, said: str) -> None:
     from contract.page import sentence
 
     assert sentence(text) == said
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ([0.1234, 0.001, 3e-17], ["0.1234", "0.0010", "0"]),
+        ([1234.5, -0.2], ["1,234", "0"]),
+        ([12.3456, None, -1.0], ["12.35", "–", "−1.00"]),
+        ([0.0, 0.0], ["0", "0"]),
+        ([1e-30, -1e-31], ["1.000e-30", "−1.000e-31"]),
+        ([math.nan, math.inf, 2.0], ["–", "∞", "2.000"]),
+        ([], []),
+    ],
+)
+def test_numbers_of_one_unit_have_one_format(values: list[float | None], texts: list[str]) -> None:
+    assert words.alike(values) == texts
+
+
+def test_what_is_noise_beside_its_spread_is_0() -> None:
+    assert words.alike([1e-17, -3e-18], noise=1e-9) == ["0", "0"]
+    assert words.alike([1e-17, 0.5], noise=1e-9) == ["0", "0.5000"]
+
+
+def test_the_page_of_a_baseline_is_for_review(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    lines = ["age,balance,town,half"]
+    lines += [
+        f"{rng.integers(18, 90)},{rng.normal(0, 10):.3f},{rng.choice(['Rome', 'Oslo'])},{'' if n % 2 else n}"
+        for n in range(1000)
+    ]
+    (tmp_path / "data.csv").write_text("\n".join(lines) + "\n")
+    result = run_job(tmp_path, tmp_path / "data.csv", model_name="Flight delay")
+    text = (result.output / page.NAME).read_text(encoding="utf-8")
+    found = re.findall(r"<tr[^>]*>(.*?)</tr>", text, re.DOTALL)
+    cells = [[re.sub(r"<[^>]*>", "", cell) for cell in re.split(r"</t[hd]>", row)[:-1]] for row in found]
+    rows = {name.strip(): rest for name, *rest in cells}
+    assert list(rows["feature"])[-2:] == ["drift limit", "rows to see it"]
+    assert [rows["age"][place] for place in (0, 4, 5, 6)] == ["Integral", "100 %", "from 0", "0.1"]
+    assert rows["balance"][5] == "any"
+    assert set(re.findall(r"\w+", rows["town"][5].replace("&#39;", " "))) == {"Oslo", "Rome"}
+    assert (rows["town"][7], rows["half"][4]) == ("–", "50 %")
+    assert 400 < int(rows["age"][7].replace(",", "")) < 3000
+    assert rows["half"][7] == "baseline too small"
+    assert "Flight delay" in text
+    assert "Look through this before it goes live" in text
+
+
+def test_times_are_those_of_the_zone(tmp_path: Path) -> None:
+    folders(tmp_path, "baseline", "window")
+    baseline = run_job(tmp_path / "baseline", write_csv(tmp_path / "then.csv", 1))
+    result = run_job(
+        tmp_path / "window",
+        write_csv(tmp_path / "2026/05/06/22/now.csv", 2, shift=20.0),
+        start_time="2026-05-07T00:00:00",
+        end_time="2026-05-07T01:00:00",
+        time_zone="Europe/Berlin",
+        **baseline_of(baseline),
+    )
+    text = (result.output / page.NAME).read_text(encoding="utf-8")
+    assert re.search(r"<dt>Window \(Europe/Berlin\)</dt><dd>2026-05-07 00:00 to 2026-05-07 01:00</dd>", text)
+
+
+def test_metrics_of_bias_are_spelt_out_where_they_are_used_first() -> None:
+    from containers.bias.page import body
+
+    metrics = [{"name": name, "description": name, "value": 0.2} for name in ("CI", "DPL")]
+    facet = {"facet": "town", "value_or_threshold": "Oslo", "pre_training": metrics}
+    about = {"facet": "town", "facet_value": "Oslo"}
+    found = [
+        Violation("bias_drift_check", "It grew.", metric_name=one["name"], extra=about) for one in metrics
+    ]
+    source = words.Source({"facets": [facet]}, {}, {}, {}, Decision(Violations(found)))
+    made = body(source)
+    assert made.cards[0].sentences[-1] == "CI is Class Imbalance."  # the title has the other
+    assert made.sections[0].text == (
+        "CI is Class Imbalance, DPL is Difference in Positive Proportions in Labels."
+    )
+
+
+def test_ndcg_and_auc_are_spelt_out() -> None:
+    from containers.feature_attribution import page as attribution
+    from containers.model_quality import page as quality
+
+    shap = {"explanations": {"kernel_shap": {"label0": {"global_shap_values": {"age": 0.5, "town": 3e-18}}}}}
+    decision = Decision(Violations(), (Finding("label0", "NDCG 0.9500"),))
+    (section,) = attribution.body(words.Source(shap, {}, shap, {}, decision)).sections
+    assert (
+        "NDCG (normalized discounted cumulative gain: 1 for the same order of features) 0.9500"
+        in section.text
+    )
+    assert [row.cells[4].text for row in section.tables[0].rows] == ["0.5000", "0"]
+    metrics = {"binary_classification_metrics": {"auc": {"value": 0.8}}}
+    source = words.Source(metrics, {}, {}, {}, None)
+    assert "AUC is the area under the ROC curve" in quality.body(source).sections[0].text
+
+
+def test_the_page_of_a_models_baseline_shows_what_is_expected() -> None:
+    from containers.model_quality.page import body
+
+    metrics = {"binary_classification_metrics": {"accuracy": {"value": 0.8}}}
+    limits = {"accuracy": {"threshold": 0.79, "comparison_operator": "LessThanThreshold"}}
+    made = body(words.Source(metrics, {"binary_classification_constraints": limits}, {}, {}, None))
+    (row,) = made.sections[0].tables[0].rows
+    assert [cell.text for cell in row.cells] == [
+        "accuracy",
+        "–",
+        "80 %",
+        "–",
+        "at least 79 %",
+        "not compared",
+    ]

@@ -285,6 +285,32 @@
   } else boxes.forEach(fill);
   addEventListener("beforeprint", () => boxes.forEach(fill));
 
+  // --- Small histograms in rows: the shape alone, as the chart behind the name has the numbers ---
+
+  function spark(box, { now, then }) {
+    const bins = (now || then).length, width = 96, height = 24;
+    const highest = Math.max(1e-6, ...(now || []), ...(then || []));
+    const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}` });
+    for (const [name, shares] of [["then", then], ["now", now]]) {
+      if (!shares) continue;
+      const steps = shares.map((share, i) => `V${(height - 1 - (share / highest) * (height - 2)).toFixed(1)}H${((i + 1) * width / bins).toFixed(1)}`);
+      drawing.append(svg("path", { d: `M0 ${height - 1}${steps.join("")}V${height - 1}Z`, class: `${name}-fill` }));
+    }
+    box.append(drawing);
+  }
+  const sparks = [...document.querySelectorAll(".spark")];
+  const fillSpark = (box) => {
+    const chart = charts[Number(box.closest("tr").dataset.chart)];
+    if (!box.firstElementChild && chart && (chart.now || chart.then)) spark(box, chart);
+  };
+  if ("IntersectionObserver" in window) {
+    const observer = new IntersectionObserver((entries) => {
+      for (const entry of entries) if (entry.isIntersecting) { observer.unobserve(entry.target); fillSpark(entry.target); }
+    }, { rootMargin: "600px" });
+    sparks.forEach((box) => observer.observe(box));
+  } else sparks.forEach(fillSpark);
+  addEventListener("beforeprint", () => sparks.forEach(fillSpark));
+
   // --- Tables: sort, search, open ---
 
   for (const box of document.querySelectorAll("[data-sortable]")) {
