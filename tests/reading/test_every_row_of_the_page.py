@@ -215,6 +215,11 @@ EXPECTED: dict[str, Row] = {
         "has the names that are given, in another order",
         settings={"bias": ["g", "y"]},
     ),
+    "`headers` with none": Row(
+        {"a.csv": table("a,b", lambda at: at % 2, lambda at: at % 3 % 2)},
+        "headers are other names of the columns, by position: g = a, y = b",
+        settings={"bias": ["g", "y"], "told": HEADER},
+    ),
     "`headers`, and": Row(
         {"a.csv": table("g,y,other", lambda at: at % 2, lambda at: at // 2 % 2, word)},
         refused="'other'",
@@ -479,7 +484,7 @@ def run_row(folder: Path, row: Row) -> Result:
             "facet": [{"name_or_index": "g", "value_or_threshold": [1]}],
             "methods": {"pre_training_bias": {"methods": "all"}},
         }
-        form, settings["command"] = None, monitor_bias
+        form, settings["command"] = settings.pop("told", None), monitor_bias
         settings["analysis_config"] = write(folder / "analysis_config.json", json.dumps(config))
     if row.before:
         first = row.format_before or form
