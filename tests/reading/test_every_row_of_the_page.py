@@ -155,8 +155,16 @@ EXPECTED: dict[str, Row] = {
     # Files
     "names that begin with": Row({"a.csv": PLAIN, "_b.csv": PLAIN, ".c.csv": PLAIN}, then=count(90)),
     "`README`": Row(
-        {"a.csv": PLAIN, "README": "x", "b.md": "y"}, "passed over what is no data: README, b.md"
+        {
+            "a.csv": PLAIN,
+            "README": "x",
+            "b.md": "y",
+            "c/statistics.json": "{}",
+            "c/explanations_shap/out.csv": PLAIN,
+        },
+        "passed over what is no data: README, b.md, out.csv, statistics.json",
     ),
+    "ZIP and tar": Row({"a.csv": b"PK\x03\x04" + bytes(90)}, refused="is of the format ZIP; unpack it"),
     "files with another ending": Row({"a.csv": PLAIN, "b.csv": PLAIN, "schema.json": "{}"}, "schema.json"),
     "a manifest of batch": Row(
         {"a.csv": PLAIN, "b.csv": PLAIN, "manifest.json": '[{"prefix": "s3://b/o/"}, "a.csv"]'},
@@ -267,7 +275,10 @@ EXPECTED: dict[str, Row] = {
     '`{"rows":': json_of({"rows": XW, "meta": {}}, said="90 rows", then=named("x", "w")),
     '`{"x":[1,2,3]': json_of({"x": [1, 2, 3], "y": [4, 5]}, refused="lists of different lengths"),
     '`{"items":': json_of({"items": XW, "next": None}, said="are its member items", then=count(90)),
-    '`{"train":': json_of({"train": XW, "test": XW}, refused="several lists of objects (train, test)"),
+    '`{"train":': json_of({"train": XW, "test": XW}, refused="lists of objects (train, test)"),
+    '`{"hits":': json_of(
+        {"took": 3, "hits": {"hits": XW}}, refused="lists of objects (hits.hits), one of 90"
+    ),
     "records of several forms": Row(
         {"a.jsonl": lines([one if at % 2 else {"features": one} for at, one in enumerate(XW)])},
         "records have several forms",

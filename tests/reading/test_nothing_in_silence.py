@@ -619,3 +619,40 @@ def test_payloads_called_csv_that_look_like_something_else(
     said = reading(run_job(tmp_path, write(tmp_path / "d/a.jsonl", lines), dataset_format=CAPTURES))
     assert "header" not in said
     assert [str(what) in sentence for sentence in said.get("payloads", [])] == [True] * (what is not None)
+
+
+ZIP = b"PK\x03\x04" + bytes(300)
+TAR = bytes(257) + b"ustar\x0000" + bytes(300)
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (ZIP, "ZIP"),
+        (TAR, "tar"),
+        (gzip.compress(TAR), "tar"),
+        (b"\xfd7zXZ\x00\x00", "xz"),
+        (b"SQLite format 3\x00", "SQLite"),
+        (b"Obj\x01\x04", "Avro"),
+        (b"ARROW1\x00\x00", "Arrow"),
+    ],
+)
+@pytest.mark.parametrize("form", [HEADER, LINES, '{"parquet":{}}', CAPTURES])
+def test_files_of_formats_that_are_not_read_are_named(
+    tmp_path: Path, content: bytes, found: str, form: str
+) -> None:
+    source = write(tmp_path / "d/data.csv", content)
+    result = run_job(tmp_path, source, dataset_format=form)
+    assert result.exit_code == 2
+    assert f"data.csv is of the format {found}; unpack it, or write" in result.message
+
+
+@pytest.mark.parametrize("form", [HEADER, LINES])
+@pytest.mark.parametrize("place", ["d", "d/out"])
+def test_a_job_does_not_read_what_it_has_written(tmp_path: Path, form: str, place: str) -> None:
+    text = "a,b\n1,x\n2,y\n" if form == HEADER else '{"a":1,"b":"x"}\n{"a":2,"b":"y"}\n'
+    write(tmp_path / "d/data.csv", text)
+    for _ in range(2):
+        result = run_job(tmp_path, tmp_path / "d", dataset_format=form, output_path=tmp_path / place)
+        assert result.exit_code == 0, result.message
+        assert json.loads((tmp_path / place / "statistics.json").read_text())["dataset"]["item_count"] == 2
