@@ -152,8 +152,12 @@ def finish(
     if found.compared is not None and found.decision is not None and settings.rules == "sound":
         before = found.compared.statistics
         described = files.write_statistics(before, True) if before else {}
-        counted = None if request.window is not None and len(request.window.edges) > 1 else found.rows
-        found = replace(found, decision=_with_payloads(request.said, counted, described, found.decision))
+        if before and (read := analyzer.facts(before).rows) is not None:
+            described |= {"dataset": {"item_count": read}}
+        unread, span = request.said.undecodable, request.window
+        if span is not None and settings.window is not None and len(span.edges) > 1:
+            unread = request.said.undecodable_in[span.place(settings.window.start)]
+        found = replace(found, decision=_with_payloads(unread, found.rows, described, found.decision))
     if settings.history_path is not None and found.decision is not None and settings.rules == "sound":
         found = replace(found, decision=_with_label_coverage(settings, monitor, found.facts, found.decision))
     documents = _documents(settings, files, found, request.said)
@@ -238,23 +242,16 @@ def _conclude(
 
 
 def _with_payloads(
-    said: Said, rows: int | None, baseline: Mapping[str, Any], decision: api.Decision
+    unread: int, rows: int, baseline: Mapping[str, Any], decision: api.Decision
 ) -> api.Decision:
-    """Add whether more payloads than at the baseline could not be decoded, where some could not.
-
-    `rows` is None where windows are read together, whose payloads nobody counts apart.
-    """
+    """Add whether more payloads than at the baseline could not be decoded, where some could not."""
     before = baseline.get("reading", {}).get("undecodable_payloads", 0)
     rows_before = baseline.get("dataset", {}).get("item_count", 0)
-    if not said.undecodable and not before:
+    if not unread and not before:
         return decision
-    if rows is None:
-        reason = "payloads of several windows are counted together"
-        untold = api.Comparison("payloads", api.PRESENCE_CHECK, api.State.UNDECIDED, reason=reason)
-        return replace(decision, comparisons=(*decision.comparisons, untold))
     of = api.Violation(api.PRESENCE_CHECK, "payloads could not be decoded", metric_name="payloads")
     # A call of which nothing can be decoded has no row.
-    lacking, usual = (said.undecodable, max(said.undecodable, rows)), (before, max(before, rows_before))
+    lacking, usual = (unread, max(unread, rows)), (before, max(before, rows_before))
     return with_presence(decision, of, lacking, usual, 1.0)
 
 

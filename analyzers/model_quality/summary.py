@@ -284,6 +284,11 @@ def summarize(batches: Iterable[pa.RecordBatch], task: Task) -> ModelQualitySumm
             continue
         summary.rows += batch.num_rows
         summary.column_names = summary.column_names or tuple(batch.schema.names)
+        if all(name.startswith(GROUND_TRUTH) for name in batch.schema.names):  # the model answered nothing
+            unlabelled = batch.column(0).null_count
+            summary.unlabelled += unlabelled
+            summary.not_predicted += batch.num_rows - unlabelled
+            continue
         add(summary, batch, find_columns(batch.schema, task), task)
     summary.scores.settle()
     summary.unlabelled_scores.settle()
