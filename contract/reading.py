@@ -70,7 +70,7 @@ class Said:
     sentences: dict[str, list[str]] = field(default_factory=dict)
     call_rows: CallRows = field(default_factory=CallRows)
     undecodable: int = 0
-    undecodable_in: Counter[int] = field(default_factory=Counter)  # by window, where several are read together
+    undecodable_in: Counter[int] = field(default_factory=Counter)  # by window, where several are read
 
     def document(self, *, with_sentences: bool) -> dict[str, Any]:
         """Return ``reading`` of ``statistics.json``, empty when there is nothing to say."""
