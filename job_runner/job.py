@@ -570,8 +570,9 @@ def register_baseline_if_decided(
 ) -> str | None:
     """Register the run's documents as the new baseline, if the settings ask for it and the check allows it.
 
-    A baseline is renewed whole or not at all: nothing is violated, something was decided, and no comparison
-    has lost the figures that the baseline has. `decision` is None where the check was skipped.
+    A baseline is renewed whole or not at all: nothing is violated, something was decided, no comparison has
+    lost the figures that the baseline has, and none is undecided about a change beyond its limit. `decision`
+    is None where the check was skipped.
 
     Returns
     -------
@@ -591,6 +592,9 @@ def register_baseline_if_decided(
         return wording("baseline_kept.nothing_decided", file=folder)
     if decision is not None and decision.fails_gate:
         return wording("baseline_kept.figures_lost", file=folder)
+    for one in () if decision is None else decision.comparisons:
+        if one.state is api.State.UNDECIDED and one.limit is not None and (one.effect or 0.0) > one.limit:
+            return wording("baseline_kept.untold", file=folder, subject=one.subject)
     register_baseline(folder, documents, datetime.now(UTC))
     return None
 
