@@ -121,11 +121,8 @@ class DataQualityAnalyzer(SharesErrors, Analyzer[DatasetSummary, Statistics, Con
         DatasetError
             When a baseline would know no value.
         """
-        if (
-            baseline is None
-            and statistics.item_count
-            and not any(one.num_present for one in statistics.features)
-        ):
+        has_values = any(one.num_present for one in statistics.features) or not statistics.item_count
+        if baseline is None and not has_values:
             raise DatasetError.of("no_baseline.no_value", rows=statistics.item_count)
         method = self.categorical_drift_method
         return suggest(statistics, baseline, rules=self.rules, categorical_drift_method=method)

@@ -104,10 +104,15 @@ class Pipelines:
 
     def _run(self, event_id: str, subject: str, file: Path) -> None:
         log.info("Event %s about %r: starting %s", event_id, subject, " ".join(self.command))
+        others = {name: text for name, text in os.environ.items() if name != "RETRAINING_TOKEN"}
         try:
             with file.with_suffix(".log").open("wb") as output:
                 done = subprocess.run(  # noqa: S603 - the command is the operator's, the event only names a file
-                    [*self.command, str(file)], stdout=output, stderr=subprocess.STDOUT, check=False
+                    [*self.command, str(file)],
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    check=False,
+                    env=others,
                 )
             log.info("Event %s: the pipeline ended with exit code %d", event_id, done.returncode)
         except OSError as error:
