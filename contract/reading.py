@@ -54,7 +54,7 @@ class CallRows:
     def text(self) -> str:
         """Return what was decided as a sentence."""
         words = topic("rows_of_a_call")
-        sides = "; ".join(f"{side}: {words[shape]}" for side, shape in self.shapes.items())
+        sides = "; ".join(f"{side}: {words[shape]}" for side, shape in self.shapes.items()) or "none is read"
         calls = several(self.calls, "call")
         return f"rows of a call, by {self.why} ({calls}, {self.of_several_rows} of several rows): {sides}"
 

@@ -49,6 +49,7 @@ _AMOUNT = (
 # Numbers with a unit; more than a few units are parts of codes, such as seats.
 _WITH_UNIT = r"^[-+−]?\d+(?:[.,]\d+)?\s?(?P<unit>[A-Za-zµ°%²³/]{1,6})$"
 _FEW_UNITS = 3
+_JSON = r"(?s)^(\{.*\}|\[.*\])$"
 _MONTH = r"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
 _OTHER_DATES = (
     r"^(\d{1,2}[./-]\d{1,2}[./-](\d{4}|\d{2})|\d{4}[./]\d{1,2}[./]\d{1,2}"
@@ -243,6 +244,8 @@ def _say_why_text(name: str, texts: pa.Array, rules: CellRules, say: Say, *, is_
         say("reading.signs", field=name)
     elif _share(texts, _OTHER_DATES) >= MOSTLY:
         say("reading.dates_in_two_ways", field=name)
+    elif _share(texts, _JSON) >= MOSTLY:
+        say("reading.json", field=name, example=texts[0].as_py()[:40])
     elif len(units := _units(texts)) in range(1, _FEW_UNITS + 1):
         say("reading.units", field=name, units=", ".join(units))
     else:

@@ -274,6 +274,8 @@ def _document(path: str, *, may_be_lines: bool = False) -> list[Any]:
         numbered = [(number, line) for number, line in enumerate(data.split(b"\n")) if line.strip(_BLANK)]
         (_, first), *others = numbered
         fix = "check that the file is complete"
+        if others and first.lstrip(_BLANK).startswith(b"[") and first.rstrip(_BLANK).endswith(b"]"):
+            fix = "if each line is a row, write it as an object that names its values"
         if others and first.lstrip(_BLANK).startswith(b"{") and first.strip(_BLANK) != b"{":
             if others[0][1].lstrip(_BLANK).startswith(b"{"):
                 fix = "if it holds one record per line, set dataset_type to application/jsonlines"

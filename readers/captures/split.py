@@ -57,6 +57,7 @@ _NOT_CSV = {
     "cells between tabs": re.compile(r"[^,\t]*(\t[^,\t]*)+"),
     "cells between vertical bars": re.compile(r"[^,|]*(\|[^,|]*)+"),
     "multipart": re.compile(r"--\S.*"),
+    "BASE64": re.compile(r"(?=.*[a-z].*[A-Z])([\w+/]{4})+([\w+/]{2}==|[\w+/]{3}=)?", re.ASCII),
     "XML or HTML": re.compile(r"\s*<[/?!\w].*", re.DOTALL),
     "prose": re.compile(r"\W*([^\s\d]+ ){3}\D*[.!?]\W*"),
     "LIBSVM": re.compile(r"(\S+ )?\d+:\S+( \d+:\S+)*\s*"),

@@ -355,6 +355,9 @@ EXPECTED: dict[str, Row] = {
     ),
     "numbers with an exponent": one(lambda at: f"{1 + at % 9}e2", then=kind("Fractional")),
     "numbers with a unit": one(lambda at: f"{at} kg", said="its numbers have units (kg)"),
+    "JSON as text": Row(
+        {"a.jsonl": lines([{"x": json.dumps(one)} for one in XW])}, "x is text that holds JSON", format=LINES
+    ),
     "dates that can be read in two ways": one(
         lambda at: f"{1 + at % 28:02}/{1 + at % 12:02}/2026", said="its dates can be read in two ways"
     ),

@@ -608,6 +608,9 @@ def test_other_ids_are_other_ids(tmp_path: Path, ids: list[Any]) -> None:
         ("<r><a>1</a></r>", "XML or HTML"),
         ("I liked it, really. It was good, and cheap.", "prose"),
         ("1 1:0.5 3:2", "LIBSVM"),
+        (base64.b64encode(b"57,120.5").decode(), "BASE64"),
+        ("Portland", None),
+        ("[0.25]", "JSON"),
         ("red,Main Street in Oslo,NO", None),
         ("7,red,1.5", None),
     ],
@@ -656,3 +659,38 @@ def test_a_job_does_not_read_what_it_has_written(tmp_path: Path, form: str, plac
         result = run_job(tmp_path, tmp_path / "d", dataset_format=form, output_path=tmp_path / place)
         assert result.exit_code == 0, result.message
         assert json.loads((tmp_path / place / "statistics.json").read_text())["dataset"]["item_count"] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('INFO {"a": 1, "b": 2}\n', "line 1 is not JSON"),
+        (json.dumps(json.dumps({"a": 1, "b": 2})) + "\n", "line 1 is not a JSON object"),
+        ('[1, "x"]\n[2, "y"]\n', "if each line is a row, write it as an object that names its values"),
+    ],
+)
+def test_lines_that_are_nearly_json_are_not_taken_for_csv(tmp_path: Path, text: str, says: str) -> None:
+    result = run_job(tmp_path, write(tmp_path / "d/a.jsonl", text * 3), dataset_format=LINES)
+    assert result.exit_code == 2
+    assert says in result.message
+
+
+@pytest.mark.parametrize("text", ['{"a":1}', "[1,2]"])
+@pytest.mark.parametrize("place", ["cell", "member", "payload"])
+def test_json_as_text_is_said(tmp_path: Path, text: str, place: str) -> None:
+    if place == "payload":
+        content, form = "".join(captured({"x": text}, number=at) for at in range(20)), CAPTURES
+    elif place == "member":
+        content, form = f"{json.dumps({'x': text})}\n" * 20, LINES
+    else:
+        content, form = "x,n\n" + '"{}",1\n'.format(text.replace('"', '""')) * 20, HEADER
+    said = reading(run_job(tmp_path, write(tmp_path / "d/a.txt", content), dataset_format=form))
+    assert any("x is text that holds JSON, such as" in sentence for sentence in said["types"])
+
+
+@pytest.mark.parametrize("text", ["%%%", "MTgs OQ", "MTgs-Q=="])
+def test_damaged_base64_is_not_decoded(tmp_path: Path, text: str) -> None:
+    calls = [json.loads(captured("18,9", number=at)) for at in range(20)]
+    calls[7]["captureData"]["endpointInput"] |= {"data": text, "encoding": "BASE64"}
+    result = run_job(tmp_path, json_lines(tmp_path / "a.jsonl", calls), dataset_format=CAPTURES)
+    assert any("could not be decoded count as missing: 1" in said for said in reading(result)["payloads"])
