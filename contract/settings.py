@@ -356,10 +356,7 @@ def _members() -> Iterator[tuple[str, Variable]]:
 
 
 _MEMBERS: dict[str, Variable] = dict(_members())
-VARIABLES: tuple[Variable, ...] = (
-    *_MEMBERS.values(),
-    *(Variable(name, ignored=True) for name in _UNUSED),
-)
+VARIABLES: tuple[Variable, ...] = (*_MEMBERS.values(), *(Variable(name, ignored=True) for name in _UNUSED))
 VARIABLE_BY_NAME: dict[str, Variable] = {
     name: variable for variable in VARIABLES for name in (variable.name, *variable.aliases)
 }
@@ -457,11 +454,7 @@ def _help(variable: Variable, program: Program) -> str:
 
 
 def read_settings(
-    arguments: Sequence[str],
-    environment: Mapping[str, str],
-    program: Program,
-    *,
-    now: datetime | None = None,
+    arguments: Sequence[str], environment: Mapping[str, str], program: Program, *, now: datetime | None = None
 ) -> Settings:
     """Read and check all settings.
 

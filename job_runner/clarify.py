@@ -326,7 +326,7 @@ def arrange_table(
     if config.headers and names:
         every = column_names(replace(request, keys=None)) if request.keys else names
         joined = () if request.ground_truth_source is None or config.label in every else (str(config.label),)
-        _match_headers(config.headers, (*every, *joined), request, mistakes)
+        _fit_headers(config.headers, (*every, *joined), request, mistakes)
     request, columns = add_separate_files(config, request, Columns(names), mistakes)
     asked = roles(settings, config)
     columns = _with_joined_label(config, request, columns)
@@ -346,18 +346,15 @@ def arrange_table(
     return request, replace(columns, predicted_label=predicted, probability=probability)
 
 
-def _match_headers(
-    headers: tuple[str, ...], names: tuple[str, ...], request: Dataset, mistakes: Mistakes
-) -> None:
+def _fit_headers(headers: Sequence[str], names: Sequence[str], request: Dataset, mistakes: Mistakes) -> None:
     """Make sure that headers are the names of the columns there are, or other names of as many."""
     given, there = set(map(fold, headers)), set(map(fold, names))
     # Members of records come and go.
     if given == there or (request.format.kind == "json" and there < given):
         return
     if given.isdisjoint(there) and len(headers) == len(names):
-        request.said.say(
-            "reading.other_names", names=some_of(list(map(" = ".join, zip(headers, names, strict=True))))
-        )
+        pairs = list(map(" = ".join, zip(headers, names, strict=True)))
+        request.said.say("reading.other_names", names=some_of(pairs))
         return
     apart = next(name for name in (*headers, *names) if fold(name) in given ^ there)
     mistakes.add("headers.other_names", file=request.source, field=apart, names=some_of(names, _SHOWN))

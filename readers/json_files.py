@@ -209,15 +209,10 @@ def _long_lists(value: dict[str, Any]) -> dict[str, int]:
 
     Members of members count too.
     """
-    inner = {
-        f"{name}.{key}": rows
-        for name, of in value.items()
-        if isinstance(of, dict)
-        for key, rows in of.items()
-    }
-    return {
-        name: len(rows) for name, rows in (value | inner).items() if _is_rows(rows) and len(rows) >= _MANY
-    }
+    members = dict(value)
+    for name, of in value.items():
+        members |= {f"{name}.{key}": rows for key, rows in of.items()} if isinstance(of, dict) else {}
+    return {name: len(rows) for name, rows in members.items() if _is_rows(rows) and len(rows) >= _MANY}
 
 
 def _member_with_rows(value: dict[str, Any]) -> str | None:

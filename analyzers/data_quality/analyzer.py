@@ -14,12 +14,7 @@ from analyzers.data_quality.check_sagemaker import check_sagemaker
 from analyzers.data_quality.check_sound import check_sound
 from analyzers.data_quality.columns import unanswered
 from analyzers.data_quality.describe import MOST_CATEGORIES, describe
-from analyzers.data_quality.documents import (
-    Constraints,
-    DataQualityBaseline,
-    NumericalStatistics,
-    Statistics,
-)
+from analyzers.data_quality.documents import Constraints, DataQualityBaseline, NumericalStatistics, Statistics
 from analyzers.data_quality.suggest import suggest
 from analyzers.data_quality.summary import (
     DatasetSummary,

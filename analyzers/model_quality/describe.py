@@ -12,13 +12,7 @@ import numpy as np
 
 from analyzers.model_quality import confusion, intervals, scores
 from analyzers.model_quality.check_sound import widened
-from analyzers.model_quality.documents import (
-    FACTS,
-    PR_CURVE,
-    ROC_CURVE,
-    MetricValue,
-    ModelQualityStatistics,
-)
+from analyzers.model_quality.documents import FACTS, PR_CURVE, ROC_CURVE, MetricValue, ModelQualityStatistics
 from analyzers.model_quality.intervals import Interval, Spread, deviation
 from analyzers.model_quality.residuals import BUCKETS, Residuals, regression_metrics, regression_spreads
 from analyzers.model_quality.scores import calibrate, expected_calibration_error

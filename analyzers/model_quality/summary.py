@@ -285,9 +285,8 @@ def summarize(batches: Iterable[pa.RecordBatch], task: Task) -> ModelQualitySumm
         summary.rows += batch.num_rows
         summary.column_names = summary.column_names or tuple(batch.schema.names)
         if all(name.startswith(GROUND_TRUTH) for name in batch.schema.names):  # the model answered nothing
-            unlabelled = batch.column(0).null_count
-            summary.unlabelled += unlabelled
-            summary.not_predicted += batch.num_rows - unlabelled
+            summary.unlabelled += batch.column(0).null_count
+            summary.not_predicted += batch.num_rows - batch.column(0).null_count
             continue
         add(summary, batch, find_columns(batch.schema, task), task)
     summary.scores.settle()

@@ -203,11 +203,7 @@ LIMIT = 0.01
 
 
 def with_presence(
-    decision: Decision,
-    of: Violation,
-    lacking: tuple[int, int],
-    usual: tuple[int, int],
-    error_share: float,
+    decision: Decision, of: Violation, lacking: tuple[int, int], usual: tuple[int, int], error_share: float
 ) -> Decision:
     """Add to a decision whether the share of rows that lack something has grown.
 

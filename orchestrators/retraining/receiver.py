@@ -104,15 +104,10 @@ class Pipelines:
 
     def _run(self, event_id: str, subject: str, file: Path) -> None:
         log.info("Event %s about %r: starting %s", event_id, subject, " ".join(self.command))
-        others = {name: text for name, text in os.environ.items() if name != "RETRAINING_TOKEN"}
         try:
             with file.with_suffix(".log").open("wb") as output:
                 done = subprocess.run(  # noqa: S603 - the command is the operator's, the event only names a file
-                    [*self.command, str(file)],
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    check=False,
-                    env=others,
+                    [*self.command, str(file)], stdout=output, stderr=subprocess.STDOUT, check=False
                 )
             log.info("Event %s: the pipeline ended with exit code %d", event_id, done.returncode)
         except OSError as error:
@@ -218,7 +213,7 @@ def main() -> int:
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     host, _, port = given.listen.rpartition(":")
-    token = os.environ.get("RETRAINING_TOKEN")
+    token = os.environ.pop("RETRAINING_TOKEN", None)  # no pipeline gets to know it
     if not token and not _is_loopback(host):
         parser.error(f"set RETRAINING_TOKEN: at {host}, others than this machine can start the pipeline")
     pipelines = Pipelines(given.state, given.command)
