@@ -200,6 +200,8 @@ DEFAULT_MESSAGE_FILE = "/opt/ml/output/message"
 _log = logging.getLogger(__name__)
 # How variables end that hold secrets: errors of scripts, and of models, may repeat those.
 _SECRET = ("password", "secret", "token", "apikey", "api_key", "access_key", "secret_key", "private_key")
+# How variables end that hold a path, local or s3://.
+_PATHS = ("source", "path", "constraints", "statistics", "script", "baseline", "directory", "file", "config")
 # Names go to pages and metrics; an address among them loses its secrets.
 _NAMES = {"model_name", "sagemaker_endpoint_name", "sagemaker_monitoring_schedule_name"}
 
@@ -488,6 +490,9 @@ def read_settings(
         # What the environment holds beyond UTF-8 reaches Python as halves of surrogate pairs.
         if text.encode(errors="ignore").decode() != text:
             raise ConfigurationError.of("setting.not_utf8", field=name, text=text)
+        scheme, is_address, _ = text.partition("://")
+        if is_address and scheme.isalnum() and scheme != "s3" and name.endswith(_PATHS):
+            mistakes.add("setting.scheme", field=name, text=text)
 
     def read(variable: Variable) -> Any:
         text = given.get(variable.name, program.default_of(variable))
