@@ -326,3 +326,65 @@ def test_a_threshold_that_no_share_reaches_is_refused(tmp_path: Path, model: str
     result = run_job(tmp_path, source, baseline_constraints=file, **settings)
     assert result.exit_code == 2
     assert "the threshold of recall is 95" in result.message
+
+
+def edit_quality(document: Any, wish: str) -> None:
+    metrics = document["binary_classification_constraints"]
+    if wish == "demand more":
+        metrics["accuracy"]["threshold"] = 0.99
+    else:
+        del metrics["accuracy"]
+
+
+def edit_bias(document: Any, wish: str) -> None:
+    [facet] = document["post_training_bias_metrics"]["facets"]["sex"]
+    [metric] = [one for one in facet["metrics"] if one["name"] == "DPPL"]
+    if wish == "demand more":
+        metric["allowed"] = [0.9, 1.0]
+    else:
+        facet["metrics"].remove(metric)
+
+
+def edit_attribution(document: Any, wish: str) -> None:
+    [label] = document["explanations"]["kernel_shap"].values()
+    if wish == "demand more":
+        label["magnitude_threshold"] = 1.1
+    else:
+        label["magnitude_threshold"] = 0
+
+
+@pytest.mark.parametrize("wish", ["demand more", "do not check"])
+@pytest.mark.parametrize(
+    ("monitor", "edit", "check"),
+    [
+        ("model-quality", edit_quality, ("accuracy", "LessThanThreshold")),
+        ("bias", edit_bias, ("DPPL", "bias_drift_check")),
+        ("feature-attribution", edit_attribution, ("total", "feature_attribution_magnitude_check")),
+    ],
+)
+def test_edits_of_other_monitors_have_the_effect_that_the_page_names(
+    tmp_path: Path, model: str, monitor: str, edit: Any, check: tuple[str, str], wish: str
+) -> None:
+    answer_with.clear()
+    settings, baseline = settings_of(tmp_path, monitor, model), tmp_path / "baseline"
+    first = run_job(tmp_path, write(tmp_path / "first.csv", table(1)), output_path=baseline, **settings)
+    assert first.exit_code == 0, first.message
+    settings |= {"baseline_constraints": baseline, "baseline_statistics": baseline}
+
+    # Attributions of x grow by half.
+    window = [[*row[:3], str(50 + 1.5 * (float(row[3]) - 50))] for row in table(2)]
+
+    def states() -> list[str]:
+        result = run_job(tmp_path, write(tmp_path / "window.csv", window), **settings)
+        assert result.exit_code == 0, result.message
+        comparisons = result.document("comparisons.json")["comparisons"]
+        return [one["state"] for one in comparisons if check[0] in str(one) and one["check"] == check[1]]
+
+    before = states()
+    file = baseline / "constraints.json"
+    document = json.loads(file.read_text())
+    edit(document, wish)
+    file.write_text(json.dumps(document))
+    after = states()
+    assert "violated" not in before
+    assert ("violated" in after) if wish == "demand more" else (len(after) < len(before)), (before, after)
