@@ -694,3 +694,20 @@ def test_damaged_base64_is_not_decoded(tmp_path: Path, text: str) -> None:
     calls[7]["captureData"]["endpointInput"] |= {"data": text, "encoding": "BASE64"}
     result = run_job(tmp_path, json_lines(tmp_path / "a.jsonl", calls), dataset_format=CAPTURES)
     assert any("could not be decoded count as missing: 1" in said for said in reading(result)["payloads"])
+
+
+@pytest.mark.parametrize("late", ["1", "0.5,0.5", {"score": 1}])
+def test_answers_that_come_later_do_not_move_the_columns_of_requests(tmp_path: Path, late: Any) -> None:
+    calls = [json.loads(captured(f"{at % 70},{at / 7}", late, number=at)) for at in range(1_200)]
+    for call in calls[:1_100]:
+        del call["captureData"]["endpointOutput"]
+    result = run_job(tmp_path, json_lines(tmp_path / "a.jsonl", calls), dataset_format=CAPTURES)
+    if isinstance(late, str):
+        assert result.exit_code == 2
+        assert "line 1101 has an endpointOutput, which the first calls lack" in result.message
+    else:
+        assert {name: common(one)["num_present"] for name, one in features(result).items()} == {
+            "_c0": 1_200,
+            "_c1": 1_200,
+            "score": 100,
+        }
