@@ -342,6 +342,9 @@ def _column(
             return column.cast(pa.int8())
         return column.cast(pa.string()) if declared else column
     if not _is_text(column.type):
+        is_number = types.is_integer(column.type) or types.is_floating(column.type)
+        if is_number and kind == "text" and not declared:
+            notice("reading.both_kinds", len(column) - column.null_count, field=name, what="numbers")
         if kind == "text" and declared and not types.is_null(column.type):
             if types.is_floating(column.type):
                 with contextlib.suppress(pa.ArrowInvalid):  # some may have a fraction
@@ -391,13 +394,16 @@ def _without_numbers(name: str, column: pa.Array, rules: CellRules) -> pa.Array:
 def _numbers(name: str, column: pa.Array, declared: Declared | None, rules: CellRules) -> pa.Array:
     column = _without(name, column, rules.markers)
     if declared is None and not rules.like_pandas and _any(_distinct(column), _CODE):
-        return column  # codes; whoever summarizes knows them
-    if _share(_distinct(column), _NUMBER) == 1.0:
+        notice("reading.both_kinds", len(column) - column.null_count, field=name, what="codes")
+        return column  # whoever summarizes knows them
+    if (share := _share(_distinct(column), _NUMBER)) == 1.0:
         return _convert(column, _parse_numbers)
     if not rules.like_pandas and _share(_distinct(column), _BOOLEAN_OR_DIGIT) == 1.0:
         if declared is None:
             notice("reading.flags", field=name)
         return _convert(column, lambda texts: _truth(texts).cast(pa.int8()))
+    if declared is None and share < _HALF:
+        notice("reading.both_kinds", len(column) - column.null_count, field=name, what="text")
     return column
 
 

@@ -355,6 +355,11 @@ EXPECTED: dict[str, Row] = {
     ),
     "numbers with an exponent": one(lambda at: f"{1 + at % 9}e2", then=kind("Fractional")),
     "numbers with a unit": one(lambda at: f"{at} kg", said="its numbers have units (kg)"),
+    "numbers in the first files": Row(
+        {"a.csv": table("x", number), "b.csv": table("x", lambda at: f"k{number(at)}")},
+        "cells of x that are text, unlike the first ones: 90",
+        then=kind("String"),
+    ),
     "JSON as text": Row(
         {"a.jsonl": lines([{"x": json.dumps(one)} for one in XW])}, "x is text that holds JSON", format=LINES
     ),

@@ -711,3 +711,32 @@ def test_answers_that_come_later_do_not_move_the_columns_of_requests(tmp_path: P
             "_c1": 1_200,
             "score": 100,
         }
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "what"),
+    [
+        (range(90), [f"{at}k" for at in range(90)], "text"),
+        (range(90), [f"{at:05}" for at in range(90)], "codes"),
+    ],
+)
+@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_files_whose_columns_are_of_other_kinds_are_said(
+    tmp_path: Path, form: str, turned: bool, first: Any, later: Any, what: str
+) -> None:
+    for name, values in zip("ba" if turned else "ab", (first, later), strict=True):
+        path = tmp_path / "d" / f"{name}.{form}"
+        if form == "csv":
+            csv_table(path, "x,n", [[value, 1] for value in values])
+        elif form == "json":
+            json_lines(path, [{"x": value} for value in values])
+        else:
+            path.parent.mkdir(exist_ok=True)
+            pq.write_table(pa.table({"x": list(values)}), path)
+    form = {"csv": HEADER, "json": LINES, "parquet": '{"parquet":{}}'}[form]
+    said = reading(run_job(tmp_path, tmp_path / "d", dataset_format=form))["types"]
+    if turned and form == HEADER:
+        assert [sentence.startswith("x is text, ") for sentence in said] == [True]
+    else:
+        assert f"cells of x that are {'numbers' if turned else what}, unlike the first ones: 90" in said
