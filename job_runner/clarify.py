@@ -132,8 +132,7 @@ def find_column(
         if locator in names:
             return locator
         if locator in headers and len(headers) == len(names):
-            alike = {fold(name): name for name in names}
-            return alike.get(fold(locator)) or names[headers.index(locator)]
+            return {fold(name): name for name in names}.get(fold(locator)) or names[headers.index(locator)]
         if not locator.isdecimal():
             close = nearest(locator, names)
             hint = f": did you mean {close}?" if close else f"; its columns are {some_of(names, _SHOWN)}"

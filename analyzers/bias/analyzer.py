@@ -335,8 +335,7 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
         if self.rules == "sound":
             self._refuse_without_positives(summary)
             self._refuse_without_groups(summary)
-        measured = [one for facet in statistics.facets for _, metrics in facet.stages() for one in metrics]
-        if not any(one.value is not None for one in measured):
+        if all(one.value is None for facet in statistics.facets for _, of in facet.stages() for one in of):
             raise DatasetError.of("no_baseline.no_bias")
 
     def _refuse_without_positives(self, summary: BiasSummary) -> None:
