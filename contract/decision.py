@@ -132,12 +132,15 @@ class Facts:
         Rows with a label, and rows without; both None where labels play no part.
     positional
         Whether the columns came without names.
+    rows
+        Rows read, where ``dataset.item_count`` of the statistics does not say so.
     """
 
     notes: tuple[str, ...] = ()
     item_count: int | None = None
     unlabelled_count: int | None = None
     positional: bool = False
+    rows: int | None = None
 
 
 # The part of a comparison that says where numbers moved to, which is no violation in a single window.

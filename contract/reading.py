@@ -54,7 +54,7 @@ class CallRows:
     def text(self) -> str:
         """Return what was decided as a sentence."""
         words = topic("rows_of_a_call")
-        sides = "; ".join(f"{side}: {words[shape]}" for side, shape in self.shapes.items())
+        sides = "; ".join(f"{side}: {words[shape]}" for side, shape in self.shapes.items()) or "none is read"
         calls = several(self.calls, "call")
         return f"rows of a call, by {self.why} ({calls}, {self.of_several_rows} of several rows): {sides}"
 
@@ -70,6 +70,7 @@ class Said:
     sentences: dict[str, list[str]] = field(default_factory=dict)
     call_rows: CallRows = field(default_factory=CallRows)
     undecodable: int = 0
+    undecodable_in: Counter[int] = field(default_factory=Counter)  # by window, where several are read
 
     def document(self, *, with_sentences: bool) -> dict[str, Any]:
         """Return ``reading`` of ``statistics.json``, empty when there is nothing to say."""
@@ -93,6 +94,8 @@ class Said:
     def add(self, tally: Tally, rows: int) -> None:
         """Say what was noticed while `rows` rows were read."""
         self.undecodable += sum(count for what, count in tally.items() if what[0] == "reading.undecodable")
+        for what in [what for what in tally if what[0] == "window"]:
+            self.undecodable_in[what[1][1]] += tally.pop(what)
         files = tally.pop(("file",), 0)
         lacking = {what[1][1]: files - tally.pop(what) for what in sorted(tally) if what[0] == "file"}
         for name, count in islice(((name, count) for name, count in lacking.items() if count), _MOST_SAID):

@@ -210,7 +210,12 @@ Rules = Literal["sound", "sagemaker"]
 DEFAULT_MESSAGE_FILE = "/opt/ml/output/message"
 
 _log = logging.getLogger(__name__)
-_SECRET = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+# How variables end that hold secrets: errors of scripts, and of models, may repeat those.
+_SECRET = ("password", "secret", "token", "apikey", "api_key", "access_key", "secret_key", "private_key")
+# How variables end that hold a path, local or s3://.
+_PATHS = ("source", "path", "constraints", "statistics", "script", "baseline", "directory", "file", "config")
+# Names go to pages and metrics; an address among them loses its secrets.
+_NAMES = {"model_name", "sagemaker_endpoint_name", "sagemaker_monitoring_schedule_name"}
 
 
 def setting(kind: Kind = "text", default: str | None = None, **options: Any) -> Any:
@@ -491,11 +496,16 @@ def read_settings(
     _note_near_misses(environment, program, mistakes)
     given = _collect(vars(flags), environment, program)
     endpoints = (text for name, text in environment.items() if name.startswith("AWS_ENDPOINT_URL"))
-    learn((*given.values(), *endpoints), (environment.get(name, "") for name in _SECRET))
+    secret = (text for name, text in environment.items() if name.casefold().endswith(_SECRET))
+    learn((*given.values(), *endpoints), secret)
+    given |= {name: mask(given[name]) for name in _NAMES & given.keys()}
     for name, text in given.items():
         # What the environment holds beyond UTF-8 reaches Python as halves of surrogate pairs.
         if text.encode(errors="ignore").decode() != text:
             raise ConfigurationError.of("setting.not_utf8", field=name, text=text)
+        scheme, is_address, _ = text.partition("://")
+        if is_address and scheme.isalnum() and scheme != "s3" and name.endswith(_PATHS):
+            mistakes.add("setting.scheme", field=name, text=text)
 
     def read(variable: Variable) -> Any:
         text = given.get(variable.name, program.default_of(variable))

@@ -72,8 +72,8 @@ def key(path: str) -> str:
         raise OSError(
             errno.EINVAL, "keys do not belong there; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead"
         )
-    if "//" in found:
-        raise OSError(errno.EINVAL, "two slashes stand next to each other; take one out")
+    if not {"", ".", ".."}.isdisjoint(found.split("/")[1:]):
+        raise OSError(errno.EINVAL, "a part of it between slashes is empty, . or ..; take it out")
     return found
 
 

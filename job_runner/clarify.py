@@ -39,7 +39,7 @@ from model_clients.model import Model
 from readers.captures.split import first_sides, survey
 from readers.cell_types import PANDAS_MARKERS
 from readers.csv import first_records
-from readers.csv_dialect import header_evidence
+from readers.csv_dialect import fold, header_evidence
 from readers.dataset import REST, NotSplittable, is_interval
 from readers.json_files import is_document
 from readers.labels import read_labels
@@ -123,7 +123,8 @@ def find_column(
     place
         The member or setting, for the message.
     headers
-        Other names of the same columns, when there are as many.
+        Other names of the same columns, when there are as many: in any order where they differ in letter case
+        or blanks only, else by position.
     """
     if locator is None or not names:
         return None if locator is None else str(locator)
@@ -131,7 +132,7 @@ def find_column(
         if locator in names:
             return locator
         if locator in headers and len(headers) == len(names):
-            return names[headers.index(locator)]
+            return {fold(name): name for name in names}.get(fold(locator)) or names[headers.index(locator)]
         if not locator.isdecimal():
             close = nearest(locator, names)
             hint = f": did you mean {close}?" if close else f"; its columns are {some_of(names, _SHOWN)}"
@@ -320,7 +321,12 @@ def arrange_table(
         mentioned.append(settings.ground_truth_attribute)
         request = _named_csv(request, config.headers, mentioned, "headers", mistakes, header_told=header_told)
         mistakes.stop_if_any()  # of columns with other names, more would be said that is beside the point
-    request, columns = add_separate_files(config, request, Columns(column_names(request)), mistakes)
+    names = column_names(request)
+    if config.headers and names:
+        every = column_names(replace(request, keys=None)) if request.keys else names
+        joined = () if request.ground_truth_source is None or config.label in every else (str(config.label),)
+        _fit_headers(config.headers, (*every, *joined), request, mistakes)
+    request, columns = add_separate_files(config, request, Columns(names), mistakes)
     asked = roles(settings, config)
     columns = _with_joined_label(config, request, columns)
 
@@ -332,8 +338,25 @@ def arrange_table(
     predicted = columns.predicted_label or find(_PREDICTED)
     name = columns.label_name or label or ""
     probability = find(_PROBABILITY)
+    for role, column in ((_PREDICTED, predicted), (_PROBABILITY, probability)):
+        if column is not None and column == label:
+            mistakes.add("column.label_twice", field=asked.get(role, (None, role))[1], column=column)
     columns = replace(columns, label=label, label_name=name)
     return request, replace(columns, predicted_label=predicted, probability=probability)
+
+
+def _fit_headers(headers: Sequence[str], names: Sequence[str], request: Dataset, mistakes: Mistakes) -> None:
+    """Make sure that headers are the names of the columns there are, or other names of as many."""
+    given, there = set(map(fold, headers)), set(map(fold, names))
+    # Members of records come and go.
+    if given == there or (request.format.kind == "json" and there < given):
+        return
+    if given.isdisjoint(there) and len(headers) == len(names):
+        pairs = list(map(" = ".join, zip(headers, names, strict=True)))
+        request.said.say("reading.other_names", names=some_of(pairs))
+        return
+    apart = next(name for name in (*headers, *names) if fold(name) in given ^ there)
+    mistakes.add("headers.other_names", file=request.source, field=apart, names=some_of(names, _SHOWN))
 
 
 def _with_joined_label(config: AnalysisConfig, request: Dataset, columns: Columns) -> Columns:

@@ -155,8 +155,12 @@ def finish(
     if found.compared is not None and found.decision is not None and settings.rules == "sound":
         known_before = found.compared.statistics
         described = files.write_statistics(known_before, True) if known_before else {}
-        counted = None if request.window is not None and len(request.window.edges) > 1 else found.rows
-        found = replace(found, decision=_with_payloads(request.said, counted, described, found.decision))
+        if known_before and (read := analyzer.facts(known_before).rows) is not None:
+            described |= {"dataset": {"item_count": read}}
+        unread, span = request.said.undecodable, request.window
+        if span is not None and settings.window is not None and len(span.edges) > 1:
+            unread = request.said.undecodable_in[span.place(settings.window.start)]
+        found = replace(found, decision=_with_payloads(unread, found.rows, described, found.decision))
     before: dict[str, bytes] = {}
     earlier = Earlier()
     if settings.history_path is not None and found.compared is not None and found.decision is not None:
@@ -257,23 +261,16 @@ def _conclude(
 
 
 def _with_payloads(
-    said: Said, rows: int | None, baseline: Mapping[str, Any], decision: api.Decision
+    unread: int, rows: int, baseline: Mapping[str, Any], decision: api.Decision
 ) -> api.Decision:
-    """Add whether more payloads than at the baseline could not be decoded, where some could not.
-
-    `rows` is None where windows are read together, whose payloads nobody counts apart.
-    """
+    """Add whether more payloads than at the baseline could not be decoded, where some could not."""
     before = baseline.get("reading", {}).get("undecodable_payloads", 0)
     rows_before = baseline.get("dataset", {}).get("item_count", 0)
-    if not said.undecodable and not before:
+    if not unread and not before:
         return decision
-    if rows is None:
-        reason = "payloads of several windows are counted together"
-        untold = api.Comparison("payloads", api.PRESENCE_CHECK, api.State.UNDECIDED, reason=reason)
-        return replace(decision, comparisons=(*decision.comparisons, untold))
     of = api.Violation(api.PRESENCE_CHECK, "payloads could not be decoded", metric_name="payloads")
     # A call of which nothing can be decoded has no row.
-    lacking, usual = (said.undecodable, max(said.undecodable, rows)), (before, max(before, rows_before))
+    lacking, usual = (unread, max(unread, rows)), (before, max(before, rows_before))
     return with_presence(decision, of, lacking, usual, 1.0)
 
 
@@ -541,8 +538,9 @@ def register_baseline_if_decided(
 ) -> str | None:
     """Register the run's documents as the new baseline, if the settings ask for it and the check allows it.
 
-    A baseline is renewed whole or not at all: nothing is violated, something was decided, and no comparison
-    has lost the figures that the baseline has. `decision` is None where the check was skipped.
+    A baseline is renewed whole or not at all: nothing is violated, something was decided, no comparison has
+    lost the figures that the baseline has, and none is undecided about a change beyond its limit. `decision`
+    is None where the check was skipped.
 
     Returns
     -------
@@ -562,6 +560,9 @@ def register_baseline_if_decided(
         return wording("baseline_kept.nothing_decided", file=folder)
     if decision is not None and decision.fails_gate:
         return wording("baseline_kept.figures_lost", file=folder)
+    for one in () if decision is None else decision.comparisons:
+        if one.state is api.State.UNDECIDED and one.limit is not None and (one.effect or 0.0) > one.limit:
+            return wording("baseline_kept.untold", file=folder, subject=one.subject)
     register_baseline(folder, documents, datetime.now(UTC))
     return None
 

@@ -49,6 +49,7 @@ _AMOUNT = (
 # Numbers with a unit; more than a few units are parts of codes, such as seats.
 _WITH_UNIT = r"^[-+−]?\d+(?:[.,]\d+)?\s?(?P<unit>[A-Za-zµ°%²³/]{1,6})$"
 _FEW_UNITS = 3
+_JSON = r"(?s)^(\{.*\}|\[.*\])$"
 _MONTH = r"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
 _OTHER_DATES = (
     r"^(\d{1,2}[./-]\d{1,2}[./-](\d{4}|\d{2})|\d{4}[./]\d{1,2}[./]\d{1,2}"
@@ -243,6 +244,8 @@ def _say_why_text(name: str, texts: pa.Array, rules: CellRules, say: Say, *, is_
         say("reading.signs", field=name)
     elif _share(texts, _OTHER_DATES) >= MOSTLY:
         say("reading.dates_in_two_ways", field=name)
+    elif _share(texts, _JSON) >= MOSTLY:
+        say("reading.json", field=name, example=texts[0].as_py()[:40])
     elif len(units := _units(texts)) in range(1, _FEW_UNITS + 1):
         say("reading.units", field=name, units=", ".join(units))
     else:
@@ -339,6 +342,9 @@ def _column(
             return column.cast(pa.int8())
         return column.cast(pa.string()) if declared else column
     if not _is_text(column.type):
+        is_number = types.is_integer(column.type) or types.is_floating(column.type)
+        if is_number and kind == "text" and not declared:
+            notice("reading.both_kinds", len(column) - column.null_count, field=name, what="numbers")
         if kind == "text" and declared and not types.is_null(column.type):
             if types.is_floating(column.type):
                 with contextlib.suppress(pa.ArrowInvalid):  # some may have a fraction
@@ -388,13 +394,16 @@ def _without_numbers(name: str, column: pa.Array, rules: CellRules) -> pa.Array:
 def _numbers(name: str, column: pa.Array, declared: Declared | None, rules: CellRules) -> pa.Array:
     column = _without(name, column, rules.markers)
     if declared is None and not rules.like_pandas and _any(_distinct(column), _CODE):
-        return column  # codes; whoever summarizes knows them
-    if _share(_distinct(column), _NUMBER) == 1.0:
+        notice("reading.both_kinds", len(column) - column.null_count, field=name, what="codes")
+        return column  # whoever summarizes knows them
+    if (share := _share(_distinct(column), _NUMBER)) == 1.0:
         return _convert(column, _parse_numbers)
     if not rules.like_pandas and _share(_distinct(column), _BOOLEAN_OR_DIGIT) == 1.0:
         if declared is None:
             notice("reading.flags", field=name)
         return _convert(column, lambda texts: _truth(texts).cast(pa.int8()))
+    if declared is None and share < _HALF:
+        notice("reading.both_kinds", len(column) - column.null_count, field=name, what="text")
     return column
 
 

@@ -22,7 +22,9 @@ _LARGEST_MANIFEST = 64 << 20
 # Files with another ending than most are looked into, up to so many.
 _MOST_LOOKED_AT = 20
 _NO_DATA = re.compile(
-    r"(?i)(read[-_ ]?me|licen[cs]e|notice|changelog|authors|thumbs\.db)(\..*)?$"
+    r"(?i)(.*/)?(read[-_ ]?me|licen[cs]e|notice|changelog|authors|thumbs\.db)(\.[^/]*)?$"
+    # What a monitor has written.
+    r"|(.*/)?((statistics|constraints|constraint_violations|comparisons|analysis)\.json|explanations_shap/.*)$"
     r"|.*\.(md|rst|html?|pdf|png|jpe?g|svg|ya?ml|toml|ini|py|ipynb|sql|sh|xsd|md5|sha\d+|pyc)$"
 )
 _COMPRESSED = (".gz", ".bz2", ".zst")
@@ -39,6 +41,11 @@ _WRITTEN = {
     "parquet": '{"parquet":{}}',
     "sagemakerCaptureJson": '{"sagemakerCaptureJson":{"captureIndexNames":["endpointInput"]}}',
 }
+# How files begin that are neither text nor Parquet. Excel's workbooks are ZIP.
+_BINARY = re.compile(
+    rb"(?s)(?P<ZIP>PK\x03\x04)|(?P<xz>\xfd7zXZ)|(?P<SQLite>SQLite format 3\x00)|(?P<Avro>Obj\x01)"
+    rb"|(?P<Arrow>ARROW1\x00)|(?P<NumPy>\x93NUMPY)|(?P<HDF5>\x89HDF)|(?P<Excel>\xd0\xcf\x11\xe0)|.{257}(?P<tar>ustar)"
+)
 _SAID = {"csv": "CSV", "json": "JSON", "parquet": "Parquet", "sagemakerCaptureJson": "captures"}
 
 
@@ -54,7 +61,7 @@ def data_files(files: list[SourceFile], kind: str, said: Said) -> list[SourceFil
         Of the format.
     """
     kept = _listed_in_manifests(files, said)
-    documents = [file for file in kept if _NO_DATA.match(_name(file))]
+    documents = [file for file in kept if _NO_DATA.match(file.path)]
     kept = [file for file in kept if file not in documents] or kept
     endings = Counter(_ending(file) for file in kept)
     usual = endings.most_common(1)[0][0] if endings else ""
@@ -132,7 +139,10 @@ def require_kind(path: str, kind: str) -> None:
     """
     beginning = first_bytes(path, _BYTES)
     found = kind_of(beginning)
-    if found == "csv" and b"," not in beginning.partition(b"\n")[0]:
+    if found not in (None, *_SAID):
+        raise DatasetError.of("data_files.binary", file=path, found=found)
+    first = beginning.partition(b"\n")[0]
+    if found == "csv" and (b"," not in first or (b"{" in first and kind != "parquet")):
         return  # any text; reading in earnest names what is wrong with it
     if found is not None and not _fits(found, kind):
         raise DatasetError.of(
@@ -147,6 +157,8 @@ def kind_of(beginning: bytes) -> str | None:
         return None
     if text.startswith(b"PAR1"):
         return "parquet"
+    if binary := _BINARY.match(beginning):
+        return binary.lastgroup
     if text.startswith((b"{", b"[")):
         return "sagemakerCaptureJson" if text.startswith(b"{") and b'"captureData"' in text else "json"
     return "csv"

@@ -205,9 +205,15 @@ def is_document(path: str) -> bool:
     return is_table or _member_with_rows(value) is not None or _is_ragged(value) or bool(_long_lists(value))
 
 
-def _long_lists(value: dict[str, Any]) -> list[str]:
-    """Return the members that hold so many objects that they are hardly part of a row."""
-    return [name for name, member in value.items() if _is_rows(member) and len(member) >= _MANY]
+def _long_lists(value: dict[str, Any]) -> dict[str, int]:
+    """Return the members that hold so many objects that they are hardly part of a row, and how many.
+
+    Members of members count too.
+    """
+    members = dict(value)
+    for name, of in value.items():
+        members |= {f"{name}.{key}": rows for key, rows in of.items()} if isinstance(of, dict) else {}
+    return {name: len(rows) for name, rows in members.items() if _is_rows(rows) and len(rows) >= _MANY}
 
 
 def _member_with_rows(value: dict[str, Any]) -> str | None:
@@ -264,6 +270,8 @@ def _document(path: str, *, may_be_lines: bool = False) -> list[Any]:
         numbered = [(number, line) for number, line in enumerate(data.split(b"\n")) if line.strip(_BLANK)]
         (_, first), *others = numbered
         fix = "check that the file is complete"
+        if others and first.lstrip(_BLANK).startswith(b"[") and first.rstrip(_BLANK).endswith(b"]"):
+            fix = "if each line is a row, write it as an object that names its values"
         if others and first.lstrip(_BLANK).startswith(b"{") and first.strip(_BLANK) != b"{":
             if others[0][1].lstrip(_BLANK).startswith(b"{"):
                 fix = "if it holds one record per line, set dataset_type to application/jsonlines"
@@ -278,7 +286,8 @@ def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
     if isinstance(document, dict):
         lists = [member for member in document.values() if _is_rows(member)]
         known = request.column_names or ()
-        is_row = any(each.startswith(f"{name}.0") for name in document for each in known)
+        long = _long_lists(document)
+        is_row = any(each.startswith(f"{name}.0") for name in (*document, *long) for each in known)
         table = None if is_row else table_rows(document) or column_rows(document)
         member = None if is_row else _member_with_rows(document)
         file = path.rpartition("/")[2]
@@ -289,12 +298,12 @@ def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
         elif _is_ragged(document) and not is_row:
             lengths = ", ".join(f"{name} {len(values)}" for name, values in document.items())
             raise DatasetError.of("json_files.ragged", file=path, lengths=lengths)
-        elif len(lists) > 1 and (long := _long_lists(document)) and not is_row:
-            several = ", ".join(name for name, found in document.items() if _is_rows(found))
-            count = len(document[long[0]])
+        elif long and not is_row and (len(lists) > 1 or not long.keys() <= document.keys()):
+            several = ", ".join({name: 0 for name, found in document.items() if _is_rows(found)} | long)
+            count = max(long.values())
             raise DatasetError.of("json_files.several_lists", file=path, field=several, count=count)
-        elif len(lists) == 1 and (long := _long_lists(document)) and len(document) > 1 and not is_row:
-            notice("reading.member", file=file, field=long[0], count=len(lists[0]))
+        elif len(lists) == 1 and long and len(document) > 1 and not is_row:
+            notice("reading.member", file=file, field=next(iter(long)), count=len(lists[0]))
         document = table or (lists[0] if len(lists) == 1 and not is_row else [document])
     if not _is_rows(document) and document != []:
         raise DatasetError.of("json_files.no_rows", file=path)

@@ -273,12 +273,8 @@ def joined(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     A batch of about `BATCH_ROWS` rows or `BLOCK_SIZE` bytes passes unchanged; the order stays.
     """
     for _, alike in itertools.groupby(batches, key=lambda batch: (batch.schema, batch.schema.metadata)):
-        for some in gathered(alike, _fullness, 0.5):
+        for some in gathered(alike, lambda one: max(one.num_rows / BATCH_ROWS, one.nbytes / BLOCK_SIZE), 0.5):
             yield some[0] if len(some) == 1 else pa.concat_batches(some)
-
-
-def _fullness(batch: pa.RecordBatch) -> float:
-    return float(max(batch.num_rows / BATCH_ROWS, batch.nbytes / BLOCK_SIZE))
 
 
 def _stream_blocks(

@@ -63,7 +63,7 @@ def licence_page(image: str, inventory: dict[str, Any]) -> str:
         for one in inventory["distributions"]
     ]
     bundled = [
-        (part["name"], part.get("version", ""), _stated(part), one["name"])
+        (part["name"], part.get("version", ""), ", ".join(_licences(part)) or "not stated", one["name"])
         for one in inventory["distributions"]
         for part in _bundled(one)
     ]
@@ -72,7 +72,7 @@ def licence_page(image: str, inventory: dict[str, Any]) -> str:
             one["name"],
             one["version"],
             ", ".join(one["licences"]) or "see its file",
-            f"`{_copyright(one['name'])}`",
+            f"`/usr/share/doc/{one['name']}/copyright`",
         )
         for one in inventory["debian_packages"]
     ]
@@ -156,10 +156,6 @@ def _licences(part: dict[str, Any]) -> list[str]:
     return texts or [text for one in named if (text := one.get("id") or one.get("name"))]
 
 
-def _stated(part: dict[str, Any]) -> str:
-    return ", ".join(_licences(part)) or "not stated"
-
-
 def _required(one: dict[str, Any], python: str) -> set[str]:
     """Return the normal names of what a distribution needs without extras, under the image's Python."""
     versions = {"python_full_version": python, "python_version": ".".join(python.split(".")[:2]), "extra": ""}
@@ -181,10 +177,6 @@ def _shown(names: list[str]) -> str:
     first = sorted(names, key=lambda name: (len(name), name))[:_SHOWN_FILES]
     text = ", ".join(f"`{name}`" for name in first)
     return text if len(names) == len(first) else f"{text} and {len(names) - len(first)} more"
-
-
-def _copyright(package: str) -> str:
-    return f"/usr/share/doc/{package}/copyright"
 
 
 def _table(title: str, header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:

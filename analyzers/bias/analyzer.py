@@ -335,6 +335,8 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
         if self.rules == "sound":
             self._refuse_without_positives(summary)
             self._refuse_without_groups(summary)
+        if all(one.value is None for facet in statistics.facets for _, of in facet.stages() for one in of):
+            raise DatasetError.of("no_baseline.no_bias")
 
     def _refuse_without_positives(self, summary: BiasSummary) -> None:
         """Stop where no label is positive: every metric of labels would be 0 or undefined."""

@@ -26,6 +26,7 @@ from analyzers.data_quality.summary import (
 )
 from analyzers.shared.rules import Rules, SharesErrors, constraints_to_check, nothing_checked, unused_notes
 from contract.api import Analyzer, Comparison, Decision, Facts, Metric
+from contract.errors import DatasetError
 
 _GAUGE = "model_monitor_feature"
 
@@ -108,7 +109,16 @@ class DataQualityAnalyzer(SharesErrors, Analyzer[DatasetSummary, Statistics, Con
         return describe(summary, rules=self.rules, as_of=self.as_of)
 
     def suggest(self, statistics: Statistics, baseline: DataQualityBaseline | None) -> Constraints:
-        """Suggest constraints; under sound rules an expert's additions to the baseline are carried over."""
+        """Suggest constraints; under sound rules an expert's additions to the baseline are carried over.
+
+        Raises
+        ------
+        DatasetError
+            When a baseline would know no value.
+        """
+        has_values = any(one.num_present for one in statistics.features) or not statistics.item_count
+        if baseline is None and not has_values:
+            raise DatasetError.of("no_baseline.no_value", rows=statistics.item_count)
         method = self.categorical_drift_method
         return suggest(statistics, baseline, rules=self.rules, categorical_drift_method=method)
 

@@ -206,7 +206,7 @@ class FeatureAttributionAnalyzer(
 
     def facts(self, statistics: AttributionStatistics) -> Facts:
         """Return the notes."""
-        return Facts(statistics.notes)
+        return Facts(statistics.notes, rows=statistics.explained.rows_read)
 
     def metrics(
         self,

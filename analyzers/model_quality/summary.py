@@ -104,7 +104,11 @@ def find_columns(schema: pa.Schema, task: Task) -> Columns:
     inference = task.inference_attribute
     place = None if inference is None else find_column(schema, inference, "inference_attribute")
     probabilities = _find_probabilities(schema, task.probability_attribute)
-    return Columns(_find_label(schema, task.ground_truth_attribute), place, *probabilities)
+    label = _find_label(schema, task.ground_truth_attribute)
+    if label is not None and label in (place, *probabilities[0]):
+        field = "inference_attribute" if label == place else "probability_attribute"
+        raise DatasetError.of("quality_columns.label_twice", field=field, name=schema.names[label])
+    return Columns(label, place, *probabilities)
 
 
 def _find_label(schema: pa.Schema, attribute: str | None) -> int | None:
@@ -280,6 +284,10 @@ def summarize(batches: Iterable[pa.RecordBatch], task: Task) -> ModelQualitySumm
             continue
         summary.rows += batch.num_rows
         summary.column_names = summary.column_names or tuple(batch.schema.names)
+        if all(name.startswith(GROUND_TRUTH) for name in batch.schema.names):  # the model answered nothing
+            summary.unlabelled += batch.column(0).null_count
+            summary.not_predicted += batch.num_rows - batch.column(0).null_count
+            continue
         add(summary, batch, find_columns(batch.schema, task), task)
     summary.scores.settle()
     summary.unlabelled_scores.settle()

@@ -528,7 +528,8 @@ def _make_analyzer(
     sampling, width = wanted.sampling, len(wanted.features)
     most = (rows or 0) * (1 + 2 * sampling.pairs(width, width) * baseline.num_rows) if wanted.explain else 0
     asked.append(Asking(model, budget, rows, most))
-    request.said.say("reading.model", model=model.where, names=listing(wanted.features))
+    if wanted.features:
+        request.said.say("reading.model", model=model.where, names=listing(wanted.features))
     if most and isinstance(model, EndpointModel) and not settings.validate_only:
         told = {"rows": several(rows or 0, "row"), "most": most, "requests": model.requests(baseline, most)}
         _log.info("%s", wording("attributions.cost", model=model.where, **told))

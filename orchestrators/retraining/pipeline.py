@@ -25,7 +25,7 @@ from pathlib import Path
 def main() -> int:
     """Run the steps; return the exit code of the first that fails."""
     event = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    data = event["data"]
+    data, window = event["data"], event["data"]["window"]
     say(f"{data['violation_count']} violations in {data['dataset_source']}, see {data['report']}")
     with tempfile.TemporaryDirectory() as scratch:
         steps = [
@@ -40,7 +40,7 @@ def main() -> int:
                 f"--baseline-statistics={os.environ['BASELINE']}",
                 "--skip-check=Enabled",
                 f"--register-new-baseline={os.environ['BASELINE']}",
-                *_window(data["window"]),
+                *([f"--start-time={window['start']}", f"--end-time={window['end']}"] if window else ()),
             ],
         ]
         for step in steps:
@@ -55,10 +55,6 @@ def say(line: str) -> None:
     """Write a line to the log of the pipeline, in order with what the steps write."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
-
-
-def _window(window: dict[str, str] | None) -> list[str]:
-    return [f"--start-time={window['start']}", f"--end-time={window['end']}"] if window else []
 
 
 if __name__ == "__main__":

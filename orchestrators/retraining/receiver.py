@@ -213,7 +213,7 @@ def main() -> int:
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     host, _, port = given.listen.rpartition(":")
-    token = os.environ.get("RETRAINING_TOKEN")
+    token = os.environ.pop("RETRAINING_TOKEN", None)  # no pipeline gets to know it
     if not token and not _is_loopback(host):
         parser.error(f"set RETRAINING_TOKEN: at {host}, others than this machine can start the pipeline")
     pipelines = Pipelines(given.state, given.command)

@@ -22,7 +22,7 @@ from contract.errors import DatasetError
 from contract.reading import CallRows
 from readers.arrow_json import JsonFields, NotBulkError, parse_json, text_buffer
 from readers.captures.envelope import Envelope
-from readers.captures.layout import Layout, cell_name, shared_names
+from readers.captures.layout import Layout, cell_name, is_cell, shared_names
 from readers.captures.shapes import (
     CSV,
     FRAMES,
@@ -129,6 +129,10 @@ class Decoder:
             When payloads do not fit into columns, or the originals would not read them.
         """
         texts = [texts_of(envelope, side, note, self.headers.get(side)) for side in self.sides]
+        # Of two payloads, the first one's cells would move the other's to later columns.
+        is_new = any(map(is_cell, self.layout.names)) and self.layout.widths[0] == 0
+        if is_new and len(texts) > 1 and (late := np.flatnonzero(texts[0].kinds == CSV)).size:
+            raise DatasetError.of("captures.late", place=envelope.place(int(late[0])), field=self.sides[0])
         if self.text_only:
             self._require_one_encoding(envelope)
             texts = self._joined(texts)

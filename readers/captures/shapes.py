@@ -72,9 +72,9 @@ def decode(text: str, encoding: str | None, content_type: str | None) -> tuple[s
         return text, CSV if encoding == "CSV" else JSON
     if encoding == "BASE64":
         try:
-            text = base64.b64decode(text, validate=False).decode()
+            text = base64.b64decode("".join(text.split()), validate=True).decode()
         except ValueError:
-            raise UndecodableError("is BASE64 of something that is no text") from None
+            raise UndecodableError("is no BASE64 of text") from None
     if "json" in (content_type or "").lower():
         return text, JSON
     # Servers often name the type that they expected, not the one they got.

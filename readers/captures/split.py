@@ -57,6 +57,7 @@ _NOT_CSV = {
     "cells between tabs": re.compile(r"[^,\t]*(\t[^,\t]*)+"),
     "cells between vertical bars": re.compile(r"[^,|]*(\|[^,|]*)+"),
     "multipart": re.compile(r"--\S.*"),
+    "BASE64": re.compile(r"(?=.*[a-z].*[A-Z])([\w+/]{4})+([\w+/]{2}==|[\w+/]{3}=)?", re.ASCII),
     "XML or HTML": re.compile(r"\s*<[/?!\w].*", re.DOTALL),
     "prose": re.compile(r"\W*([^\s\d]+ ){3}\D*[.!?]\W*"),
     "LIBSVM": re.compile(r"(\S+ )?\d+:\S+( \d+:\S+)*\s*"),
@@ -121,6 +122,7 @@ class Notes:
     records: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     places: dict[str, str] = field(default_factory=dict)
+    unread: Counter[int] = field(default_factory=Counter)
 
     @contextlib.contextmanager
     def of(self, envelope: Envelope) -> Iterator[Note]:
@@ -128,6 +130,9 @@ class Notes:
         odd: dict[str, set[int]] = {}
         yield lambda code, records: odd.setdefault(code, set()).update(records)
         self.records += len(envelope)
+        if envelope.windows is not None:
+            unread = sorted(odd.get("reading.undecodable", ()))
+            self.unread.update(envelope.windows.take(pa.array(unread, pa.int64())).to_pylist())
         for code, records in odd.items():
             self.counts[code] += len(records)
             if records and code not in self.places:
@@ -141,6 +146,8 @@ class Notes:
         DatasetError
             When too many calls contradict the reading of their rows.
         """
+        for window, count in self.unread.items():
+            notice("window", count, window=window)
         for code, place in self.places.items():
             notice(code, self.counts[code], place=place)
         uneven = self.counts["reading.uneven"]
@@ -207,6 +214,10 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> Decoder:
     sides = tuple(sorted(request.format.capture_indices, key=lambda side: not side.endswith("Output")))
     calls = first_calls(files, sides)
     decoder = Decoder(sides, text_only=request.text_only, headers=leave_out_headers(calls, request))
+    is_judged = request.labels or request.ground_truth_source is not None
+    if is_judged and len(sides) > 1 and calls and not any(sides[0] in call.payloads for call in calls):
+        # Columns of the request would move to the places of the answer's.
+        raise DatasetError.of("captures.unanswered", file=request.source, field=sides[0], calls=len(calls))
 
     def rows(chosen: Mapping[str, Shape]) -> list[list[list[shapes.Row] | None]]:
         return [

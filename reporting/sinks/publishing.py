@@ -61,7 +61,9 @@ class Sinks:
                 values = values_of(run)
                 names = [value.name for value in values]
                 send = functools.partial(SENDERS[address.kind], address, values, run, self.headers)
-            parcels.append(Delivery(address.shown, _content(names), send))
+            # Each name once.
+            content = f"{several(len(names), 'metric')} ({some_of(list(dict.fromkeys(names)), _NAMES_SHOWN)})"
+            parcels.append(Delivery(address.shown, content, send))
         if run.violations and not run.waits:
             event = events.cloud_event(run)
             content = f"event {event['id']} with {several(event['data']['violation_count'], 'violation')}"
@@ -132,8 +134,3 @@ def publish(run: Run, settings: Settings, sinks: Sinks | None) -> tuple[Undelive
         if sinks is not None:
             undelivered = sinks.deliver(run)
     return undelivered
-
-
-def _content(names: list[str]) -> str:
-    """Return how many values there are, and their names, each once."""
-    return f"{several(len(names), 'metric')} ({some_of(list(dict.fromkeys(names)), _NAMES_SHOWN)})"

@@ -81,6 +81,51 @@ def test_a_header_told_by_the_settings(tmp_path: Path) -> None:
     assert columns.label == "z"
 
 
+TOLD = {"dataset_format": '{"csv":{"header":true}}'}
+
+
+@pytest.mark.parametrize("headers", [["y", "A", "n"], ["N", " a", "Y"], ["Y", "n", "a"]])
+def test_headers_in_another_order_or_spelling_are_matched_by_name(tmp_path: Path, headers: list[str]) -> None:
+    path = write(tmp_path / "d.csv", "n,a,y", "3,1,0")
+    config = {**CSV, "headers": headers, "label": headers[0], "facet": [{"name_or_index": "a"}]}
+    table, columns = arrange(path, config, **TOLD)
+    assert table.to_pydict() == {"n": [3], "a": [1], "y": [0]}
+    assert columns.label == headers[0].casefold()
+
+
+@pytest.mark.parametrize("headers", [["a", "y", "z"], ["a"], ["a", "y", "n", "m"], ["b", "z", "x", "w"]])
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_headers_that_do_not_fit_the_names_in_the_data_are_refused(
+    tmp_path: Path, kind: str, headers: list[str]
+) -> None:
+    path = write(tmp_path / "d.csv", "n,a,y", "3,1,0")
+    if kind == "parquet":
+        path = tmp_path / "d.parquet"
+        pq.write_table(pa.table({"n": [3], "a": [1], "y": [0]}), path)
+    told = TOLD if kind == "csv" else {"dataset_format": '{"parquet":{}}'}
+    with pytest.raises(
+        ConfigurationError, match=r"headers does not fit the columns of .*'(n|y|z|m|b)' is not"
+    ):
+        arrange(path, {**CSV, "headers": headers}, **told)
+
+
+def test_headers_may_name_the_id_and_a_label_that_is_joined(tmp_path: Path) -> None:
+    path = write(tmp_path / "d.csv", "id,a,p", "k,3,1")
+    config = {**CSV, "headers": ["y", "p", "a", "id"], "predicted_label": "p"}
+    joined = {"id_attribute": "id", "ground_truth_source": write(tmp_path / "l.csv", "id,y", "k,1")}
+    assert arrange(path, config, **TOLD, **joined)[1].label == "groundTruthData"
+
+
+@pytest.mark.parametrize(
+    "told", [{"predicted_label": "y"}, {"predicted_label": 1}, {"predictor": {}, "predicted_label": "y"}]
+)
+def test_a_label_is_no_prediction(tmp_path: Path, told: dict[str, Any]) -> None:
+    with pytest.raises(
+        ConfigurationError, match="predicted_label is 'y', which is the label; name the column"
+    ):
+        arrange(write(tmp_path / "d.csv", "a,y", "3,1"), {**CSV, **told})
+
+
 def test_headers_of_another_number_are_named(tmp_path: Path) -> None:
     path = write(tmp_path / "d.csv", "3,1,5")
     with pytest.raises(

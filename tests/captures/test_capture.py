@@ -331,7 +331,9 @@ def test_window_goes_by_inference_time(tmp_path):
         None,
     ]
     records = [record(str(number), "0", time=time) for number, time in enumerate(times)]
-    with pytest.raises(DatasetError, match=r"window is set, but the records of .*a\.jsonl have no time; put"):
+    with pytest.raises(
+        DatasetError, match=r"window is set, but records of .*a\.jsonl have no time that can be read; write"
+    ):
         _read(tmp_path, records, window=HOUR)
     assert _read(tmp_path, records[:5], window=HOUR)["_c0"] == [1, 2, 3]
 

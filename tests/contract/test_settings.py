@@ -81,6 +81,21 @@ def test_mistakes_name_the_variable_and_the_fix(variables: dict[str, str], says:
     assert says in caught.value.message
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["dataset_source", "output_path", "history_path", "baseline_constraints"],
+)
+@pytest.mark.parametrize(
+    "address", ["S3://bucket/a", "s3a://bucket/a", "gs://bucket/a", "file:///a", "https://h/a"]
+)
+def test_an_address_that_is_no_s3_is_no_folder_of_that_name(name: str, address: str) -> None:
+    with pytest.raises(
+        ConfigurationError, match=f"{name} is '.*', which is no local path and does not begin with s3"
+    ):
+        read(**{**NEEDED, name: address})
+    assert read(**{**NEEDED, name: "/a://b", "model_name": address}).given[name] == "/a://b"
+
+
 def test_all_mistakes_are_reported_together() -> None:
     with pytest.raises(ConfigurationError) as caught:
         read("--rulez", "sound", **{**NEEDED, "workers": "x", "dataset_format": "{"})

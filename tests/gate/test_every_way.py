@@ -52,6 +52,7 @@ class Way:
     settings: dict[str, Any] | None = None
     segment_by: str | None = None
     labels: str | None = None
+    is_damaged: bool = False
 
 
 WAYS = {
@@ -68,6 +69,7 @@ WAYS = {
     "an empty segment": Way(lambda rows: [row for row in rows if row[2] == "0"], segment_by="sex"),
     "nothing left": Way(settings={"exclude_features_attribute": ",".join(HEAD)}),
     "no statistics": Way(settings={"baseline_statistics": None}),
+    "payloads damaged": Way(is_damaged=True),
 }
 
 NOTHING, PARTLY, VIOLATED, REFUSED, DECIDED = "nothing", "partly", "violated", "refused", "decided"
@@ -153,6 +155,12 @@ EXPECTED: dict[str, tuple[tuple[str, str], ...]] = {
         (OPEN, "the baseline has no statistics of what rows lack"),
         (DECIDED, ""),
     ),
+    "payloads damaged": (
+        (VIOLATED, "the window lacks columns"),
+        (VIOLATED, "no row with a label has a usable prediction"),
+        (REFUSED, "see that payloads are captured and can be decoded"),
+        (REFUSED, "see that requests are captured and can be decoded"),
+    ),
 }
 answer_with: list[str] = []
 
@@ -185,9 +193,11 @@ def settings_of(folder: Path, monitor: str, model: str) -> dict[str, Any]:
     return settings
 
 
-def captures_of(folder: Path, rows: Rows) -> Path:
+def captures_of(folder: Path, rows: Rows, *, is_damaged: bool = False) -> Path:
     """Write the window as captures, whose labels come from elsewhere."""
     kind = {"observedContentType": "text/csv"}
+    if is_damaged:
+        kind["encoding"], rows = "JSON", [[row[0], "{not", "{", "not"] for row in rows]
     records = [
         record(
             part(row[1], **kind),
@@ -213,17 +223,23 @@ def test_every_pair(
     answer_with.clear()
     first, window = write(tmp_path / "first.csv", table(1)), lack.window(table(2))
     source, labels = write(tmp_path / "window.csv", window), tmp_path / "labels"
-    if lack.labels is not None and monitor in ("model-quality", "bias"):
-        first, source = captures_of(tmp_path / "before", table(1)), captures_of(tmp_path / "now", window)
+    if lack.is_damaged or (lack.labels is not None and monitor in ("model-quality", "bias")):
+        first = captures_of(tmp_path / "before", table(1))
+        source = captures_of(tmp_path / "now", window, is_damaged=lack.is_damaged)
         write_labels(labels, [row[0] for row in table(1)])
         (tmp_path / "analysis_config.json").write_text(json.dumps(CAPTURED), encoding="utf-8")
         sides = ["endpointInput", "endpointOutput"][monitor == "model-quality" :]
-        settings |= {
-            "dataset_format": json.dumps({"sagemakerCaptureJson": {"captureIndexNames": sides}}),
-            "inference_attribute": "0",
-            "ground_truth_attribute": None,
-            "ground_truth_source": labels,
-        }
+        settings["dataset_format"] = json.dumps({"sagemakerCaptureJson": {"captureIndexNames": sides}})
+        if monitor in ("model-quality", "bias"):
+            settings |= {
+                "inference_attribute": "0",
+                "ground_truth_attribute": None,
+                "ground_truth_source": labels,
+            }
+        elif monitor == "feature-attribution":
+            config = {**ATTRIBUTION, "headers": ["sex", "x"], "label": None, "predicted_label": None}
+            config = {name: member for name, member in config.items() if member is not None}
+            (tmp_path / "analysis_config.json").write_text(json.dumps(config), encoding="utf-8")
     first = run_job(tmp_path, first, output_path=baseline, report="Disabled", **settings)
     assert first.exit_code == 0, first.message
     before = {file.name: file.read_bytes() for file in baseline.iterdir() if file.is_file()}
@@ -263,7 +279,7 @@ def test_every_pair(
     metrics = (tmp_path / "metrics.prom").read_text(encoding="utf-8")
     decided, undecided = comparisons["decided"], comparisons["not_decided"]
     for one in comparisons["comparisons"]:
-        if one["check"] in ("completeness_check", "presence_check"):
+        if one["check"] in ("completeness_check", "presence_check") and not one.get("lost"):
             # Figures of 0 say something.
             assert {"value", "rows"} <= one.keys()
     assert f'comparisons_decided{{monitor="{monitor}"}} {decided}.0' in metrics
@@ -310,3 +326,65 @@ def test_a_threshold_that_no_share_reaches_is_refused(tmp_path: Path, model: str
     result = run_job(tmp_path, source, baseline_constraints=file, **settings)
     assert result.exit_code == 2
     assert "the threshold of recall is 95" in result.message
+
+
+def edit_quality(document: Any, wish: str) -> None:
+    metrics = document["binary_classification_constraints"]
+    if wish == "demand more":
+        metrics["accuracy"]["threshold"] = 0.99
+    else:
+        del metrics["accuracy"]
+
+
+def edit_bias(document: Any, wish: str) -> None:
+    [facet] = document["post_training_bias_metrics"]["facets"]["sex"]
+    [metric] = [one for one in facet["metrics"] if one["name"] == "DPPL"]
+    if wish == "demand more":
+        metric["allowed"] = [0.9, 1.0]
+    else:
+        facet["metrics"].remove(metric)
+
+
+def edit_attribution(document: Any, wish: str) -> None:
+    [label] = document["explanations"]["kernel_shap"].values()
+    if wish == "demand more":
+        label["magnitude_threshold"] = 1.1
+    else:
+        label["magnitude_threshold"] = 0
+
+
+@pytest.mark.parametrize("wish", ["demand more", "do not check"])
+@pytest.mark.parametrize(
+    ("monitor", "edit", "check"),
+    [
+        ("model-quality", edit_quality, ("accuracy", "LessThanThreshold")),
+        ("bias", edit_bias, ("DPPL", "bias_drift_check")),
+        ("feature-attribution", edit_attribution, ("total", "feature_attribution_magnitude_check")),
+    ],
+)
+def test_edits_of_other_monitors_have_the_effect_that_the_page_names(
+    tmp_path: Path, model: str, monitor: str, edit: Any, check: tuple[str, str], wish: str
+) -> None:
+    answer_with.clear()
+    settings, baseline = settings_of(tmp_path, monitor, model), tmp_path / "baseline"
+    first = run_job(tmp_path, write(tmp_path / "first.csv", table(1)), output_path=baseline, **settings)
+    assert first.exit_code == 0, first.message
+    settings |= {"baseline_constraints": baseline, "baseline_statistics": baseline}
+
+    # Attributions of x grow by half.
+    window = [[*row[:3], str(50 + 1.5 * (float(row[3]) - 50))] for row in table(2)]
+
+    def states() -> list[str]:
+        result = run_job(tmp_path, write(tmp_path / "window.csv", window), **settings)
+        assert result.exit_code == 0, result.message
+        comparisons = result.document("comparisons.json")["comparisons"]
+        return [one["state"] for one in comparisons if check[0] in str(one) and one["check"] == check[1]]
+
+    before = states()
+    file = baseline / "constraints.json"
+    document = json.loads(file.read_text())
+    edit(document, wish)
+    file.write_text(json.dumps(document))
+    after = states()
+    assert "violated" not in before
+    assert ("violated" in after) if wish == "demand more" else (len(after) < len(before)), (before, after)

@@ -10,6 +10,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from reading.reading_inputs import CAPTURES, captured
 from run_jobs import Result, run_job
 
 from containers.data_quality.main import MONITOR
@@ -108,6 +109,40 @@ def test_a_skipped_check_renews_the_baseline_whatever_the_data(tmp_path: Path, r
     assert result.files == ["constraints.json", "report.html", "statistics.json"]
     (kept,) = (registered / "previous").iterdir()
     assert content_of(kept) == before
+
+
+@pytest.mark.parametrize("register", [False, True])
+@pytest.mark.parametrize("kind", ["cells", "payloads"])
+def test_a_baseline_without_any_value_is_refused(
+    tmp_path: Path, registered: Path, kind: str, register: bool
+) -> None:
+    before = content_of(registered)
+    source = tmp_path / "now.txt"
+    settings: dict[str, Any] = {"dataset_format": '{"csv":{"header":true}}'}
+    if kind == "cells":
+        source.write_text("x,kind\n" + ",NA\n,\n" * 20)
+    else:
+        source.write_text("".join(captured("1,2", number=at).replace('"CSV"', '"BASE64"') for at in range(9)))
+        settings = {"dataset_format": CAPTURES}
+    if register:
+        settings |= {"baseline_constraints": registered, "baseline_statistics": registered}
+        settings |= {"register_new_baseline": registered, "skip_check": "Enabled"}
+    result = run_job(tmp_path, source, **settings)
+    assert result.exit_code == 2
+    assert "has a value in any column, but a baseline needs some; point dataset_source at" in result.message
+    assert (result.files, content_of(registered)) == ([], before)
+
+
+@pytest.mark.parametrize("rows", [3, 20])
+def test_too_few_rows_to_tell_a_change_renew_nothing(tmp_path: Path, registered: Path, rows: int) -> None:
+    before = content_of(registered)
+    head, *lines = write_csv(tmp_path / "all.csv", 5).read_text().splitlines()
+    (tmp_path / "few.csv").write_text("\n".join([head, *lines[:rows]]) + "\n")
+    found = {"baseline_constraints": registered, "baseline_statistics": registered}
+    result = run_job(tmp_path, tmp_path / "few.csv", register_new_baseline=registered, **found)
+    assert result.exit_code == 0, result.message
+    assert "stays as it was, because too few rows tell whether age changed beyond its limit" in result.message
+    assert content_of(registered) == before
 
 
 def test_a_skipped_check_carries_an_experts_limits_over(tmp_path: Path, registered: Path) -> None:

@@ -28,4 +28,13 @@ def test_a_slash_too_many_is_a_mistake_with_a_fix(tmp_path: Path, bucket: Path) 
     result = gate_run(tmp_path, 1, "s3://bucket//baseline", skip_check="Enabled")
     assert result.exit_code == 2
     assert "s3://bucket//baseline" in result.message
-    assert "two slashes stand next to each other" in result.message
+    assert "a part of it between slashes is empty" in result.message
+
+
+def test_a_step_up_is_a_mistake_with_a_fix(tmp_path: Path, bucket: Path) -> None:
+    result = gate_run(tmp_path, 1, "s3://bucket/a/../b", skip_check="Enabled")
+    assert result.exit_code == 2
+    assert (
+        "s3://bucket/a/../b cannot be written: a part of it between slashes is empty, . or .."
+        in result.message
+    )

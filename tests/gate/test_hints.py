@@ -50,6 +50,15 @@ def rows(labels: Sequence[Any], predictions: Sequence[Any], count: int = 120) ->
     ]
 
 
+@pytest.mark.parametrize("field", ["inference_attribute", "probability_attribute"])
+@pytest.mark.parametrize("monitor", ["model-quality", "bias"])
+def test_the_label_is_no_answer_of_the_model(tmp_path: Path, monitor: str, field: str) -> None:
+    source = csv_table(tmp_path / "d.csv", "label,prediction,group", rows([0, 1, 1], [0, 1]))
+    result = judge(tmp_path, monitor, source, is_table=True, **{field: "label"})
+    assert result.exit_code == 2
+    assert f"{field} is 'label', which is the label; name the column of what the model" in result.message
+
+
 FRACTIONS = [step / 8 for step in range(1, 8)]
 
 

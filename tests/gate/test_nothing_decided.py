@@ -14,7 +14,8 @@ from attributed_people import write_csv as write_people
 from captured_predictions import predict, write_captures, write_labels, write_table
 from fixtures import ROOT
 from gate.labelled_rows import BIAS, Rows, all_of, table, write
-from models.model_server import serving
+from models.model_server import Answer, Request, serving
+from reading.reading_inputs import captured
 from run_jobs import Result, baseline_of, run_job
 
 from containers.bias.main import main as monitor_bias
@@ -375,3 +376,76 @@ def test_payloads_that_cannot_be_decoded_are_compared(
     if monitor == "model-quality" and state == "violated":
         # A row whose prediction cannot be read has its label all the same.
         assert ("2,000 of 2,000 (100 %)" in page, "1,800 of 2,000 (90 %)" in page) == (True, True)
+
+
+def without_answers(lines: list[str], how: str) -> list[str]:
+    answers = {"null": {"data": None}, "empty": {"data": ""}, "broken": {"data": "{", "encoding": "JSON"}}
+    records = [json.loads(line) for line in lines]
+    for one in records:
+        if how == "no part":
+            del one["captureData"]["endpointOutput"]
+        else:
+            one["captureData"]["endpointOutput"] |= answers[how]
+    return [json.dumps(one) for one in records]
+
+
+@pytest.mark.parametrize("sides", [["endpointOutput"], ["endpointInput", "endpointOutput"]])
+@pytest.mark.parametrize("how", ["no part", "null", "broken", "empty"])
+def test_a_model_that_answers_nothing_is_not_judged_by_other_columns(
+    tmp_path: Path, how: str, sides: list[str]
+) -> None:
+    captures = write_captures(tmp_path / "captures", predict(400, seed=1))
+    [file] = captures.rglob("*.jsonl")
+    settings: dict[str, Any] = {
+        "command": monitor_model_quality,
+        "dataset_format": json.dumps({"sagemakerCaptureJson": {"captureIndexNames": sides}}),
+        "problem_type": "BinaryClassification",
+        "inference_attribute": "0",
+        "ground_truth_source": write_labels(tmp_path / "labels", predict(400, seed=1).labels),
+    }
+    first = run_job(tmp_path, captures, output_path=tmp_path / "first", **settings)
+    assert first.exit_code == 0, first.message
+    file.write_text("\n".join(without_answers(file.read_text().splitlines(), how)))
+    assert run_job(tmp_path, captures, output_path=tmp_path / "baseline", **settings).exit_code == 2
+    result = run_job(tmp_path, captures, fail_on_violations="Enabled", **settings | baseline_of(first))
+    if len(sides) == 2 and how != "empty":
+        assert result.exit_code == 2
+        assert "has an endpointOutput that can be decoded, so there are no predictions" in result.message
+    else:
+        assert result.exit_code == (3 if how == "broken" else 5)
+        assert "no row with a label has a usable prediction" in result.message
+
+
+def test_payloads_that_cannot_be_decoded_are_compared_in_attribution(tmp_path: Path) -> None:
+    def write(folder: Path, damaged: int) -> Path:
+        lines = [captured({"a": at % 7, "b": at % 5}, "1", number=at) for at in range(300)]
+        for at in range(damaged):
+            record = json.loads(lines[at * 2])
+            record["captureData"]["endpointInput"]["data"] = "{not"
+            lines[at * 2] = json.dumps(record) + "\n"
+        folder.mkdir()
+        (folder / "a.jsonl").write_text("".join(lines))
+        return folder
+
+    def answer(request: Request) -> Answer:
+        return Answer("".join(f"{float(row[0] or 0) * 0.1}\n" for row in request.rows()))
+
+    config = {
+        "headers": ["a", "b"],
+        "methods": {"shap": {"baseline": [[0, 0]]}},
+        "predictor": {"content_type": "text/csv"},
+    }
+    (tmp_path / "analysis_config.json").write_text(json.dumps(config))
+    settings: dict[str, Any] = {
+        "command": monitor_feature_attribution,
+        "analysis_config": tmp_path / "analysis_config.json",
+        "dataset_format": '{"sagemakerCaptureJson":{"captureIndexNames":["endpointInput"]}}',
+    }
+    with serving(answer) as server:
+        settings["model"] = server.url
+        first = run_job(tmp_path, write(tmp_path / "then", 0), output_path=tmp_path / "first", **settings)
+        assert first.exit_code == 0, first.message
+        result = run_job(tmp_path, write(tmp_path / "now", 30), **settings | baseline_of(first))
+    assert "30 of 300 payloads could not be decoded (10 %), at the baseline 0 of 300" in str(
+        result.violations
+    )

@@ -307,7 +307,7 @@ def test_every_feature_equal_to_the_baseline(tmp_path: Path, endpoint: str) -> N
             {"excluded_columns": [0, 1, 2]},
             (
                 "{config}: no column is left to explain; leave some of label, predicted_label and "
-                "excluded_columns out."
+                "excluded_columns out, or see that requests are captured and can be decoded."
             ),
         ),
         (

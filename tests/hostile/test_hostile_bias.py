@@ -170,6 +170,15 @@ def test_groups_that_select_nobody_or_everybody_are_noted(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("rules", RULES)
+def test_a_baseline_without_a_metric_is_refused(tmp_path: Path, rules: str) -> None:
+    methods = {"pre_training_bias": {"methods": ["DPL"]}, "post_training_bias": {"methods": ["DPPL"]}}
+    change = {"facet": [{"name_or_index": "sex", "value_or_threshold": ["f", "m"]}], "methods": methods}
+    result = bias(tmp_path, rows(200, plain), change, rules=rules)
+    assert result.exit_code == 2
+    assert result.message.startswith("no metric of bias is defined, but a baseline needs some; name groups")
+
+
+@pytest.mark.parametrize("rules", RULES)
 @pytest.mark.parametrize(
     ("value", "error"), [("x", "Facet set is empty"), ("f", "Negated facet set is empty")]
 )

@@ -99,13 +99,14 @@ def test_brackets_in_text_are_not_nesting(tmp_path: Path) -> None:
 
 def test_lists_of_nulls(tmp_path: Path) -> None:
     source = tmp_path / "data.jsonl"
-    source.write_text('{"a": [null, null, null]}\n' * 4)
+    source.write_text('{"a": [null, null, null], "b": 1}\n' * 4)
     result = run_job(tmp_path, source, dataset_format=JSON)
     assert result.exit_code == 0
     features = result.document("statistics.json")["features"]
-    assert [feature["name"] for feature in features] == ["a.0", "a.1", "a.2"]
+    assert [feature["name"] for feature in features] == ["a.0", "a.1", "a.2", "b"]
     assert all(
-        feature["string_statistics"]["common"] == {"num_present": 0, "num_missing": 4} for feature in features
+        feature["string_statistics"]["common"] == {"num_present": 0, "num_missing": 4}
+        for feature in features[:3]
     )
 
 

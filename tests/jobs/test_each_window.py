@@ -162,6 +162,29 @@ def test_model_quality_with_labels_by_id(tmp_path: Path) -> None:
         assert contents(single.output) == contents(result.output / f"2026-03-0{number + 2}")
 
 
+def test_payloads_that_cannot_be_decoded_are_compared_for_each_window(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    records = [json.loads(capture(number, rng, number % 3)[0]) for number in range(900)]
+    for number in range(1, 300, 3):
+        records[number]["captureData"]["endpointOutput"] |= {"data": "{not", "encoding": "JSON"}
+    (tmp_path / "captures").mkdir()
+    text = "".join(f"{json.dumps(record)}\n" for record in records)
+    (tmp_path / "captures" / "all.jsonl").write_text(text, encoding="utf-8")
+    form = {"dataset_format": '{"sagemakerCaptureJson":{"captureIndexNames":["endpointOutput"]}}'}
+    (tmp_path / "baseline").mkdir()
+    times = {"start_time": day(0), "end_time": day(1)}
+    first = run_job(tmp_path / "baseline", tmp_path / "captures", **form, **times)
+    both = {**form, **baseline_of(first), "report": "Disabled"}
+    times = {"start_time": day(0), "end_time": day(3), "window": "P1D"}
+    result = run_job(tmp_path, tmp_path / "captures", each_window="Enabled", **times, **both)
+    for number in range(3):
+        folder = result.output / f"2026-03-0{number + 2}"
+        single = alone(tmp_path / str(number), tmp_path / "captures", number, **both)
+        assert (folder / "comparisons.json").read_text() == (single.output / "comparisons.json").read_text()
+        violations = (folder / "constraint_violations.json").read_text()
+        assert ("100 of 300 payloads could not be decoded" in violations) == (number == 1)
+
+
 class Killed(BaseException):
     """A kill: nothing of ours catches it."""
 

@@ -234,3 +234,27 @@ def test_flags_leave_the_process_list(baseline: dict[str, Any], tmp_path: Path) 
         subprocess.run([command, *flags], env=variables, check=True, capture_output=True)
     assert any("monitor-data-quality" in command for command in seen)
     assert not any("geheim" in command for command in seen)
+
+
+@pytest.mark.parametrize(
+    "place", ["def preprocess_handler(record):\n    ", "", "def postprocess_handler():\n    "]
+)
+@pytest.mark.parametrize("name", ["DB_PASSWORD", "HOOK_TOKEN", "Service_Api_Key", "AWS_SECRET_ACCESS_KEY"])
+def test_secrets_of_the_environment_in_errors_of_scripts(
+    planted: Planted, baseline: dict[str, Any], tmp_path: Path, place: str, name: str
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(f"import os\n{place}raise ValueError('no login with ' + os.environ['{name}'])\n")
+    kind = "post_analytics_processor_script" if "post" in place else "record_preprocessor_script"
+    code, text = planted.run(monitor_data_quality, **baseline | {kind: script, name: "geheim-50"})
+    assert code == 2
+    assert "no login with ***" in text
+
+
+@pytest.mark.parametrize(
+    "name", ["model_name", "sagemaker_endpoint_name", "sagemaker_monitoring_schedule_name"]
+)
+def test_addresses_as_names(planted: Planted, baseline: dict[str, Any], name: str) -> None:
+    code, _ = planted.run(monitor_data_quality, **baseline | {name: "http://me:geheim-51@h/invocations"})
+    assert code == 0
+    assert "http://***@h/invocations" in (planted.folder / "output" / "report.html").read_text()

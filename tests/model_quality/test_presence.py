@@ -125,7 +125,8 @@ def test_blanks_do_not_count_and_letter_case_may(label, prediction) -> None:
 def scored(scores: np.ndarray, *, flipped: bool = False) -> pa.RecordBatch:
     """Return rows whose higher scores have the label 1, or 0 when `flipped`."""
     order = np.argsort(np.argsort(scores)) * 2 >= scores.size
-    return batch(label=(order != flipped).astype(np.int64), score=scores)
+    label = (order != flipped).astype(np.int64)
+    return batch(label=label, prediction=label, score=scores)
 
 
 @pytest.mark.parametrize("rules", ["sound", "sagemaker"])
@@ -146,7 +147,7 @@ def test_scores_on_another_scale_than_the_threshold_are_refused(scores, side, ru
         ({"probability_threshold": 0.0}, np.linspace(1.0, 9.0, 40)),
         ({}, np.linspace(-3.0, 3.0, 40)),
         ({}, np.linspace(0.6, 1.0000001, 40)),
-        ({"inference_attribute": "label"}, np.linspace(3.0, 97.0, 40)),
+        ({"inference_attribute": "prediction"}, np.linspace(3.0, 97.0, 40)),
     ],
 )
 def test_scores_on_the_scale_of_the_threshold_are_taken(settings, scores) -> None:

@@ -163,8 +163,16 @@ EXPECTED: dict[str, Row] = {
     # Files
     "names that begin with": Row({"a.csv": PLAIN, "_b.csv": PLAIN, ".c.csv": PLAIN}, then=count(90)),
     "`README`": Row(
-        {"a.csv": PLAIN, "README": "x", "b.md": "y"}, "passed over what is no data: README, b.md"
+        {
+            "a.csv": PLAIN,
+            "README": "x",
+            "b.md": "y",
+            "c/statistics.json": "{}",
+            "c/explanations_shap/out.csv": PLAIN,
+        },
+        "passed over what is no data: README, b.md, out.csv, statistics.json",
     ),
+    "ZIP and tar": Row({"a.csv": b"PK\x03\x04" + bytes(90)}, refused="is of the format ZIP; unpack it"),
     "files with another ending": Row({"a.csv": PLAIN, "b.csv": PLAIN, "schema.json": "{}"}, "schema.json"),
     "a manifest of batch": Row(
         {"a.csv": PLAIN, "b.csv": PLAIN, "manifest.json": '[{"prefix": "s3://b/o/"}, "a.csv"]'},
@@ -223,6 +231,11 @@ EXPECTED: dict[str, Row] = {
         "has the names that are given, in another order",
         settings={"bias": ["g", "y"]},
     ),
+    "`headers` with none": Row(
+        {"a.csv": table("a,b", lambda at: at % 2, lambda at: at % 3 % 2)},
+        "headers are other names of the columns, by position: g = a, y = b",
+        settings={"bias": ["g", "y"], "told": HEADER},
+    ),
     "`headers`, and": Row(
         {"a.csv": table("g,y,other", lambda at: at % 2, lambda at: at // 2 % 2, word)},
         refused="'other'",
@@ -270,7 +283,10 @@ EXPECTED: dict[str, Row] = {
     '`{"rows":': json_of({"rows": XW, "meta": {}}, said="90 rows", then=named("x", "w")),
     '`{"x":[1,2,3]': json_of({"x": [1, 2, 3], "y": [4, 5]}, refused="lists of different lengths"),
     '`{"items":': json_of({"items": XW, "next": None}, said="are its member items", then=count(90)),
-    '`{"train":': json_of({"train": XW, "test": XW}, refused="several lists of objects (train, test)"),
+    '`{"train":': json_of({"train": XW, "test": XW}, refused="lists of objects (train, test)"),
+    '`{"hits":': json_of(
+        {"took": 3, "hits": {"hits": XW}}, refused="lists of objects (hits.hits), one of 90"
+    ),
     "records of several forms": Row(
         {"a.jsonl": lines([one if at % 2 else {"features": one} for at, one in enumerate(XW)])},
         "records have several forms",
@@ -347,6 +363,14 @@ EXPECTED: dict[str, Row] = {
     ),
     "numbers with an exponent": one(lambda at: f"{1 + at % 9}e2", then=kind("Fractional")),
     "numbers with a unit": one(lambda at: f"{at} kg", said="its numbers have units (kg)"),
+    "numbers in the first files": Row(
+        {"a.csv": table("x", number), "b.csv": table("x", lambda at: f"k{number(at)}")},
+        "cells of x that are text, unlike the first ones: 90",
+        then=kind("String"),
+    ),
+    "JSON as text": Row(
+        {"a.jsonl": lines([{"x": json.dumps(one)} for one in XW])}, "x is text that holds JSON", format=LINES
+    ),
     "dates that can be read in two ways": one(
         lambda at: f"{1 + at % 28:02}/{1 + at % 12:02}/2026", said="its dates can be read in two ways"
     ),
@@ -527,7 +551,7 @@ def run_row(folder: Path, row: Row) -> Result:
             "facet": [{"name_or_index": "g", "value_or_threshold": [1]}],
             "methods": {"pre_training_bias": {"methods": "all"}},
         }
-        form, settings["command"] = None, monitor_bias
+        form, settings["command"] = settings.pop("told", None), monitor_bias
         settings["analysis_config"] = write(folder / "analysis_config.json", json.dumps(config))
     if row.before:
         first = row.format_before or form

@@ -63,6 +63,18 @@ def quality(folder: Path, source: Path, **settings: Any) -> Result:
     return run_job(folder, source, command=monitor_model_quality, **settings)
 
 
+def answered(folder: Path, source: Path, name: str) -> Path:
+    """Return a copy of a file with one more column, ``p``, that holds the same as the column `name`."""
+    head, *lines = source.read_text().splitlines()
+    if source.suffix == ".csv":
+        at = head.split(",").index(name)
+        lines = [f"{head},p", *(f"{line},{line.split(',')[at]}" for line in lines)]
+    else:
+        records = [json.loads(line) for line in (head, *lines)]
+        lines = [json.dumps(one | ({"p": one[name]} if name in one else {})) for one in records]
+    return write(folder / source.name, "".join(f"{line}\n" for line in lines))
+
+
 def bias(folder: Path, source: Path | None, config: dict[str, Any], **settings: Any) -> Result:
     folder.mkdir(parents=True, exist_ok=True)
     path = write(folder / "analysis_config.json", json.dumps(config))
@@ -427,10 +439,10 @@ def test_booleans_are_groups_and_labels_in_every_spelling(tmp_path: Path, form: 
         assert pre_training(result, "f", "CI") == pytest.approx(imbalance(true, rows - true))
     scored = quality(
         tmp_path / "q",
-        source,
+        answered(tmp_path, source, "f"),
         dataset_format=dataset_format,
         problem_type="BinaryClassification",
-        inference_attribute="f",
+        inference_attribute="p",
         ground_truth_attribute="f",
     )
     metrics = scored.document("statistics.json")["binary_classification_metrics"]
@@ -442,8 +454,8 @@ def test_booleans_are_groups_and_labels_in_every_spelling(tmp_path: Path, form: 
 def test_na_among_numbers_in_quality_and_bias(tmp_path: Path, name: str) -> None:
     source = CASES / f"na_among_numbers/{name}.csv"
     cells = [line.split(",")[0] for line in source.read_text().splitlines()[1:]]
-    settings = {"problem_type": "Regression", "inference_attribute": "x", "ground_truth_attribute": "x"}
-    scored = quality(tmp_path / "1", source, **settings)
+    settings = {"problem_type": "Regression", "inference_attribute": "p", "ground_truth_attribute": "x"}
+    scored = quality(tmp_path / "1", answered(tmp_path, source, "x"), **settings)
     assert rows_of(scored) == len(cells) - cells.count("NA")
     assert scored.document("statistics.json")["regression_metrics"]["mae"]["value"] == 0.0
     result = table_bias(tmp_path / "2", source, "x", 50, "y")
@@ -457,12 +469,13 @@ def test_an_optional_member_in_quality(tmp_path: Path) -> None:
     settings = {
         "dataset_format": LINES,
         "problem_type": "Regression",
-        "inference_attribute": "a",
+        "inference_attribute": "p",
         "ground_truth_attribute": "a",
     }
     for file in ("baseline", "window-1"):
-        rows = (folder / f"{file}.jsonl").read_text().splitlines()
-        assert rows_of(quality(tmp_path / file, folder / f"{file}.jsonl", **settings)) == len(rows)
+        source = answered(tmp_path, folder / f"{file}.jsonl", "a")
+        rows = source.read_text().splitlines()
+        assert rows_of(quality(tmp_path / file, source, **settings)) == len(rows)
 
 
 def test_lists_of_one_row_and_columns_in_bias(tmp_path: Path) -> None:

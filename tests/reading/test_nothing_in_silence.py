@@ -608,6 +608,9 @@ def test_other_ids_are_other_ids(tmp_path: Path, ids: list[Any]) -> None:
         ("<r><a>1</a></r>", "XML or HTML"),
         ("I liked it, really. It was good, and cheap.", "prose"),
         ("1 1:0.5 3:2", "LIBSVM"),
+        (base64.b64encode(b"57,120.5").decode(), "BASE64"),
+        ("Portland", None),
+        ("[0.25]", "JSON"),
         ("red,Main Street in Oslo,NO", None),
         ("7,red,1.5", None),
     ],
@@ -619,3 +622,121 @@ def test_payloads_called_csv_that_look_like_something_else(
     said = reading(run_job(tmp_path, write(tmp_path / "d/a.jsonl", lines), dataset_format=CAPTURES))
     assert "header" not in said
     assert [str(what) in sentence for sentence in said.get("payloads", [])] == [True] * (what is not None)
+
+
+ZIP = b"PK\x03\x04" + bytes(300)
+TAR = bytes(257) + b"ustar\x0000" + bytes(300)
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (ZIP, "ZIP"),
+        (TAR, "tar"),
+        (gzip.compress(TAR), "tar"),
+        (b"\xfd7zXZ\x00\x00", "xz"),
+        (b"SQLite format 3\x00", "SQLite"),
+        (b"Obj\x01\x04", "Avro"),
+        (b"ARROW1\x00\x00", "Arrow"),
+    ],
+)
+@pytest.mark.parametrize("form", [HEADER, LINES, '{"parquet":{}}', CAPTURES])
+def test_files_of_formats_that_are_not_read_are_named(
+    tmp_path: Path, content: bytes, found: str, form: str
+) -> None:
+    source = write(tmp_path / "d/data.csv", content)
+    result = run_job(tmp_path, source, dataset_format=form)
+    assert result.exit_code == 2
+    assert f"data.csv is of the format {found}; unpack it, or write" in result.message
+
+
+@pytest.mark.parametrize("form", [HEADER, LINES])
+@pytest.mark.parametrize("place", ["d", "d/out"])
+def test_a_job_does_not_read_what_it_has_written(tmp_path: Path, form: str, place: str) -> None:
+    text = "a,b\n1,x\n2,y\n" if form == HEADER else '{"a":1,"b":"x"}\n{"a":2,"b":"y"}\n'
+    write(tmp_path / "d/data.csv", text)
+    for _ in range(2):
+        result = run_job(tmp_path, tmp_path / "d", dataset_format=form, output_path=tmp_path / place)
+        assert result.exit_code == 0, result.message
+        assert json.loads((tmp_path / place / "statistics.json").read_text())["dataset"]["item_count"] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('INFO {"a": 1, "b": 2}\n', "line 1 is not JSON"),
+        (json.dumps(json.dumps({"a": 1, "b": 2})) + "\n", "line 1 is not a JSON object"),
+        ('[1, "x"]\n[2, "y"]\n', "if each line is a row, write it as an object that names its values"),
+    ],
+)
+def test_lines_that_are_nearly_json_are_not_taken_for_csv(tmp_path: Path, text: str, says: str) -> None:
+    result = run_job(tmp_path, write(tmp_path / "d/a.jsonl", text * 3), dataset_format=LINES)
+    assert result.exit_code == 2
+    assert says in result.message
+
+
+@pytest.mark.parametrize("text", ['{"a":1}', "[1,2]"])
+@pytest.mark.parametrize("place", ["cell", "member", "payload"])
+def test_json_as_text_is_said(tmp_path: Path, text: str, place: str) -> None:
+    if place == "payload":
+        content, form = "".join(captured({"x": text}, number=at) for at in range(20)), CAPTURES
+    elif place == "member":
+        content, form = f"{json.dumps({'x': text})}\n" * 20, LINES
+    else:
+        content, form = "x,n\n" + '"{}",1\n'.format(text.replace('"', '""')) * 20, HEADER
+    said = reading(run_job(tmp_path, write(tmp_path / "d/a.txt", content), dataset_format=form))
+    assert any("x is text that holds JSON, such as" in sentence for sentence in said["types"])
+
+
+@pytest.mark.parametrize("text", ["%%%", "MTgs OQ", "MTgs-Q=="])
+def test_damaged_base64_is_not_decoded(tmp_path: Path, text: str) -> None:
+    calls = [json.loads(captured("18,9", number=at)) for at in range(20)]
+    calls[7]["captureData"]["endpointInput"] |= {"data": text, "encoding": "BASE64"}
+    result = run_job(tmp_path, json_lines(tmp_path / "a.jsonl", calls), dataset_format=CAPTURES)
+    assert any("could not be decoded count as missing: 1" in said for said in reading(result)["payloads"])
+
+
+@pytest.mark.parametrize("late", ["1", "0.5,0.5", {"score": 1}])
+def test_answers_that_come_later_do_not_move_the_columns_of_requests(tmp_path: Path, late: Any) -> None:
+    calls = [json.loads(captured(f"{at % 70},{at / 7}", late, number=at)) for at in range(1_200)]
+    for call in calls[:1_100]:
+        del call["captureData"]["endpointOutput"]
+    result = run_job(tmp_path, json_lines(tmp_path / "a.jsonl", calls), dataset_format=CAPTURES)
+    if isinstance(late, str):
+        assert result.exit_code == 2
+        assert "line 1101 has an endpointOutput, which the first calls lack" in result.message
+    else:
+        assert {name: common(one)["num_present"] for name, one in features(result).items()} == {
+            "_c0": 1_200,
+            "_c1": 1_200,
+            "score": 100,
+        }
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "what"),
+    [
+        (range(90), [f"{at}k" for at in range(90)], "text"),
+        (range(90), [f"{at:05}" for at in range(90)], "codes"),
+    ],
+)
+@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_files_whose_columns_are_of_other_kinds_are_said(
+    tmp_path: Path, form: str, turned: bool, first: Any, later: Any, what: str
+) -> None:
+    for name, values in zip("ba" if turned else "ab", (first, later), strict=True):
+        path = tmp_path / "d" / f"{name}.{form}"
+        if form == "csv":
+            csv_table(path, "x,n", [[value, 1] for value in values])
+        elif form == "json":
+            json_lines(path, [{"x": value} for value in values])
+        else:
+            path.parent.mkdir(exist_ok=True)
+            pq.write_table(pa.table({"x": list(values)}), path)
+    form = {"csv": HEADER, "json": LINES, "parquet": '{"parquet":{}}'}[form]
+    said = reading(run_job(tmp_path, tmp_path / "d", dataset_format=form))["types"]
+    if turned and form == HEADER:
+        assert [sentence.startswith("x is text, ") for sentence in said] == [True]
+    else:
+        assert f"cells of x that are {'numbers' if turned else what}, unlike the first ones: 90" in said

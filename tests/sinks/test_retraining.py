@@ -155,6 +155,15 @@ def test_an_event_starts_one_pipeline_however_often_it_comes(tmp_path: Path) -> 
     assert runs.read_text() == "xx"
 
 
+def test_the_token_is_not_handed_to_the_pipeline(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import os; print(sorted(os.environ))"]
+    with receiving(tmp_path, *command, RETRAINING_TOKEN="right", OTHER="x") as receiver:
+        post(receiver, events.cloud_event(report()), Authorization="Bearer right")
+        receiver.wait_for("ended with exit code 0")
+        [log] = receiver.state.glob("*.log")
+        assert ("'OTHER'" in log.read_text(), "RETRAINING_TOKEN" in log.read_text()) == (True, False)
+
+
 def test_what_was_taken_before_a_crash_is_started_after_it(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     event = tmp_path / "state" / f"{'0' * 32}.json"
