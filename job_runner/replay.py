@@ -8,18 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from contract import json_layout
-from contract.api import (
-    LASTING_CHECK,
-    VARIATION,
-    AnyAnalyzer,
-    Baseline,
-    Decision,
-    Monitor,
-    Violation,
-    Violations,
-    read_violations,
-)
+from contract import api, json_layout
 from contract.decision import violation_to_json
 from contract.errors import ConfigurationError, DatasetError, DocumentError, InputError, wording
 from contract.window import Window
@@ -98,7 +87,7 @@ class PastWindow:
     monitor: str | None
     rules: str
     rows: int | None
-    violations: tuple[Violation, ...] | None
+    violations: tuple[api.Violation, ...] | None
     load: Callable[[], Material] = field(repr=False)
     checking: Mapping[str, Any] = field(default_factory=dict)
     run: Run | None = None
@@ -221,18 +210,18 @@ class Replayed:
 
     window: PastWindow
     monitor: str
-    before: tuple[Violation, ...]
-    after: tuple[Violation, ...]
+    before: tuple[api.Violation, ...]
+    after: tuple[api.Violation, ...]
     notes: tuple[str, ...] = ()
     decided: tuple[bool, bool] = (True, True)
 
     @property
-    def gone(self) -> tuple[Violation, ...]:
+    def gone(self) -> tuple[api.Violation, ...]:
         """Return what would no longer be found."""
         return _without(self.before, self.after)
 
     @property
-    def new(self) -> tuple[Violation, ...]:
+    def new(self) -> tuple[api.Violation, ...]:
         """Return what would be found that was not."""
         return _without(self.after, self.before)
 
@@ -242,7 +231,7 @@ class Replayed:
         return bool(self.before) != bool(self.after) or self.decided == (True, False)
 
 
-def replay(window: PastWindow, edit: Edit, monitors: Mapping[str, Monitor]) -> Replayed:
+def replay(window: PastWindow, edit: Edit, monitors: Mapping[str, api.Monitor]) -> Replayed:
     """Check a window as it was, and with an edit.
 
     Raises
@@ -264,7 +253,7 @@ def replay(window: PastWindow, edit: Edit, monitors: Mapping[str, Monitor]) -> R
     if before is None:
         raise ConfigurationError.of("replay.no_violations", file=window.name)
     # A backtest looks at each window alone.
-    before = tuple(one for one in before if one.constraint_check_type != LASTING_CHECK)
+    before = tuple(one for one in before if one.constraint_check_type != api.LASTING_CHECK)
     if unedited is not None and (_without(unedited, before) or _without(before, unedited)):
         then = f" of version {window.run.version}" if window.run else ""
         now = several(len(unedited), "violation")
@@ -275,7 +264,7 @@ def replay(window: PastWindow, edit: Edit, monitors: Mapping[str, Monitor]) -> R
     return Replayed(window, monitor.name, before, after, tuple(notes), decided)
 
 
-def kind_of(window: PastWindow, material: Material, monitors: Mapping[str, Monitor]) -> Monitor:
+def kind_of(window: PastWindow, material: Material, monitors: Mapping[str, api.Monitor]) -> api.Monitor:
     """Return what kind of monitor wrote a window's statistics.
 
     Raises
@@ -292,9 +281,9 @@ def kind_of(window: PastWindow, material: Material, monitors: Mapping[str, Monit
     raise DocumentError.of("replay.no_statistics", file=material.statistics.where, monitors=known)
 
 
-def _check(window: PastWindow, material: Material, edit: Edit, monitor: Monitor) -> Decision:
+def _check(window: PastWindow, material: Material, edit: Edit, monitor: api.Monitor) -> api.Decision:
     if window.rows == 0:
-        return Decision(Violations())  # a window without data is not checked
+        return api.Decision(api.Violations())  # a window without data is not checked
     segmented = "segment_by" in window.checking or "segments" in material.statistics.value
     replay, documents = monitor.replay(), monitor.load_documents()
     documents = segmented_documents(documents) if segmented else documents
@@ -303,11 +292,11 @@ def _check(window: PastWindow, material: Material, edit: Edit, monitor: Monitor)
     before = edit.baseline_statistics or material.baseline_statistics
     if constraints is None and before is None:
         raise ConfigurationError.of("replay.no_baseline", file=window.name)
-    usual = constraints and constraints.value.get(VARIATION)
+    usual = constraints and constraints.value.get(api.VARIATION)
     if constraints and usual:
-        own = {name: value for name, value in constraints.value.items() if name != VARIATION}
+        own = {name: value for name, value in constraints.value.items() if name != api.VARIATION}
         constraints = replace(constraints, value=own)
-    baseline = Baseline(
+    baseline = api.Baseline(
         before and documents.read_statistics(before.value, before.where),
         constraints and documents.read_constraints(constraints.value, constraints.where),
         variation.read_variation(usual, constraints.where) if constraints and usual else None,
@@ -323,14 +312,14 @@ def _check(window: PastWindow, material: Material, edit: Edit, monitor: Monitor)
     for part in parts:
         replay.recall(part, checking)
     # Only what checks is asked of it.
-    checker = SegmentedAnalyzer(cast(AnyAnalyzer, checker), ()) if segmented else checker
+    checker = SegmentedAnalyzer(cast(api.AnyAnalyzer, checker), ()) if segmented else checker
     if baseline.variation is None or rules == "sagemaker":
         return checker.check(statistics, baseline)
     at = Window(*window.run.window) if window.run and window.run.window else None
     return variation.check(checker, statistics, baseline, at)
 
 
-def key_of(violation: Violation) -> tuple[object, ...]:
+def key_of(violation: api.Violation) -> tuple[object, ...]:
     """Return what makes two violations of a window the same, whatever their words."""
     members = {name: str(member) for name, member in violation.extra.items()}
     return (
@@ -341,7 +330,7 @@ def key_of(violation: Violation) -> tuple[object, ...]:
     )
 
 
-def _without(these: tuple[Violation, ...], those: tuple[Violation, ...]) -> tuple[Violation, ...]:
+def _without(these: tuple[api.Violation, ...], those: tuple[api.Violation, ...]) -> tuple[api.Violation, ...]:
     known = {key_of(violation) for violation in those}
     return tuple(violation for violation in these if key_of(violation) not in known)
 
@@ -352,7 +341,7 @@ def _without(these: tuple[Violation, ...], those: tuple[Violation, ...]) -> tupl
 _LISTED = 5
 
 
-def monitors_of(edit: Edit, monitors: Mapping[str, Monitor]) -> tuple[str, ...]:
+def monitors_of(edit: Edit, monitors: Mapping[str, api.Monitor]) -> tuple[str, ...]:
     """Return the monitors that an edit fits: all of them where it has no document.
 
     Raises
@@ -405,7 +394,7 @@ def windows_of_folders(
     rules: str,
     checking: Mapping[str, Any],
     wanted: Collection[str],
-    monitors: Mapping[str, Monitor],
+    monitors: Mapping[str, api.Monitor],
 ) -> list[PastWindow]:
     """Return the windows whose files lie in folders, or anywhere below them.
 
@@ -439,7 +428,7 @@ def windows_of_folders(
             violations = None
             if f"{place}/{VIOLATIONS}" in known:
                 document = read_document(f"{place}/{VIOLATIONS}")
-                violations = tuple(read_violations(document.value, document.where).violations)
+                violations = tuple(api.read_violations(document.value, document.where).violations)
             load = functools.partial(lambda path: Material(read_document(path)), path)
             window = PastWindow(place, None, rules, None, violations, load, checking)
             # Where nobody can tell the monitor, replaying the window will say why.
@@ -521,7 +510,7 @@ def _changes(window: Replayed) -> Iterator[str]:
         yield f"    ... and {len(lines) - _MOST_LINES} more (--format json has all)"
 
 
-def describe(violation: Violation) -> str:
+def describe(violation: api.Violation) -> str:
     """Return a violation on one line."""
     text = violation.description
     short = text if len(text) <= _MOST_TEXT else text[: _MOST_TEXT - 3] + "..."

@@ -18,19 +18,9 @@ from typing import Any
 import numpy as np
 
 from analyzers.shared.significance import chi_squared_tail, student_quantile
+from contract import schema
 from contract.api import SHIFT, VARIATION, Baseline, Checker, Comparison, Decision, Part, State, Violation
 from contract.errors import wording
-from contract.schema import (
-    REQUIRED,
-    JsonObject,
-    count,
-    gathered,
-    member,
-    numbers,
-    objects_of,
-    of_kind,
-    read_document,
-)
 from contract.window import FEWEST_WINDOWS, LONGER, Window, parse_duration, read_zone
 
 # Fewer windows of one hour or day say too little of it; so many without an alarm say enough.
@@ -47,20 +37,20 @@ _GROUPS: dict[int, Callable[[datetime], int]] = {
     7: lambda start: start.weekday(),
     168: lambda start: 24 * start.weekday() + start.hour,
 }
-_text = of_kind(str)
+_text = schema.of_kind(str)
 # Design effects by name, as a checker has them.
 Effects = Mapping[str, float]
 _log = logging.getLogger(__name__)
 
 
-def _read_groups(members: JsonObject, key: str) -> list[float] | None:
-    found = numbers(members, key)
+def _read_groups(members: schema.JsonObject, key: str) -> list[float] | None:
+    found = schema.numbers(members, key)
     if found is not None and len(found) not in _GROUPS:
         members.wrong(key, "a list of 1, 7, 24 or 168 numbers")
     return found
 
 
-def _read_effects(members: JsonObject, key: str) -> Effects:
+def _read_effects(members: schema.JsonObject, key: str) -> Effects:
     effects = members.child(key)
     return {name: effects.number(name, 1.0) for name in effects.members} if effects else {}
 
@@ -72,12 +62,12 @@ class Usual:
     A part that can move two ways has a `least`, too: what is less than that is another move than the usual.
     """
 
-    subject: str = member(_text, REQUIRED)
-    check: str = member(_text, REQUIRED)
-    part: str = member(_text, "", written="if any")
-    segment: Mapping[str, str | None] = member(of_kind(dict), {}, written="if any")
-    most: list[float] = member(_read_groups, REQUIRED)
-    least: list[float] | None = member(_read_groups)
+    subject: str = schema.member(_text, schema.REQUIRED)
+    check: str = schema.member(_text, schema.REQUIRED)
+    part: str = schema.member(_text, "", written="if any")
+    segment: Mapping[str, str | None] = schema.member(schema.of_kind(dict), {}, written="if any")
+    most: list[float] = schema.member(_read_groups, schema.REQUIRED)
+    least: list[float] | None = schema.member(_read_groups)
 
     def takes(self, part: Part, start: datetime) -> bool:
         """Return whether a window that starts then moves so by itself."""
@@ -97,12 +87,12 @@ class Usual:
 class Variation:
     """What windows of one length do by themselves, and how many of them violate the constraints."""
 
-    window: str = member(_text, REQUIRED)
-    time_zone: str = member(_text, "UTC")
-    windows: int = member(count, REQUIRED)
-    violating: int = member(count, 0)
-    design_effects: Effects = member(_read_effects, {}, written="if any")
-    usual: list[Usual] = member(objects_of(Usual), REQUIRED)
+    window: str = schema.member(_text, schema.REQUIRED)
+    time_zone: str = schema.member(_text, "UTC")
+    windows: int = schema.member(schema.count, schema.REQUIRED)
+    violating: int = schema.member(schema.count, 0)
+    design_effects: Effects = schema.member(_read_effects, {}, written="if any")
+    usual: list[Usual] = schema.member(schema.objects_of(Usual), schema.REQUIRED)
 
 
 def usual_shifts(variation: Variation | None, window: Window) -> dict[str, tuple[float, float]]:
@@ -128,8 +118,8 @@ def read_variation(value: Any, where: str) -> Variation:
     DocumentError
         Naming file and member.
     """
-    with gathered(value, f"{where}: {VARIATION}") as members:
-        found = read_document(Variation, members)
+    with schema.gathered(value, f"{where}: {VARIATION}") as members:
+        found = schema.read_document(Variation, members)
         members.mistakes.attempt(parse_duration, "window", found.window, "PT1H")
         members.mistakes.attempt(read_zone, "time_zone", found.time_zone)
     return found

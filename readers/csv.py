@@ -19,17 +19,8 @@ from contract.dataset import Dataset, Dialect
 from contract.errors import DatasetError
 from contract.wording import some_of
 from file_storage.storage import SourceFile, lines_before, open_input, reading
-from readers import csv_records, splitting
+from readers import csv_records, dataset, splitting
 from readers.csv_dialect import NAMES, decide_dialect, fold, header_evidence, plain, restore, restored_text
-from readers.dataset import (
-    POSITIONAL,
-    NotSplittable,
-    excluded_positions,
-    positional_names,
-    require_kept,
-    say_odd_columns,
-    say_unexcluded,
-)
 from readers.splitting import FileRange, FileSplit, Pieces, Segment
 
 _SAMPLE = 1 << 20
@@ -70,12 +61,12 @@ def read_csv(pieces: Pieces, request: Dataset, head: CsvHead | None = None) -> I
         for piece in pieces:
             found = head or read_head(piece.path, request, learnt)
             if found is not None:
-                say_unexcluded(found.columns.names, request.exclude)
+                dataset.say_unexcluded(found.columns.names, request.exclude)
                 files += [found.columns.kept] if piece.start == 0 else []
                 columns = replace(found.columns, types=dict(found.columns.types))
                 yield from _piece_batches(piece, found, columns, request)
                 learnt[tuple(columns.names)] = columns.types
-        say_odd_columns(files, has_names=request.format.header)
+        dataset.say_odd_columns(files, has_names=request.format.header)
 
     return splitting.joined(batches())
 
@@ -197,13 +188,13 @@ def read_head(
     if given is None:
         _require_header_as_said(path, cells, data[end : end + _LOOKED_AT], request)
     if given is None and not request.format.header:
-        names, excluded = positional_names(len(cells), request)
+        names, excluded = dataset.positional_names(len(cells), request)
         if request.format.answers is None and set(names).intersection(request.column_names or ()):
             request.said.say("reading.given", names=some_of(names))
     else:
         names, begin = given or _header_names(path, cells), end
-        excluded = excluded_positions(names, request.exclude)
-    require_kept(path, names, request.exclude, excluded)
+        excluded = dataset.excluded_positions(names, request.exclude)
+    dataset.require_kept(path, names, request.exclude, excluded)
     columns = csv_records.CsvColumns(names, excluded, request.text_only, (learnt or {}).get(tuple(names), {}))
     if request.cells is not None:
         # Ids are texts: 007 is not 7, and floats cannot hold twenty digits.
@@ -360,7 +351,7 @@ def _header_names(path: str, cells: list[str]) -> list[str]:
 def _piece_batches(
     piece: FileRange, head: CsvHead, columns: csv_records.CsvColumns, request: Dataset
 ) -> Iterator[pa.RecordBatch]:
-    metadata = None if request.format.header or head.named else POSITIONAL
+    metadata = None if request.format.header or head.named else dataset.POSITIONAL
     dialect = request.dialect or Dialect()
     empty = True
 
@@ -372,7 +363,7 @@ def _piece_batches(
         if splitting.is_blank(block.data, b"\r\n"):
             continue
         if not piece.is_whole_file and not csv_records.lines_are_records(block.data):
-            raise NotSplittable(f"{piece.path} has line breaks inside quoted fields")
+            raise dataset.NotSplittable(f"{piece.path} has line breaks inside quoted fields")
         if (zero := block.data.find(b"\0")) >= 0:
             line, _ = csv_records.line_at(piece.path, block.data, zero, block.offset)
             raise DatasetError.of("csv.zero_byte", file=piece.path, line=line)
@@ -403,7 +394,7 @@ def _explained(error: pa.ArrowInvalid, piece: FileRange, block: Segment, request
     if cells is None:
         return DatasetError.of("csv.unreadable", file=piece.path, error=error)
     if not piece.is_whole_file and _has_quotes(piece.path):
-        return NotSplittable(f"{piece.path} may have line breaks inside quoted fields")
+        return dataset.NotSplittable(f"{piece.path} may have line breaks inside quoted fields")
     expected, place, row = int(cells[1]), 1, str(error)
     reader = csv.reader(io.StringIO(text, newline=""))
     with contextlib.suppress(csv.Error):  # a field beyond that reader's limit

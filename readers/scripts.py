@@ -16,14 +16,7 @@ import pyarrow as pa
 
 from contract.dataset import GROUND_TRUTH, Dataset, Preprocessor
 from contract.errors import DatasetError, ScriptError, wording
-from file_storage.scripts import (
-    STOPS,
-    change_dataframe,
-    handle_record,
-    reject_result,
-    script_failure,
-    script_lock,
-)
+from file_storage import scripts
 from file_storage.storage import SourceFile, read_bytes
 from readers.captures.columns import Decoder
 from readers.captures.envelope import Envelope, open_envelope, record_of_line
@@ -310,7 +303,7 @@ def apply_dataframe(preprocessor: Preprocessor, batch: pa.RecordBatch) -> pa.Rec
     columns = zip(batch.columns, is_coded, strict=True)
     plain = [column.cast(pa.string()) if coded else column for column, coded in columns]
     frame = pa.RecordBatch.from_arrays(plain, names=batch.schema.names).to_pandas()
-    result = change_dataframe(preprocessor, frame)
+    result = scripts.change_dataframe(preprocessor, frame)
     if not isinstance(result, pd.DataFrame):
         kind = "None" if result is None else f"a {type(result).__name__}"
         raise ScriptError.of("script_rows.no_frame", file=script, kind=kind)
@@ -386,7 +379,7 @@ def read_records(
         gathered = Gathered(request, decoder)
         for chunk in _chunks(together, request, index):
             # A script keeps its own state; only one thread at a time may be in it.
-            with script_lock:
+            with scripts.script_lock:
                 for record, place in chunk:
                     _handle(preprocessor, record, place, gathered)
             try:
@@ -396,7 +389,9 @@ def read_records(
                 if isinstance(problem, DatasetError):
                     text = f"returned rows that do not fit: {problem.message.rstrip('.')}"
                 where = f"records of {label(together)}"
-                raise reject_result(preprocessor.path, preprocessor.function, text, where) from problem
+                raise scripts.reject_result(
+                    preprocessor.path, preprocessor.function, text, where
+                ) from problem
 
 
 def _chunks(
@@ -439,11 +434,11 @@ def _captured(envelope: Envelope, index: LabelIndex | None) -> Iterator[tuple[In
 def _handle(preprocessor: Preprocessor, record: Any, place: Line | Place, gathered: Gathered) -> None:
     path, function = preprocessor.path, preprocessor.function
     try:
-        result = handle_record(preprocessor, record)
-    except STOPS:
+        result = scripts.handle_record(preprocessor, record)
+    except scripts.STOPS:
         raise
     except BaseException as error:
-        raise script_failure(path, function, error, place.where()) from error
+        raise scripts.script_failure(path, function, error, place.where()) from error
     try:
         if gathered.has_header and isinstance(place, Line) and place.is_first_of_file():
             gathered.add_header(record)
@@ -452,7 +447,7 @@ def _handle(preprocessor: Preprocessor, record: Any, place: Line | Place, gather
                 return
         gathered.add(result)
     except UnusableResultError as problem:
-        raise reject_result(path, function, str(problem), place.where()) from None
+        raise scripts.reject_result(path, function, str(problem), place.where()) from None
     except DatasetError as problem:
         raise DatasetError.of("script_rows.record", error=problem, place=place.where()) from None
 

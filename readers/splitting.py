@@ -13,15 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from contract.errors import DatasetError
-from file_storage.storage import (
-    SourceFile,
-    is_compressed,
-    is_s3,
-    lines_before,
-    open_input,
-    open_random,
-    reading,
-)
+from file_storage import storage
 
 # The originals' engine reads less than this as one partition.
 SMALL = 4 << 20
@@ -36,7 +28,7 @@ _SPLITS_WANTED = 16
 
 
 @dataclass(frozen=True)
-class LogFiles(SourceFile):
+class LogFiles(storage.SourceFile):
     """Files of a server's log, which are read together since halves of a call may lie in two of them.
 
     `blocks` returns their calls as blocks of capture records, given this and the size of a block.
@@ -124,7 +116,7 @@ class Segment:
     numbers: tuple[int, ...] = ()
 
 
-def whole_of(file: SourceFile) -> FileRange:
+def whole_of(file: storage.SourceFile) -> FileRange:
     """Return all of a file."""
     return FileRange(file.path, log=file if isinstance(file, LogFiles) else None)
 
@@ -145,7 +137,7 @@ def split_size(total_bytes: int) -> int:
 
 
 def divide(
-    files: Iterable[SourceFile], *, may_cut: Callable[[SourceFile], bool] | None = None
+    files: Iterable[storage.SourceFile], *, may_cut: Callable[[storage.SourceFile], bool] | None = None
 ) -> list[Pieces]:
     """Divide files, in their order, into groups of pieces of about `split_size` bytes.
 
@@ -164,7 +156,7 @@ def divide(
     total = sum(file.size for file in files)
     target = split_size(total) if total >= SMALL else SMALL
 
-    def is_cut(file: SourceFile) -> bool:
+    def is_cut(file: storage.SourceFile) -> bool:
         is_large = file.size > target + target // 2 and not isinstance(file, LogFiles)
         return is_large and may_cut is not None and may_cut(file)
 
@@ -182,13 +174,13 @@ def divide(
 
 def first_bytes(path: str, size: int) -> bytes:
     """Return the beginning of a file, decompressed."""
-    with reading(path), open_input(path) as stream:
+    with storage.reading(path), storage.open_input(path) as stream:
         return bytes(stream.read(size))
 
 
-def has_lines(file: SourceFile) -> bool:
+def has_lines(file: storage.SourceFile) -> bool:
     """Return whether a file of lines can be read in byte ranges, which a compressed one cannot."""
-    return not is_compressed(file.path)
+    return not storage.is_compressed(file.path)
 
 
 def line_blocks(
@@ -218,8 +210,8 @@ def line_blocks(
         When the file cannot be read, naming it and the cause.
     """
     # Over the network, fewer and larger requests.
-    size = size or (2 * BLOCK_SIZE if is_s3(piece.path) else BLOCK_SIZE)
-    with reading(piece.path):
+    size = size or (2 * BLOCK_SIZE if storage.is_s3(piece.path) else BLOCK_SIZE)
+    with storage.reading(piece.path):
         whole = piece.is_whole_file
         blocks = (
             _stream_blocks(piece.path, begin, size, find_cut) if whole else _range_blocks(piece, begin, size)
@@ -280,7 +272,7 @@ def joined(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 def _stream_blocks(
     path: str, begin: int, size: int, find_cut: Callable[[bytes], int] | None
 ) -> Iterator[Segment]:
-    with open_input(path) as stream:
+    with storage.open_input(path) as stream:
         stream.read(begin)
         offset, rest = begin, b""
         # Growing with what is already held keeps a very long record from being searched again and again.
@@ -297,7 +289,7 @@ def _stream_blocks(
 
 
 def _range_blocks(piece: FileRange, begin: int, size: int) -> Iterator[Segment]:
-    with open_random(piece.path) as file:
+    with storage.open_random(piece.path) as file:
         end = min(file.size(), piece.end or file.size())
         offset = begin if piece.start <= begin else _next_line(file, piece.start)
         while offset < end:
@@ -394,7 +386,7 @@ class LineBlock:
             if number < count and segment.numbers:
                 return segment.path, segment.numbers[number]
             if number < count:
-                return segment.path, lines_before(segment.path, segment.offset) + number + 1
+                return segment.path, storage.lines_before(segment.path, segment.offset) + number + 1
             number -= count
         raise IndexError(number)
 

@@ -19,14 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from analyzers.bias.metrics import (
-    METRICS,
-    RATES,
-    facet_sizes,
-    observed_counts,
-    predicted_counts,
-    rightly_predicted,
-)
+from analyzers.bias import metrics
 from analyzers.shared.cells import Floats
 
 RESAMPLES = 1_000
@@ -75,7 +68,7 @@ class Tables:
 
     def of(self, name: str) -> Floats:
         """Return the counts that a metric follows from."""
-        return self.confusion + self.unpredicted if METRICS[name].stage == "pre" else self.confusion
+        return self.confusion + self.unpredicted if metrics.METRICS[name].stage == "pre" else self.confusion
 
 
 @dataclass(frozen=True)
@@ -135,7 +128,7 @@ def draw_together(tables: Tables, names: Iterable[str], size: int, generator: np
     As `draw`, without the metrics of strata, whose counts are not part of the other table.
     """
     drawn = _WHOLE.resampled(tables.confusion / tables.effect, size, generator)
-    return _metrics_of(drawn, [name for name in names if METRICS[name].table == "confusion"])
+    return _metrics_of(drawn, [name for name in names if metrics.METRICS[name].table == "confusion"])
 
 
 def spread(name: str, value: float, draws: Floats) -> Spread | None:
@@ -220,14 +213,14 @@ class _View:
 
 def _correctness(confusion: Floats) -> Floats:
     """Return ``counts[facet, wrong or right]``."""
-    right = rightly_predicted(confusion)
-    return np.stack((facet_sizes(confusion) - right, right), axis=-1)
+    right = metrics.rightly_predicted(confusion)
+    return np.stack((metrics.facet_sizes(confusion) - right, right), axis=-1)
 
 
 _WHOLE = _View(frozenset(("DCA", "DCR", "RD", "SD", "DAR", "DRR", "TE")), np.asarray, np.s_[:, :])
 _VIEWS = (
-    _View(frozenset(("CI", "DPL", "KL", "JS", *DISTANCES)), observed_counts, np.s_[:, :, 0]),
-    _View(frozenset(("DPPL", "DI")), predicted_counts, np.s_[:, 0]),
+    _View(frozenset(("CI", "DPL", "KL", "JS", *DISTANCES)), metrics.observed_counts, np.s_[:, :, 0]),
+    _View(frozenset(("DPPL", "DI")), metrics.predicted_counts, np.s_[:, 0]),
     # As rows predicted positive: wrong where observed negative, right where observed positive.
     _View(frozenset(("AD",)), _correctness, np.s_[:, :, 1]),
     _View(frozenset(("GE",)), lambda confusion: np.asarray(confusion.sum(axis=0)), np.s_[0, :]),
@@ -240,13 +233,13 @@ def _metrics_of(counts: Floats, names: Iterable[str]) -> Draws:
     for name in names:
         scale = scale_of(name)
         if scale == "distance":
-            draws[name] = DISTANCES[name] * RATES["DPL"].difference(counts)
+            draws[name] = DISTANCES[name] * metrics.RATES["DPL"].difference(counts)
             continue
-        values = METRICS[name].function(counts)
+        values = metrics.METRICS[name].function(counts)
         if scale == "ratio":
             values = np.log(values)
         elif scale == "divergence":
-            values = np.copysign(np.sqrt(np.maximum(values, 0.0)), RATES["DPL"].difference(counts))
+            values = np.copysign(np.sqrt(np.maximum(values, 0.0)), metrics.RATES["DPL"].difference(counts))
         draws[name] = values
     return draws
 

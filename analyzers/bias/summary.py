@@ -17,19 +17,7 @@ import xxhash
 
 from analyzers.bias import column_summary
 from analyzers.bias.column_summary import ColumnPlan, ColumnSummary
-from analyzers.shared import row_sample
-from analyzers.shared.cells import (
-    Coded,
-    Codes,
-    Flags,
-    Floats,
-    Value,
-    as_number,
-    floats,
-    is_textual,
-    label_of,
-    read_numbers,
-)
+from analyzers.shared import cells, row_sample
 from analyzers.shared.row_sample import cluster_hashes
 from analyzers.shared.rules import Rules
 
@@ -52,7 +40,7 @@ class FacetRequest:
     """
 
     columns: tuple[str, ...]
-    values: tuple[Value, ...] | tuple[tuple[Value, ...], ...] = ()
+    values: tuple[cells.Value, ...] | tuple[tuple[cells.Value, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,7 +76,7 @@ class BiasRequest:
     """
 
     label: str
-    label_values: tuple[Value, ...]
+    label_values: tuple[cells.Value, ...]
     facets: tuple[FacetRequest, ...]
     group_variable: str | None = None
     predicted_label: str | None = None
@@ -120,7 +108,7 @@ class RowSample(row_sample.RowSample):
     not_numeric: frozenset[str] = frozenset()
     seed: int | None = None
 
-    def take_in(self, batch: pa.RecordBatch, places: Mapping[str, Codes], plan: SummaryPlan) -> None:
+    def take_in(self, batch: pa.RecordBatch, places: Mapping[str, cells.Codes], plan: SummaryPlan) -> None:
         """Add the rows of a batch."""
         request = plan.request
         if self.names is None:
@@ -138,10 +126,12 @@ class RowSample(row_sample.RowSample):
         rows, clusters = pa.RecordBatch.from_pydict(columns), cluster_hashes(batch, request.cluster_by)
         self.add(rows, self.seed, self.rows_seen, is_new=True, clusters=clusters)
 
-    def _feature(self, batch: pa.RecordBatch, name: str, plan: SummaryPlan) -> Floats:
+    def _feature(self, batch: pa.RecordBatch, name: str, plan: SummaryPlan) -> cells.Floats:
         if name in batch.schema.names and name not in self.not_numeric:
-            numbers = read_numbers(batch.column(name))
-            if not numbers.unusable and (plan.rules == "sound" or not is_textual(batch.column(name).type)):
+            numbers = cells.read_numbers(batch.column(name))
+            if not numbers.unusable and (
+                plan.rules == "sound" or not cells.is_textual(batch.column(name).type)
+            ):
                 return numbers.values
             self.not_numeric |= {name}
         return np.full(batch.num_rows, np.nan)
@@ -152,7 +142,7 @@ class RowSample(row_sample.RowSample):
         self.not_numeric |= other.not_numeric
         super().merge(other)
 
-    def moved(self, moves: Mapping[str, Codes]) -> Self:
+    def moved(self, moves: Mapping[str, cells.Codes]) -> Self:
         """Return the same rows with new numbers for the places of some columns."""
 
         def renumbered(rows: pa.RecordBatch) -> pa.RecordBatch:
@@ -164,13 +154,13 @@ class RowSample(row_sample.RowSample):
 
         return replace(self, chunks=[replace(chunk, rows=renumbered(chunk.rows)) for chunk in self.chunks])
 
-    def matrix(self, kept: Flags | slice = slice(None)) -> Floats:
+    def matrix(self, kept: cells.Flags | slice = slice(None)) -> cells.Floats:
         """Return the features, or those `kept`, shape (rows, features)."""
         columns, names = self.columns(), np.array(self.names or (), dtype=object)[kept]
-        found = [np.concatenate([floats(part) for part in columns[name]]) for name in names]
+        found = [np.concatenate([cells.floats(part) for part in columns[name]]) for name in names]
         return np.column_stack(found) if found else np.empty((self.rows, 0))
 
-    def places_of(self, column: str) -> Codes:
+    def places_of(self, column: str) -> cells.Codes:
         """Return the places of a column, shape (rows,)."""
         parts = self.columns().get(f"{_PLACE}{column}", [])
         return np.concatenate([part.to_numpy() for part in parts] or [np.empty(0)]).astype(np.int64)
@@ -221,7 +211,7 @@ class SummaryPlan:
     def columns(self) -> dict[str, ColumnPlan]:
         """Return how each column that plays a part is kept."""
         request = self.request
-        listed: dict[str, list[Value]] = {request.label: list(request.label_values)}
+        listed: dict[str, list[cells.Value]] = {request.label: list(request.label_values)}
         most = {request.label: MOST_LABELS}
         for facet in request.facets:
             for place, column in enumerate(facet.columns):
@@ -235,16 +225,16 @@ class SummaryPlan:
             most[self.prediction] = max(most.get(self.prediction, 0), MOST_LABELS)
         return {name: self._column(name, listed.get(name, []), size) for name, size in most.items()}
 
-    def _column(self, name: str, listed: list[Value], most_values: int) -> ColumnPlan:
+    def _column(self, name: str, listed: list[cells.Value], most_values: int) -> ColumnPlan:
         is_score = name == self.request.probability and self.request.predicted_label is None
-        numbers = [number for value in listed if (number := as_number(value)) is not None]
+        numbers = [number for value in listed if (number := cells.as_number(value)) is not None]
         # Clarify casts listed values to the column's type: 1.5 may come to mean 1.
         casts = [str(int(number)) for number in numbers if np.isfinite(number)]
         unlisted = any(name in facet.columns and not facet.values for facet in self.request.facets)
         return ColumnPlan(
             name=name,
             most_values=most_values,
-            listed=frozenset((*(label_of(value) for value in listed), *casts)),
+            listed=frozenset((*(cells.label_of(value) for value in listed), *casts)),
             thresholds=tuple(dict.fromkeys(numbers)),
             count_distinct=self.rules == "sagemaker" or unlisted,
             cut=self.request.probability_threshold if is_score else None,
@@ -293,7 +283,7 @@ class BiasSummary:
     rows: int = 0
     names: tuple[str, ...] = ()
     columns: dict[str, ColumnSummary] = field(default_factory=dict)
-    tables: list[Floats] = field(default_factory=list)
+    tables: list[cells.Floats] = field(default_factory=list)
     sample: RowSample | None = None
 
 
@@ -317,10 +307,10 @@ def empty(plan: SummaryPlan) -> BiasSummary:
 
 
 # Arrays of codes by use, which every batch takes again: fresh memory costs more than the work in it.
-_Buffers = dict[tuple[str, ...], Codes]
+_Buffers = dict[tuple[str, ...], cells.Codes]
 
 
-def _buffer(buffers: _Buffers, use: tuple[str, ...], size: int) -> Codes:
+def _buffer(buffers: _Buffers, use: tuple[str, ...], size: int) -> cells.Codes:
     """Return the array for a use, `size` long, with whatever it held before."""
     if use not in buffers or buffers[use].size < size:
         buffers[use] = np.empty(size, dtype=np.int64)
@@ -330,7 +320,7 @@ def _buffer(buffers: _Buffers, use: tuple[str, ...], size: int) -> Codes:
 def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan, buffers: _Buffers) -> None:
     summary.names = tuple(dict.fromkeys((*summary.names, *batch.schema.names)))
 
-    def read(name: str) -> Coded:
+    def read(name: str) -> cells.Coded:
         array = batch.column(name) if name in batch.schema.names else None
         out = _buffer(buffers, (name,), batch.num_rows)
         return column_summary.read(summary.columns[name], array, out, plan.columns[name])
@@ -341,7 +331,7 @@ def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan, buffers
         if each.name in summary.columns and (each.metadata or {}).get(CATEGORICAL) == b"true":
             summary.columns[each.name].kinds.add("category")
     tables = _count(coded, plan, buffers)
-    lookups: dict[str, Codes] = {}
+    lookups: dict[str, cells.Codes] = {}
     for name, column in plan.columns.items():
         rows = _rows_by_code(name, coded[name], tables, plan)
         lookup = column_summary.register(summary.columns[name], coded[name], rows, column)
@@ -362,12 +352,12 @@ def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan, buffers
 
 
 # Occupied cells of a batch: for each axis its codes, and the rows.
-type _Counted = tuple[tuple[Codes, ...], Codes]
+type _Counted = tuple[tuple[cells.Codes, ...], cells.Codes]
 
 
-def _count(coded: dict[str, Coded], plan: SummaryPlan, buffers: _Buffers) -> list[_Counted]:
+def _count(coded: dict[str, cells.Coded], plan: SummaryPlan, buffers: _Buffers) -> list[_Counted]:
     """Return the occupied cells of every table; keys over the same columns are computed once."""
-    known: dict[tuple[str, ...], Codes] = {}
+    known: dict[tuple[str, ...], cells.Codes] = {}
     tables = []
     for axes in plan.axes:
         sizes = [coded[name].size for name in axes]
@@ -388,7 +378,7 @@ def _count(coded: dict[str, Coded], plan: SummaryPlan, buffers: _Buffers) -> lis
     return tables
 
 
-def _rows_by_code(name: str, coded: Coded, tables: list[_Counted], plan: SummaryPlan) -> Codes:
+def _rows_by_code(name: str, coded: cells.Coded, tables: list[_Counted], plan: SummaryPlan) -> cells.Codes:
     """Return how many rows have each code of a column."""
     for axes, (codes, rows) in zip(plan.axes, tables, strict=True):
         if name in axes:
@@ -397,7 +387,7 @@ def _rows_by_code(name: str, coded: Coded, tables: list[_Counted], plan: Summary
 
 
 def _add_cells(
-    summary: BiasSummary, index: int, counted: _Counted, lookups: dict[str, Codes], plan: SummaryPlan
+    summary: BiasSummary, index: int, counted: _Counted, lookups: dict[str, cells.Codes], plan: SummaryPlan
 ) -> None:
     """Add the cells of a batch to a facet's table."""
     axes = plan.axes[index]
@@ -422,7 +412,7 @@ def _add_cells(
 
 def _shrink(
     columns: dict[str, ColumnSummary], axes: tuple[str, ...], plan: SummaryPlan
-) -> Iterator[tuple[str, Codes]]:
+) -> Iterator[tuple[str, cells.Codes]]:
     """Collapse the column with most values until a table is no larger than tables may be.
 
     Yields the columns with their new places.
@@ -435,7 +425,7 @@ def _shrink(
         yield name, column_summary.collapse(columns[name], plan.columns[name])
 
 
-def _move(summary: BiasSummary, name: str, moved: Codes, plan: SummaryPlan) -> None:
+def _move(summary: BiasSummary, name: str, moved: cells.Codes, plan: SummaryPlan) -> None:
     """Give the places of a column new numbers in all tables."""
     for index, axes in enumerate(plan.axes):
         if name in axes:
@@ -446,7 +436,7 @@ def _move(summary: BiasSummary, name: str, moved: Codes, plan: SummaryPlan) -> N
         summary.sample = summary.sample.moved({name: moved})
 
 
-def _moved(table: Floats, axis: int, moved: Codes, size: int) -> Floats:
+def _moved(table: cells.Floats, axis: int, moved: cells.Codes, size: int) -> cells.Floats:
     before = np.moveaxis(table, axis, 0)
     after = np.zeros((size, *before.shape[1:]))
     np.add.at(after, moved[: before.shape[0]], before)
@@ -460,7 +450,7 @@ def merge(left: BiasSummary, right: BiasSummary, plan: SummaryPlan) -> BiasSumma
     if not left.rows:
         return right
     columns: dict[str, ColumnSummary] = {}
-    moves: dict[str, list[Codes]] = {}
+    moves: dict[str, list[cells.Codes]] = {}
     for name, column in plan.columns.items():
         columns[name], *moves[name] = column_summary.merge(left.columns[name], right.columns[name], column)
     for axes in plan.axes:

@@ -5,17 +5,7 @@ Where the wording or the rule of the originals is unknown, `docs/compatibility.m
 
 from __future__ import annotations
 
-from analyzers.data_quality.columns import (
-    FRACTIONAL,
-    INTEGRAL,
-    FeaturePair,
-    category_counts,
-    class_counts,
-    compare_counts,
-    comparisons,
-    pair_features,
-    unanswered,
-)
+from analyzers.data_quality import columns
 from analyzers.data_quality.distance import category_shift, collapsed_distance, corrected, goodness_of_fit
 from analyzers.data_quality.documents import Constraints, Statistics
 from analyzers.data_quality.limits import unmet_type
@@ -26,7 +16,11 @@ from contract.wording import counted, listing
 
 # Deequ's classes of a cell that count towards each expected type. In columns that were typed before they were
 # read, 3.0 is fractional, and so are the infinities.
-_CLASSES = {"Integral": (INTEGRAL,), "Fractional": FRACTIONAL, "String": ("String", "Boolean")}
+_CLASSES = {
+    "Integral": (columns.INTEGRAL,),
+    "Fractional": columns.FRACTIONAL,
+    "String": ("String", "Boolean"),
+}
 
 
 def check_sagemaker(
@@ -50,11 +44,11 @@ def check_sagemaker(
     """
     if not constraints.config().evaluate_constraints:
         return Decision(Violations(), notes=("evaluate_constraints is Disabled, so nothing was checked.",))
-    if mismatch := compare_counts(statistics, constraints, explain=False):
+    if mismatch := columns.compare_counts(statistics, constraints, explain=False):
         note = "The numbers of columns differ, so no feature was checked, as in the originals."
-        answers = unanswered(constraints, "the numbers of columns differ", with_ranges=False)
+        answers = columns.unanswered(constraints, "the numbers of columns differ", with_ranges=False)
         return Decision(Violations(mismatch), notes=(note,), comparisons=answers)
-    pairs = pair_features(statistics, constraints, baseline)
+    pairs = columns.pair_features(statistics, constraints, baseline)
     told = [(code, check(pair), pair.name) for code, check in _CHECKS for pair in pairs]
     violations = [Violation(code, text, name) for code, text, name in told if text is not None]
     findings = [finding for pair in pairs if (finding := _measure_drift(pair)) is not None]
@@ -67,22 +61,22 @@ def check_sagemaker(
     absent = [feature.name for feature in expected if feature.name not in names]
     unmatched = "The data has no column of these names, so they were not checked"
     notes = (f"{unmatched}: {listing(absent, 20)}.",) if absent else ()
-    answers = comparisons(constraints, pairs, violations, measured)
+    answers = columns.comparisons(constraints, pairs, violations, measured)
     return Decision(Violations(violations), tuple(findings), notes, answers)
 
 
-def _check_type(pair: FeaturePair) -> str | None:
+def _check_type(pair: columns.FeaturePair) -> str | None:
     expected = pair.expected.inferred_type
     present = pair.current.num_present
     if expected not in _CLASSES or not present:
         return None
-    counts = class_counts(pair.current)
+    counts = columns.class_counts(pair.current)
     ratio = sum(counts.get(name, 0) for name in _CLASSES[expected]) / present
     threshold = pair.config.datatype_check_threshold
     return unmet_type(expected, threshold, ratio) if ratio < threshold else None
 
 
-def _check_completeness(pair: FeaturePair) -> str | None:
+def _check_completeness(pair: columns.FeaturePair) -> str | None:
     expected, observed = pair.expected.completeness, pair.current.completeness
     if expected is None or observed >= expected:
         return None
@@ -90,13 +84,13 @@ def _check_completeness(pair: FeaturePair) -> str | None:
     return wording("limits.incomplete", **shares)
 
 
-def _check_categories(pair: FeaturePair) -> str | None:
+def _check_categories(pair: columns.FeaturePair) -> str | None:
     domains = pair.expected.domains
     if domains is None or pair.current.string is None or not pair.current.num_present:
         return None
     threshold = pair.config.domain_content_threshold
     match = java_double(threshold * 100)
-    counts = category_counts(pair.current)
+    counts = columns.category_counts(pair.current)
     if counts is None:
         # Too many distinct values to be listed: some are outside, but not how many.
         if threshold < 1.0:
@@ -119,7 +113,7 @@ _CHECKS = (
 )
 
 
-def _measure_drift(pair: FeaturePair) -> Finding | None:
+def _measure_drift(pair: columns.FeaturePair) -> Finding | None:
     config, known = pair.config, pair.baseline
     if not config.perform_comparison or known is None:
         return None
@@ -129,7 +123,7 @@ def _measure_drift(pair: FeaturePair) -> Finding | None:
         sketches = [side.sketch for side in sides if side is not None and side.sketch is not None]
         distance = collapsed_distance(*sketches, robust=robust) if len(sketches) == len(sides) else None
         return None if distance is None else _finding(pair.name, distance, config.comparison_threshold)
-    before, now = category_counts(known), category_counts(pair.current)
+    before, now = columns.category_counts(known), columns.category_counts(pair.current)
     if not before or not now:
         return None
     threshold = config.categorical_threshold

@@ -9,17 +9,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from analyzers.data_quality import documents
 from analyzers.data_quality.column_summary import ColumnSummary
-from analyzers.data_quality.documents import (
-    CategoryBucket,
-    FeatureStatistics,
-    InferredType,
-    NumericalStatistics,
-    NumericBucket,
-    QuantileSketch,
-    Statistics,
-    StringStatistics,
-)
 from analyzers.data_quality.kll import SHRINKING_FACTOR, SKETCH_SIZE, KllSketch, bucket_counts
 from analyzers.data_quality.sample_statistics import sample_statistics
 from analyzers.data_quality.summary import DatasetSummary
@@ -44,7 +35,7 @@ _DATA_TYPES = {
 }
 
 
-def describe(summary: DatasetSummary, *, rules: Rules, as_of: datetime | None = None) -> Statistics:
+def describe(summary: DatasetSummary, *, rules: Rules, as_of: datetime | None = None) -> documents.Statistics:
     """Turn a summary into the statistics document.
 
     Numbers are never NaN or infinite: a member that float64 cannot hold is left out. Under ``sound``
@@ -60,7 +51,7 @@ def describe(summary: DatasetSummary, *, rules: Rules, as_of: datetime | None = 
         When dates are looked at, for their age; None leaves it out.
     """
     features = [_feature(name, column, rules, as_of) for name, column in summary.columns.items()]
-    statistics = Statistics(summary.row_count, features, positional=summary.positional)
+    statistics = documents.Statistics(summary.row_count, features, positional=summary.positional)
     if rules == "sound" and summary.sample.rows:
         numeric = {feature.name: feature.numerical is not None for feature in features}
         samples, statistics.correlations = sample_statistics(summary.sample, numeric)
@@ -69,7 +60,7 @@ def describe(summary: DatasetSummary, *, rules: Rules, as_of: datetime | None = 
     return statistics
 
 
-def inferred_type(column: ColumnSummary, rules: Rules = "sagemaker") -> InferredType:
+def inferred_type(column: ColumnSummary, rules: Rules = "sagemaker") -> documents.InferredType:
     """Return the type of a column from the kinds of its cells (spec section 3.5).
 
     Text wins over numbers, and so do booleans beside numbers; one cell written or stored as a fractional
@@ -86,11 +77,13 @@ def inferred_type(column: ColumnSummary, rules: Rules = "sagemaker") -> Inferred
     return "Integral" if cells[CellKind.INTEGRAL] == column.present - others else "Fractional"
 
 
-def _feature(name: str, column: ColumnSummary, rules: Rules, as_of: datetime | None) -> FeatureStatistics:
+def _feature(
+    name: str, column: ColumnSummary, rules: Rules, as_of: datetime | None
+) -> documents.FeatureStatistics:
     kind = inferred_type(column, rules)
     classes = {label: int(column.cells[cell]) for label, cell in _DATA_TYPES.items()}
     classes["String"] += int(column.cells[CellKind.CODE] + column.cells[CellKind.DATE])
-    feature = FeatureStatistics(name, kind, data_types=classes)
+    feature = documents.FeatureStatistics(name, kind, data_types=classes)
     if kind in ("Integral", "Fractional"):
         feature.numerical = _numerical(column, rules)
     else:
@@ -110,7 +103,7 @@ def _dates(column: ColumnSummary, as_of: datetime | None) -> dict[str, object]:
     return found
 
 
-def _numerical(column: ColumnSummary, rules: Rules) -> NumericalStatistics:
+def _numerical(column: ColumnSummary, rules: Rules) -> documents.NumericalStatistics:
     moments, sketch = column.moments, column.all_numbers()
     found = moments.count > 0
     distinct = column.distinct.estimate()
@@ -118,7 +111,7 @@ def _numerical(column: ColumnSummary, rules: Rules) -> NumericalStatistics:
         numbers, _ = column.values.numbers()
         infinities = sum(math.isinf(value) for value in column.values.floats)
         distinct = np.unique(numbers).size + infinities
-    return NumericalStatistics(
+    return documents.NumericalStatistics(
         num_present=column.present,
         num_missing=column.missing,
         mean=moments.mean,
@@ -129,11 +122,13 @@ def _numerical(column: ColumnSummary, rules: Rules) -> NumericalStatistics:
         approximate_num_distinct_values=distinct,
         completeness=column.completeness,
         buckets=_buckets(sketch, moments.minimum, moments.maximum, rules) if found else None,
-        sketch=QuantileSketch(SHRINKING_FACTOR, float(SKETCH_SIZE), sketch.levels) if found else None,
+        sketch=documents.QuantileSketch(SHRINKING_FACTOR, float(SKETCH_SIZE), sketch.levels)
+        if found
+        else None,
     )
 
 
-def _buckets(sketch: KllSketch, low: float, high: float, rules: Rules) -> list[NumericBucket]:
+def _buckets(sketch: KllSketch, low: float, high: float, rules: Rules) -> list[documents.NumericBucket]:
     """Return ten buckets of equal width, their bounds in the originals' order of operations."""
     if rules == "sagemaker":
         # The originals start the search for the extremes at the limits of a 32-bit integer.
@@ -143,23 +138,23 @@ def _buckets(sketch: KllSketch, low: float, high: float, rules: Rules) -> list[N
         bounds = [low * (1 - i / _BUCKETS) + high * (i / _BUCKETS) for i in range(_BUCKETS + 1)]
     counts = bucket_counts(sketch.levels, np.array(bounds))
     return [
-        NumericBucket(lower, upper, float(count))
+        documents.NumericBucket(lower, upper, float(count))
         for (lower, upper), count in zip(pairwise(bounds), counts.tolist(), strict=True)
     ]
 
 
-def _string(name: str, column: ColumnSummary, rules: Rules) -> StringStatistics:
+def _string(name: str, column: ColumnSummary, rules: Rules) -> documents.StringStatistics:
     estimate = column.distinct.estimate()
     counts = None if column.values.overflowed else _categories(column)
     distinct = len(counts) if counts is not None and rules == "sound" else estimate
     listed = counts if column.present and distinct <= MOST_CATEGORIES[rules] else None
     shown = None if listed is None else [(value, listed[value]) for value in category_order(name, listed)]
-    return StringStatistics(
+    return documents.StringStatistics(
         num_present=column.present,
         num_missing=column.missing,
         distinct_count=float(distinct),
         completeness=column.completeness,
-        categories=None if shown is None else [CategoryBucket(*pair) for pair in shown],
+        categories=None if shown is None else [documents.CategoryBucket(*pair) for pair in shown],
     )
 
 

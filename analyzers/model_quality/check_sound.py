@@ -13,15 +13,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from analyzers.model_quality.check_sagemaker import (
-    CONSTRAINED,
-    compared,
-    describe_comparison,
-    is_beyond,
-    is_own_value,
-    shortfall,
-    undefined,
-)
+from analyzers.model_quality import check_sagemaker
 from analyzers.model_quality.confusion import binary_cells, binary_metrics
 from analyzers.model_quality.documents import (
     FACTS,
@@ -176,12 +168,12 @@ class MetricTest:
             return False
         if _scale_of(self.name) in (_RATIO, _UNEXPLAINED):
             return self.worse >= math.log1p(RELEVANT_RATIO)
-        return shortfall(self.value, self.constraint) >= RELEVANT_POINTS
+        return check_sagemaker.shortfall(self.value, self.constraint) >= RELEVANT_POINTS
 
     @property
     def is_certain(self) -> bool:
         """Return whether the metric is beyond its threshold by more than chance explains."""
-        return is_beyond(self.value, self.constraint) and self.p_value < self.alpha
+        return check_sagemaker.is_beyond(self.value, self.constraint) and self.p_value < self.alpha
 
     @property
     def is_violated(self) -> bool:
@@ -219,7 +211,7 @@ def compare(
         return None
     if metric.interval is None and metric.standard_deviation is None:
         return None  # one row: nothing tells how far it would move by chance
-    own = baseline is not None and is_own_value(constraint, baseline.statistics.value(name))
+    own = baseline is not None and check_sagemaker.is_own_value(constraint, baseline.statistics.value(name))
     known = baseline if own else None
     error = window.widening * _error(name, metric)
     before = known.statistics.metrics.get(name) if known else None
@@ -349,12 +341,12 @@ def check_sound(
     why_open, comparisons = _why_open(tests, statistics), []
     for name, constraint in constraints.metrics.items():
         if name not in tested:
-            unanswered = undefined(name, constraint)
+            unanswered = check_sagemaker.undefined(name, constraint)
             if statistics.value(name) is not None:
                 unanswered = replace(unanswered, reason=wording("quality_notes.few_rows"), lost=False)
             comparisons.append(unanswered)
             continue
-        test, comparison = tested[name], compared(found[name], constraint, statistics)
+        test, comparison = tested[name], check_sagemaker.compared(found[name], constraint, statistics)
         if test.is_open:
             comparison = replace(comparison, state=State.UNDECIDED, reason=why_open)
         elif test.is_certain and not test.is_violated:
@@ -437,7 +429,7 @@ def _least_changes(constraints: ModelQualityConstraints) -> list[float]:
 
 
 def _refuse_unknown(statistics: ModelQualityStatistics, constraints: ModelQualityConstraints) -> None:
-    known = {*CONSTRAINED[statistics.problem_type], *statistics.metrics, *FACTS["further"]}
+    known = {*check_sagemaker.CONSTRAINED[statistics.problem_type], *statistics.metrics, *FACTS["further"]}
     for name, constraint in constraints.metrics.items():
         if constraint.threshold > 1.0 and not is_loss(name):
             value = constraint.threshold
@@ -459,7 +451,7 @@ def _violation(
     text = f"{test.name} {crossed}: it is {found}"
     if baseline is not None and before is not None:
         text += f", and was {number(before)} over {baseline.item_count:,} at the baseline"
-    original = describe_comparison(test.name, test.metric, test.constraint)
+    original = check_sagemaker.describe_comparison(test.name, test.metric, test.constraint)
     text = f"{text}; {chance(test.p_value)}. {original}"
     return Violation(test.constraint.operator, text, metric_name=test.name)
 
@@ -474,11 +466,11 @@ def _finding(test: MetricTest) -> Finding:
         verdict = "is worse, but by less than anybody would act on"
     elif test.is_open:
         verdict = "is worse by as much as matters, but so few rows do not tell that from chance"
-    elif is_beyond(value, constraint):
+    elif check_sagemaker.is_beyond(value, constraint):
         verdict = "is worse, but no more than chance explains"
     expected = f"expected {limit} {number(constraint.threshold)}"
     text = f"{test.name} {number(value)}{test.interval_text}, {expected}: {verdict}"
-    worse = shortfall(value, constraint)
+    worse = check_sagemaker.shortfall(value, constraint)
     if is_loss(test.name) and constraint.threshold > 0.0:
         worse /= constraint.threshold  # what has a unit of its own compares by its relative increase
     found = Finding(test.name, text, worse, test.is_violated, value=value, expected=constraint.threshold)

@@ -15,27 +15,9 @@ from typing import Any, Literal
 
 from analyzers.shared.analysis_json import range_to_json, read_range
 from analyzers.shared.rules import SWITCH, read_unused
+from contract import schema
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
-from contract.schema import (
-    REQUIRED,
-    JsonObject,
-    Kept,
-    Level,
-    checked,
-    count,
-    effect,
-    gathered,
-    in_order,
-    level_of,
-    member,
-    nested,
-    numbers,
-    of_kind,
-    read_document,
-    texts,
-    write_document,
-)
 
 ProblemType = Literal["Regression", "BinaryClassification", "MulticlassClassification"]
 Operator = Literal["LessThanThreshold", "GreaterThanThreshold"]
@@ -60,7 +42,7 @@ _METRICS: dict[ProblemType, str] = {
 _CONSTRAINTS = {kind: name.replace("_metrics", "_constraints") for kind, name in _METRICS.items()}
 
 
-def _number(members: JsonObject, key: str) -> float | None:
+def _number(members: schema.JsonObject, key: str) -> float | None:
     # The originals write the text "NaN" where they have no number.
     number = members.number(key, None)
     return number if number is None or math.isfinite(number) else None
@@ -70,8 +52,8 @@ def _number_to_json(value: float | None) -> float | str:
     return "NaN" if value is None else value
 
 
-def _calibration(members: JsonObject) -> ScoreCalibration:
-    calibration = read_document(ScoreCalibration, members)
+def _calibration(members: schema.JsonObject) -> ScoreCalibration:
+    calibration = schema.read_document(ScoreCalibration, members)
     if not calibration.scores or len(calibration.scores) != len(calibration.positive_rates):
         members.note("scores", "quality_documents.lengths", other="positive_rates")
     return calibration
@@ -84,9 +66,9 @@ class MetricValue:
     `interval` is the 95 % confidence interval, which the originals do not have.
     """
 
-    value: float | None = member(_number, write=_number_to_json, written="always")
-    standard_deviation: float | None = member(_number, write=_number_to_json, written="always")
-    interval: tuple[float, float] | None = member(
+    value: float | None = schema.member(_number, write=_number_to_json, written="always")
+    standard_deviation: float | None = schema.member(_number, write=_number_to_json, written="always")
+    interval: tuple[float, float] | None = schema.member(
         read_range, key="confidence_interval", write=range_to_json, ours=True
     )
     extra: dict[str, Any] = field(default_factory=dict)
@@ -99,14 +81,14 @@ class ScoreCalibration:
     `of` says what a positive is: the positive label, or a right prediction (multiclass).
     """
 
-    of: str = member(of_kind(str), "")
-    item_count: int = member(count, 0)
-    scores: list[float] = member(numbers, [])
-    positive_rates: list[float] = member(numbers, [])
+    of: str = schema.member(schema.of_kind(str), "")
+    item_count: int = schema.member(schema.count, 0)
+    scores: list[float] = schema.member(schema.numbers, [])
+    positive_rates: list[float] = schema.member(schema.numbers, [])
 
 
 @dataclass
-class ModelQualityStatistics(Kept):
+class ModelQualityStatistics(schema.Kept):
     """The whole of ``statistics.json``.
 
     Parameters
@@ -144,18 +126,20 @@ class ModelQualityStatistics(Kept):
 
     problem_type: ProblemType
     metrics: dict[str, MetricValue]
-    item_count: int = member(count, 0, inside="dataset")
-    evaluation_time: str | None = member(of_kind(str), inside="dataset")
+    item_count: int = schema.member(schema.count, 0, inside="dataset")
+    evaluation_time: str | None = schema.member(schema.of_kind(str), inside="dataset")
     confusion_matrix: dict[str, dict[str, int]] | None = None
     curves: dict[str, dict[str, list[float]]] = field(default_factory=dict)
-    unlabelled_count: int = member(count, 0, inside="dataset", written="if any", ours=True)
-    unpredicted_count: int = member(count, 0, inside="dataset", written="if any", ours=True)
-    positive_label: str | None = member(of_kind(str), inside="dataset", ours=True)
-    estimated: dict[str, Any] | None = member(of_kind(dict), ours=True)
-    calibration: ScoreCalibration | None = member(nested(_calibration), key="score_calibration", ours=True)
-    design_effect: float = member(effect, 1.0, ours=True)
-    blocks: int = member(count, 0, ours=True)
-    notes: list[str] = member(texts, [], written="if any", ours=True)
+    unlabelled_count: int = schema.member(schema.count, 0, inside="dataset", written="if any", ours=True)
+    unpredicted_count: int = schema.member(schema.count, 0, inside="dataset", written="if any", ours=True)
+    positive_label: str | None = schema.member(schema.of_kind(str), inside="dataset", ours=True)
+    estimated: dict[str, Any] | None = schema.member(schema.of_kind(dict), ours=True)
+    calibration: ScoreCalibration | None = schema.member(
+        schema.nested(_calibration), key="score_calibration", ours=True
+    )
+    design_effect: float = schema.member(schema.effect, 1.0, ours=True)
+    blocks: int = schema.member(schema.count, 0, ours=True)
+    notes: list[str] = schema.member(schema.texts, [], written="if any", ours=True)
     evidence: Any = None
     other_metrics: dict[str, Any] = field(default_factory=dict)
     metric_order: tuple[str, ...] = ()
@@ -167,20 +151,20 @@ class ModelQualityStatistics(Kept):
         return None if metric is None else metric.value
 
 
-_operator = checked(lambda value: value in (LESS, GREATER), f"{LESS} or {GREATER}")
+_operator = schema.checked(lambda value: value in (LESS, GREATER), f"{LESS} or {GREATER}")
 
 
 @dataclass
 class MetricConstraint:
     """What is expected of one metric: a violation when it lies beyond `threshold`, as `operator` says."""
 
-    threshold: float = member(JsonObject.number, REQUIRED)
-    operator: Operator = member(_operator, REQUIRED, key="comparison_operator")
+    threshold: float = schema.member(schema.JsonObject.number, schema.REQUIRED)
+    operator: Operator = schema.member(_operator, schema.REQUIRED, key="comparison_operator")
     extra: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
-class ModelQualityConstraints(Kept):
+class ModelQualityConstraints(schema.Kept):
     """The whole of ``constraints.json``."""
 
     problem_type: ProblemType
@@ -193,15 +177,15 @@ class ModelQualityConstraints(Kept):
 # of shares and areas as Cohen's h, of errors and of what R² leaves unexplained as a ratio.
 LEAST_CHANGES = {"share_comparison_threshold": 0.03, "error_comparison_threshold": 0.02}
 
-_OF_METRIC = Level("metrics", {"*": level_of(MetricConstraint, "a metric")})
-_FILE = Level("the file", {"version": None, **dict.fromkeys(_CONSTRAINTS.values(), _OF_METRIC)})
+_OF_METRIC = schema.Level("metrics", {"*": schema.level_of(MetricConstraint, "a metric")})
+_FILE = schema.Level("the file", {"version": None, **dict.fromkeys(_CONSTRAINTS.values(), _OF_METRIC)})
 
 ModelQualityBaseline = Baseline[ModelQualityStatistics, ModelQualityConstraints]
 
 
 def _problem_type(
-    file: JsonObject, members: dict[ProblemType, str], setting: str, document: str
-) -> tuple[ProblemType, JsonObject]:
+    file: schema.JsonObject, members: dict[ProblemType, str], setting: str, document: str
+) -> tuple[ProblemType, schema.JsonObject]:
     """Return what the file is about, and the object with its metrics, empty where that is null."""
     for problem_type, name in members.items():
         if name in file.members:
@@ -219,11 +203,11 @@ def read_statistics(value: dict[str, Any], where: str) -> ModelQualityStatistics
     DocumentError
         Naming file and path, when a member is missing or of the wrong type.
     """
-    with gathered(value, where) as file:
+    with schema.gathered(value, where) as file:
         problem_type, members = _problem_type(file, _METRICS, "baseline_statistics", "statistics.json")
         file.number("version", 0.0)
         found_in = {"metric_order": tuple(members.members), "where": where}
-        document = read_document(
+        document = schema.read_document(
             ModelQualityStatistics, file, problem_type=problem_type, metrics={}, **found_in
         )
         for name, found in members.members.items():
@@ -235,13 +219,13 @@ def read_statistics(value: dict[str, Any], where: str) -> ModelQualityStatistics
             elif name in (ROC_CURVE, PR_CURVE):
                 lists = members.within(name)
                 document.curves[name] = {
-                    points: [float(number) for number in numbers(lists, points) or ()]
+                    points: [float(number) for number in schema.numbers(lists, points) or ()]
                     for points in lists.members
                 }
                 if len({len(points) for points in document.curves[name].values()}) > 1:
                     members.note(name, "quality_documents.points")
             elif isinstance(found, dict) and "value" in found:
-                document.metrics[name] = read_document(MetricValue, members.within(name))
+                document.metrics[name] = schema.read_document(MetricValue, members.within(name))
             else:
                 document.other_metrics[name] = found
     return document
@@ -258,13 +242,14 @@ def statistics_to_json(document: ModelQualityStatistics, with_extensions: bool =
         Whether to write members the originals do not have.
     """
     metrics: dict[str, Any] = {
-        name: write_document(metric, with_ours=with_extensions) for name, metric in document.metrics.items()
+        name: schema.write_document(metric, with_ours=with_extensions)
+        for name, metric in document.metrics.items()
     }
     if document.confusion_matrix is not None:
         metrics[CONFUSION_MATRIX] = document.confusion_matrix
-    metrics = in_order(metrics | document.curves, document.other_metrics, document.metric_order)
+    metrics = schema.in_order(metrics | document.curves, document.other_metrics, document.metric_order)
     head = {"version": 0.0, "dataset": {}, _METRICS[document.problem_type]: metrics}
-    members = write_document(document, with_ours=with_extensions, **head)
+    members = schema.write_document(document, with_ours=with_extensions, **head)
     if document.design_effect <= 1.0:
         members = {key: value for key, value in members.items() if key not in ("design_effect", "blocks")}
     return _as_in_the_file(members, document)
@@ -276,7 +261,7 @@ def _as_in_the_file(
     """Return members and those not known here; of a file that was read only what it had, in its order."""
     if document.order:
         members = {key: value for key, value in members.items() if key in document.order}
-    return in_order(members, document.extra, document.order)
+    return schema.in_order(members, document.extra, document.order)
 
 
 def read_constraints(value: dict[str, Any], where: str) -> ModelQualityConstraints:
@@ -287,12 +272,12 @@ def read_constraints(value: dict[str, Any], where: str) -> ModelQualityConstrain
     DocumentError
         Naming file, metric and key, when a member is missing or unusable.
     """
-    with gathered(value, where) as file:
+    with schema.gathered(value, where) as file:
         unused = read_unused(file, _FILE, *LEAST_CHANGES)
         problem_type, members = _problem_type(file, _CONSTRAINTS, "baseline_constraints", "constraints.json")
         file.number("version", 0.0)
         present = [name for name in members.members if members.raw(name) is not None]
-        metrics = {name: read_document(MetricConstraint, members.within(name)) for name in present}
+        metrics = {name: schema.read_document(MetricConstraint, members.within(name)) for name in present}
     return ModelQualityConstraints(
         problem_type, metrics, unused, where, extra=file.extra(), order=tuple(value)
     )
@@ -300,7 +285,7 @@ def read_constraints(value: dict[str, Any], where: str) -> ModelQualityConstrain
 
 def constraints_to_json(document: ModelQualityConstraints) -> dict[str, Any]:
     """Return the constraints as JSON values, in the key order of the original files."""
-    metrics = {name: write_document(constraint) for name, constraint in document.metrics.items()}
+    metrics = {name: schema.write_document(constraint) for name, constraint in document.metrics.items()}
     members = {"version": 0.0, _CONSTRAINTS[document.problem_type]: metrics}
     return _as_in_the_file(members, document) if document.order else members | SWITCH | document.extra
 
