@@ -268,7 +268,7 @@ def open_xgboost(content: bytes, where: str, threads: int) -> LocalModel:
         xgboost.core._LIB.omp_set_num_threads(1)
         return load(1)
 
-    def use(copy: Any) -> None:
+    def check(copy: Any) -> None:
         saved = orjson.loads(copy.save_raw("json"))["learner"]["gradient_booster"]
         trees = saved.get("gbtree", saved)["model"].get("trees", ())
         parts = ("split_indices", "left_children", "right_children")
@@ -281,9 +281,11 @@ def open_xgboost(content: bytes, where: str, threads: int) -> LocalModel:
                 [side[node] for side in children for node in inner],
                 nodes,
             )
+
+    def use(copy: Any) -> None:
         copy.inplace_predict(varied_rows(copy.num_features()))
 
-    with _whole(where, "XGBoost", alone, use, content, xgboost.core.XGBoostError, "model.json"):
+    with _whole(where, "XGBoost", alone, check, use, content, xgboost.core.XGBoostError, "model.json"):
         booster = load()
     return _xgboost_model(booster, where)
 
@@ -338,7 +340,7 @@ def open_lightgbm(content: bytes, where: str, threads: int) -> LocalModel:
         lightgbm.basic._LIB.LGBM_SetMaxThreads(1)
         return load()
 
-    def use(copy: Any) -> None:
+    def check(copy: Any) -> None:
         booster, text = copy
         for tree in re.split(r"^Tree=", text, flags=re.MULTILINE)[1:]:
             found = dict(
@@ -350,16 +352,20 @@ def open_lightgbm(content: bytes, where: str, threads: int) -> LocalModel:
                 for part in ("split_feature", "left_child", "right_child")
             )
             _require_tree(features, booster.num_feature(), left + right, range(-leaves, leaves - 1))
-        booster.predict(varied_rows(booster.num_feature()), num_threads=1)
 
-    with _whole(where, "LightGBM", alone, use, content, lightgbm.basic.LightGBMError, "model.txt"):
+    def use(copy: Any) -> None:
+        copy[0].predict(varied_rows(copy[0].num_feature()), num_threads=1)
+
+    with _whole(where, "LightGBM", alone, check, use, content, lightgbm.basic.LightGBMError, "model.txt"):
         booster, text = load()
         return _lightgbm_model(booster, where, threads, text)
 
 
 def _require_tree(features: list[int], count: int, children: list[int], nodes: range) -> None:
-    """Raise RefusedError where a tree leads to what is not there: a library would read there all the same."""
-    if any(not 0 <= feature < count for feature in features) or any(child not in nodes for child in children):
+    """Raise RefusedError where a tree leads to what is not there, or back to itself."""
+    is_there = all(0 <= feature < count for feature in features) and all(child in nodes for child in children)
+    # Nobody's child is the root, and every other node that of one.
+    if not is_there or 0 in children or len({*children}) < len(children):
         raise RefusedError("a tree has a split or a node that leads nowhere")
 
 
@@ -403,6 +409,7 @@ def _whole(
     where: str,
     library: str,
     load: Callable[[], Any],
+    check: Callable[[Any], Any],
     use: Callable[[Any], Any],
     content: bytes,
     failure: type[Exception],
@@ -420,6 +427,10 @@ def _whole(
             model = load()
         except refusals as error:
             raise RefusedError(first_line(error)) from None
+        try:
+            check(model)
+        except (LookupError, TypeError, ValueError):
+            raise RefusedError("its trees cannot be read") from None
         use(model)
 
     told = {"file": where, "library": library, "name": name}
@@ -493,7 +504,7 @@ def open_catboost(content: bytes, where: str, threads: int) -> LocalModel:
     def load() -> Any:
         return catboost.CatBoost().load_model(blob=content)
 
-    with _whole(where, "CatBoost", load, str, content, catboost.CatBoostError, "model.cbm"):
+    with _whole(where, "CatBoost", load, str, str, content, catboost.CatBoostError, "model.cbm"):
         model = load()
     loss = model.get_all_params()["loss_function"].partition(":")[0]
     kind = _PREDICTIONS.get(loss, "RawFormulaVal")
