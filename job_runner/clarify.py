@@ -346,10 +346,10 @@ def arrange_table(
 
 
 def _fit_headers(headers: Sequence[str], names: Sequence[str], request: Dataset, mistakes: Mistakes) -> None:
-    """Make sure that headers are the names of the columns there are, or other names of as many."""
+    """Make sure that headers are names of columns there are, or other names of as many."""
     given, there = set(map(fold, headers)), set(map(fold, names))
-    # Members of records come and go.
-    if given == there or (request.format.kind == "json" and there < given):
+    # Further columns keep their names, and members of records come and go.
+    if given <= there or (request.format.kind == "json" and there < given):
         return
     if given.isdisjoint(there) and len(headers) == len(names):
         pairs = list(map(" = ".join, zip(headers, names, strict=True)))

@@ -93,7 +93,14 @@ def test_headers_in_another_order_or_spelling_are_matched_by_name(tmp_path: Path
     assert columns.label == headers[0].casefold()
 
 
-@pytest.mark.parametrize("headers", [["a", "y", "z"], ["a"], ["a", "y", "n", "m"], ["b", "z", "x", "w"]])
+def test_headers_need_not_name_every_column(tmp_path: Path) -> None:
+    path = write(tmp_path / "d.csv", "n,a,y", "3,1,0")
+    table, columns = arrange(path, {**CSV, "headers": ["y", "a"]}, **TOLD)
+    assert table.to_pydict() == {"n": [3], "a": [1], "y": [0]}
+    assert columns.label == "y"
+
+
+@pytest.mark.parametrize("headers", [["a", "y", "z"], ["a", "y", "n", "m"], ["b", "z", "x", "w"]])
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_headers_that_do_not_fit_the_names_in_the_data_are_refused(
     tmp_path: Path, kind: str, headers: list[str]

@@ -59,7 +59,9 @@ def test_a_clock_that_is_set_back_loses_nothing(tmp_path):
     assert not capture_losses.set_clock_back(tmp_path).problems
 
 
-def test_what_waits_for_a_store_that_is_down_is_uploaded_once(tmp_path):
+def test_what_waits_for_a_store_that_is_down_is_uploaded_once(tmp_path, monkeypatch):
+    # Boto keeps the credentials that it found first.
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
     try:
         with mock.patch.object(writing.Uploader.__init__, "__defaults__", (0.1,)):
             fault = capture_losses.stop_store(tmp_path, 0.5)
