@@ -135,7 +135,7 @@ def test_a_script_may_return_anything(tmp_path: Path, value: object, number: int
         result.document("statistics.json")
     else:
         assert result.exit_code == 2
-        without_values = re.search("holds no row|none of 3 rows has a value", result.message)
+        without_values = re.search(r"holds no row|none of \d+ rows has a value", result.message)
         assert str(path) in result.message or without_values
 
 
