@@ -25,10 +25,14 @@ MemberOrder = dict[str, Any]
 
 @dataclass
 class JsonFields:
-    """What earlier blocks taught about the fields: their order, and which ones only look like times."""
+    """What earlier blocks taught about the fields: their order, and which ones only look like times.
+
+    `line_ends` are those of the last block.
+    """
 
     order: MemberOrder = field(default_factory=dict)
     text: dict[str, pa.DataType] = field(default_factory=dict)
+    line_ends: int = 0
 
 
 def parse_json(data: bytes | pa.Buffer, fields: JsonFields) -> pa.RecordBatch:
@@ -46,7 +50,7 @@ def parse_json(data: bytes | pa.Buffer, fields: JsonFields) -> pa.RecordBatch:
     NotBulkError
         When one is no object, a field has values of several kinds, or an object names it twice.
     """
-    refuse_deep_nesting(data)
+    fields.line_ends = refuse_deep_nesting(data)
     batch = read_json(data, pa.schema(list(fields.text.items())))
     _learn_order(batch.schema, fields.order)
     times = {column.name: as_text for column in batch.schema if (as_text := _text_for_times(column.type))}
@@ -151,14 +155,20 @@ _OPENING, _CLOSING, _NEWLINE = ord("{"), ord("}"), ord("\n")
 _BRACE = 0x20
 
 
-def refuse_deep_nesting(data: bytes | pa.Buffer) -> None:
-    """Raise NotBulkError for values nested deeper than `DEEPEST`; brackets inside text count."""
+def refuse_deep_nesting(data: bytes | pa.Buffer) -> int:
+    """Raise NotBulkError for values nested deeper than `DEEPEST`; brackets inside text count.
+
+    Returns
+    -------
+    How many line ends there are.
+    """
     text = np.frombuffer(data, dtype=np.uint8)
     newlines = text == _NEWLINE
+    ends = int(np.count_nonzero(newlines))
     opens = text | _BRACE == _OPENING
     line_starts = np.count_nonzero(opens[1:] & newlines[:-1])
     if np.count_nonzero(opens) - line_starts < DEEPEST:
-        return  # too few brackets besides the one that opens a line
+        return ends  # too few brackets besides the one that opens a line
     closes = text | _BRACE == _CLOSING
     places = np.flatnonzero(opens | closes | newlines)
     depth = np.cumsum(opens[places].astype(np.int32) - closes[places])
@@ -166,3 +176,4 @@ def refuse_deep_nesting(data: bytes | pa.Buffer) -> None:
     outside = np.where(last_newline >= 0, depth[last_newline], 0)
     if (depth - outside).max(initial=0) > DEEPEST:
         raise NotBulkError(f"values are nested more than {DEEPEST} levels deep")
+    return ends

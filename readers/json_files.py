@@ -117,8 +117,7 @@ class _LineReader:
                 records = pa.StructArray.from_arrays(batch.columns, batch.schema.names)
                 return finder.together({RECORD: records})
             ones = np.ones(batch.num_rows, np.int64)
-            ends = np.count_nonzero(np.frombuffer(data, np.uint8) == ord("\n"))
-            lines = int(ends) + (not data.endswith(b"\n"))
+            lines = self._fields.line_ends + (not data.endswith(b"\n"))
             notice("reading.glued", count=max(0, batch.num_rows - lines))
             return Table(flatten_batch(batch), ones, ones[:0])
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:

@@ -546,7 +546,7 @@ def _parse_lines(
     """Parse lines of cells, the shorter ones filled up with empty cells."""
     lines = pc.binary_join_element_wise(*texts, ",") if len(texts) > 1 else texts[0]
     text = _lines_of(lines)
-    most = text.partition(b"\n")[0].count(b",")
+    most = text[: text.find(b"\n")].count(b",")
     if 0 < most < limit and b'"' not in text:
         # As a rule all have as many cells; counting them takes as long as reading them.
         with contextlib.suppress(CellsError):
