@@ -96,15 +96,24 @@ def watched(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     member that is a value here, and an object or a list there.
     """
     rows, met = 0, Counter[tuple[str, str]]()
+    # Members without others below them, of which each met each other one: nothing is to be said of these.
+    settled: set[str] = set()
     for batch in batches:
         yield batch
         rows += batch.num_rows
+        if settled.issuperset(batch.schema.names):
+            for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                met[name, name] += batch.num_rows - column.null_count
+            continue
         there = _members(batch)
-        for pair in itertools.combinations_with_replacement(sorted(there)[:_MOST_MEMBERS], 2):
+        names = sorted(there)[:_MOST_MEMBERS]
+        for pair in itertools.combinations_with_replacement(names, 2):
             if pair[0] != pair[1] and met[pair]:
                 continue  # how often they meet does not matter
             both = there[pair[0]] & there[pair[1]]
-            met[pair] += batch.num_rows if both is True else int(both.sum())
+            met[pair] += batch.num_rows if both is True else int(np.count_nonzero(both))
+        if len(names) == len(there) and all(met[pair] for pair in itertools.combinations(names, 2)):
+            settled = {name for name in names if not name.endswith(".")}
     said: set[str] = set()
     names = sorted({name for pair in met for name in pair})
     for one, other in itertools.combinations(names[:_MOST_MEMBERS], 2):
