@@ -195,12 +195,13 @@ def crash_of(attempt: Callable[[], Any], size: int) -> str | None:
         finally:
             os._exit(code)
     os.close(writing)
+    seconds = LEAST_SECONDS + _SECONDS_PER_BYTE * size
     with os.fdopen(reading, "rb") as told:
-        ended = _exit_code(process, LEAST_SECONDS + _SECONDS_PER_BYTE * size)
+        ended = _exit_code(process, seconds)
         if ended == _REFUSED:
             raise RefusedError(told.read().decode(errors="replace"))
     if ended is None:
-        return f"it is not loaded after {LEAST_SECONDS + _SECONDS_PER_BYTE * size:.0f} s"
+        return f"it is not loaded after {seconds:.0f} s"
     if ended == _TOO_LARGE:
         return f"it needs more than the {_free_memory() / 1e9:.1f} GB of memory that are free"
     return f"it makes its library end with {signal.Signals(-ended).name}" if ended < 0 else None
