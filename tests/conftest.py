@@ -41,6 +41,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             )
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes by their argument: what they hold may come from a clock, and workers must agree on names."""
+    return argname if isinstance(val, bytes) else None
+
+
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     """On CI everything a test needs is there, so that a skip is a failure."""
     if not CI or report.outcome != "skipped" or hasattr(report, "wasxfail"):

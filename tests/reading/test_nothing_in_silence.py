@@ -633,7 +633,7 @@ TAR = bytes(257) + b"ustar\x0000" + bytes(300)
     [
         (ZIP, "ZIP"),
         (TAR, "tar"),
-        (gzip.compress(TAR), "tar"),
+        (gzip.compress(TAR, mtime=0), "tar"),
         (b"\xfd7zXZ\x00\x00", "xz"),
         (b"SQLite format 3\x00", "SQLite"),
         (b"Obj\x01\x04", "Avro"),
