@@ -16,6 +16,7 @@ except in columns of labels, groups and segments (`CellRules.judged`), and there
 from __future__ import annotations
 
 import contextlib
+import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -97,7 +98,8 @@ def require_like_baseline(
     Raises
     ------
     DatasetError
-        When the first rows say otherwise.
+        When the first rows say otherwise: dates are written in another way, numbers and texts have changed
+        places, or all fit with the baseline's last column first.
     """
     for batch in batches:
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
@@ -106,17 +108,7 @@ def require_like_baseline(
                 if _share(texts, _DATES) < MOSTLY:
                     other = _unlike(texts, _DATES)[0].as_py()[:40]
                     raise DatasetError.of("cells.dates", field=name, other=other)
-    _require_order(batches[0], kinds, rules)
-
-
-def _require_order(batch: pa.RecordBatch, kinds: Mapping[str, ColumnKind], rules: CellRules) -> None:
-    """Make sure that columns without names are in the baseline's order, as far as some rows tell.
-
-    Raises
-    ------
-    DatasetError
-        When numbers and texts have changed places, or when all fit with the baseline's last column first.
-    """
+    batch = batches[0]
     if (batch.schema.metadata or {}).get(b"positional") != b"true":
         return
     batch = batch.drop_columns([WINDOW]) if WINDOW in batch.schema.names else batch
@@ -143,7 +135,7 @@ def is_turned(batch: pa.RecordBatch, rules: CellRules) -> bool:
 
 def _within(column: pa.Array, span: tuple[float, float] | None) -> bool:
     """Return whether nearly all numbers of a column lie in a range; text and unknown ranges fit anything."""
-    if span is None or not (types.is_integer(column.type) or types.is_floating(column.type)):
+    if span is None or not _is_number(column.type):
         return span is None
     inside = pc.and_(pc.greater_equal(column, span[0]), pc.less_equal(column, span[1]))
     share = pc.mean(inside).as_py()
@@ -152,31 +144,19 @@ def _within(column: pa.Array, span: tuple[float, float] | None) -> bool:
 
 def typed(batch: pa.RecordBatch, kinds: Mapping[str, ColumnKind], rules: CellRules) -> pa.RecordBatch:
     """Return the batch with cells of the kinds of their columns, and markers of missing values gone."""
-    changed: dict[int, pa.Array] = {}
-    for place, (name, column) in enumerate(zip(batch.schema.names, batch.columns, strict=True)):
-        declared = rules.declared.get(name)
-        kind = declared.kind if declared else kinds.get(name)
-        if kind == "number" and (types.is_integer(column.type) or types.is_floating(column.type)):
-            if rules.numbers and (found := _without_numbers(name, column, rules)) is not column:
-                changed[place] = found
-            continue  # nearly always
-        found = _column(name, column, kind, declared, rules)
-        if found is not column:
-            changed[place] = found
-    if not changed:
+    names, before = batch.schema.names, batch.columns
+    columns = [
+        _column(name, column, kinds.get(name), rules) for name, column in zip(names, before, strict=True)
+    ]
+    if all(map(operator.is_, columns, before)):
         return batch
-    columns = [changed.get(place, column) for place, column in enumerate(batch.columns)]
-    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names, metadata=batch.schema.metadata)
+    return pa.RecordBatch.from_arrays(columns, names, metadata=batch.schema.metadata)
 
 
 def kinds_of(batches: Sequence[pa.RecordBatch], rules: CellRules) -> dict[str, ColumnKind]:
     """Return what the columns are, by name, as far as some rows tell."""
-    kinds: dict[str, ColumnKind] = {}
-    for name, columns in aligned_columns(batches).items():
-        kind = _kind([column for column in columns if len(column) > column.null_count], rules)
-        if kind is not None:
-            kinds[name] = kind
-    return kinds
+    kinds = {name: _kind(columns, rules) for name, columns in aligned_columns(batches).items()}
+    return {name: kind for name, kind in kinds.items() if kind is not None}
 
 
 def say_kinds(
@@ -213,7 +193,7 @@ def _say_other_readings(name: str, column: pa.Array, rules: CellRules, say: Say)
     """Say of numbers that they could be thousands between points, or dates."""
     if is_text := _is_text(column.type):
         column = _convert(_present(column, rules.markers), _parse_numbers)
-    if types.is_integer(column.type) or types.is_floating(column.type):
+    if _is_number(column.type):
         column = column.drop_null()
         values = np.abs(column.to_numpy(zero_copy_only=False).astype(np.float64))
         if len(values) < _FEWEST_TO_TELL:
@@ -278,6 +258,10 @@ def texts_in(value: Any) -> Iterator[str]:
             yield from texts_in(member)
 
 
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(types.is_integer(kind) or types.is_floating(kind))
+
+
 def _is_text(kind: pa.DataType) -> bool:
     if types.is_dictionary(kind):
         kind = kind.value_type
@@ -314,6 +298,7 @@ def _any(texts: pa.Array, pattern: str) -> bool:
 
 def _kind(columns: list[pa.Array], rules: CellRules) -> ColumnKind | None:
     """Return what the cells of one column are; None where they are no text and need no decision."""
+    columns = [column for column in columns if len(column) > column.null_count]
     if not columns:
         return None
     is_text = [_is_text(column.type) for column in columns]
@@ -332,9 +317,11 @@ def _kind(columns: list[pa.Array], rules: CellRules) -> ColumnKind | None:
     return "date" if is_dates else "text"
 
 
-def _column(
-    name: str, column: pa.Array, kind: ColumnKind | None, declared: Declared | None, rules: CellRules
-) -> pa.Array:
+def _column(name: str, column: pa.Array, kind: ColumnKind | None, rules: CellRules) -> pa.Array:
+    declared = rules.declared.get(name)
+    kind = declared.kind if declared else kind
+    if kind == "number" and _is_number(column.type):  # nearly always
+        return _without_numbers(name, column, rules)
     if kind == "boolean":
         return _booleans(name, column, declared, rules)
     if types.is_boolean(column.type):
@@ -342,8 +329,7 @@ def _column(
             return column.cast(pa.int8())
         return column.cast(pa.string()) if declared else column
     if not _is_text(column.type):
-        is_number = types.is_integer(column.type) or types.is_floating(column.type)
-        if is_number and kind == "text" and not declared:
+        if _is_number(column.type) and kind == "text" and not declared:
             notice("reading.both_kinds", len(column) - column.null_count, field=name, what="numbers")
         if kind == "text" and declared and not types.is_null(column.type):
             if types.is_floating(column.type):

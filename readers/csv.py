@@ -192,7 +192,10 @@ def read_head(
         if request.format.answers is None and set(names).intersection(request.column_names or ()):
             request.said.say("reading.given", names=some_of(names))
     else:
-        names, begin = given or _header_names(path, cells), end
+        # A data frame's unnamed index has an empty name; it is called as in data without names.
+        names, begin = given or [cell or f"_c{place}" for place, cell in enumerate(cells)], end
+        if repeated := [name for name, count in Counter(names).items() if count > 1]:
+            raise DatasetError.of("csv.repeated_name", file=path, field=repeated[0])
         excluded = dataset.excluded_positions(names, request.exclude)
     dataset.require_kept(path, names, request.exclude, excluded)
     columns = csv_records.CsvColumns(names, excluded, request.text_only, (learnt or {}).get(tuple(names), {}))
@@ -274,7 +277,7 @@ def csv_sample(path: str, request: Dataset, size: int) -> pa.RecordBatch | None:
     if not rows.strip(b"\r\n"):
         return None
     try:
-        table = _parsed(rows, head.columns, request)
+        table = restore(request.dialect or Dialect(), csv_records.parse_csv_block(rows, head.columns))
     except pa.ArrowInvalid:
         return None
     return next(iter(table.to_batches()), None)
@@ -299,11 +302,6 @@ def first_records(path: str) -> list[list[str]]:
     with contextlib.suppress(csv.Error):  # a field beyond that reader's limit
         records += itertools.islice(csv.reader(below), _ROWS_LOOKED_AT)
     return records
-
-
-def _parsed(data: bytes, columns: csv_records.CsvColumns, request: Dataset) -> pa.Table:
-    table = csv_records.parse_csv_block(data, columns)
-    return restore(request.dialect, table) if request.dialect else table
 
 
 def _beginning(
@@ -340,14 +338,6 @@ def _cells(path: str, record: bytes, dialect: Dialect) -> list[str]:
     return cells if dialect == Dialect() else [restored_text(dialect, cell) for cell in cells]
 
 
-def _header_names(path: str, cells: list[str]) -> list[str]:
-    # A data frame's unnamed index has an empty name; it is called as in data without names.
-    names = [cell or f"_c{position}" for position, cell in enumerate(cells)]
-    if repeated := [name for name, count in Counter(names).items() if count > 1]:
-        raise DatasetError.of("csv.repeated_name", file=path, field=repeated[0])
-    return names
-
-
 def _piece_batches(
     piece: FileRange, head: CsvHead, columns: csv_records.CsvColumns, request: Dataset
 ) -> Iterator[pa.RecordBatch]:
@@ -372,7 +362,7 @@ def _piece_batches(
             raise DatasetError.of("csv.header_again", file=piece.path, line=line)
         csv_records.require_closed(piece.path, block.data, block.offset)
         try:
-            table = _parsed(block.data, columns, request)
+            table = restore(dialect, csv_records.parse_csv_block(block.data, columns))
         except pa.ArrowInvalid as error:
             raise _explained(error, piece, block, request) from error
         table = table.replace_schema_metadata(metadata)
@@ -393,7 +383,8 @@ def _explained(error: pa.ArrowInvalid, piece: FileRange, block: Segment, request
     cells = re.search(r"Expected (\d+) columns, got (\d+)", str(error))
     if cells is None:
         return DatasetError.of("csv.unreadable", file=piece.path, error=error)
-    if not piece.is_whole_file and _has_quotes(piece.path):
+    blocks = splitting.line_blocks(FileRange(piece.path))
+    if not piece.is_whole_file and any(b'"' in one.data for one in blocks):
         return dataset.NotSplittable(f"{piece.path} may have line breaks inside quoted fields")
     expected, place, row = int(cells[1]), 1, str(error)
     reader = csv.reader(io.StringIO(text, newline=""))
@@ -407,11 +398,3 @@ def _explained(error: pa.ArrowInvalid, piece: FileRange, block: Segment, request
     counts: dict[str, Any] = {"found": cells[2], "expected": expected}
     model = "header" if request.format.header else "first row"
     return DatasetError.of("csv.cells", file=piece.path, line=line, row=row[:80], model=model, **counts)
-
-
-def _has_quotes(path: str) -> bool:
-    with reading(path), open_input(path) as stream:
-        while chunk := stream.read(_SAMPLE):
-            if b'"' in chunk:
-                return True
-    return False

@@ -6,6 +6,7 @@ other quote, such as that of ``5" pipe``, is an ordinary character.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -113,15 +114,11 @@ def line_at(path: str, data: bytes, at: int, offset: int = 0) -> tuple[int, str]
 def first_record_end(data: bytes) -> int:
     """Return where the first record ends, after its line end; 0 when `data` does not hold all of it."""
     position = 0
-    while True:
-        opening = _OPENING.search(data, position)
-        line_end = _LINE_END.search(data, position, opening.start() if opening else len(data))
-        if line_end:
+    for start, stop in itertools.chain(_fields(data), [(len(data), None)]):
+        if line_end := _LINE_END.search(data, position, start):
             return line_end.end()
-        closing = _REST_OF_FIELD.match(data, opening.end()) if opening else None
-        if closing is None:
-            return 0
-        position = closing.end()
+        position = stop or len(data)
+    return 0
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | None]]:
@@ -238,20 +235,17 @@ def parse_csv_block(data: bytes, columns: CsvColumns) -> pa.Table:
 
 def learn_types(data: bytes, columns: CsvColumns) -> None:
     """Guess the types of the columns from the first records of `data`, about one megabyte of them."""
-    sample = data
-    if len(data) > _SAMPLE:
-        sample = data[: last_record_end(data[:_SAMPLE])] or data
-    columns.types = _infer(sample, columns)
+    sample = data[: last_record_end(data[:_SAMPLE])] if len(data) > _SAMPLE else data
+    columns.types = _infer(sample or data, columns)
 
 
 def _infer(data: bytes, columns: CsvColumns) -> dict[str, pa.DataType]:
     text = columns.kept if columns.text_only else columns.text
     asked = {name: pa.string() if name in text else None for name in columns.kept}
     table = _read(data, columns.names, asked, one_block=True)
-    types = {name: table.schema.field(name).type for name in columns.kept}
     return {
-        name: kind if kind in _LADDER and not columns.text_only else _text_type(table.column(name))
-        for name, kind in types.items()
+        name: column.type if column.type in _LADDER and not columns.text_only else _text_type(column)
+        for name, column in zip(asked, table.columns, strict=True)
     }
 
 
