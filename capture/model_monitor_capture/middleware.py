@@ -177,9 +177,7 @@ class WsgiCapture:
                     call.write()
                 yield part
         finally:
-            close = getattr(parts, "close", None)
-            if close is not None:
-                close()
+            getattr(parts, "close", lambda: None)()
         call.write()
 
 

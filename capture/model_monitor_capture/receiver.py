@@ -83,7 +83,11 @@ class Receiver:
     async def __call__(self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send) -> None:
         """Serve one request, or the life of the server."""
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            self.close()
+            await send({"type": "lifespan.shutdown.complete"})
             return
         try:
             status, text = await self._answer(scope, receive)
@@ -96,13 +100,6 @@ class Receiver:
         ]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": text.encode()})
-
-    async def _live(self, receive: _Receive, send: _Send) -> None:
-        await receive()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        self.close()
-        await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer(self, scope: Mapping[str, Any], receive: _Receive) -> tuple[int, str]:
         headers = header_texts(scope["headers"])

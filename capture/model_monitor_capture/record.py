@@ -131,31 +131,22 @@ def payload(data: bytes, content_type: str | None, mode: str, masking: Masking) 
 
 
 def line_of(
-    request: dict[str, Any] | None,
-    response: dict[str, Any] | None,
-    inference_id: str | None,
-    event_id: str,
-    seconds: float,
+    parts: dict[str, dict[str, Any]], inference_id: str | None, event_id: str, seconds: float
 ) -> bytes:
     """Return the record's line, in the layout of SageMaker's capture files.
 
     Parameters
     ----------
-    request, response
-        What `payload` returned; None where there is none.
+    parts
+        What `payload` returned, by the names that captures have for request and answer.
     inference_id
         The caller's id; labels join by it, else by `event_id`.
     seconds
         Time of the call, seconds since 1970 in UTC.
     """
-    sides = {"endpointInput": request, "endpointOutput": response}
     metadata: dict[str, Any] = {"eventId": event_id}
     if inference_id is not None:
         metadata["inferenceId"] = inference_id
     metadata["inferenceTime"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
-    record = {
-        "captureData": {side: part for side, part in sides.items() if part is not None},
-        "eventMetadata": metadata,
-        "eventVersion": "0",
-    }
+    record = {"captureData": parts, "eventMetadata": metadata, "eventVersion": "0"}
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"

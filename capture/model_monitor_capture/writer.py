@@ -134,20 +134,21 @@ class CaptureWriter:
             return None
         if not (self.selection.takes_type(request_type) and self.selection.takes_type(response_type)):
             return None
-        sides = []
+        parts: dict[str, dict[str, Any]] = {}
         for data, kind, mode in ((request, request_type, "INPUT"), (response, response_type, "OUTPUT")):
+            if data is None:
+                continue
             raw = data.encode() if isinstance(data, str) else data
-            if raw is not None and len(raw) > self.selection.max_payload:
+            if len(raw) > self.selection.max_payload:
                 self.counts["too_large"] += 1
                 return None
-            side = None if raw is None else payload(raw, kind, mode, self._masking)
-            if raw is not None and side is None:
+            part = payload(raw, kind, mode, self._masking)
+            if part is None:
                 self.counts["masked"] += 1
                 return None
-            sides.append(side)
+            parts["endpointInput" if mode == "INPUT" else "endpointOutput"] = part
         seconds = time.time() if seconds is None else seconds
-        taken = self._put(seconds, line_of(sides[0], sides[1], inference_id, event_id, seconds))
-        return known if taken else None
+        return known if self._put(seconds, line_of(parts, inference_id, event_id, seconds)) else None
 
     def _put(self, seconds: float, line: bytes) -> bool:
         with self._lock:
@@ -185,9 +186,7 @@ class CaptureWriter:
 
     def _run(self) -> None:
         self._complete_abandoned()
-        uploader = None
-        if self._upload:
-            uploader = Uploader(self.folder, self._upload)
+        uploader = Uploader(self.folder, self._upload) if self._upload else None
         checked = 0.0
         while True:
             if not self._closed:
@@ -368,32 +367,30 @@ class Uploader:
             path.unlink(missing_ok=True)
 
 
-def complete_if_abandoned(path: Path) -> bool:
+def complete_if_abandoned(path: Path) -> None:
     """Complete an unfinished file that nobody writes: cut it at its last whole line, and let it appear."""
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
+        least = 0.0
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return False
+            return
         except OSError:
-            if time.time() - os.fstat(descriptor).st_mtime < _ABANDONED_SECONDS:
-                return False
-        end = os.fstat(descriptor).st_size
+            least = _ABANDONED_SECONDS
+        found = os.fstat(descriptor)
+        end, age = found.st_size, time.time() - found.st_mtime
         # A writer that has just made its file has not locked it yet.
-        if not end and time.time() - os.fstat(descriptor).st_mtime < 60:
-            return False
+        if age < (least or (0.0 if end else 60.0)) or not path.exists():
+            return
         if end:
             with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as content:
                 end = content.rfind(b"\n") + 1
-        if not path.exists():
-            return False
-        if not end:
+        if end:
+            os.ftruncate(descriptor, end)
+            path.rename(path.with_name(path.name[1 : -len(_OPEN)]))
+        else:
             path.unlink()
-            return True
-        os.ftruncate(descriptor, end)
-        path.rename(path.with_name(path.name[1 : -len(_OPEN)]))
-        return True
     finally:
         os.close(descriptor)
 
