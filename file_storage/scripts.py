@@ -202,9 +202,10 @@ def script_failure(path: str, function: str, error: BaseException, where: str = 
     return ScriptError.of("script_file.failed", **_told(path, error), function=function, occasion=occasion)
 
 
-def reject_result(path: str, function: str, problem: str, where: str) -> ScriptError:
+def reject_result(preprocessor: Preprocessor, problem: str, where: str) -> ScriptError:
     """Return the error for an unusable return value; `problem` says what it was and what to do."""
-    return ScriptError.of("script_file.result", file=path, function=function, problem=problem, occasion=where)
+    told = {"function": preprocessor.function, "problem": problem, "occasion": where}
+    return ScriptError.of("script_file.result", file=preprocessor.path, **told)
 
 
 @functools.cache
@@ -224,11 +225,9 @@ def _handler(path: str, digest: str, function: str, arguments: int) -> Handler:
     with contextlib.suppress(TypeError):
         signature.bind(*range(arguments + 1))
         return lambda *values: handler(*values, _user_log)
-    listed = ", ".join(signature.parameters)
-    expected = f"{function}({'inference_record' if arguments else ''})"
-    raise ScriptError.of(
-        "script_file.parameters", file=path, function=function, parameters=listed, expected=expected
-    )
+    told = {"function": function, "parameters": ", ".join(signature.parameters)}
+    told["expected"] = f"{function}({'inference_record' if arguments else ''})"
+    raise ScriptError.of("script_file.parameters", file=path, **told)
 
 
 def _digest(source: bytes) -> str:
@@ -282,11 +281,8 @@ def _defined(path: str, variable: str, wanted: tuple[str, ...]) -> tuple[str, li
     module = _module(path, digest)
     if defined := [name for name in wanted if callable(getattr(module, name, None))]:
         return digest, defined
-    found = [
-        name
-        for name, value in vars(module).items()
-        if inspect.isfunction(value) and value.__module__ == module.__name__
-    ]
+    functions = {name: value for name, value in vars(module).items() if inspect.isfunction(value)}
+    found = [name for name, value in functions.items() if value.__module__ == module.__name__]
     close = [match for name in wanted for match in difflib.get_close_matches(name, found, 1)]
     handlers = [name for name in found if name in (RECORD_HANDLER, DATAFRAME_HANDLER, POST_HANDLER)]
     if handlers:
@@ -296,9 +292,8 @@ def _defined(path: str, variable: str, wanted: tuple[str, ...]) -> tuple[str, li
         fix = f"did you mean {meant} where it says {close[0]}?"
     else:
         fix = f"it defines {', '.join(found[:8]) or 'no function'}."
-    raise ScriptError.of(
-        "script_file.no_function", file=path, field=variable, wanted=" or ".join(wanted), hint=fix
-    )
+    told = {"field": variable, "wanted": " or ".join(wanted), "hint": fix}
+    raise ScriptError.of("script_file.no_function", file=path, **told)
 
 
 def _told(path: str, error: BaseException) -> dict[str, str]:

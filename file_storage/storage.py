@@ -48,7 +48,7 @@ def nearby(path: str) -> str:
     return f", there is only {missing.parent}"
 
 
-def cause_of(problem: OSError, path: str) -> str:
+def cause_of(problem: OSError) -> str:
     """Return the cause, without the path and the numbers that libraries add to it."""
     text = problem.strerror or str(problem)
     aws = re.search(r"AWS Error (\w+)(?: \(HTTP status \d+\))? during \w+ operation: (.*)", text, re.DOTALL)
@@ -114,31 +114,26 @@ def unfinished(directory: str, name: str, *, is_folder: bool = False) -> Iterato
 
 def remove_abandoned(directory: str) -> None:
     """Remove the unfinished files and folders of jobs that are no more."""
-    locks_count: bool | None = None
     for path in Path(directory).iterdir():
-        match = _UNFINISHED.fullmatch(path.name)
-        if match is None:
-            continue
-        if locks_count is None:
-            locks_count = _locks_count(directory)
-        with contextlib.suppress(OSError):  # its writer has completed it meanwhile
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                if _is_abandoned(path, descriptor, locks_count and match[1] == _machine()):
-                    _remove(path)
-            finally:
-                os.close(descriptor)
+        if match := _UNFINISHED.fullmatch(path.name):
+            with contextlib.suppress(OSError):  # its writer has completed it meanwhile
+                descriptor = os.open(path, os.O_RDONLY)
+                try:
+                    if _is_abandoned(path, descriptor, match[1]):
+                        _remove(path)
+                finally:
+                    os.close(descriptor)
 
 
-def _is_abandoned(path: Path, descriptor: int, lock_counts: bool) -> bool:
+def _is_abandoned(path: Path, descriptor: int, machine: str) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if machine == _machine() and _locks_count(path.parent):
+            return True
     except BlockingIOError:
         return False
     except OSError:
-        lock_counts = False
-    if lock_counts:
-        return True
+        pass  # no locks here
     newest = max(entry.stat().st_mtime for entry in (path, *path.rglob("*")))
     return time.time() - newest > _ABANDONED_SECONDS
 
@@ -159,9 +154,9 @@ def _machine() -> str:
         return secrets.token_hex(4)
 
 
-def _locks_count(directory: str) -> bool:
+def _locks_count(directory: Path) -> bool:
     """Return whether a lock that is free in `directory` is free for all jobs of this machine."""
-    device = Path(directory).stat().st_dev
+    device = directory.stat().st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines():
@@ -593,10 +588,9 @@ def reading(
     except OSError as problem:
         if problem.errno == errno.ENOMEM:
             raise MemoryError from problem
-        told = {"role": role, "cause": cause_of(problem, path), "field": role.strip()}
-        raise error.of(
-            "stored_file.unwritable" if is_written else "stored_file.unreadable", file=path, **told
-        ) from problem
+        code = "stored_file.unwritable" if is_written else "stored_file.unreadable"
+        told = {"role": role, "cause": cause_of(problem), "field": role.strip()}
+        raise error.of(code, file=path, **told) from problem
 
 
 def writing(path: str, role: str = "") -> contextlib.AbstractContextManager[None]:

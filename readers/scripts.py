@@ -18,6 +18,7 @@ from contract.dataset import GROUND_TRUTH, Dataset, Preprocessor
 from contract.errors import DatasetError, ScriptError, wording
 from file_storage import scripts
 from file_storage.storage import SourceFile, read_bytes
+from readers import splitting
 from readers.captures.columns import Decoder
 from readers.captures.envelope import Envelope, open_envelope, record_of_line
 from readers.captures.shapes import csv_rows
@@ -28,17 +29,7 @@ from readers.flatten import flatten_batch
 from readers.labels import LabelIndex
 from readers.lanes import like_first
 from readers.python_rows import column_of, loads, rows_to_batch
-from readers.splitting import (
-    FileSplit,
-    Line,
-    LineBlock,
-    Pieces,
-    Segment,
-    blocks_of_lines,
-    divide,
-    has_lines,
-    label,
-)
+from readers.splitting import FileSplit, Line, LineBlock, Pieces, Segment
 
 # The record object that a user's ``preprocess_handler`` is given for captures.
 #
@@ -246,15 +237,12 @@ class Gathered:
     def _named_batch(self) -> pa.RecordBatch:
         batch = rows_to_batch(self._mappings, text_only=self._request.text_only)
         # Keys are sorted as text: that is the order scripts were written for.
-        names = sorted(batch.schema.names)
-        final = list(names)
-        baseline = self._request.column_names
+        names, baseline = sorted(batch.schema.names), list(self._request.column_names or ())
+        batch = batch.select(names)
         if baseline and len(baseline) == len(names) and not set(baseline).intersection(names):
-            final = list(baseline)
-        excluded = excluded_positions(final, self._request.exclude)
-        kept = [position for position in range(len(names)) if position not in excluded]
-        batch = batch.select([names[position] for position in kept])
-        return batch.rename_columns([final[position] for position in kept])
+            batch, names = batch.rename_columns(baseline), baseline
+        excluded = excluded_positions(names, self._request.exclude)
+        return batch.select([position for position in range(len(names)) if position not in excluded])
 
     def _cell_batch(self) -> pa.RecordBatch:
         width = max(len(line) for line in self._lines)
@@ -388,10 +376,8 @@ def read_records(
                 text = f"returned text that is no CSV: {problem}"
                 if isinstance(problem, DatasetError):
                     text = f"returned rows that do not fit: {problem.message.rstrip('.')}"
-                where = f"records of {label(together)}"
-                raise scripts.reject_result(
-                    preprocessor.path, preprocessor.function, text, where
-                ) from problem
+                where = f"records of {splitting.label(together)}"
+                raise scripts.reject_result(preprocessor, text, where) from problem
 
 
 def _chunks(
@@ -411,7 +397,7 @@ def _chunks(
         for envelope in envelopes(pieces, (), request.window, index, labels=False, size=_BLOCK_SIZE):
             yield _captured(envelope, index)
         return
-    for block in blocks_of_lines(pieces, size=_BLOCK_SIZE):
+    for block in splitting.blocks_of_lines(pieces, size=_BLOCK_SIZE):
         if kind == "json" and block.segments[0].offset == 0 and block.data.lstrip()[:1] == b"[":
             yield _array_records(pieces[0].path)
             return
@@ -432,12 +418,12 @@ def _captured(envelope: Envelope, index: LabelIndex | None) -> Iterator[tuple[In
 
 
 def _handle(preprocessor: Preprocessor, record: Any, place: Line | Place, gathered: Gathered) -> None:
-    path, function = preprocessor.path, preprocessor.function
     try:
         result = scripts.handle_record(preprocessor, record)
     except scripts.STOPS:
         raise
     except BaseException as error:
+        path, function = preprocessor.path, preprocessor.function
         raise scripts.script_failure(path, function, error, place.where()) from error
     try:
         if gathered.has_header and isinstance(place, Line) and place.is_first_of_file():
@@ -447,7 +433,7 @@ def _handle(preprocessor: Preprocessor, record: Any, place: Line | Place, gather
                 return
         gathered.add(result)
     except UnusableResultError as problem:
-        raise scripts.reject_result(path, function, str(problem), place.where()) from None
+        raise scripts.reject_result(preprocessor, str(problem), place.where()) from None
     except DatasetError as problem:
         raise DatasetError.of("script_rows.record", error=problem, place=place.where()) from None
 
@@ -469,11 +455,11 @@ def record_splits(
         Labels to join with captures, before the script sees them.
     """
     if request.format.kind in _CAPTURES:
-        decoder, divided = survey(files, request), divide(files, may_cut=has_lines)
+        decoder, divided = survey(files, request), splitting.divide(files, may_cut=splitting.has_lines)
         request.said.call_rows = decoder.call_rows
     else:
         # Header rows, arrays and Parquet's footer belong to the whole file.
-        decoder, divided = Decoder((), text_only=request.text_only), divide(files)
+        decoder, divided = Decoder((), text_only=request.text_only), splitting.divide(files)
     read = functools.partial(
         read_records, request=request, preprocessor=preprocessor, decoder=decoder, index=index
     )
