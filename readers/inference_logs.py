@@ -13,7 +13,7 @@ import contextlib
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -40,6 +40,9 @@ _BENTOML = ("timestamp", "request_id", "trace_id")
 _DATABRICKS = {"databricks_request_id", "request", "response"}
 _KSERVE_TABLE = {"bytes", "reqType", "id"}
 _REQUEST, _RESPONSE = "endpointInput", "endpointOutput"
+# Python's values of the types of tensors, by how their names begin.
+_CELLS: dict[str, Callable[[str], Any]] = {"INT": int, "UINT": int, "FP": float, "BF": float}
+_CELLS["BOOL"] = lambda cell: cell.strip() in ("1", "true")
 _TENSORS = {"TENSOR_QUEUE_INPUT": (_REQUEST, "inputs"), "TENSOR_BACKEND_OUTPUT": (_RESPONSE, "outputs")}
 
 Record = dict[str, Any]
@@ -408,13 +411,8 @@ def _tensor(tensor: Record, place: Place) -> Record:
     kind = str(tensor.get("dtype"))
     try:
         shape = [int(size) for size in str(tensor["shape"]).split(",")]
-        cells: list[Any] = str(tensor["data"]).split(",")
-        if kind.startswith(("INT", "UINT")):
-            cells = [int(cell) for cell in cells]
-        elif kind.startswith(("FP", "BF")):
-            cells = [float(cell) for cell in cells]
-        elif kind == "BOOL":
-            cells = [cell.strip() in ("1", "true") for cell in cells]
+        convert = next((convert for start, convert in _CELLS.items() if kind.startswith(start)), str)
+        cells = list(map(convert, str(tensor["data"]).split(",")))
     except (KeyError, ValueError):
         raise _no_call(place, "its tensor cannot be read") from None
     return {"name": str(tensor.get("name")), "shape": shape, "datatype": kind, "data": cells}

@@ -12,7 +12,7 @@ import itertools
 import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -280,13 +280,10 @@ def read_answers(file: SourceFile, places: LabelPlaces) -> bytes | None:
     """
     if not file.path.endswith(".json") or file.size > _LARGEST_ANSWER:
         return None
-    content = read_bytes(file.path)
-    if b'"humanAnswers"' not in content:
-        return None
-    try:
-        loop = loads(content)
-    except ValueError:
-        return None  # perhaps lines; whoever reads them says what is wrong
+    content, loop = read_bytes(file.path), None
+    if b'"humanAnswers"' in content:
+        with suppress(ValueError):  # perhaps lines; whoever reads them says what is wrong
+            loop = loads(content)
     if not isinstance(loop, dict) or not isinstance(loop.get("humanAnswers"), list):
         return None
     answers = [answer for answer in loop["humanAnswers"] if isinstance(answer, dict)]
@@ -375,13 +372,13 @@ Words = npt.NDArray[np.uint64]
 Positions = npt.NDArray[np.int64]
 
 _SPILLED = pa.schema(
-    [
-        ("key", pa.uint64()),
-        ("check", pa.uint64()),
-        ("data", pa.string()),
-        ("encoding", pa.uint8()),
-        ("hour", pa.int32()),
-    ]
+    {
+        "key": pa.uint64(),
+        "check": pa.uint64(),
+        "data": pa.string(),
+        "encoding": pa.uint8(),
+        "hour": pa.int32(),
+    }
 )
 
 
@@ -437,11 +434,9 @@ class LabelIndex:
 
     def take(self, positions: Positions) -> tuple[pa.StringArray, pa.StringArray]:
         """Return data and encodings of the labels at `positions`, null where negative."""
-        missing = positions < 0
-        data = self.data.take(pa.array(positions, mask=missing)).cast(pa.string())
-        codes = np.zeros(len(positions), np.uint8)
-        codes[~missing] = self.encodings[positions[~missing]]
-        return data, pa.array(ENCODINGS).take(pa.array(codes, mask=missing))
+        places = pa.array(positions, mask=positions < 0)
+        encodings = pa.array(ENCODINGS).take(pa.array(self.encodings).take(places))
+        return self.data.take(places).cast(pa.string()), encodings
 
 
 def labels_of(index: LabelIndex, ids: pa.StringArray) -> tuple[pa.StringArray, pa.StringArray]:
@@ -454,10 +449,8 @@ def labels_of(index: LabelIndex, ids: pa.StringArray) -> tuple[pa.StringArray, p
 
 def hash_ids(ids: pa.StringArray) -> tuple[Words, Words]:
     """Return the two halves of the hash of each id; that of a null means nothing."""
-    texts = ids.cast(pa.binary())
-    texts = pc.fill_null(texts, b"") if texts.null_count else texts
-    digest = xxhash.xxh3_128_digest
-    halves = np.frombuffer(b"".join(map(digest, texts.to_pylist())), ">u8").reshape(-1, 2)
+    texts = pc.fill_null(ids.cast(pa.binary()), b"").to_pylist()
+    halves = np.frombuffer(b"".join(map(xxhash.xxh3_128_digest, texts)), ">u8").reshape(-1, 2)
     return halves[:, 0].astype(np.uint64), halves[:, 1].astype(np.uint64)
 
 

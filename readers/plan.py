@@ -282,8 +282,7 @@ def _typed(splits: Splits, request: Dataset, index: LabelIndex | None) -> Splits
     if keys is not None and request.format.kind not in CAPTURES:
         from readers.row_keys import keyed_rows
 
-        known = frozenset(rules.declared if rules is not None else ())
-        keyed = functools.partial(keyed_rows, keys=keys, window=request.window, index=index, known=known)
+        keyed = functools.partial(keyed_rows, request=request, keys=keys, index=index)
         splits = tuple(split.then(functools.partial(keyed, label=split.label)) for split in splits)
     if request.format.kind in _NESTED and request.preprocessor is None:
         splits = _then(splits, watched)

@@ -6,7 +6,7 @@ Both are no features: they are used, and left out.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from contract.dataset import TRANSFORM_ID, TRANSFORM_TIME, WINDOW, RowKeys
+from contract.dataset import TRANSFORM_ID, TRANSFORM_TIME, WINDOW, Dataset, RowKeys
 from contract.errors import DatasetError
 from contract.reading import notice
 from contract.window import ZONED, Window
@@ -42,22 +42,18 @@ _SOME = 20
 
 
 def keyed_rows(
-    batches: Iterator[pa.RecordBatch],
-    keys: RowKeys,
-    window: Window | None,
-    index: LabelIndex | None,
-    known: Collection[str],
-    label: str,
+    batches: Iterator[pa.RecordBatch], request: Dataset, keys: RowKeys, index: LabelIndex | None, label: str
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a window without id and time, with their labels as the last column.
 
-    Columns of the baseline, in `known`, stay: it was made without naming them as id or time.
+    Columns of the baseline stay: it was made without naming them as id or time.
 
     Raises
     ------
     DatasetError
         When a column is not there, or holds no times.
     """
+    window, known = request.window, request.cells.declared if request.cells else ()
     rows = without = 0
     for batch in batches:
         if not batch.num_rows:
@@ -69,10 +65,8 @@ def keyed_rows(
             instants = _instants(batch.column(time), keys.time or "", label)
             _require_whole_days(batch.column(time), instants, window, keys.time or "", label)
             rows, without = rows + batch.num_rows, without + instants.null_count
-            inside = pc.and_(
-                pc.greater_equal(instants, _microseconds(window.start)),
-                pc.less(instants, _microseconds(window.end)),
-            )
+            start, end = _microseconds(window.start), _microseconds(window.end)
+            inside = pc.and_(pc.greater_equal(instants, start), pc.less(instants, end))
             inside = pc.fill_null(inside, False)
             found, instants = batch.filter(inside), instants.filter(inside)
         ids = None if identifier is None else found.column(identifier).cast(pa.string())
@@ -149,10 +143,8 @@ def _instants(column: pa.Array, attribute: str, label: str) -> pa.Array:
         found = pc.round(pa.array(values * factors, from_pandas=True))
         middle = pc.approximate_median(found).as_py()
         if middle and not _FIRST <= middle < _LAST:
-            example = numbers.drop_null()[0].as_py()
-            raise DatasetError.of(
-                "windowed_rows.no_time", file=label, example=f"{example:.15g}", field=attribute
-            )
+            example = f"{numbers.drop_null()[0].as_py():.15g}"
+            raise DatasetError.of("windowed_rows.no_time", file=label, example=example, field=attribute)
         return found.cast(pa.int64(), safe=False)
     if types.is_null(column.type):
         return column.cast(pa.int64())
@@ -168,8 +160,7 @@ def _require_whole_days(
 ) -> None:
     """Make sure that dates without a time of day are not asked for part of a day; say what has no zone."""
     first = column.slice(0, _LOOKED_AT)
-    if types.is_dictionary(first.type):
-        first = first.dictionary_decode()
+    first = first.dictionary_decode() if types.is_dictionary(first.type) else first
     is_text = types.is_string(first.type) or types.is_large_string(first.type)
     is_short = is_text and (pc.max(pc.utf8_length(first)).as_py() or 0) <= _DATE_LENGTH
     if types.is_timestamp(first.type):
