@@ -252,11 +252,7 @@ def _require_header_as_said(path: str, cells: list[str], below: bytes, request: 
     known = request.column_names or ()
     if request.format.header and {fold(cell) for cell in cells}.intersection(fold(name) for name in known):
         return
-    text = below[: below.rfind(b"\n") + 1 or None].decode(errors="replace")
-    rows: list[list[str]] = []
-    with contextlib.suppress(csv.Error):  # a field beyond that reader's limit
-        rows += itertools.islice(csv.reader(io.StringIO(text, newline="")), _ROWS_LOOKED_AT)
-    evidence = header_evidence(cells, rows, known)
+    evidence = header_evidence(cells, _rows(below[: below.rfind(b"\n") + 1 or None]), known)
     shown = ", ".join(cells[:6])
     if request.format.header and evidence == "values":
         raise DatasetError.of("csv.no_header", file=path, cells=shown)
@@ -297,11 +293,15 @@ def first_records(path: str) -> list[list[str]]:
     data, begin, end, complete = beginning
     dialect = decide_dialect(path, data, None, complete=complete)
     data = plain(dialect, data)
-    below = io.StringIO(data[end : end + _LOOKED_AT].decode(errors="replace"), newline="")
-    records = [_cells(path, data[begin:end], dialect)]
+    return [_cells(path, data[begin:end], dialect), *_rows(data[end : end + _LOOKED_AT])]
+
+
+def _rows(data: bytes) -> list[list[str]]:
+    rows: list[list[str]] = []
     with contextlib.suppress(csv.Error):  # a field beyond that reader's limit
-        records += itertools.islice(csv.reader(below), _ROWS_LOOKED_AT)
-    return records
+        text = io.StringIO(data.decode(errors="replace"), newline="")
+        rows += itertools.islice(csv.reader(text), _ROWS_LOOKED_AT)
+    return rows
 
 
 def _beginning(

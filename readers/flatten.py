@@ -171,10 +171,12 @@ def _as_plain(array: pa.Array) -> pa.Array:
     if types.is_decimal(kind):
         return _numbers(array)
     if types.is_timestamp(kind):
-        return _instants(array)
+        # Without its time zone an instant reads as UTC; so no time zone database is needed.
+        text = pc.strftime(array.cast(pa.timestamp(kind.unit)), "%Y-%m-%dT%H:%M:%S")
+        text = _without_zeros(text, kind.unit)
+        return text if kind.tz is None else pc.binary_join_element_wise(text, "Z", "")
     if types.is_time(kind):
-        text = array.cast(pa.string())
-        return text if kind.unit == "s" else _trim_fraction(text)
+        return _without_zeros(array.cast(pa.string()), kind.unit)
     if types.is_date(kind) or types.is_string_view(kind):
         return array.cast(pa.string())
     if types.is_duration(kind):
@@ -196,17 +198,9 @@ def _numbers(array: pa.Array) -> pa.Array:
     return array.cast(pa.string()).cast(pa.float64())
 
 
-def _instants(array: pa.Array) -> pa.Array:
-    kind = array.type
-    # Without its time zone an instant reads as UTC; so no time zone database is needed.
-    text = pc.strftime(array.cast(pa.timestamp(kind.unit)), "%Y-%m-%dT%H:%M:%S")
-    if kind.unit != "s":
-        text = _trim_fraction(text)
-    return text if kind.tz is None else pc.binary_join_element_wise(text, "Z", "")
-
-
-def _trim_fraction(text: pa.Array) -> pa.Array:
-    return pc.utf8_rtrim(pc.utf8_rtrim(text, "0"), ".")
+def _without_zeros(text: pa.Array, unit: str) -> pa.Array:
+    """Return times without zeros at the end of their fractions, which whole seconds do not have."""
+    return text if unit == "s" else pc.utf8_rtrim(pc.utf8_rtrim(text, "0"), ".")
 
 
 def _binary_text(array: pa.Array) -> pa.Array:

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import itertools
 import logging
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -234,13 +235,9 @@ def side_by_side(_: Pieces, sides: Sequence[tuple[str, Sequence[Split]]]) -> Ite
     nothing = pa.RecordBatch.from_pylist([])
     held = [next(stream, nothing) for stream in streams]
     taken = 0
-    while all(batch.num_rows for batch in held):
-        count = min(batch.num_rows for batch in held)
-        columns: dict[str, pa.Array] = {}
-        for batch in held:
-            rows = batch.slice(0, count)
-            columns |= columns_of(rows)
-        yield batch_of(columns, count)
+    while count := min(batch.num_rows for batch in held):
+        rows = [columns_of(batch.slice(0, count)) for batch in held]
+        yield batch_of(functools.reduce(operator.or_, rows), count)
         taken += count
         held = [
             batch.slice(count) if batch.num_rows > count else next(stream, nothing)

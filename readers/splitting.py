@@ -60,6 +60,7 @@ class FileRange:
 
 
 Pieces = tuple[FileRange, ...]
+Change = Callable[[pa.RecordBatch], pa.RecordBatch]
 # From rows to rows, batch by batch; picklable.
 Transform = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
@@ -92,14 +93,12 @@ class FileSplit:
         )
 
 
-def each(change: Callable[[pa.RecordBatch], pa.RecordBatch]) -> Transform:
+def each(change: Change) -> Transform:
     """Return the transform that changes every batch by itself."""
     return functools.partial(_changed, change)
 
 
-def _changed(
-    change: Callable[[pa.RecordBatch], pa.RecordBatch], batches: Iterator[pa.RecordBatch]
-) -> Iterator[pa.RecordBatch]:
+def _changed(change: Change, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     return (change(batch) for batch in batches if batch.num_rows)
 
 
@@ -212,10 +211,10 @@ def line_blocks(
     # Over the network, fewer and larger requests.
     size = size or (2 * BLOCK_SIZE if storage.is_s3(piece.path) else BLOCK_SIZE)
     with storage.reading(piece.path):
-        whole = piece.is_whole_file
-        blocks = (
-            _stream_blocks(piece.path, begin, size, find_cut) if whole else _range_blocks(piece, begin, size)
-        )
+        if piece.is_whole_file:
+            blocks = _stream_blocks(piece.path, begin, size, find_cut)
+        else:
+            blocks = _range_blocks(piece, begin, size)
         for block in blocks:
             # Some programs put a mark before UTF-8.
             has_mark = block.offset == 0 and block.data.startswith(UTF8_MARK)
@@ -333,10 +332,6 @@ class Line:
     number: int
     block: LineBlock
 
-    def line_number(self) -> int:
-        """Return the number of the line in its file, from 1."""
-        return self.block.file_and_line(self.number)[1]
-
     def is_first_of_file(self) -> bool:
         """Return whether no other line but blank ones stands before it in the file."""
         first = self.block.segments[0]
@@ -352,7 +347,8 @@ class Line:
 
     def members(self) -> dict[str, Any]:
         """Return what errors on the line name."""
-        return {"file": self.path, "line": self.line_number(), "excerpt": self.excerpt()}
+        file, line = self.block.file_and_line(self.number)
+        return {"file": file, "line": line, "excerpt": self.excerpt()}
 
 
 @dataclass(frozen=True)
