@@ -299,13 +299,15 @@ def read_bytes(path: str, error: type[InputError] = DatasetError) -> bytes:
     return content
 
 
+def _is_file(path: str) -> bool:
+    return s3.is_file(path) if is_s3(path) else Path(path).is_file()
+
+
 def is_there(path: str) -> bool:
     """Return whether a file exists; one that cannot be asked for counts as absent."""
-    try:
-        with reading(path):
-            return s3.is_file(path) if is_s3(path) else Path(path).is_file()
-    except DatasetError:
-        return False
+    with contextlib.suppress(OSError):
+        return _is_file(path)
+    return False
 
 
 def read_if_there(path: str, error: type[InputError] = DatasetError) -> bytes | None:
@@ -317,7 +319,7 @@ def read_if_there(path: str, error: type[InputError] = DatasetError) -> bytes | 
         Of the class `error`, naming the path and the cause.
     """
     with reading(path, error=error):
-        if not (s3.is_file(path) if is_s3(path) else Path(path).is_file()):
+        if not _is_file(path):
             return None
         with open_random(path, error) as file:
             content: bytes = file.read()
@@ -345,7 +347,7 @@ def resolve_document(path: str, names: Sequence[str], variable: str) -> str:
     beneath = [f"{path.rstrip('/')}/{name}" if on_s3 else str(Path(path) / name) for name in names]
     with reading(path, f"{variable} ", DocumentError):
         for candidate in (path.rstrip("/") if on_s3 else path, *beneath):
-            if s3.is_file(candidate) if on_s3 else Path(candidate).is_file():
+            if _is_file(candidate):
                 return candidate
         if on_s3:
             others = " or ".join(beneath)
@@ -356,9 +358,8 @@ def resolve_document(path: str, names: Sequence[str], variable: str) -> str:
             raise DocumentError.of("stored_file.pipe", file=path, field=variable)
         found = sorted(entry.name for entry in Path(path).iterdir() if entry.suffix == ".json")
     hint = f"; it holds {', '.join(found[:5])}: name the file itself" if found else ""
-    raise DocumentError.of(
-        "stored_file.folder", file=path, field=variable, names=" or ".join(names), hint=hint
-    )
+    told = {"field": variable, "names": " or ".join(names), "hint": hint}
+    raise DocumentError.of("stored_file.folder", file=path, **told)
 
 
 def prepare_output(directory: str, variable: str = "output_path") -> None:
@@ -656,11 +657,8 @@ def _list_s3(source: str, variable: str) -> list[SourceFile]:
             return []
         raise DatasetError.of("stored_file.no_prefix", file=source, field=variable)
     beneath = len(source.rstrip("/"))
-    return [
-        SourceFile(path, size)
-        for path, size in found
-        if not any(_is_bookkeeping(part) for part in path[beneath:].split("/"))
-    ]
+    files = [SourceFile(path, size) for path, size in found]
+    return [file for file in files if not any(map(_is_bookkeeping, file.path[beneath:].split("/")))]
 
 
 def _write_durably(path: Path, content: bytes) -> None:

@@ -101,16 +101,14 @@ def _piece_batches(piece: FileRange, request: Dataset) -> Iterator[pa.RecordBatc
         excluded = excluded_positions(names, request.exclude)
         require_kept(path, names, request.exclude, excluded)
         kept = [name for position, name in enumerate(names) if position not in excluded]
-        if metadata.num_rows == 0:
-            empty = pa.RecordBatch.from_pylist([], schema=file.schema_arrow)
-            yield _flat(empty, kept, path, request)
-            return
         batches = file.iter_batches(
             max(1024, min(BATCH_ROWS, _BATCH_CELLS // max(1, metadata.num_columns))),
             row_groups=list(piece.row_groups or range(metadata.num_row_groups)),
             columns=kept if excluded else None,
             use_threads=False,
         )
+        if not metadata.num_rows:
+            batches = iter([pa.RecordBatch.from_pylist([], schema=file.schema_arrow)])
         for batch in batches:
             yield _flat(batch, kept, path, request)
 

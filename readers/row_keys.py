@@ -25,8 +25,6 @@ from readers.cell_types import instants_of
 if TYPE_CHECKING:
     from readers.labels import LabelIndex
 
-# What batch transform calls them in JSON; in CSV they are the last two cells.
-
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*")
 _SHOWN = 12
@@ -71,8 +69,7 @@ def keyed_rows(
             found, instants = batch.filter(inside), instants.filter(inside)
         ids = None if identifier is None else found.column(identifier).cast(pa.string())
         if ids is not None:
-            present = len(ids) - ids.null_count
-            again = present - pc.count_distinct(ids).as_py()
+            again = len(ids) - ids.null_count - pc.count_distinct(ids).as_py()
             notice("reading.again", again, field=keys.identifier)
         names = enumerate(batch.schema.names)
         found = found.select([name for at, name in names if name in known or at not in (identifier, time)])
@@ -150,8 +147,8 @@ def _instants(column: pa.Array, attribute: str, label: str) -> pa.Array:
         return column.cast(pa.int64())
     found = instants_of(column)
     if found is None:
-        example = next((text for text in column.to_pylist() if text), None)
-        raise DatasetError.of("windowed_rows.no_time", file=label, example=str(example)[:40], field=attribute)
+        example = str(next((text for text in column.to_pylist() if text), None))[:40]
+        raise DatasetError.of("windowed_rows.no_time", file=label, example=example, field=attribute)
     return found.cast(pa.int64())
 
 

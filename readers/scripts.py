@@ -287,9 +287,8 @@ def apply_dataframe(preprocessor: Preprocessor, batch: pa.RecordBatch) -> pa.Rec
         import pandas as pd
     script = preprocessor.path
     # Dictionaries as text: a script expects to compare and change text freely.
-    is_coded = [pa.types.is_dictionary(kind) for kind in batch.schema.types]
-    columns = zip(batch.columns, is_coded, strict=True)
-    plain = [column.cast(pa.string()) if coded else column for column, coded in columns]
+    is_coded = pa.types.is_dictionary
+    plain = [column.cast(pa.string()) if is_coded(column.type) else column for column in batch.columns]
     frame = pa.RecordBatch.from_arrays(plain, names=batch.schema.names).to_pandas()
     result = scripts.change_dataframe(preprocessor, frame)
     if not isinstance(result, pd.DataFrame):
