@@ -145,9 +145,7 @@ def _within(column: pa.Array, span: tuple[float, float] | None) -> bool:
 def typed(batch: pa.RecordBatch, kinds: Mapping[str, ColumnKind], rules: CellRules) -> pa.RecordBatch:
     """Return the batch with cells of the kinds of their columns, and markers of missing values gone."""
     names, before = batch.schema.names, batch.columns
-    columns = [
-        _column(name, column, kinds.get(name), rules) for name, column in zip(names, before, strict=True)
-    ]
+    columns = [_column(name, column, kinds, rules) for name, column in zip(names, before, strict=True)]
     if all(map(operator.is_, columns, before)):
         return batch
     return pa.RecordBatch.from_arrays(columns, names, metadata=batch.schema.metadata)
@@ -170,14 +168,12 @@ def say_kinds(
             say("reading.alike", field=name, other=other)
     for name, kind in kinds.items():
         is_known = name in rules.declared
-        textual = [
-            _present(column, rules.markers) for column in columns.get(name, ()) if _is_text(column.type)
-        ]
+        textual = [column for column in columns.get(name, ()) if _is_text(column.type)]
         if kind == "number" and not is_known:
             _say_other_readings(name, columns[name][0], rules, say)
         if not textual:
             continue
-        texts = pa.chunked_array(textual).combine_chunks()
+        texts = _all_present(textual, rules.markers)
         kind = rules.declared[name].kind if is_known else kind
         if kind == "date":
             say("reading.dates", field=name)
@@ -280,6 +276,10 @@ def _present(column: pa.Array, markers: tuple[str, ...]) -> pa.Array:
     return texts.filter(pc.invert(pc.match_substring_regex(texts, _any_of(markers))))
 
 
+def _all_present(columns: Sequence[pa.Array], markers: tuple[str, ...]) -> pa.Array:
+    return pa.chunked_array([_present(column, markers) for column in columns]).combine_chunks()
+
+
 def _any_of(markers: tuple[str, ...]) -> str:
     return f"^(?:{'|'.join(map(re.escape, markers))})?$"
 
@@ -305,7 +305,7 @@ def _kind(columns: list[pa.Array], rules: CellRules) -> ColumnKind | None:
     is_boolean = [types.is_boolean(column.type) for column in columns]
     if not any(is_text + is_boolean):
         return "number"
-    texts = pa.chunked_array([_present(column, rules.markers) for column in columns]).combine_chunks()
+    texts = _all_present(columns, rules.markers)
     booleans = _BOOLEAN if rules.like_pandas else _BOOLEAN_OR_DIGIT
     if _any(texts, _BOOLEAN) and _share(texts, booleans) == 1.0:
         return "boolean"
@@ -317,9 +317,9 @@ def _kind(columns: list[pa.Array], rules: CellRules) -> ColumnKind | None:
     return "date" if is_dates else "text"
 
 
-def _column(name: str, column: pa.Array, kind: ColumnKind | None, rules: CellRules) -> pa.Array:
+def _column(name: str, column: pa.Array, kinds: Mapping[str, ColumnKind], rules: CellRules) -> pa.Array:
     declared = rules.declared.get(name)
-    kind = declared.kind if declared else kind
+    kind = declared.kind if declared else kinds.get(name)
     if kind == "number" and _is_number(column.type):  # nearly always
         return _without_numbers(name, column, rules)
     if kind == "boolean":

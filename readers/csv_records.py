@@ -155,6 +155,8 @@ _SAMPLE = 1 << 20
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 # From narrow to wide: a column moves right when a cell does not fit.
 _LADDER = (pa.null(), pa.int64(), pa.float64())
+# Empty cells are null, also where they are quoted; none is a boolean.
+_CELLS = {"null_values": [""], "strings_can_be_null": True, "true_values": [], "false_values": []}
 # Above this share of distinct values a dictionary costs more than it saves.
 _MOSTLY_DISTINCT = 0.5
 _TOO_FEW = 4
@@ -263,27 +265,17 @@ def _read(
     data: bytes, names: list[str], types: dict[str, pa.DataType | None], *, one_block: bool = False
 ) -> pa.Table:
     block_size = len(data) + 1 if one_block else max(_CACHE_FRIENDLY, 1024 * len(names))
-    has_quotes = b'"' in data
-    arguments = (
-        csv.ParseOptions(newlines_in_values=has_quotes),
-        csv.ConvertOptions(
-            column_types={name: kind for name, kind in types.items() if kind is not None},
-            include_columns=list(types),
-            null_values=[""],
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=True,
-            true_values=[],
-            false_values=[],
-        ),
-    )
+    known = {name: kind for name, kind in types.items() if kind is not None}
+    parse = csv.ParseOptions(newlines_in_values=b'"' in data)
+    convert = csv.ConvertOptions(column_types=known, include_columns=list(types), **_CELLS)
     options = csv.ReadOptions(use_threads=False, block_size=block_size, column_names=names)
     try:
-        return csv.read_csv(pa.BufferReader(data), options, *arguments)
+        return csv.read_csv(pa.BufferReader(data), options, parse, convert)
     except pa.ArrowInvalid as error:
         if one_block or "straddling" not in str(error):
             raise
     options.block_size = len(data) + 1
-    return csv.read_csv(pa.BufferReader(data), options, *arguments)
+    return csv.read_csv(pa.BufferReader(data), options, parse, convert)
 
 
 def _keep_codes_text(data: bytes, columns: CsvColumns) -> None:

@@ -145,9 +145,8 @@ def require_kind(path: str, kind: str) -> None:
     if found == "csv" and (b"," not in first or (b"{" in first and kind != "parquet")):
         return  # any text; reading in earnest names what is wrong with it
     if found is not None and not _fits(found, kind):
-        raise DatasetError.of(
-            "data_files.kind", file=path, found=_SAID[found], kind=kind, written=_WRITTEN[found]
-        )
+        told = {"found": _SAID[found], "kind": kind, "written": _WRITTEN[found]}
+        raise DatasetError.of("data_files.kind", file=path, **told)
 
 
 def kind_of(beginning: bytes) -> str | None:

@@ -19,14 +19,8 @@ from contract.errors import DatasetError
 
 _Columns = Iterator[tuple[str, pa.Array]]
 
-_PLAIN = (
-    *(types.is_integer, types.is_floating, types.is_boolean, types.is_null),
-    *(types.is_string, types.is_large_string),
-)
-_LISTS = (
-    *(types.is_list, types.is_large_list, types.is_fixed_size_list),
-    *(types.is_list_view, types.is_large_list_view),
-)
+_NUMBERS = (types.is_integer, types.is_floating, types.is_boolean)
+_PLAIN = (*_NUMBERS, types.is_null, types.is_string, types.is_large_string)
 # Deeper values are damage or an attack, and would exhaust the stack.
 DEEPEST = 100
 # Longer lists would become more columns than anyone looks at.
@@ -123,7 +117,7 @@ def _flatten(name: str, array: pa.Array) -> _Columns:
             yield from _flatten(f"{name}.{field.name}", child)
     elif types.is_map(kind):
         yield from _flatten_map(name, array)
-    elif any(is_one(kind) for is_one in _LISTS):
+    elif types.is_nested(kind) and not types.is_union(kind):
         yield from _flatten_list(name, array)
     elif types.is_dictionary(kind):
         value = kind.value_type

@@ -50,12 +50,8 @@ _LARGEST_ANSWER = 16 << 20
 UNKNOWN_HOUR = -1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BLOCK_SIZE = 8 << 20
-_SCHEMA = pa.schema(
-    [
-        ("groundTruthData", pa.struct([("data", pa.string()), ("encoding", pa.string())])),
-        ("eventMetadata", pa.struct([("eventId", pa.string())])),
-    ]
-)
+_PART = pa.struct({"data": "string", "encoding": "string"})
+_SCHEMA = pa.schema({"groundTruthData": _PART, "eventMetadata": pa.struct({"eventId": "string"})})
 
 Hours = npt.NDArray[np.int32]
 
@@ -372,13 +368,7 @@ Words = npt.NDArray[np.uint64]
 Positions = npt.NDArray[np.int64]
 
 _SPILLED = pa.schema(
-    {
-        "key": pa.uint64(),
-        "check": pa.uint64(),
-        "data": pa.string(),
-        "encoding": pa.uint8(),
-        "hour": pa.int32(),
-    }
+    {"key": "uint64", "check": "uint64", "data": "string", "encoding": "uint8", "hour": "int32"}
 )
 
 

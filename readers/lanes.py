@@ -7,7 +7,6 @@ by one. What comes out is put together again in the order of the records.
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -96,9 +95,9 @@ def of_kinds(
 
     Records are of one kind that are alike in each of `kinds`, small numbers.
     """
-    codes = functools.reduce(
-        lambda code, kind: 3 * code + kind.astype(np.int64), kinds, np.zeros(len(kinds[0]), np.int64)
-    )
+    codes = np.zeros(len(kinds[0]), np.int64)
+    for kind in kinds:
+        codes = 3 * codes + kind.astype(np.int64)
     groups = [np.flatnonzero(codes == code) for code in np.flatnonzero(np.bincount(codes))]
     if bulk is not None:
         # The text of numbers is lost in lanes that have no text.
@@ -155,9 +154,8 @@ def merged(lanes: Sequence[tuple[Counts, pa.RecordBatch]], *, as_text: bool = Fa
     columns = []
     for parts in found.values():
         kind = common_type({part.type for part in parts}, as_text=as_text)
-        columns.append(
-            pa.chunked_array([_cast(part, kind) for part in parts], kind).combine_chunks().take(order)
-        )
+        column = pa.chunked_array([_cast(part, kind) for part in parts], kind)
+        columns.append(column.combine_chunks().take(order))
     return pa.RecordBatch.from_arrays(columns, list(found))
 
 

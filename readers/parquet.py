@@ -146,13 +146,9 @@ def _encoded_text(source: pa.NativeFile, metadata: pq.FileMetaData) -> list[str]
     if metadata.num_row_groups == 0:
         return []
     columns = [metadata.schema.column(position) for position in range(metadata.num_columns)]
-    text = {
-        position: column.path
-        for position, column in enumerate(columns)
-        if "." not in column.path  # nested
-        and column.physical_type == "BYTE_ARRAY"
-        and column.logical_type.type == "STRING"
-    }
+    # Paths with a point are those of nested columns.
+    flat = {place: column for place, column in enumerate(columns) if "." not in column.path}
+    text = {place: column.path for place, column in flat.items() if column.logical_type.type == "STRING"}
     if not text:
         return []
     # Asking for a damaged description of a chunk ends the process (Arrow 26.0); reading from it raises.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import itertools
 import json
 import math
 import re
@@ -171,11 +172,8 @@ def _expand(
     longest = max((len(value) for value in lists if value is not None), default=0)
     if longest > LONGEST_LIST:
         raise too_long(name, longest)
-    for position in range(longest):
-        children = [
-            value[position] if value is not None and len(value) > position else None for value in lists
-        ]
-        yield from _expand(f"{name}.{position}", children, alike.items, depth + 1)
+    for position, children in enumerate(itertools.zip_longest(*(value or () for value in lists))):
+        yield from _expand(f"{name}.{position}", list(children), alike.items, depth + 1)
 
 
 def _simple(value: Any) -> Any:

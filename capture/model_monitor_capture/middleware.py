@@ -198,5 +198,4 @@ class _Tee:
         return [self._kept(line) for line in self._stream.readlines(*hint)]
 
     def __iter__(self) -> Iterator[bytes]:
-        for line in self._stream:
-            yield self._kept(line)
+        return map(self._kept, self._stream)

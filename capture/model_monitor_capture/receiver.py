@@ -94,12 +94,10 @@ class Receiver:
         except Refused as refused:
             self.counts["refused"] += 1
             status, text = refused.args
-        headers = [
-            (b"content-type", b"text/plain; charset=utf-8"),
-            (b"content-length", str(len(text.encode())).encode()),
-        ]
+        body, kind = text.encode(), b"text/plain; charset=utf-8"
+        headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": text.encode()})
+        await send({"type": "http.response.body", "body": body})
 
     async def _answer(self, scope: Mapping[str, Any], receive: _Receive) -> tuple[int, str]:
         headers = header_texts(scope["headers"])
