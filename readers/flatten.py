@@ -117,8 +117,6 @@ def _flatten(name: str, array: pa.Array) -> _Columns:
             yield from _flatten(f"{name}.{field.name}", child)
     elif types.is_map(kind):
         yield from _flatten_map(name, array)
-    elif types.is_nested(kind) and not types.is_union(kind):
-        yield from _flatten_list(name, array)
     elif types.is_dictionary(kind):
         value = kind.value_type
         if types.is_string(value) or types.is_large_string(value) or types.is_string_view(value):
@@ -127,6 +125,8 @@ def _flatten(name: str, array: pa.Array) -> _Columns:
             yield from _flatten(name, array.dictionary_decode())
     elif types.is_run_end_encoded(kind):
         yield from _flatten(name, pc.run_end_decode(array))
+    elif types.is_nested(kind) and not types.is_union(kind):
+        yield from _flatten_list(name, array)
     elif isinstance(array, pa.ExtensionArray):
         yield from _flatten(name, array.storage)
     else:
