@@ -13,8 +13,7 @@ from contract.errors import DatasetError
 from contract.reading import Said
 from contract.schema import suggestion
 from contract.wording import some_of
-from file_storage import storage
-from file_storage.storage import SourceFile
+from file_storage.storage import SourceFile, list_files, read_bytes
 from readers.splitting import UTF8_MARK, first_bytes
 
 _BYTES = 4096
@@ -174,7 +173,7 @@ def _listed_in_manifests(files: list[SourceFile], said: Said) -> list[SourceFile
     if not manifests:
         return files
     if len(files) == 1:
-        files = storage.list_files(_folder(files[0]))  # the manifest itself was named
+        files = list_files(_folder(files[0]))  # the manifest itself was named
     by_path = {file.path: file for file in files}
     kept = [file for file in files if file not in manifests]
     for manifest, entries in manifests.items():
@@ -192,7 +191,7 @@ def _manifest(file: SourceFile) -> list[str] | None:
     if "manifest" not in _name(file).casefold() or file.size > _LARGEST_MANIFEST:
         return None
     try:
-        value = json.loads(storage.read_bytes(file.path))
+        value = json.loads(read_bytes(file.path))
     except ValueError:
         return None
     if not isinstance(value, list) or not value or not isinstance(value[0], dict) or "prefix" not in value[0]:

@@ -16,8 +16,7 @@ import pyarrow as pa
 from contract.dataset import Dataset
 from contract.errors import DatasetError
 from contract.reading import notice
-from file_storage import storage
-from file_storage.storage import SourceFile
+from file_storage.storage import SourceFile, lines_before, open_input, read_bytes, reading
 from readers import splitting
 from readers.arrow_json import JsonFields, NotBulkError, parse_json
 from readers.captures.shapes import JSON, Payload, column_rows, is_columns, table_rows
@@ -146,7 +145,7 @@ class _LineReader:
 
 def _place(path: str, offset: int, number: int) -> str:
     """Return the file and number of a line, the one at a position among those from `offset` on."""
-    return f"{path} line {storage.lines_before(path, offset) + number + 1}"
+    return f"{path} line {lines_before(path, offset) + number + 1}"
 
 
 def json_splits(
@@ -181,7 +180,7 @@ def is_document(path: str) -> bool:
     It is when it begins an array, when its first line is no whole value, or when its only line is an
     object that has its rows in one member, or a table as pandas writes it.
     """
-    with storage.reading(path), storage.open_input(path) as stream:
+    with reading(path), open_input(path) as stream:
         data = chunk = stream.read(_SAMPLE)
         while chunk and b"\n" not in chunk:
             chunk = stream.read(len(data))
@@ -260,7 +259,7 @@ def _bad_line(place: Callable[[], str], line: bytes, what: str) -> DatasetError:
 
 def _document(path: str, *, may_be_lines: bool = False) -> list[Any]:
     """Return the JSON value of a file, none of a blank one; of possible lines, the first bad one is named."""
-    data = storage.read_bytes(path).removeprefix(splitting.UTF8_MARK)
+    data = read_bytes(path).removeprefix(splitting.UTF8_MARK)
     if not data.strip(_BLANK):
         return []
     try:

@@ -23,8 +23,7 @@ from contract.dataset import TRANSFORM_ID, TRANSFORM_TIME, ColumnKind, Dataset, 
 from contract.errors import ConfigurationError, DatasetError
 from contract.window import folder_overlaps, path_span
 from contract.wording import several, some_of
-from file_storage import storage
-from file_storage.storage import SourceFile
+from file_storage.storage import SourceFile, is_compressed, list_files
 from readers.dataset import watched, with_segments
 from readers.file_kind import data_files, folder_values, require_kind, say_endpoints, say_folders
 from readers.flatten import batch_of, columns_of
@@ -89,7 +88,7 @@ def files_of(request: Dataset) -> tuple[list[SourceFile], Dataset]:
     DatasetError
         When the window cannot be applied.
     """
-    files = storage.list_files(request.source)
+    files = list_files(request.source)
     kind, said = request.format.kind, request.said
     if kind in CAPTURES:
         # Captures are filtered record by record, by the time each one carries, so files nearby count too.
@@ -305,7 +304,7 @@ def _first_rows(split: FileSplit, place: int, request: Dataset) -> pa.RecordBatc
         return parquet_sample(path, request)
     from readers.json_files import is_document
 
-    if storage.is_compressed(path) or (request.format.kind == "json" and is_document(path)):
+    if is_compressed(path) or (request.format.kind == "json" and is_document(path)):
         return None
     try:
         return next((batch for batch in split.read((FileRange(path, 0, _SAMPLE),)) if batch.num_rows), None)
