@@ -549,13 +549,11 @@ _COLUMNS = ("key", "check", "hour", "encoding", "data", "edges")
 
 
 def _mapped(folder: Path, rows: int, records: int) -> LabelIndex:
-    def numbers(name: str, kind: type[np.generic]) -> npt.NDArray[Any]:
-        return np.memmap(folder / name, kind, mode="r") if rows else np.zeros(0, kind)
-
     def buffer(name: str) -> pa.Buffer:
         path = folder / name  # an empty file cannot be mapped
         return pa.memory_map(str(path)).read_buffer() if path.stat().st_size else pa.py_buffer(b"")
 
-    keys, checks = numbers("key", np.uint64), numbers("check", np.uint64)
+    keys, checks = (np.frombuffer(buffer(name), np.uint64) for name in ("key", "check"))
+    encodings, hours = np.frombuffer(buffer("encoding"), np.uint8), np.frombuffer(buffer("hour"), np.int32)
     data = pa.LargeStringArray.from_buffers(rows, buffer("edges"), buffer("data"))
-    return LabelIndex(keys, checks, data, numbers("encoding", np.uint8), numbers("hour", np.int32), records)
+    return LabelIndex(keys, checks, data, encodings, hours, records)

@@ -70,9 +70,7 @@ def json_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def rows_to_batch(
-    rows: Sequence[Mapping[str, Any]], *, text_only: bool = False, metadata: dict[bytes, bytes] | None = None
-) -> pa.RecordBatch:
+def rows_to_batch(rows: Sequence[Mapping[str, Any]], *, text_only: bool = False) -> pa.RecordBatch:
     """Return rows as columns, in the order in which names are first seen.
 
     Parameters
@@ -82,8 +80,6 @@ def rows_to_batch(
     text_only
         Make every value text: integers in decimal digits, floats as Python writes them (``0.0`` stays
         ``0.0``), booleans ``true`` and ``false``.
-    metadata
-        Metadata for the schema.
 
     Returns
     -------
@@ -104,7 +100,7 @@ def rows_to_batch(
                 raise name_clash(name, origins[name], key)
             columns[name] = column_of(name, flat, text_only=text_only)
             origins[name] = key
-    return batch_of(columns, len(rows), metadata)
+    return batch_of(columns, len(rows))
 
 
 def _by_key(rows: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:
