@@ -95,13 +95,10 @@ def decide_dialect(path: str, beginning: bytes, separator: str | None, *, comple
     has_others = any(ord(other) in beginning for other in SEPARATORS[1:])
     if separator is None and not has_others and b'\\"' not in beginning:
         return Dialect()
-    readings = {}
-    for one in SEPARATORS if separator is None else (separator,):
-        for escaped in (False, True) if b'\\"' in beginning else (False,):
-            dialect = Dialect(one, escaped)
-            records = _records(plain(dialect, beginning), complete=complete)
-            if records is not None:
-                readings[dialect] = [[restored_text(dialect, cell) for cell in row] for row in records]
+    escapes = (False, True) if b'\\"' in beginning else (False,)
+    ways = itertools.product(SEPARATORS if separator is None else (separator,), escapes)
+    found = {way: _records(way, beginning, complete=complete) for way in itertools.starmap(Dialect, ways)}
+    readings = {dialect: records for dialect, records in found.items() if records}
     even = {
         dialect: records
         for dialect, records in readings.items()
@@ -170,16 +167,16 @@ def fold(name: str) -> str:
     return name.strip().casefold()
 
 
-def _records(data: bytes, *, complete: bool) -> list[list[str]] | None:
-    """Return the first records, None when they are not well written."""
+def _records(dialect: Dialect, data: bytes, *, complete: bool) -> list[list[str]]:
+    """Return the first records, none when they are not well written."""
+    data = plain(dialect, data)
     try:
-        end = len(data) if complete else last_record_end(data)
-        text = data[:end].decode()
+        text = data[: len(data) if complete else last_record_end(data)].decode()
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         found = [row for row in itertools.islice(reader, _RECORDS_LOOKED_AT) if row]
     except (csv.Error, UnicodeDecodeError, DatasetError):
-        return None
-    return found or None
+        return []
+    return [[restored_text(dialect, cell) for cell in row] for row in found]
 
 
 def _decimal_commas(records: list[list[str]]) -> str | None:

@@ -297,18 +297,16 @@ def _bulk_features(
         return columns_of(flatten_batch(pa.RecordBatch.from_struct_array(rows)))
     if not types.is_list(rows.type) or rows.type.value_type not in _PLAIN:
         raise NotBulkError("features are neither cells nor members")
-    widths = pc.unique(pc.list_value_length(rows)).to_pylist()
-    if len(widths) != 1 or not widths[0]:
+    width, *others = pc.unique(pc.list_value_length(rows)).to_pylist() or [0]
+    if others or not width:
         raise NotBulkError("rows differ in their number of features")
     cells = pc.list_flatten(rows)
     is_dense = not cells.null_count and (types.is_integer(cells.type) or types.is_floating(cells.type))
     # Much faster than element by element.
-    table = np.ascontiguousarray(cells.to_numpy().reshape(-1, widths[0]).T) if is_dense else None
-    columns = {
-        name: pc.list_element(rows, at) if table is None else pa.array(table[at])
-        for at, name in enumerate(_names(headers, widths[0]))
-    }
-    return {name: _cell_column(column, kinds.get(name)) for name, column in columns.items()}
+    table = np.ascontiguousarray(cells.to_numpy().reshape(-1, width).T) if is_dense else None
+    columns = [pc.list_element(rows, at) if table is None else pa.array(table[at]) for at in range(width)]
+    named = zip(_names(headers, width), columns, strict=True)
+    return {name: _cell_column(column, kinds.get(name)) for name, column in named}
 
 
 def _names(headers: tuple[str, ...], width: int) -> tuple[str, ...]:
@@ -338,13 +336,11 @@ def _feature_columns(rows: list[FeatureRow], headers: tuple[str, ...]) -> dict[s
 
 
 def _column(name: str, values: list[Any]) -> pa.Array:
-    try:
+    with contextlib.suppress(OverflowError, ValueError, TypeError):
         # Integers or floats alone, with or without missing ones, need no look at every value.
         column = pa.array(values)
         if column.type in _PLAIN:
             return column
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError, ValueError, TypeError):
-        pass
     if any(isinstance(value, list) and len(value) == 1 for value in values):
         # Scores are often written as lists of one value.
         values = list(chain.from_iterable(value if isinstance(value, list) else [value] for value in values))
