@@ -31,9 +31,9 @@ from job_runner.engine import available_processors
 from readers.arrow_json import text_buffer
 from readers.captures.envelope import Envelope, parse_instant
 from readers.captures.split import envelopes
+from readers.flatten import loads
 from readers.labels import UNKNOWN_HOUR, Hours, LabelIndex, Positions, hour_number, hour_text, index_labels
 from readers.plan import CAPTURE_SLACK
-from readers.python_rows import loads
 from readers.splitting import FileRange, LineBlock, divide, has_lines
 
 # Captures and their labels as merged records: the captured line with its label, byte for byte otherwise.

@@ -25,8 +25,8 @@ from contract.errors import DatasetError, topic
 from contract.reading import notice
 from file_storage.storage import SourceFile, open_random, read_bytes
 from readers.captures.envelope import parse_instant
+from readers.flatten import json_text, loads, scalar_text
 from readers.parquet import parquet_rows
-from readers.python_rows import json_text, loads, scalar_text
 from readers.splitting import FileRange, LineBlock, LogFiles, Segment, first_bytes, gathered, line_blocks
 
 SERVERS = topic("inference_servers")

@@ -21,10 +21,9 @@ from readers import splitting
 from readers.arrow_json import JsonFields, NotBulkError, parse_json
 from readers.captures.shapes import JSON, Payload, column_rows, is_columns, table_rows
 from readers.dataset import excluded_positions
-from readers.flatten import flatten_batch
+from readers.flatten import flatten_batch, loads, rows_to_batch
 from readers.lanes import Counts, Table, of_kinds
 from readers.paths import RECORD, Finder, Record
-from readers.python_rows import loads, rows_to_batch
 from readers.splitting import FileSplit, Pieces, Segment
 
 _SAMPLE = 1 << 20

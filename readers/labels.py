@@ -35,8 +35,8 @@ from contract.wording import several
 from file_storage.storage import SourceFile, list_files, read_bytes, scratch_folder
 from readers.captures.envelope import json_object, label_part, read_records
 from readers.csv import csv_splits
+from readers.flatten import json_text, loads, scalar_text
 from readers.parquet import parquet_splits
-from readers.python_rows import json_text, loads, scalar_text
 from readers.splitting import FileRange, Line, Segment, joined_segments, segments_of
 
 # In the order in which they are looked for, since a capture's inferenceId comes before its eventId.

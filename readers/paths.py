@@ -27,9 +27,8 @@ from contract.errors import ConfigurationError, DatasetError
 from contract.wording import several
 from readers.arrow_json import NotBulkError
 from readers.captures.shapes import CSV, NOTHING, Payload, rows_of_values
-from readers.flatten import batch_of, columns_of, flatten_batch
+from readers.flatten import batch_of, column_of, columns_of, flatten_batch, rows_to_batch
 from readers.lanes import Counts, Table, like_first
-from readers.python_rows import column_of, rows_to_batch
 
 PREFIX = "column_"
 

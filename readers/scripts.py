@@ -25,10 +25,9 @@ from readers.captures.shapes import csv_rows
 from readers.captures.split import Notes, envelopes, survey, table_of
 from readers.csv_records import CellsError
 from readers.dataset import POSITIONAL, excluded_positions, positional_names
-from readers.flatten import flatten_batch
+from readers.flatten import column_of, flatten_batch, loads, rows_to_batch
 from readers.labels import LabelIndex
 from readers.lanes import like_first
-from readers.python_rows import column_of, loads, rows_to_batch
 from readers.splitting import FileSplit, Line, LineBlock, Pieces, Segment
 
 # The record object that a user's ``preprocess_handler`` is given for captures.

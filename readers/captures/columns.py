@@ -35,9 +35,8 @@ from readers.captures.shapes import (
     parsed,
 )
 from readers.csv_records import CellParser, CellsError
-from readers.flatten import LONGEST_LIST, batch_of, flatten_batch
+from readers.flatten import LONGEST_LIST, batch_of, flatten_batch, rows_to_batch
 from readers.lanes import Counts, Table, like_first, of_kinds, rows_of
-from readers.python_rows import rows_to_batch
 
 # Columns that the first records do not have are read up to this number.
 _UNEXPECTED = 100

@@ -23,10 +23,9 @@ from contract.reading import notice
 from contract.window import ZONED, Window, folder_hour, in_window_by_folder
 from readers.arrow_json import NotBulkError, read_json, text_buffer
 from readers.captures.shapes import Row, UndecodableError, decode, parsed
-from readers.flatten import batch_of, columns_of
+from readers.flatten import batch_of, columns_of, json_text, loads, rows_to_batch, scalar_text
 from readers.lanes import Counts, Table, in_lanes, merged, of_kinds, rows_of
 from readers.paths import typed_text
-from readers.python_rows import json_text, loads, rows_to_batch, scalar_text
 from readers.splitting import Line, LineBlock
 
 _PAYLOAD = pa.struct([("data", pa.string()), ("encoding", pa.string())])

@@ -14,8 +14,7 @@ import pyarrow as pa
 from contract.dataset import Dataset
 from readers.captures.shapes import BATCH_MEMBERS, Row
 from readers.dataset import POSITIONAL, excluded_positions, positional_names
-from readers.flatten import batch_of, columns_of
-from readers.python_rows import rows_to_batch
+from readers.flatten import batch_of, columns_of, rows_to_batch
 
 CELL = "_c"
 

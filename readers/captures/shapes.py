@@ -22,7 +22,7 @@ from contract.dataset_format import SHAPES, Shape
 from contract.errors import DatasetError
 from contract.reading import CallRows, notice
 from contract.wording import several
-from readers.python_rows import loads, scalar_text, without_surrogates
+from readers.flatten import loads, scalar_text, without_surrogates
 
 Row = list[str | None] | dict[str, Any]
 

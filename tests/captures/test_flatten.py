@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.errors import DatasetError
-from readers.flatten import flatten_batch
-from readers.python_rows import rows_to_batch
+from readers.flatten import flatten_batch, rows_to_batch
 
 
 def _batch(kind, values, name="a"):
