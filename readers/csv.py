@@ -253,11 +253,9 @@ def _require_header_as_said(path: str, cells: list[str], below: bytes, request: 
     if request.format.header and {fold(cell) for cell in cells}.intersection(fold(name) for name in known):
         return
     evidence = header_evidence(cells, _rows(below[: below.rfind(b"\n") + 1 or None]), known)
-    shown = ", ".join(cells[:6])
-    if request.format.header and evidence == "values":
-        raise DatasetError.of("csv.no_header", file=path, cells=shown)
-    if not request.format.header and evidence == "names":
-        raise DatasetError.of("csv.header", file=path, cells=shown)
+    if evidence == ("values" if request.format.header else "names"):
+        code = "csv.no_header" if request.format.header else "csv.header"
+        raise DatasetError.of(code, file=path, cells=", ".join(cells[:6]))
 
 
 def csv_sample(path: str, request: Dataset, size: int) -> pa.RecordBatch | None:

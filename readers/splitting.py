@@ -377,14 +377,12 @@ class LineBlock:
 
     def file_and_line(self, number: int) -> tuple[str, int]:
         """Return the path, and the number in that file (from 1), of a line of the block (from 0)."""
-        for segment in self.segments:
-            count = segment.data.count(b"\n")
-            if number < count and segment.numbers:
-                return segment.path, segment.numbers[number]
-            if number < count:
-                return segment.path, storage.lines_before(segment.path, segment.offset) + number + 1
-            number -= count
-        raise IndexError(number)
+        at = int(self.sources(np.array([number]))[0])
+        segment = self.segments[at]
+        number -= sum(earlier.data.count(b"\n") for earlier in self.segments[:at])
+        if segment.numbers:
+            return segment.path, segment.numbers[number]
+        return segment.path, storage.lines_before(segment.path, segment.offset) + number + 1
 
     def place(self, number: int) -> str:
         """Return how messages call a line of the block."""
