@@ -68,12 +68,13 @@ _FEWEST_TO_TELL, _SAME = 20, 1e-6
 # Fewer columns say too little of their order.
 _FEWEST_TO_TURN = 3
 
+Kinds = Mapping[str, ColumnKind]
 # Says the sentence of a code with its members.
 Say = Callable[..., None]
 
 
 def typed_rows(
-    batches: Iterator[pa.RecordBatch], rules: CellRules, kinds: Mapping[str, ColumnKind] | None
+    batches: Iterator[pa.RecordBatch], rules: CellRules, kinds: Kinds | None
 ) -> Iterator[pa.RecordBatch]:
     """Yield rows whose cells are understood by `rules`; without `kinds` the first rows decide them."""
     for batch in batches:
@@ -89,9 +90,7 @@ def typed_rows(
         yield found
 
 
-def require_like_baseline(
-    batches: Sequence[pa.RecordBatch], kinds: Mapping[str, ColumnKind], rules: CellRules
-) -> None:
+def require_like_baseline(batches: Sequence[pa.RecordBatch], kinds: Kinds, rules: CellRules) -> None:
     """Make sure that dates are written as in the baseline, and columns without names in its order.
 
     Raises
@@ -141,7 +140,7 @@ def _within(column: pa.Array, span: tuple[float, float] | None) -> bool:
     return share is None or share >= MOSTLY
 
 
-def typed(batch: pa.RecordBatch, kinds: Mapping[str, ColumnKind], rules: CellRules) -> pa.RecordBatch:
+def typed(batch: pa.RecordBatch, kinds: Kinds, rules: CellRules) -> pa.RecordBatch:
     """Return the batch with cells of the kinds of their columns, and markers of missing values gone."""
     names, before = batch.schema.names, batch.columns
     columns = [_column(name, column, kinds, rules) for name, column in zip(names, before, strict=True)]
@@ -156,9 +155,7 @@ def kinds_of(batches: Sequence[pa.RecordBatch], rules: CellRules) -> dict[str, C
     return {name: kind for name, kind in kinds.items() if kind is not None}
 
 
-def say_kinds(
-    batches: Sequence[pa.RecordBatch], kinds: Mapping[str, ColumnKind], rules: CellRules, say: Say
-) -> None:
+def say_kinds(batches: Sequence[pa.RecordBatch], kinds: Kinds, rules: CellRules, say: Say) -> None:
     """Say which columns of text are read as something else, and which columns of digits as text."""
     columns = aligned_columns(batches)
     alike = {name.strip().casefold(): name for name in columns}
@@ -316,7 +313,7 @@ def _kind(columns: list[pa.Array], rules: CellRules) -> ColumnKind | None:
     return "date" if is_dates else "text"
 
 
-def _column(name: str, column: pa.Array, kinds: Mapping[str, ColumnKind], rules: CellRules) -> pa.Array:
+def _column(name: str, column: pa.Array, kinds: Kinds, rules: CellRules) -> pa.Array:
     declared = rules.declared.get(name)
     kind = declared.kind if declared else kinds.get(name)
     if kind == "number" and _is_number(column.type):  # nearly always

@@ -21,7 +21,7 @@ from contract.wording import some_of
 from file_storage.storage import SourceFile, lines_before, open_input, reading
 from readers import csv_records, dataset, splitting
 from readers.csv_dialect import NAMES, decide_dialect, fold, header_evidence, plain, restore, restored_text
-from readers.splitting import FileRange, FileSplit, Pieces, Segment
+from readers.splitting import FileRange, FileSplit, Pieces, Segment, Splits
 
 _SAMPLE = 1 << 20
 # What follows a first line, to tell whether that is a header.
@@ -71,9 +71,7 @@ def read_csv(pieces: Pieces, request: Dataset, head: CsvHead | None = None) -> I
     return splitting.joined(batches())
 
 
-def csv_splits(
-    files: Sequence[SourceFile], request: Dataset, *, whole_files: bool = False
-) -> tuple[FileSplit, ...]:
+def csv_splits(files: Sequence[SourceFile], request: Dataset, *, whole_files: bool = False) -> Splits:
     """Divide CSV files into splits.
 
     Parameters

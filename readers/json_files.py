@@ -24,7 +24,7 @@ from readers.dataset import excluded_positions
 from readers.flatten import flatten_batch, loads, rows_to_batch
 from readers.lanes import Counts, Table, of_kinds
 from readers.paths import RECORD, Finder, Record
-from readers.splitting import FileSplit, Pieces, Segment
+from readers.splitting import FileSplit, Pieces, Segment, Splits
 
 _SAMPLE = 1 << 20
 _BLANK = b" \t\r\n"
@@ -147,9 +147,7 @@ def _place(path: str, offset: int, number: int) -> str:
     return f"{path} line {lines_before(path, offset) + number + 1}"
 
 
-def json_splits(
-    files: Sequence[SourceFile], request: Dataset, *, whole_files: bool = False
-) -> tuple[FileSplit, ...]:
+def json_splits(files: Sequence[SourceFile], request: Dataset, *, whole_files: bool = False) -> Splits:
     """Divide JSON files into splits.
 
     Parameters

@@ -43,6 +43,10 @@ class Table:
     uneven: Counts
 
 
+# From numbers of records to their rows.
+Read = Callable[[Counts], Table]
+
+
 def in_lanes[T](
     records: Counts, together: Callable[[Counts], T], one_by_one: Callable[[Counts], T]
 ) -> list[tuple[Counts, T]]:
@@ -86,11 +90,7 @@ def in_lanes[T](
     return sorted(lanes, key=lambda lane: int(lane[0][0]) if len(lane[0]) else 0)
 
 
-def of_kinds(
-    kinds: Sequence[npt.NDArray[Any]],
-    bulk: Callable[[Counts], Table] | None,
-    one_by_one: Callable[[Counts], Table],
-) -> Table:
+def of_kinds(kinds: Sequence[npt.NDArray[Any]], bulk: Read | None, one_by_one: Read) -> Table:
     """Return the rows of records: those of one kind are read together, or all one by one without `bulk`.
 
     Records are of one kind that are alike in each of `kinds`, small numbers.

@@ -27,7 +27,7 @@ from file_storage.storage import SourceFile, is_compressed, list_files
 from readers.dataset import watched, with_segments
 from readers.file_kind import data_files, folder_values, require_kind, say_endpoints, say_folders
 from readers.flatten import batch_of, columns_of
-from readers.splitting import SMALL, FileRange, FileSplit, Pieces, Transform, each, first_bytes
+from readers.splitting import SMALL, FileRange, FileSplit, Pieces, Splits, Transform, each, first_bytes
 
 if TYPE_CHECKING:
     from readers.labels import LabelIndex
@@ -43,8 +43,6 @@ _NESTED = (*CAPTURES, "json")
 
 
 _log = logging.getLogger(__name__)
-
-Splits = tuple[FileSplit, ...]
 
 
 def plan_dataset(request: Dataset, *, whole_files: bool = False) -> Plan:

@@ -60,6 +60,8 @@ class FileRange:
 
 
 Pieces = tuple[FileRange, ...]
+# From text to where the last whole record in it ends, 0 for nowhere.
+FindCut = Callable[[bytes], int]
 Change = Callable[[pa.RecordBatch], pa.RecordBatch]
 # From rows to rows, batch by batch; picklable.
 Transform = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
@@ -91,6 +93,9 @@ class FileSplit:
         return functools.reduce(
             lambda rows, transform: transform(rows), self.transforms, self.read(self.pieces)
         )
+
+
+Splits = tuple[FileSplit, ...]
 
 
 def each(change: Change) -> Transform:
@@ -183,11 +188,7 @@ def has_lines(file: storage.SourceFile) -> bool:
 
 
 def line_blocks(
-    piece: FileRange,
-    *,
-    begin: int = 0,
-    size: int | None = None,
-    find_cut: Callable[[bytes], int] | None = None,
+    piece: FileRange, *, begin: int = 0, size: int | None = None, find_cut: FindCut | None = None
 ) -> Iterator[Segment]:
     """Yield the lines of a piece in segments that end after a newline (or at the end of the file).
 
@@ -268,9 +269,7 @@ def joined(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             yield some[0] if len(some) == 1 else pa.concat_batches(some)
 
 
-def _stream_blocks(
-    path: str, begin: int, size: int, find_cut: Callable[[bytes], int] | None
-) -> Iterator[Segment]:
+def _stream_blocks(path: str, begin: int, size: int, find_cut: FindCut | None) -> Iterator[Segment]:
     with storage.open_input(path) as stream:
         stream.read(begin)
         offset, rest = begin, b""

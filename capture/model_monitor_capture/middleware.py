@@ -14,6 +14,7 @@ _Message = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[_Message]]
 _Send = Callable[[_Message], Awaitable[None]]
 _AsgiApp = Callable[[MutableMapping[str, Any], _Receive, _Send], Awaitable[None]]
+_WsgiApp = Callable[..., Iterable[bytes]]
 _PLAIN = ("", "identity")
 
 
@@ -141,9 +142,7 @@ class WsgiCapture:
     It captures what `AsgiCapture` captures.
     """
 
-    def __init__(
-        self, app: Callable[..., Iterable[bytes]], writer: CaptureWriter, id_header: str = ID_HEADER
-    ) -> None:
+    def __init__(self, app: _WsgiApp, writer: CaptureWriter, id_header: str = ID_HEADER) -> None:
         self._app = app
         self._writer = writer
         self._id_header = id_header
