@@ -9,20 +9,12 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-from analyzers.bias import groups
+from analyzers.bias import documents, groups
 from analyzers.bias import summary as summaries
 from analyzers.bias.check_sagemaker import absent_groups, check_sagemaker
 from analyzers.bias.check_sound import check_sound
 from analyzers.bias.describe import Evidence, describe
-from analyzers.bias.documents import (
-    BiasBaseline,
-    BiasConstraints,
-    BiasStatistics,
-    FacetMetrics,
-    MetricValue,
-    Stage,
-    StageMetrics,
-)
+from analyzers.bias.documents import BiasBaseline, BiasConstraints, BiasStatistics, MetricValue, StageMetrics
 from analyzers.bias.explain import impact_findings
 from analyzers.bias.metrics import METRICS
 from analyzers.bias.summary import BiasRequest, BiasSummary, SummaryPlan
@@ -67,7 +59,7 @@ def suggest(
         Whether sound rules apply.
     """
     known = (baseline.constraints if baseline is not None and sound else None) or BiasConstraints()
-    stages: dict[Stage, StageMetrics] = {}
+    stages: dict[documents.Stage, StageMetrics] = {}
     for facet in statistics.facets:
         for name, metrics in facet.stages():
             label, value = statistics.label, statistics.label_value_or_threshold
@@ -75,7 +67,9 @@ def suggest(
             before = known.group(name, facet.facet, facet.value_or_threshold)
             former = [None if before is None else before.metric(one.name) for one in metrics]
             kept = list(map(_with_additions, metrics, former))
-            stage.facets.setdefault(facet.facet, []).append(FacetMetrics(facet.value_or_threshold, kept))
+            stage.facets.setdefault(facet.facet, []).append(
+                documents.FacetMetrics(facet.value_or_threshold, kept)
+            )
     return BiasConstraints(stages.get("post"), stages.get("pre"))
 
 

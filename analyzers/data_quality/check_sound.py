@@ -10,13 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from analyzers.data_quality.columns import (
-    FeaturePair,
-    compare_columns,
-    comparisons,
-    pair_features,
-    unanswered,
-)
+from analyzers.data_quality import columns
+from analyzers.data_quality.columns import FeaturePair, compare_columns, comparisons, pair_features
 from analyzers.data_quality.documents import Constraints, Statistics
 from analyzers.data_quality.drift import changed_correlations, compares_drift, measure_drift
 from analyzers.data_quality.limits import LIMITS, smallest_completeness_p_value
@@ -64,7 +59,7 @@ def check_sound(
     """
     if not statistics.item_count:
         reason = "the window has no rows"
-        return nothing_checked(reason, comparisons=unanswered(constraints, reason, with_ranges=True))
+        return nothing_checked(reason, comparisons=columns.unanswered(constraints, reason, with_ranges=True))
     pairs = pair_features(statistics, constraints, baseline)
     alphas = _share_budget(pairs, error_share)
     violations = compare_columns(statistics, constraints) if constraints.config().evaluate_constraints else []

@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from analyzers.data_quality.documents import (
-    Constraints,
-    FeatureConstraints,
-    FeatureStatistics,
-    MonitoringConfig,
-    Statistics,
-)
+from analyzers.data_quality import documents
+from analyzers.data_quality.documents import Constraints, FeatureConstraints, FeatureStatistics, Statistics
 from contract.api import CheckType, Comparison, Finding, State, Violation
 from contract.errors import wording
 from contract.schema import nearest
@@ -67,7 +62,7 @@ class FeaturePair:
     """A feature of the baseline and its column in the window."""
 
     expected: FeatureConstraints
-    config: MonitoringConfig
+    config: documents.MonitoringConfig
     current: FeatureStatistics
     baseline: FeatureStatistics | None
 

@@ -23,16 +23,9 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from analyzers.data_quality import distance as distances
 from analyzers.data_quality.columns import FeaturePair, category_counts, holds_dates, number_count
-from analyzers.data_quality.distance import (
-    Distribution,
-    bucket_distance,
-    category_shift,
-    homogeneity_p_value,
-    numeric_distance,
-    shares_at,
-    sketch_distribution,
-)
+from analyzers.data_quality.distance import Distribution, bucket_distance, shares_at, sketch_distribution
 from analyzers.data_quality.documents import NumericalStatistics, SampleStatistics, Statistics, tail_ranks
 from analyzers.data_quality.sample_statistics import CORRELATION_BLOCK, KNOWN_VALUES
 from analyzers.shared.cells import Floats
@@ -442,7 +435,7 @@ def _numeric_drift(
     found, shift = dependence(pair), None
     if baseline is not None:
         shift = _shift(baseline, current, found, pair.config.comparison_threshold)
-        distance, widest = numeric_distance(baseline, current)
+        distance, widest = distances.numeric_distance(baseline, current)
         count, rank_error = baseline.count, baseline.rank_error + current.rank_error
         shares = [percent(float(shares_at(side, np.array([widest]))[0])) for side in (baseline, current)]
         where = f"share of values up to {number(widest)} {shares[0]} -> {shares[1]}"
@@ -492,7 +485,7 @@ def _moments_moved(before: NumericalStatistics, now: NumericalStatistics) -> lis
 def _text_drift(
     pair: FeaturePair, before: dict[str, int], now: dict[str, int], alpha: float, changes: tuple[Change, ...]
 ) -> Drift:
-    found, shifts = dependence(pair), category_shift(before, now)
+    found, shifts = dependence(pair), distances.category_shift(before, now)
     threshold, simple = pair.config.categorical_threshold, pair.config.comparison_method == "Simple"
 
     def moved(category: str) -> str:
@@ -504,7 +497,7 @@ def _text_drift(
         # Rao & Scott (1981): the statistic of dependent rows, divided by their mean design effect.
         effects = ((before, found.before), (now, found.now))
         sides = [{category: rows / effect for category, rows in side.items()} for side, effect in effects]
-        p_value = homogeneity_p_value(*sides)
+        p_value = distances.homogeneity_p_value(*sides)
         widest = max(shifts, key=lambda category: abs(shifts[category]))
         about = {"share": percent(distance), "p_value": p_value, "moved": moved(widest)}
         text = wording("drift.chi_squared", **about)

@@ -17,11 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers.feature_attribution.documents import (
-    AttributionConstraints,
-    AttributionStatistics,
-    LabelAttributions,
-)
+from analyzers.feature_attribution import documents
+from analyzers.feature_attribution.documents import AttributionStatistics, LabelAttributions
 from analyzers.shared.analysis_json import with_version
 from analyzers.shared.cells import Floats
 from contract.api import Comparison, Decision, Finding, State, Violation
@@ -281,7 +278,7 @@ def counterparts(baseline: Labels, live: Labels) -> Labels:
 
 
 def pair_labels(
-    before: AttributionConstraints | AttributionStatistics, statistics: AttributionStatistics
+    before: documents.AttributionConstraints | AttributionStatistics, statistics: AttributionStatistics
 ) -> Iterator[Pair]:
     """Yield the labels that baseline and window both have.
 

@@ -12,14 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from analyzers.feature_attribution import aggregate
+from analyzers.feature_attribution import aggregate, documents
 from analyzers.feature_attribution.aggregate import Aggregation, GlobalValues
-from analyzers.feature_attribution.documents import (
-    AttributionStatistics,
-    Explained,
-    LabelAttributions,
-    SamplingDesign,
-)
 from analyzers.feature_attribution.kernel import WINDOW_ROWS, Explanation, Sampling, explain_windows
 from analyzers.feature_attribution.rows import FeatureStream, is_number
 from analyzers.shared.cells import Floats, floats
@@ -360,7 +354,7 @@ def _blocks(stream: FeatureStream, request: AttributionRequest, budget: Budget) 
 
 def describe(
     summary: AttributionSummary, request: AttributionRequest, seconds: float
-) -> AttributionStatistics:
+) -> documents.AttributionStatistics:
     """Return the statistics.
 
     Parameters
@@ -372,7 +366,7 @@ def describe(
     seconds
         Spent on explaining.
     """
-    labels: dict[str, LabelAttributions] = {}
+    labels: dict[str, documents.LabelAttributions] = {}
     notes = list(request.notes)
     if summary.totals is not None and summary.expected is not None:
         effect, _ = effect_of_numbers(summary.sample)
@@ -389,10 +383,12 @@ def describe(
             notes.append(wording("attributions.hard"))
     if summary.partial:
         notes.append(wording("attributions.out_of_time", rows=summary.rows, all_rows=summary.rows_read))
-    return AttributionStatistics(
+    return documents.AttributionStatistics(
         labels=labels,
-        explained=Explained(summary.rows, summary.rows_read, summary.model_rows, seconds, summary.partial),
-        design=SamplingDesign(
+        explained=documents.Explained(
+            summary.rows, summary.rows_read, summary.model_rows, seconds, summary.partial
+        ),
+        design=documents.SamplingDesign(
             agg_method=request.agg_method,
             use_logit=request.sampling.use_logit,
             num_samples=request.sampling.num_samples,
@@ -408,13 +404,13 @@ def describe(
 
 def _label(
     values: GlobalValues, number: int, expected: float, features: tuple[str, ...]
-) -> LabelAttributions:
+) -> documents.LabelAttributions:
     def by_name(numbers: Floats, unknown: float = np.inf) -> dict[str, float]:
         # An error that cannot be told may be of any size.
         return dict(zip(features, np.nan_to_num(numbers[number], nan=unknown).tolist(), strict=True))
 
     floors = by_name(values.noise_floor, unknown=0.0)
-    return LabelAttributions(
+    return documents.LabelAttributions(
         values=dict(zip(features, values.values[number].tolist(), strict=True)),
         expected_value=expected,
         standard_errors=by_name(values.standard_error),
