@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from analyzers.shared import analysis_json
 from analyzers.shared.analysis_json import VERSION, figure, range_to_json, read_range
-from analyzers.shared.rules import SWITCH, read_unused
+from analyzers.shared.rules import SWITCH, Checked, read_unused
 from contract import schema
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
@@ -244,13 +244,11 @@ class StageMetrics(Kept):
 
 
 @dataclass
-class BiasConstraints(Kept):
+class BiasConstraints(Checked):
     """``constraints.json`` or ``analysis.json``; other analyses in the file are kept in `extra`."""
 
     post: StageMetrics | None = member(schema.object_of(StageMetrics), key=POST)
     pre: StageMetrics | None = member(schema.object_of(StageMetrics), key=PRE)
-    unused: list[str] = field(default_factory=list, compare=False)
-    where: str = "constraints.json"
 
     def stages(self) -> Iterator[tuple[Stage, StageMetrics]]:
         """Yield the stages there are, post-training first as Clarify writes them."""

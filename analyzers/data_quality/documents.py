@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from analyzers.shared.rules import Checked
 from contract import schema
 from contract.api import Baseline, Declared, DocumentSet
 from contract.errors import DocumentError
@@ -410,7 +411,7 @@ class FeatureConstraints(Kept):
 
 
 @dataclass
-class Constraints(Kept):
+class Constraints(Checked):
     """The whole document; `monitoring_config` holds the JSON as read or suggested.
 
     `unused` names the members that have no effect.
@@ -418,8 +419,6 @@ class Constraints(Kept):
 
     features: list[FeatureConstraints]
     monitoring_config: dict[str, Any] = member(of_kind(dict), {}, written="if any")
-    unused: list[str] = field(default_factory=list, compare=False)
-    where: str = "constraints.json"
 
     def config(self, feature: FeatureConstraints | None = None) -> MonitoringConfig:
         """Return the configuration in force, for the whole document or for one feature.

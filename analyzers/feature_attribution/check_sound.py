@@ -21,6 +21,7 @@ from analyzers.feature_attribution import documents
 from analyzers.feature_attribution.documents import AttributionStatistics, LabelAttributions
 from analyzers.shared.analysis_json import with_version
 from analyzers.shared.cells import Floats
+from analyzers.shared.significance import border
 from contract.api import Comparison, Decision, Finding, State, Violation
 from contract.errors import DocumentError, wording
 from contract.wording import listing, number, percent
@@ -221,11 +222,7 @@ def size_change(before: Size, after: Size, quantile: float) -> SizeChange | None
 
     if explained(1.0):
         return SizeChange(ratio, 1.0)
-    inner, outer = 1.0, min(ratio, _FROM_NOTHING)
-    for _ in range(60):
-        middle = (inner + outer) / 2.0
-        inner, outer = (inner, middle) if explained(middle) else (middle, outer)
-    return SizeChange(ratio, outer)
+    return SizeChange(ratio, border(min(ratio, _FROM_NOTHING), 1.0, explained))
 
 
 # Which labels and features of a window answer to which of the baseline.

@@ -22,7 +22,7 @@ import pyarrow as pa
 from analyzers.feature_attribution.rows import plain_values
 from analyzers.shared import analysis_json
 from analyzers.shared.analysis_json import VERSION, figure, number_to_json, read_number
-from analyzers.shared.rules import SWITCH, read_unused
+from analyzers.shared.rules import SWITCH, Checked, read_unused
 from contract import schema
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
@@ -162,7 +162,7 @@ class SamplingDesign:
 
 
 @dataclass
-class AttributionConstraints(schema.Kept):
+class AttributionConstraints(Checked):
     """``constraints.json`` or ``analysis.json``.
 
     Other explanations in the file are kept in `further_explanations`, other analyses in `extra`.
@@ -171,8 +171,6 @@ class AttributionConstraints(schema.Kept):
     labels: dict[str, LabelAttributions]
     design: SamplingDesign = field(default_factory=SamplingDesign)
     further_explanations: dict[str, Any] = field(default_factory=dict)
-    unused: list[str] = field(default_factory=list, compare=False)
-    where: str = "constraints.json"
 
 
 _OF_LABEL = Level(
@@ -243,8 +241,8 @@ def read_constraints(value: dict[str, Any], where: str) -> AttributionConstraint
         unused = read_unused(members, _FILE)
         members.raw("version")
         labels, design, further = _read_explanations(members, where)
-        extra = members.extra()
-    return AttributionConstraints(labels, design, further, unused, where, extra=extra, order=tuple(value))
+        kept: dict[str, Any] = {"extra": members.extra(), "order": tuple(value)}
+    return AttributionConstraints(labels, design, further, unused=unused, where=where, **kept)
 
 
 def _read_explanations(
