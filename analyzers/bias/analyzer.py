@@ -119,7 +119,12 @@ def check(
         before = baseline.statistics
         decision = check_sound(statistics, constraints, before, error_share=error_share, seed=seed)
         decision = _with_presence(decision, statistics, before, error_share)
-    said = [note for note in notes if note not in _told_by_violations(statistics, decision)]
+    # A violation of DI says as much of a group as the finding on four fifths.
+    about = [one.extra for one in decision.violations.violations if one.metric_name == "DI"]
+    violated = [(extra.get("facet"), extra.get("facet_value")) for extra in about]
+    facets = [facet for facet in statistics.facets if (facet.facet, facet.value_or_threshold) in violated]
+    told = impact_findings(facets).values()
+    said = [note for note in notes if note not in told]
     return replace(decision, notes=(*said, *decision.notes))
 
 
@@ -155,14 +160,6 @@ def _with_presence(
         usual = (before.item_count - known[name], before.item_count) if before else (0, 0)
         decision = with_presence(decision, of, lacking, usual, error_share / len(used))
     return decision
-
-
-def _told_by_violations(statistics: BiasStatistics, decision: Decision) -> list[str]:
-    """Return the findings on four fifths whose groups have a violation of DI, which says as much."""
-    about = [one.extra for one in decision.violations.violations if one.metric_name == "DI"]
-    violated = [(extra.get("facet"), extra.get("facet_value")) for extra in about]
-    facets = [facet for facet in statistics.facets if (facet.facet, facet.value_or_threshold) in violated]
-    return list(impact_findings(facets).values())
 
 
 @dataclass(frozen=True)

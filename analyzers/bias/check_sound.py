@@ -22,6 +22,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
@@ -498,7 +499,7 @@ class MetricTest:
 
     def is_certain(self, level: float) -> bool:
         """Return whether chance does not explain the value, `level` being that of a weight of 1."""
-        return self.p_value < level * _weight(self.metric.name)
+        return self.p_value < level * _WEIGHTS.get(self.metric.name, 1.0)
 
     def is_violated(self, level: float) -> bool:
         """Return whether the value is certain, and worse by so much that somebody would act.
@@ -566,25 +567,16 @@ def check_sound(
 
 
 def _comparison(one: MetricTest, finding: Finding, level: float) -> Comparison:
-    requirement, facet, before = one.limit.requirement, one.group.facet, one.group.before
+    name, sides = one.metric.name, (one.group.window, one.group.before)
     state = State.CHANGED if one.is_certain(level) else State.HOLDS
-    return Comparison(
-        check_sagemaker.subject_of(facet, one.metric.name),
-        check_sagemaker.CHECK_TYPE,
-        State.VIOLATED if finding.violated else state,
-        finding.text,
-        value=one.value if math.isfinite(one.value) else None,
-        expected=None if isinstance(requirement, tuple) else requirement,
-        effect=one.growth if math.isfinite(one.growth) else None,
-        limit=0.0 if one.limit.decided else _LEAST_GROWTH,
-        p_value=one.p_value,
-        rows=int(one.group.window.of(one.metric.name).sum()),
-        baseline_rows=int(before.of(one.metric.name).sum()) if before else None,
-    )
-
-
-def _weight(name: str) -> float:
-    return _WEIGHTS.get(name, 1.0)
+    state = State.VIOLATED if finding.violated else state
+    value, effect = (each if math.isfinite(each) else None for each in (one.value, one.growth))
+    rows, before = (int(side.of(name).sum()) if side else None for side in sides)
+    figures: dict[str, Any] = {"value": value, "expected": finding.expected, "effect": effect}
+    figures |= {"limit": 0.0 if one.limit.decided else _LEAST_GROWTH, "p_value": one.p_value}
+    subject = check_sagemaker.subject_of(one.group.facet, name)
+    about = (subject, check_sagemaker.CHECK_TYPE, state, finding.text)
+    return Comparison(*about, rows=rows, baseline_rows=before, **figures)
 
 
 def _violated(
@@ -623,7 +615,7 @@ def _tests(groups: list[Held], rejected: set[Test]) -> list[tuple[Held, dict[str
             test = group.test_of(name)
             if test not in seen:
                 seen.add(test)
-                weights[name] = _weight(name)
+                weights[name] = _WEIGHTS.get(name, 1.0)
         if weights:
             tests.append((group, weights))
     return tests

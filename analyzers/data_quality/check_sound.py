@@ -74,18 +74,11 @@ def check_sound(
     correlations = changed_correlations(pairs, baseline, statistics, alphas["correlations"])
     moved = [pair for pair in correlations or () if pair[1].state is State.VIOLATED][:_MOST_CORRELATIONS]
     violated = {violation.feature_name for violation in violations}
-    measured = {
-        drift.name: Finding(
-            drift.name,
-            drift.text,
-            drift.distance,
-            drift.violated or drift.name in violated,
-            limit=drift.threshold,
-            noise=drift.band,
-            shift=drift.shift,
-        )
-        for drift in drifts
-    }
+    measured = {}
+    for drift in drifts:
+        found_in_it = drift.violated or drift.name in violated
+        told_of = (drift.name, drift.text, drift.distance, found_in_it, drift.threshold, drift.band)
+        measured[drift.name] = Finding(*told_of, shift=drift.shift)
     apart = [violation for violation in reversed(violations) if violation.feature_name not in measured]
     others = {violation.feature_name or "": violation.description for violation in apart}
     findings = [Finding(name, text, violated=True) for name, text in reversed(others.items())]

@@ -19,6 +19,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -109,21 +110,22 @@ def effect_size(before: npt.ArrayLike, now: npt.ArrayLike) -> Floats:
 
 
 def evidence(
-    before: Floats, now: Floats, totals: tuple[float, float], effects: tuple[float, float]
+    before: npt.ArrayLike, now: npt.ArrayLike, totals: tuple[float, float], effects: tuple[float, float]
 ) -> Floats:
     """Return the evidence that the shares of two samples differ.
 
     Parameters
     ----------
     before, now
-        Rows with the property, shape (n,).
+        Rows with the property, of one shape.
     totals
         Rows of each side.
     effects
         Design effects of each side.
     """
     rows = [total / effect for total, effect in zip(totals, effects, strict=True)]
-    shares = [np.clip(side / total, 0.0, 1.0) for side, total in zip((before, now), totals, strict=True)]
+    sides = zip((before, now), totals, strict=True)
+    shares = [np.clip(np.divide(side, total), 0.0, 1.0) for side, total in sides]
     pooled = (shares[0] * rows[0] + shares[1] * rows[1]) / (rows[0] + rows[1])
     return np.asarray(rows[0] * _divergence(shares[0], pooled) + rows[1] * _divergence(shares[1], pooled))
 
@@ -298,11 +300,11 @@ def _new_values(
     share, usual = new / total, before.fresh / before.rows
     if share <= usual:
         return None
-    counts = (np.array([float(before.fresh)]), np.array([share * independent]))
-    measured = evidence(*counts, (before.rows, independent), (found.before, 1.0))
+    counts, totals = (before.fresh, share * independent), (before.rows, independent)
+    measured = float(evidence(*counts, totals, (found.before, 1.0)))
     text = wording("drift.new_values", usual=percent(usual), share=percent(share))
     effect = float(effect_size(usual, share))
-    return Change("new values", text, effect, limit, float(measured[0]), found.least_evidence(alpha))
+    return Change("new values", text, effect, limit, measured, found.least_evidence(alpha))
 
 
 # One feature: its distance, and the shares of its rows.
@@ -578,21 +580,14 @@ def changed_correlations(
         one, other = (compared[both[side[place]]].name for side in (first, second))
         then, now = (float(side[place]) for side in values)
         verb = "exceeds" if violated[place] else "does not violate"
-        sure = chance(math.exp(-(float(deviation[place]) ** 2) / 2.0))
+        p_value = math.exp(-(float(deviation[place]) ** 2) / 2.0)
         texts = {"then": number(then), "now": number(now), "distance": java_double(round(abs(now - then), 3))}
         texts |= {"verb": verb, "threshold": java_double(float(limit[place]))}
-        text = wording("drift.correlation", one=one, other=other, sure=sure, **texts)
-        comparison = Comparison(
-            f"{one}, {other}",
-            CheckType.BASELINE_DRIFT,
-            State.VIOLATED if violated[place] else State.HOLDS,
-            text,
-            value=now,
-            effect=abs(now - then),
-            limit=float(limit[place]),
-            p_value=min(1.0, 2.0 * math.exp(-(float(deviation[place]) ** 2) / 2.0)),
-            rows=statistics.item_count,
-            baseline_rows=baseline.item_count,
-        )
+        text = wording("drift.correlation", one=one, other=other, sure=chance(p_value), **texts)
+        state = State.VIOLATED if violated[place] else State.HOLDS
+        figures: dict[str, Any] = {"value": now, "effect": abs(now - then), "limit": float(limit[place])}
+        figures |= {"p_value": min(1.0, 2.0 * p_value), "rows": statistics.item_count}
+        figures["baseline_rows"] = baseline.item_count
+        comparison = Comparison(f"{one}, {other}", CheckType.BASELINE_DRIFT, state, text, **figures)
         decided.append((one, comparison))
     return decided

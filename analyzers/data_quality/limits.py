@@ -155,8 +155,7 @@ def _growth(
 
 
 def _evidence(before: tuple[int, int], now: tuple[int, int], found: Dependence) -> float:
-    counts = [np.array([float(side[0])]) for side in (before, now)]
-    return float(evidence(counts[0], counts[1], (before[1], now[1]), (found.before, found.now))[0])
+    return float(evidence(before[0], now[0], (before[1], now[1]), (found.before, found.now)))
 
 
 def _tail(now: tuple[int, int], share: float, found: Dependence, alpha: float) -> tuple[float, State]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from analyzers.model_quality import documents
 from analyzers.model_quality.documents import FACTS, LESS, MetricConstraint, ModelQualityConstraints, Operator
@@ -95,17 +96,9 @@ def compared(
     finding: Finding, constraint: MetricConstraint, statistics: documents.ModelQualityStatistics
 ) -> Comparison:
     """Return a finding as a comparison."""
-    return Comparison(
-        finding.subject,
-        constraint.operator,
-        State.VIOLATED if finding.violated else State.HOLDS,
-        finding.text,
-        value=finding.value,
-        expected=finding.expected,
-        effect=finding.distance,
-        limit=0.0,
-        rows=statistics.item_count,
-    )
+    state = State.VIOLATED if finding.violated else State.HOLDS
+    found = Comparison(finding.subject, constraint.operator, state, finding.text, rows=statistics.item_count)
+    return replace(found, value=finding.value, expected=finding.expected, effect=finding.distance, limit=0.0)
 
 
 def undefined(
