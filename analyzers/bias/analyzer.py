@@ -191,10 +191,6 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
         if self.request.post_training is not None and self._plan.prediction is None:
             raise ConfigurationError.of("bias_request.predictions", field="predicted_label")
 
-    def empty(self) -> BiasSummary:
-        """Return the identity of `merge`."""
-        return summaries.empty(self._plan)
-
     def summarize(self, batches: Iterable[pa.RecordBatch]) -> BiasSummary:
         """Summarize the record batches of one split, in order, in bounded memory."""
         return summaries.summarize(batches, self._plan)

@@ -77,10 +77,6 @@ class DataQualityAnalyzer(SharesErrors, Analyzer[summaries.DatasetSummary, Stati
             features.append(one)
         return replace(statistics, features=features)
 
-    def empty(self) -> summaries.DatasetSummary:
-        """Return the identity of `merge`."""
-        return summaries.DatasetSummary()
-
     def summarize(self, batches: Iterable[pa.RecordBatch]) -> summaries.DatasetSummary:
         """Summarize the record batches of one split, in order, in bounded memory."""
         return summaries.summarize(batches, self._options())

@@ -161,10 +161,6 @@ class FeatureAttributionAnalyzer(
     finish: Callable[[], None] | None = None
     dependence: Dependence | None = None
 
-    def empty(self) -> summaries.AttributionSummary:
-        """Return the identity of `merge`."""
-        return summaries.AttributionSummary()
-
     def summarize(self, batches: Iterable[pa.RecordBatch]) -> summaries.AttributionSummary:
         """Explain the rows of one split, in order, in bounded memory."""
         return summaries.summarize(batches, self.request, self.ask, self.budget, self.shortcut)

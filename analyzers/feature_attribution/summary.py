@@ -196,26 +196,19 @@ class AttributionSummary:
 
 
 def merge(left: AttributionSummary, right: AttributionSummary) -> AttributionSummary:
-    """Combine two summaries; associative."""
-    if left.totals is None or right.totals is None:
-        totals = left.totals or right.totals
-    else:
-        totals = aggregate.merge(left.totals, right.totals)
-    both = AttributionSummary(
-        totals=totals,
-        expected=right.expected if left.expected is None else left.expected,
-        rows_read=left.rows_read + right.rows_read,
-        model_rows=left.model_rows + right.model_rows,
-        partial=left.partial or right.partial,
-        local=left.local + right.local,
-        joined=left.joined + right.joined,
-        ranges=dict(left.ranges),
-        sample=left.sample,
-        is_hard=left.is_hard and right.is_hard,
-    )
-    both.widen(right.ranges)
-    both.sample.merge(right.sample)
-    return both
+    """Combine two summaries; associative. Reuses the memory of `left`."""
+    if right.totals is not None:
+        left.totals = right.totals if left.totals is None else aggregate.merge(left.totals, right.totals)
+    left.expected = right.expected if left.expected is None else left.expected
+    left.rows_read += right.rows_read
+    left.model_rows += right.model_rows
+    left.partial |= right.partial
+    left.is_hard &= right.is_hard
+    left.local += right.local
+    left.joined += right.joined
+    left.widen(right.ranges)
+    left.sample.merge(right.sample)
+    return left
 
 
 def summarize(

@@ -140,10 +140,6 @@ class ModelQualityAnalyzer(
         """Return the statistics with another design effect of the rows."""
         return replace(statistics, design_effect=effects.get("rows", statistics.design_effect))
 
-    def empty(self) -> ModelQualitySummary:
-        """Return the identity of `merge`."""
-        return ModelQualitySummary()
-
     def summarize(self, batches: Iterable[pa.RecordBatch]) -> ModelQualitySummary:
         """Summarize the record batches of one split, in order, in bounded memory."""
         return summarize(batches, self)
