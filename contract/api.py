@@ -168,9 +168,9 @@ class Checker[Statistics, Constraints](ABC):
 class Analyzer[Summary, Statistics, Constraints](Checker[Statistics, Constraints]):
     """One kind of monitoring. Implementations are picklable: they travel to the workers."""
 
-    @abstractmethod
     def empty(self) -> Summary:
-        """Return the identity of `merge`."""
+        """Return the identity of `merge`: the summary of no rows."""
+        return self.summarize(())
 
     @abstractmethod
     def summarize(self, batches: Iterable[pa.RecordBatch]) -> Summary:

@@ -9,20 +9,12 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-from analyzers.bias import groups
+from analyzers.bias import documents, groups
 from analyzers.bias import summary as summaries
 from analyzers.bias.check_sagemaker import absent_groups, check_sagemaker
 from analyzers.bias.check_sound import check_sound
 from analyzers.bias.describe import Evidence, describe
-from analyzers.bias.documents import (
-    BiasBaseline,
-    BiasConstraints,
-    BiasStatistics,
-    FacetMetrics,
-    MetricValue,
-    Stage,
-    StageMetrics,
-)
+from analyzers.bias.documents import BiasBaseline, BiasConstraints, BiasStatistics, MetricValue, StageMetrics
 from analyzers.bias.explain import impact_findings
 from analyzers.bias.metrics import METRICS
 from analyzers.bias.summary import BiasRequest, BiasSummary, SummaryPlan
@@ -67,7 +59,7 @@ def suggest(
         Whether sound rules apply.
     """
     known = (baseline.constraints if baseline is not None and sound else None) or BiasConstraints()
-    stages: dict[Stage, StageMetrics] = {}
+    stages: dict[documents.Stage, StageMetrics] = {}
     for facet in statistics.facets:
         for name, metrics in facet.stages():
             label, value = statistics.label, statistics.label_value_or_threshold
@@ -75,7 +67,9 @@ def suggest(
             before = known.group(name, facet.facet, facet.value_or_threshold)
             former = [None if before is None else before.metric(one.name) for one in metrics]
             kept = list(map(_with_additions, metrics, former))
-            stage.facets.setdefault(facet.facet, []).append(FacetMetrics(facet.value_or_threshold, kept))
+            stage.facets.setdefault(facet.facet, []).append(
+                documents.FacetMetrics(facet.value_or_threshold, kept)
+            )
     return BiasConstraints(stages.get("post"), stages.get("pre"))
 
 
@@ -125,7 +119,12 @@ def check(
         before = baseline.statistics
         decision = check_sound(statistics, constraints, before, error_share=error_share, seed=seed)
         decision = _with_presence(decision, statistics, before, error_share)
-    said = [note for note in notes if note not in _told_by_violations(statistics, decision)]
+    # A violation of DI says as much of a group as the finding on four fifths.
+    about = [one.extra for one in decision.violations.violations if one.metric_name == "DI"]
+    violated = [(extra.get("facet"), extra.get("facet_value")) for extra in about]
+    facets = [facet for facet in statistics.facets if (facet.facet, facet.value_or_threshold) in violated]
+    told = impact_findings(facets).values()
+    said = [note for note in notes if note not in told]
     return replace(decision, notes=(*said, *decision.notes))
 
 
@@ -163,14 +162,6 @@ def _with_presence(
     return decision
 
 
-def _told_by_violations(statistics: BiasStatistics, decision: Decision) -> list[str]:
-    """Return the findings on four fifths whose groups have a violation of DI, which says as much."""
-    about = [one.extra for one in decision.violations.violations if one.metric_name == "DI"]
-    violated = [(extra.get("facet"), extra.get("facet_value")) for extra in about]
-    facets = [facet for facet in statistics.facets if (facet.facet, facet.value_or_threshold) in violated]
-    return list(impact_findings(facets).values())
-
-
 @dataclass(frozen=True)
 class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConstraints]):
     """Bias by either set of rules.
@@ -199,10 +190,6 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
         self._refuse_unknown(self.request.post_training, "post")
         if self.request.post_training is not None and self._plan.prediction is None:
             raise ConfigurationError.of("bias_request.predictions", field="predicted_label")
-
-    def empty(self) -> BiasSummary:
-        """Return the identity of `merge`."""
-        return summaries.empty(self._plan)
 
     def summarize(self, batches: Iterable[pa.RecordBatch]) -> BiasSummary:
         """Summarize the record batches of one split, in order, in bounded memory."""

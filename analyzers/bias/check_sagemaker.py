@@ -10,13 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from analyzers.bias.documents import (
-    BiasConstraints,
-    BiasStatistics,
-    FacetMetrics,
-    FacetStatistics,
-    MetricValue,
-)
+from analyzers.bias import documents
 from analyzers.bias.explain import group_text, requirement_text
 from analyzers.shared.analysis_json import with_version
 from contract.api import Comparison, Decision, Finding, State, Violation
@@ -27,7 +21,7 @@ CHECK_TYPE = "bias_drift_check"
 _SAME_RELATIVE, _SAME_ABSOLUTE = 1e-12, 1e-15
 
 
-def check_sagemaker(statistics: BiasStatistics, constraints: BiasConstraints) -> Decision:
+def check_sagemaker(statistics: documents.BiasStatistics, constraints: documents.BiasConstraints) -> Decision:
     """Compare a window with the constraints as the original did.
 
     A metric without a value on either side raises no violation; notes name those, and groups that
@@ -68,7 +62,7 @@ def check_sagemaker(statistics: BiasStatistics, constraints: BiasConstraints) ->
     return Decision(with_version(violations), tuple(findings), tuple(notes), tuple(comparisons))
 
 
-def why_no_value(facet: FacetStatistics, metric: MetricValue) -> str:
+def why_no_value(facet: documents.FacetStatistics, metric: documents.MetricValue) -> str:
     """Return why the window does not define a metric of a group."""
     sizes = [sum(sum(row) for row in side) for side in facet.counts or ()]
     if sizes and not all(sizes):
@@ -76,13 +70,15 @@ def why_no_value(facet: FacetStatistics, metric: MetricValue) -> str:
     return (metric.error or f"the window does not define {metric.name}").rstrip(".")
 
 
-def undecided_comparison(facet: FacetStatistics, name: str, reason: str, lost: bool = False) -> Comparison:
+def undecided_comparison(
+    facet: documents.FacetStatistics, name: str, reason: str, lost: bool = False
+) -> Comparison:
     """Return the comparison of a metric of a group that has no answer."""
     return Comparison(subject_of(facet, name), CHECK_TYPE, State.UNDECIDED, reason=reason, lost=lost)
 
 
 def absent_groups(
-    statistics: BiasStatistics, constraints: BiasConstraints, *, is_sound: bool
+    statistics: documents.BiasStatistics, constraints: documents.BiasConstraints, *, is_sound: bool
 ) -> list[Comparison]:
     """Return the comparisons of groups and metrics that the baseline has and the window has not."""
     known_groups = [one[1:] for one in _groups(statistics, constraints) if one[2] is not None]
@@ -94,7 +90,7 @@ def absent_groups(
         reason = why or f"the window has no metrics of the group {name} = {member.value_or_threshold}"
         if name in known and not statistics.has_predictions:
             reason = "no row has a usable prediction"
-        group = FacetStatistics(name, member.value_or_threshold, [])
+        group = documents.FacetStatistics(name, member.value_or_threshold, [])
         for metric in member.metrics:
             is_asked = metric.asks_for_something if is_sound else metric.value is not None
             if is_asked and (id(member), metric.name) not in there:
@@ -103,8 +99,8 @@ def absent_groups(
 
 
 def _groups(
-    statistics: BiasStatistics, constraints: BiasConstraints
-) -> Iterator[tuple[FacetStatistics, list[MetricValue], FacetMetrics | None]]:
+    statistics: documents.BiasStatistics, constraints: documents.BiasConstraints
+) -> Iterator[tuple[documents.FacetStatistics, list[documents.MetricValue], documents.FacetMetrics | None]]:
     """Yield the groups of each stage, their metrics, and what the constraints say of them."""
     every = [(stage, facet, metrics) for facet in statistics.facets for stage, metrics in facet.stages()]
     for stage, facet, metrics in sorted(every, key=lambda one: one[0] != "post"):
@@ -112,8 +108,8 @@ def _groups(
 
 
 def pairs(
-    statistics: BiasStatistics, constraints: BiasConstraints
-) -> Iterator[tuple[FacetStatistics, MetricValue, MetricValue]]:
+    statistics: documents.BiasStatistics, constraints: documents.BiasConstraints
+) -> Iterator[tuple[documents.FacetStatistics, documents.MetricValue, documents.MetricValue]]:
     """Yield every metric of the window with its constraint, in the original's order."""
     for facet, metrics, before in _groups(statistics, constraints):
         for metric in metrics:
@@ -122,7 +118,7 @@ def pairs(
                 yield facet, metric, constraint
 
 
-def unmatched(statistics: BiasStatistics, constraints: BiasConstraints) -> list[str]:
+def unmatched(statistics: documents.BiasStatistics, constraints: documents.BiasConstraints) -> list[str]:
     """Return notes on groups that only one side has."""
     every = list(_groups(statistics, constraints))
     known = {group_text(facet) for facet, _, before in every if before is not None}
@@ -135,12 +131,12 @@ def unmatched(statistics: BiasStatistics, constraints: BiasConstraints) -> list[
     return notes
 
 
-def subject_of(facet: FacetStatistics, name: str) -> str:
+def subject_of(facet: documents.FacetStatistics, name: str) -> str:
     """Return what a comparison of a metric of a group is about."""
     return violation(facet, name, "").subject
 
 
-def violation(facet: FacetStatistics, name: str, description: str) -> Violation:
+def violation(facet: documents.FacetStatistics, name: str, description: str) -> Violation:
     """Return a violation with the members of the original file."""
     group = {"facet": facet.facet, "facet_value": facet.value_or_threshold}
     return Violation(CHECK_TYPE, description, metric_name=name, extra=group)

@@ -22,19 +22,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
-from analyzers.bias.check_sagemaker import (
-    CHECK_TYPE,
-    absent_groups,
-    pairs,
-    subject_of,
-    undecided_comparison,
-    unmatched,
-    violation,
-    why_no_value,
-)
+from analyzers.bias import check_sagemaker
 from analyzers.bias.documents import BiasConstraints, BiasStatistics, FacetStatistics, MetricValue, paired
 from analyzers.bias.explain import explain, group_text, impact_findings, requirement_text
 from analyzers.bias.metrics import RATES, WITHOUT_LABELS
@@ -306,7 +298,7 @@ def hold(
     """Return every group with what can be decided, notes, and what cannot be, as comparisons."""
     groups: dict[int, Held] = {}
     undecided = []
-    for facet, metric, constraint in pairs(statistics, constraints):
+    for facet, metric, constraint in check_sagemaker.pairs(statistics, constraints):
         if id(facet) not in groups:
             members = [] if baseline is None else [m for m in baseline.facets if m.facet == facet.facet]
             known = paired(members, facet.value_or_threshold)
@@ -318,11 +310,13 @@ def hold(
         if lost and not constraint.asks_for_something:
             continue  # as at the baseline
         if not statistics.has_labels and metric.name not in WITHOUT_LABELS:
-            undecided.append(undecided_comparison(facet, metric.name, "no row has a label", lost=True))
+            undecided.append(
+                check_sagemaker.undecided_comparison(facet, metric.name, "no row has a label", lost=True)
+            )
         elif lost or limit is None:
             reason = f"the baseline has no finite value of {metric.name}"
-            reason = why_no_value(facet, metric) if lost else reason
-            undecided.append(undecided_comparison(facet, metric.name, reason, lost))
+            reason = check_sagemaker.why_no_value(facet, metric) if lost else reason
+            undecided.append(check_sagemaker.undecided_comparison(facet, metric.name, reason, lost))
         else:
             group.metrics[metric.name] = metric
             group.limits[metric.name] = limit
@@ -331,7 +325,9 @@ def hold(
         notes.append("No row has a label, so only metrics that need none were checked.")
     for group in groups.values():
         left_out = _leave_out(group).items()
-        undecided += [undecided_comparison(group.facet, name, reason) for name, reason in left_out]
+        undecided += [
+            check_sagemaker.undecided_comparison(group.facet, name, reason) for name, reason in left_out
+        ]
     return list(groups.values()), notes, undecided
 
 
@@ -503,7 +499,7 @@ class MetricTest:
 
     def is_certain(self, level: float) -> bool:
         """Return whether chance does not explain the value, `level` being that of a weight of 1."""
-        return self.p_value < level * _weight(self.metric.name)
+        return self.p_value < level * _WEIGHTS.get(self.metric.name, 1.0)
 
     def is_violated(self, level: float) -> bool:
         """Return whether the value is certain, and worse by so much that somebody would act.
@@ -558,36 +554,29 @@ def check_sound(
     if limits and not any(limit.own or limit.error for limit in limits):
         notes.append(wording("bias_notes.exact"))
     shown = [one for one in comparisons if one in violated]
-    violations = [violation(one.group.facet, one.metric.name, _violation_text(one)) for one in shown]
+    violations = [
+        check_sagemaker.violation(one.group.facet, one.metric.name, _violation_text(one)) for one in shown
+    ]
     answers = [_comparison(one, finding, level) for one, finding in found.items()]
     for one in entropies[1:]:
-        subject = subject_of(one.group.facet, "GE")
+        subject = check_sagemaker.subject_of(one.group.facet, "GE")
         answers.append(replace(_comparison(entropies[0], found[entropies[0]], level), subject=subject))
-    answers += [*undecided, *absent_groups(statistics, constraints, is_sound=True)]
-    notes = [*unmatched(statistics, constraints), *notes]
+    answers += [*undecided, *check_sagemaker.absent_groups(statistics, constraints, is_sound=True)]
+    notes = [*check_sagemaker.unmatched(statistics, constraints), *notes]
     return Decision(with_version(violations), tuple(findings), tuple(notes), tuple(answers))
 
 
 def _comparison(one: MetricTest, finding: Finding, level: float) -> Comparison:
-    requirement, facet, before = one.limit.requirement, one.group.facet, one.group.before
+    name, sides = one.metric.name, (one.group.window, one.group.before)
     state = State.CHANGED if one.is_certain(level) else State.HOLDS
-    return Comparison(
-        subject_of(facet, one.metric.name),
-        CHECK_TYPE,
-        State.VIOLATED if finding.violated else state,
-        finding.text,
-        value=one.value if math.isfinite(one.value) else None,
-        expected=None if isinstance(requirement, tuple) else requirement,
-        effect=one.growth if math.isfinite(one.growth) else None,
-        limit=0.0 if one.limit.decided else _LEAST_GROWTH,
-        p_value=one.p_value,
-        rows=int(one.group.window.of(one.metric.name).sum()),
-        baseline_rows=int(before.of(one.metric.name).sum()) if before else None,
-    )
-
-
-def _weight(name: str) -> float:
-    return _WEIGHTS.get(name, 1.0)
+    state = State.VIOLATED if finding.violated else state
+    value, effect = (each if math.isfinite(each) else None for each in (one.value, one.growth))
+    rows, before = (int(side.of(name).sum()) if side else None for side in sides)
+    figures: dict[str, Any] = {"value": value, "expected": finding.expected, "effect": effect}
+    figures |= {"limit": 0.0 if one.limit.decided else _LEAST_GROWTH, "p_value": one.p_value}
+    subject = check_sagemaker.subject_of(one.group.facet, name)
+    about = (subject, check_sagemaker.CHECK_TYPE, state, finding.text)
+    return Comparison(*about, rows=rows, baseline_rows=before, **figures)
 
 
 def _violated(
@@ -626,7 +615,7 @@ def _tests(groups: list[Held], rejected: set[Test]) -> list[tuple[Held, dict[str
             test = group.test_of(name)
             if test not in seen:
                 seen.add(test)
-                weights[name] = _weight(name)
+                weights[name] = _WEIGHTS.get(name, 1.0)
         if weights:
             tests.append((group, weights))
     return tests

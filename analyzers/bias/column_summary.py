@@ -13,19 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from analyzers.shared.cells import (
-    Coded,
-    Codes,
-    Floats,
-    Hashes,
-    Value,
-    as_number,
-    encode,
-    floats,
-    is_textual,
-    label_of,
-    read_numbers,
-)
+from analyzers.shared import cells
+from analyzers.shared.cells import Coded, Codes, Floats, Hashes, Value, as_number, encode, floats, is_textual
 
 Kind = Literal["bool", "integer", "float", "text", "category"]
 
@@ -244,7 +233,7 @@ def read(summary: ColumnSummary, array: pa.Array | None, out: Codes, plan: Colum
         summary.unusable += pc.sum(infinite).as_py() or 0
         array = pc.if_else(infinite, None, array)
     if plan.cut is not None:
-        numbers = read_numbers(array)
+        numbers = cells.read_numbers(array)
         summary.unusable += numbers.unusable
         beyond = (numbers.values < -_ROUNDING) | (numbers.values > 1.0 + _ROUNDING)
         summary.outside += int(np.count_nonzero(beyond))
@@ -298,19 +287,19 @@ def register(summary: ColumnSummary, coded: Coded, rows: Codes, plan: ColumnPlan
     return lookup
 
 
-def _add_texts(summary: ColumnSummary, cells: Coded, plan: ColumnPlan) -> Codes:
+def _add_texts(summary: ColumnSummary, coded: Coded, plan: ColumnPlan) -> Codes:
     """Add cells of text to a collapsed column."""
-    known = cells.values
-    lookup = np.zeros(cells.size, dtype=np.int64)
-    occurring = (np.flatnonzero(np.bincount(cells.codes, minlength=cells.size)[1:]) + 1).tolist()
+    known = coded.values
+    lookup = np.zeros(coded.size, dtype=np.int64)
+    occurring = (np.flatnonzero(np.bincount(coded.codes, minlength=coded.size)[1:]) + 1).tolist()
     values = [known[code - 1] for code in occurring]
     for code, value in zip(occurring, values, strict=True):
         summary.kinds.add(_KINDS[type(value)])
         lookup[code] = summary.place(_reduced(value, plan))
     _measure(summary, values)
-    if summary.rows == 0 and cells.codes[0]:
-        summary.first = known[int(cells.codes[0]) - 1]
-    return np.asarray(lookup[cells.codes])
+    if summary.rows == 0 and coded.codes[0]:
+        summary.first = known[int(coded.codes[0]) - 1]
+    return np.asarray(lookup[coded.codes])
 
 
 def _add_numbers(summary: ColumnSummary, array: pa.Array, plan: ColumnPlan) -> Codes:
@@ -349,7 +338,7 @@ def _add_numbers(summary: ColumnSummary, array: pa.Array, plan: ColumnPlan) -> C
 
 def _reduced(value: Kept, plan: ColumnPlan, *, listed: bool = True) -> Kept:
     """Return what stands for a value in a collapsed column."""
-    if isinstance(value, Beyond) or (listed and label_of(value) in plan.listed):
+    if isinstance(value, Beyond) or (listed and cells.label_of(value) in plan.listed):
         return value
     known = as_number(value)
     number = math.nan if known is None else known  # above no threshold

@@ -93,9 +93,6 @@ def label_confusion(
     return table
 
 
-NO_LABELS = "No row has a label"
-
-
 @dataclass(frozen=True)
 class Evidence:
     """What the later steps need of a window beyond its file; `errors` are those of its problems."""
@@ -301,7 +298,7 @@ def _measure(
     """Return the value of a metric, or why there is none."""
     metric, table = METRICS[name], counts.of(name)
     if analysis.reading.labels is None and name not in WITHOUT_LABELS:
-        return None, NO_LABELS
+        return None, "No row has a label"
     if metric.table == "strata":
         problem = _strata_problem(analysis, counts.strata.get(name))
         if problem is not None or name not in counts.strata:

@@ -10,31 +10,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from analyzers.shared import analysis_json
 from analyzers.shared.analysis_json import VERSION, figure, range_to_json, read_range
-from analyzers.shared.rules import SWITCH, read_unused
+from analyzers.shared.rules import SWITCH, Checked, read_unused
+from contract import schema
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
-from contract.schema import (
-    REQUIRED,
-    JsonObject,
-    Kept,
-    Level,
-    Reader,
-    count,
-    gathered,
-    level_of,
-    member,
-    object_of,
-    objects_of,
-    of_kind,
-    read_document,
-    texts,
-    write_document,
-)
+from contract.schema import REQUIRED, JsonObject, Kept, Level, count, level_of, member, objects_of, of_kind
 
 Stage = Literal["pre", "post"]
 Table = list[list[list[int]]]
@@ -83,7 +68,7 @@ def _is_table(value: Any, shape: tuple[int, ...]) -> bool:
     return has_shape and all(_is_table(member, shape[1:]) for member in value)
 
 
-def _counts(axes: str, number: int | None = None) -> Reader:
+def _counts(axes: str, number: int | None = None) -> schema.Reader:
     """Return what reads tables of two by two counts: so many, any number where that is None."""
 
     def read(members: JsonObject, key: str) -> Any:
@@ -161,7 +146,7 @@ class FacetStatistics(Kept):
     basic_statistics: list[dict[str, Any]] = member(of_kind(list), [], written="if any")
     pre: list[MetricValue] | None = member(objects_of(MetricValue), key="pre_training")
     post: list[MetricValue] | None = member(objects_of(MetricValue), key="post_training")
-    against_best: FacetMetrics | None = member(object_of(FacetMetrics))
+    against_best: FacetMetrics | None = member(schema.object_of(FacetMetrics))
 
     def stages(self) -> Iterator[tuple[Stage, list[MetricValue]]]:
         """Yield the metrics of each stage there is, post-training first as Clarify writes them."""
@@ -213,7 +198,7 @@ class BiasStatistics(Kept):
     model_metrics: list[MetricValue] = member(objects_of(MetricValue), [], written="if any")
     confusion_matrix: dict[str, dict[str, int]] | None = member(of_kind(dict), written="if any")
     problems: dict[str, str] = member(of_kind(dict), {}, written="if any")
-    notes: list[str] = member(texts, [], written="if any")
+    notes: list[str] = member(schema.texts, [], written="if any")
     evidence: Any = None
     where: str = "statistics.json"
 
@@ -226,16 +211,16 @@ def read_statistics(value: dict[str, Any], where: str) -> BiasStatistics:
     DocumentError
         Naming file and path, when a member is missing or of the wrong type.
     """
-    with gathered(value, where) as members:
+    with schema.gathered(value, where) as members:
         members.raw("version")
         if members.child("dataset") is None or "facets" not in value:
             raise DocumentError.of("bias_documents.statistics", file=where, field="baseline_statistics")
-        return read_document(BiasStatistics, members, where=where)
+        return schema.read_document(BiasStatistics, members, where=where)
 
 
 def statistics_to_json(document: BiasStatistics, with_extensions: bool = True) -> dict[str, Any]:
     """Return the statistics as JSON values; Clarify has no such file, so there is nothing to leave out."""
-    return write_document(document, version=VERSION)
+    return schema.write_document(document, version=VERSION)
 
 
 ANALYSIS = "analysis.json"
@@ -259,13 +244,11 @@ class StageMetrics(Kept):
 
 
 @dataclass
-class BiasConstraints(Kept):
+class BiasConstraints(Checked):
     """``constraints.json`` or ``analysis.json``; other analyses in the file are kept in `extra`."""
 
-    post: StageMetrics | None = member(object_of(StageMetrics), key=POST)
-    pre: StageMetrics | None = member(object_of(StageMetrics), key=PRE)
-    unused: list[str] = field(default_factory=list, compare=False)
-    where: str = "constraints.json"
+    post: StageMetrics | None = member(schema.object_of(StageMetrics), key=POST)
+    pre: StageMetrics | None = member(schema.object_of(StageMetrics), key=PRE)
 
     def stages(self) -> Iterator[tuple[Stage, StageMetrics]]:
         """Yield the stages there are, post-training first as Clarify writes them."""
@@ -345,10 +328,10 @@ def read_constraints(value: dict[str, Any], where: str) -> BiasConstraints:
     DocumentError
         Naming file and path, when a member is missing or of the wrong type, or there are no metrics of bias.
     """
-    with gathered(value, where) as members:
+    with schema.gathered(value, where) as members:
         unused = read_unused(members, _FILE)
         members.raw("version")
-        document = read_document(BiasConstraints, members, where=where, unused=unused)
+        document = schema.read_document(BiasConstraints, members, where=where, unused=unused)
     if not list(document.stages()):
         raise DocumentError.of("bias_documents.constraints", file=where, field="baseline_constraints")
     return document
@@ -357,7 +340,7 @@ def read_constraints(value: dict[str, Any], where: str) -> BiasConstraints:
 def constraints_to_json(document: BiasConstraints) -> dict[str, Any]:
     """Return the constraints as JSON values."""
     shown = document if document.order else replace(document, extra=SWITCH | document.extra)
-    return write_document(shown, version=VERSION)
+    return schema.write_document(shown, version=VERSION)
 
 
 # The members of a metric that Clarify writes.
@@ -366,7 +349,7 @@ _CLARIFYS = ("name", "description", "value", "error")
 
 def analysis_to_json(document: BiasConstraints) -> dict[str, Any]:
     """Return what ``analysis.json`` holds of bias: the constraints without members that Clarify lacks."""
-    members = write_document(document, version=VERSION)
+    members = schema.write_document(document, version=VERSION)
     for key in (POST, PRE):
         for groups in members.get(key, {"facets": {}})["facets"].values():
             for group in groups:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from analyzers.bias.documents import FacetStatistics, MetricValue
-from analyzers.bias.metrics import METRICS, RATES
+from analyzers.bias.metrics import METRICS, RATES, RATIOS
 from analyzers.bias.resampling import disparity
 from analyzers.shared.cells import Floats
 from contract.errors import wording
@@ -52,7 +52,7 @@ def explain(facet: FacetStatistics, metric: MetricValue) -> str:
         counts = counts + np.asarray(facet.unpredicted or 0.0)
     rate = RATES.get(_SAME_RATE.get(metric.name, metric.name))
     if rate is not None:
-        words = _share_text if rate.is_share else _ratio_text
+        words = _ratio_text if metric.name in RATIOS else _share_text
         return words(group_text(facet), rate.hits(counts), rate.of(counts), *rate.words)
     match metric.name:
         case "CI":

@@ -297,11 +297,8 @@ def _equal(column: ColumnSummary, values: tuple[Value, ...]) -> Flags:
 
 
 def _first_type(column: ColumnSummary) -> Callable[[Value], Value] | None:
-    dtype = data_type(column)
-    if dtype in ("object", "category"):
-        return None if column.first is None else type(column.first)
     types: dict[DataType, Callable[[Value], Value]] = {"int64": int, "float64": float, "bool": bool}
-    return types[dtype]
+    return types.get(data_type(column), None if column.first is None else type(column.first))
 
 
 def _cast(values: tuple[Value, ...], to: Callable[[Value], Value] | None) -> tuple[Value, ...]:
@@ -411,15 +408,15 @@ def cells_of(summary: BiasSummary, plan: SummaryPlan, facet: int) -> Cells:
 
 def _ranks(values: Sequence[Kept]) -> Codes:
     """Return for each place the rank of its value, numbers before text; -1 for missing cells."""
-    ordered = sorted(range(len(values)), key=lambda index: _sort_key(values[index]))
-    return np.array([-1, *np.argsort(ordered)], dtype=np.int64)
 
+    def key(place: int) -> tuple[int, float, str]:
+        value = values[place]
+        if isinstance(value, (str, Beyond)):
+            return (1, 0.0, value if isinstance(value, str) else "")
+        number = as_number(value)
+        return (0, math.inf if number is None else number, "")
 
-def _sort_key(value: Kept) -> tuple[int, float, str]:
-    if isinstance(value, (str, Beyond)):
-        return (1, 0.0, value if isinstance(value, str) else "")
-    number = as_number(value)
-    return (0, math.inf if number is None else number, "")
+    return np.array([-1, *np.argsort(sorted(range(len(values)), key=key))], dtype=np.int64)
 
 
 def counts_of(cells: Cells, group: Group, reading: Reading, plan: SummaryPlan) -> Tables:

@@ -82,9 +82,7 @@ class Rate:
     hits, of
         From ``counts[..., facet, observed, predicted]`` to counts by facet.
     words
-        Of a share who is counted and what happened to them; of a ratio what both counts are of.
-    is_share
-        Whether `hits` are among `of`.
+        Of a share who is counted and what happened to them; of one of `RATIOS` what both counts are of.
     sign
         1 for the rate in a minus that in d, -1 for the other way round.
     """
@@ -93,7 +91,6 @@ class Rate:
     of: Count
     words: tuple[str, str]
     sign: int = 1
-    is_share: bool = True
 
     def difference(self, counts: Floats) -> Floats:
         """Return how far the rates of the facets are apart."""
@@ -130,18 +127,12 @@ RATES = {
     "SD": Rate(_RIGHTLY_NEGATIVE, _observed(0), ("negative labels", "are predicted negative"), sign=-1),
     "DAR": Rate(_RIGHTLY_POSITIVE, _predicted(1), ("positive predictions", "have a positive label")),
     "DRR": Rate(_RIGHTLY_NEGATIVE, _predicted(0), ("negative predictions", "have a negative label"), sign=-1),
-    "DCA": Rate(_observed(1), _predicted(1), ("positive labels", "positive predictions"), is_share=False),
-    "DCR": Rate(
-        _observed(0), _predicted(0), ("negative labels", "negative predictions"), sign=-1, is_share=False
-    ),
-    "TE": Rate(
-        _cell(1, 0),
-        _cell(0, 1),
-        ("wrong negative predictions", "wrong positive ones"),
-        sign=-1,
-        is_share=False,
-    ),
+    "DCA": Rate(_observed(1), _predicted(1), ("positive labels", "positive predictions")),
+    "DCR": Rate(_observed(0), _predicted(0), ("negative labels", "negative predictions"), sign=-1),
+    "TE": Rate(_cell(1, 0), _cell(0, 1), ("wrong negative predictions", "wrong positive ones"), sign=-1),
 }
+# The quotients of which `hits` are not among `of`.
+RATIOS = frozenset(("DCA", "DCR", "TE"))
 
 
 # --- the others -------------------------------------------------------------------------------------------
@@ -367,8 +358,7 @@ METRICS: dict[str, BiasMetric] = {
         f"{_TITLES[name]} ({name})",
         "pre" if name in _PRE else "post",
         _OTHER_TABLES.get(name, "confusion"),
-        function,
-        problem,
+        *how,
     )
-    for name, (function, problem) in (_PRE | _POST).items()
+    for name, how in (_PRE | _POST).items()
 }

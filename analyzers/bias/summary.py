@@ -289,21 +289,14 @@ class BiasSummary:
 
 def summarize(batches: Iterable[pa.RecordBatch], plan: SummaryPlan) -> BiasSummary:
     """Summarize record batches in order."""
-    summary = empty(plan)
+    tables = [np.zeros((1,) * len(axes)) for axes in plan.axes]
+    summary = BiasSummary(columns={name: ColumnSummary() for name in plan.columns}, tables=tables)
+    summary.sample = RowSample() if plan.sampled else None
     buffers: _Buffers = {}
     for batch in batches:
         if batch.num_rows:
             _add(summary, batch, plan, buffers)
     return summary
-
-
-def empty(plan: SummaryPlan) -> BiasSummary:
-    """Return the summary of no rows."""
-    return BiasSummary(
-        columns={name: ColumnSummary() for name in plan.columns},
-        tables=[np.zeros((1,) * len(axes)) for axes in plan.axes],
-        sample=RowSample() if plan.sampled else None,
-    )
 
 
 # Arrays of codes by use, which every batch takes again: fresh memory costs more than the work in it.

@@ -10,20 +10,13 @@ from typing import Literal
 
 import pyarrow as pa
 
+from analyzers.data_quality import summary as summaries
 from analyzers.data_quality.check_sagemaker import check_sagemaker
 from analyzers.data_quality.check_sound import check_sound
 from analyzers.data_quality.columns import unanswered
 from analyzers.data_quality.describe import MOST_CATEGORIES, describe
 from analyzers.data_quality.documents import Constraints, DataQualityBaseline, NumericalStatistics, Statistics
 from analyzers.data_quality.suggest import suggest
-from analyzers.data_quality.summary import (
-    DatasetSummary,
-    Summarizer,
-    SummaryOptions,
-    begin_passes,
-    merge,
-    summarize,
-)
 from analyzers.shared.rules import Rules, SharesErrors, constraints_to_check, nothing_checked, unused_notes
 from contract.api import Analyzer, Comparison, Decision, Facts, Metric
 from contract.errors import DatasetError
@@ -41,7 +34,7 @@ def _data_metric(name: str, numbers: NumericalStatistics) -> list[Metric]:
 
 
 @dataclass(frozen=True)
-class DataQualityAnalyzer(SharesErrors, Analyzer[DatasetSummary, Statistics, Constraints]):
+class DataQualityAnalyzer(SharesErrors, Analyzer[summaries.DatasetSummary, Statistics, Constraints]):
     """Data quality by either set of rules.
 
     Parameters
@@ -84,27 +77,25 @@ class DataQualityAnalyzer(SharesErrors, Analyzer[DatasetSummary, Statistics, Con
             features.append(one)
         return replace(statistics, features=features)
 
-    def empty(self) -> DatasetSummary:
-        """Return the identity of `merge`."""
-        return DatasetSummary()
-
-    def summarize(self, batches: Iterable[pa.RecordBatch]) -> DatasetSummary:
+    def summarize(self, batches: Iterable[pa.RecordBatch]) -> summaries.DatasetSummary:
         """Summarize the record batches of one split, in order, in bounded memory."""
-        return summarize(batches, self._options())
+        return summaries.summarize(batches, self._options())
 
-    def begin_passes(self) -> Callable[[], Summarizer]:
+    def begin_passes(self) -> Callable[[], summaries.Summarizer]:
         """Return what begins a pass of the caller's own, one of several that take turns."""
-        return begin_passes(self._options())
+        return summaries.begin_passes(self._options())
 
-    def merge(self, left: DatasetSummary, right: DatasetSummary) -> DatasetSummary:
+    def merge(
+        self, left: summaries.DatasetSummary, right: summaries.DatasetSummary
+    ) -> summaries.DatasetSummary:
         """Combine two summaries; associative."""
-        return merge(left, right)
+        return summaries.merge(left, right)
 
-    def row_count(self, summary: DatasetSummary) -> int:
+    def row_count(self, summary: summaries.DatasetSummary) -> int:
         """Return how many rows were summarized."""
         return summary.row_count
 
-    def describe(self, summary: DatasetSummary) -> Statistics:
+    def describe(self, summary: summaries.DatasetSummary) -> Statistics:
         """Turn a summary into the statistics document."""
         return describe(summary, rules=self.rules, as_of=self.as_of)
 
@@ -184,8 +175,8 @@ class DataQualityAnalyzer(SharesErrors, Analyzer[DatasetSummary, Statistics, Con
                     published.append(Metric(metric, value, gauge=f"{_GAUGE}_{gauge}", labels=labels))
         return published
 
-    def _options(self) -> SummaryOptions:
-        return SummaryOptions(
+    def _options(self) -> summaries.SummaryOptions:
+        return summaries.SummaryOptions(
             text_hash=self.rules == "sagemaker",
             arrival_order=self.arrival_order,
             row_sample=self.rules == "sound",

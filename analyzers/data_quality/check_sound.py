@@ -10,13 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from analyzers.data_quality.columns import (
-    FeaturePair,
-    compare_columns,
-    comparisons,
-    pair_features,
-    unanswered,
-)
+from analyzers.data_quality import columns
+from analyzers.data_quality.columns import FeaturePair, compare_columns, comparisons, pair_features
 from analyzers.data_quality.documents import Constraints, Statistics
 from analyzers.data_quality.drift import changed_correlations, compares_drift, measure_drift
 from analyzers.data_quality.limits import LIMITS, smallest_completeness_p_value
@@ -64,7 +59,7 @@ def check_sound(
     """
     if not statistics.item_count:
         reason = "the window has no rows"
-        return nothing_checked(reason, comparisons=unanswered(constraints, reason, with_ranges=True))
+        return nothing_checked(reason, comparisons=columns.unanswered(constraints, reason, with_ranges=True))
     pairs = pair_features(statistics, constraints, baseline)
     alphas = _share_budget(pairs, error_share)
     violations = compare_columns(statistics, constraints) if constraints.config().evaluate_constraints else []
@@ -79,18 +74,11 @@ def check_sound(
     correlations = changed_correlations(pairs, baseline, statistics, alphas["correlations"])
     moved = [pair for pair in correlations or () if pair[1].state is State.VIOLATED][:_MOST_CORRELATIONS]
     violated = {violation.feature_name for violation in violations}
-    measured = {
-        drift.name: Finding(
-            drift.name,
-            drift.text,
-            drift.distance,
-            drift.violated or drift.name in violated,
-            limit=drift.threshold,
-            noise=drift.band,
-            shift=drift.shift,
-        )
-        for drift in drifts
-    }
+    measured = {}
+    for drift in drifts:
+        found_in_it = drift.violated or drift.name in violated
+        told_of = (drift.name, drift.text, drift.distance, found_in_it, drift.threshold, drift.band)
+        measured[drift.name] = Finding(*told_of, shift=drift.shift)
     apart = [violation for violation in reversed(violations) if violation.feature_name not in measured]
     others = {violation.feature_name or "": violation.description for violation in apart}
     findings = [Finding(name, text, violated=True) for name, text in reversed(others.items())]

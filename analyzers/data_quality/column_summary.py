@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from math import isfinite
 
 import numpy as np
 import pyarrow as pa
@@ -134,7 +133,7 @@ class ValueCounts:
         """Return the distinct finite numbers among the values, and how often each occurs."""
         cells = read_texts(pa.array(list(self.texts), pa.string()), hash_as_text=False)
         numeric = np.isfinite(cells.numbers)
-        finite = {value: count for value, count in self.floats.items() if isfinite(value)}
+        finite = {value: count for value, count in self.floats.items() if math.isfinite(value)}
         values = [np.fromiter(table, np.float64, len(table)) for table in (self.integers, finite)]
         counts = [
             np.fromiter(table.values(), np.int64, len(table)) for table in (self.integers, finite, self.texts)

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from analyzers.data_quality.documents import (
-    Constraints,
-    FeatureConstraints,
-    FeatureStatistics,
-    MonitoringConfig,
-    Statistics,
-)
+from analyzers.data_quality import documents
+from analyzers.data_quality.documents import Constraints, FeatureConstraints, FeatureStatistics, Statistics
 from contract.api import CheckType, Comparison, Finding, State, Violation
 from contract.errors import wording
 from contract.schema import nearest
@@ -67,7 +63,7 @@ class FeaturePair:
     """A feature of the baseline and its column in the window."""
 
     expected: FeatureConstraints
-    config: MonitoringConfig
+    config: documents.MonitoringConfig
     current: FeatureStatistics
     baseline: FeatureStatistics | None
 
@@ -174,28 +170,17 @@ def comparisons(
             reason, lost = ("", False) if is_told else _obstacle(pair, check, drift)
             state = State.VIOLATED if violation else State.UNDECIDED if reason else moved
             is_of_all = check is CheckType.COMPLETENESS
-            value, expected = (limit.value, limit.expected) if limit else (None, None)
+            figures_of_limit = (limit.value, limit.expected, limit.p_value) if limit else (None, None, None)
+            value, expected, p_value = figures_of_limit
             if limit is None and pair and is_of_all:
                 value, expected = pair.current.completeness, feature.completeness
             rows = [None if side is None else side.rows if is_of_all else side.num_present for side in sides]
-            found.append(
-                Comparison(
-                    feature.name,
-                    check,
-                    state,
-                    violation.description if violation else told.text if told else "",
-                    reason=reason,
-                    lost=lost,
-                    value=value,
-                    expected=expected,
-                    effect=drift.distance if drift else None,
-                    limit=drift.limit if drift else None,
-                    noise=drift.noise if drift else None,
-                    p_value=limit.p_value if limit else None,
-                    rows=rows[0],
-                    baseline_rows=rows[1],
-                )
-            )
+            text = violation.description if violation else told.text if told else ""
+            figures: dict[str, Any] = {"value": value, "expected": expected, "p_value": p_value}
+            if drift:
+                figures |= {"effect": drift.distance, "limit": drift.limit, "noise": drift.noise}
+            one = Comparison(feature.name, check, state, text, reason=reason, lost=lost, **figures)
+            found.append(replace(one, rows=rows[0], baseline_rows=rows[1]))
     return tuple(found)
 
 

@@ -12,34 +12,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from analyzers.shared.rules import Checked
+from contract import schema
 from contract.api import Baseline, Declared, DocumentSet
 from contract.errors import DocumentError
-from contract.schema import (
-    REQUIRED,
-    JsonObject,
-    Kept,
-    Level,
-    Mistakes,
-    checked,
-    choice,
-    count,
-    effect,
-    features_have,
-    gathered,
-    in_order,
-    level_of,
-    member,
-    nested,
-    number,
-    numbers,
-    object_of,
-    objects_of,
-    of_kind,
-    read_document,
-    share,
-    unused_members,
-    write_document,
-)
+from contract.schema import REQUIRED, JsonObject, Kept, Level, count, member, nested, number, numbers, of_kind
 
 # ``statistics.json``: what the data looked like.
 #
@@ -66,7 +43,7 @@ def _name(members: JsonObject, key: str) -> str:
     return name
 
 
-_type = checked(lambda value: value in INFERRED_TYPES, f"one of {', '.join(INFERRED_TYPES)}")
+_type = schema.checked(lambda value: value in INFERRED_TYPES, f"one of {', '.join(INFERRED_TYPES)}")
 
 
 def _write_buckets(buckets: list[Any]) -> list[dict[str, Any]]:
@@ -89,7 +66,7 @@ def _repeated(members: JsonObject, key: str) -> list[tuple[Any, int]]:
 
 
 def _sample(members: JsonObject) -> SampleStatistics:
-    sample = read_document(SampleStatistics, members)
+    sample = schema.read_document(SampleStatistics, members)
     kept = tail_ranks(sample.rows).size
     if (sample.low or sample.high) and {len(sample.low), len(sample.high)} != {kept}:
         lengths = {"low": len(sample.low), "high": len(sample.high)}
@@ -98,7 +75,7 @@ def _sample(members: JsonObject) -> SampleStatistics:
 
 
 def _correlations(members: JsonObject) -> Correlations:
-    found = read_document(Correlations, members)
+    found = schema.read_document(Correlations, members)
     if len(found.pairs) != len(found.features) * (len(found.features) - 1) // 2:
         members.note("pairs", "data_quality_documents.correlations")
     return found
@@ -165,9 +142,9 @@ class NumericalStatistics(Kept):
     approximate_num_distinct_values: int | None = member(count)
     completeness: float | None = member(number)
     buckets: list[NumericBucket] | None = member(
-        objects_of(NumericBucket), inside="distribution.kll", write=_write_buckets
+        schema.objects_of(NumericBucket), inside="distribution.kll", write=_write_buckets
     )
-    sketch: QuantileSketch | None = member(object_of(QuantileSketch), inside="distribution.kll")
+    sketch: QuantileSketch | None = member(schema.object_of(QuantileSketch), inside="distribution.kll")
 
 
 @dataclass
@@ -179,7 +156,10 @@ class StringStatistics(Kept):
     distinct_count: float | None = member(number)
     completeness: float | None = member(number)
     categories: list[CategoryBucket] | None = member(
-        objects_of(CategoryBucket), key="buckets", inside="distribution.categorical", write=_write_buckets
+        schema.objects_of(CategoryBucket),
+        key="buckets",
+        inside="distribution.categorical",
+        write=_write_buckets,
     )
 
 
@@ -206,8 +186,8 @@ class SampleStatistics:
     """
 
     rows: int = member(count, 0)
-    design_effect: float = member(effect, 1.0)
-    missing_design_effect: float = member(effect, 1.0)
+    design_effect: float = member(schema.effect, 1.0)
+    missing_design_effect: float = member(schema.effect, 1.0)
     blocks: int = member(count, 0)
     low: list[float] = member(numbers, [], written="if any")
     high: list[float] = member(numbers, [], written="if any")
@@ -237,8 +217,10 @@ class FeatureStatistics(Kept):
 
     name: str = member(_name, REQUIRED)
     inferred_type: InferredType = member(_type, REQUIRED)
-    numerical: NumericalStatistics | None = member(object_of(NumericalStatistics), key="numerical_statistics")
-    string: StringStatistics | None = member(object_of(StringStatistics), key="string_statistics")
+    numerical: NumericalStatistics | None = member(
+        schema.object_of(NumericalStatistics), key="numerical_statistics"
+    )
+    string: StringStatistics | None = member(schema.object_of(StringStatistics), key="string_statistics")
     data_types: dict[str, int] | None = member(nested(_counts), ours=True)
     sample: SampleStatistics | None = member(nested(_sample), ours=True)
 
@@ -274,7 +256,7 @@ class Statistics(Kept):
     """
 
     item_count: int = member(count, 0, inside="dataset")
-    features: list[FeatureStatistics] = member(objects_of(FeatureStatistics), [])
+    features: list[FeatureStatistics] = member(schema.objects_of(FeatureStatistics), [])
     positional: bool = False
     correlations: Correlations | None = member(nested(_correlations), ours=True)
     where: str = "statistics.json"
@@ -290,11 +272,11 @@ def read_statistics(value: dict[str, Any], where: str) -> Statistics:
     """
     if not isinstance(value.get("features"), list):
         raise DocumentError.of("data_quality_documents.no_statistics", file=where)
-    if features_have(value, "num_constraints", "string_constraints"):
+    if schema.features_have(value, "num_constraints", "string_constraints"):
         raise DocumentError.of("data_quality_documents.constraints_for_statistics", file=where)
-    with gathered(value, where) as members:
+    with schema.gathered(value, where) as members:
         members.number("version", 0.0)
-        return read_document(Statistics, members, where=where)
+        return schema.read_document(Statistics, members, where=where)
 
 
 def statistics_to_json(document: Statistics, with_extensions: bool = True) -> dict[str, Any]:
@@ -307,7 +289,7 @@ def statistics_to_json(document: Statistics, with_extensions: bool = True) -> di
     with_extensions
         Whether to write members the originals do not have (``data_types``, ``sample``, ``correlations``).
     """
-    return write_document(document, with_ours=with_extensions, version=0.0)
+    return schema.write_document(document, with_ours=with_extensions, version=0.0)
 
 
 # ``constraints.json``: what is expected of later data, written by a baseline job, edited by people.
@@ -325,9 +307,9 @@ _STRING_OVERRIDES = "monitoring_config_overrides"
 _BOTH = (OVERRIDES, _STRING_OVERRIDES)
 
 
-_enabled = choice(("Enabled", "Disabled"))
-_drift_method = choice(("LInfinity", "ChiSquared"))
-_any_method = choice(("Robust", "Simple", "linf_Robust", "linf_Simple"))
+_enabled = schema.choice(("Enabled", "Disabled"))
+_drift_method = schema.choice(("LInfinity", "ChiSquared"))
+_any_method = schema.choice(("Robust", "Simple", "linf_Robust", "linf_Simple"))
 
 
 def _switch(members: JsonObject, key: str) -> bool | None:
@@ -355,8 +337,8 @@ class MonitoringConfig:
 
     evaluate_constraints: bool = member(_switch, True)
     emit_metrics: bool = member(_switch, True)
-    datatype_check_threshold: float = member(share, 1.0)
-    domain_content_threshold: float = member(share, 1.0)
+    datatype_check_threshold: float = member(schema.share, 1.0)
+    domain_content_threshold: float = member(schema.share, 1.0)
     perform_comparison: bool = member(_switch, True)
     comparison_threshold: float = member(_distance, 0.1)
     comparison_method: str = member(_comparison_method, "Robust")
@@ -429,7 +411,7 @@ class FeatureConstraints(Kept):
 
 
 @dataclass
-class Constraints(Kept):
+class Constraints(Checked):
     """The whole document; `monitoring_config` holds the JSON as read or suggested.
 
     `unused` names the members that have no effect.
@@ -437,8 +419,6 @@ class Constraints(Kept):
 
     features: list[FeatureConstraints]
     monitoring_config: dict[str, Any] = member(of_kind(dict), {}, written="if any")
-    unused: list[str] = field(default_factory=list, compare=False)
-    where: str = "constraints.json"
 
     def config(self, feature: FeatureConstraints | None = None) -> MonitoringConfig:
         """Return the configuration in force, for the whole document or for one feature.
@@ -448,12 +428,12 @@ class Constraints(Kept):
         DocumentError
             Naming the file, the feature and the key, when a value is unusable.
         """
-        mistakes = Mistakes(self.where)
+        mistakes = schema.Mistakes(self.where)
         config = self.read_config(feature, mistakes)
         mistakes.stop_if_any(DocumentError)
         return config
 
-    def read_config(self, feature: FeatureConstraints | None, mistakes: Mistakes) -> MonitoringConfig:
+    def read_config(self, feature: FeatureConstraints | None, mistakes: schema.Mistakes) -> MonitoringConfig:
         """Return the configuration in force, and note what is unusable in it."""
         where, overrides = "monitoring_config", {} if feature is None else feature.all_overrides
         if overrides and feature is not None:
@@ -462,7 +442,7 @@ class Constraints(Kept):
                 # One threshold given for one feature means that feature, text or number.
                 overrides["categorical_comparison_threshold"] = overrides["comparison_threshold"]
         members = JsonObject(_flatten(self.monitoring_config) | overrides, where, mistakes)
-        config = read_document(MonitoringConfig, members, known=None)
+        config = schema.read_document(MonitoringConfig, members, known=None)
         # The statistic of chi-squared has no upper end; distances and p-values have.
         for name in ("comparison_threshold", "categorical_comparison_threshold"):
             if config.categorical_drift_method != "ChiSquared" and (getattr(config, name) or 0.0) > 1.0:
@@ -489,7 +469,7 @@ _CONFIG = f"monitoring_config, or {OVERRIDES} of a feature"
 _IN_CONFIG = Level(_CONFIG, {**_CONFIG_NAMES, "distribution_constraints": Level(_CONFIG, _CONFIG_NAMES)})
 _OVERRIDDEN: dict[str, Level | None] = dict.fromkeys(_BOTH, _IN_CONFIG)
 _NUMBERS, _TEXTS = "num_constraints", "string_constraints"
-_FEATURE = level_of(
+_FEATURE = schema.level_of(
     FeatureConstraints,
     "a feature",
     num_constraints=Level(_NUMBERS, dict.fromkeys(("is_non_negative", "minimum", "maximum")) | _OVERRIDDEN),
@@ -509,15 +489,15 @@ def read_constraints(value: dict[str, Any], where: str) -> Constraints:
     """
     if not isinstance(value.get("features"), list):
         raise DocumentError.of("data_quality_documents.no_constraints", file=where)
-    if features_have(value, "numerical_statistics", "string_statistics"):
+    if schema.features_have(value, "numerical_statistics", "string_statistics"):
         raise DocumentError.of("data_quality_documents.statistics_for_constraints", file=where)
-    with gathered(value, where) as members:
+    with schema.gathered(value, where) as members:
         mistakes = members.mistakes
-        unused = unused_members(value, FILE, mistakes)
+        unused = schema.unused_members(value, FILE, mistakes)
         members.number("version", 0.0)
         features = [_read_constraints_of(each, mistakes, unused) for each in members.children("features")]
         others = {"features": features, "unused": unused, "where": where}
-        document = read_document(Constraints, members, known=None, **others)
+        document = schema.read_document(Constraints, members, known=None, **others)
         names = Counter(feature.name for feature in features)
         for name, times in names.items():
             if times > 1:
@@ -530,16 +510,18 @@ def read_constraints(value: dict[str, Any], where: str) -> Constraints:
     return document
 
 
-def _refuse_twice(config: dict[str, Any], where: str, mistakes: Mistakes) -> None:
+def _refuse_twice(config: dict[str, Any], where: str, mistakes: schema.Mistakes) -> None:
     nested = config.get("distribution_constraints")
     for name in config:
         if isinstance(nested, dict) and name in nested:
             mistakes.add("data_quality_documents.said_twice", field=f"{where}.{name}")
 
 
-def _read_constraints_of(members: JsonObject, mistakes: Mistakes, unused: list[str]) -> FeatureConstraints:
+def _read_constraints_of(
+    members: JsonObject, mistakes: schema.Mistakes, unused: list[str]
+) -> FeatureConstraints:
     """Return the constraints of one feature, and note what is wrong or without effect in them."""
-    feature = read_document(FeatureConstraints, members, known=None)
+    feature = schema.read_document(FeatureConstraints, members, known=None)
     numeric, string = members.within(_NUMBERS), members.within(_TEXTS)
     feature.numeric_extra = {key: each for key, each in numeric.members.items() if key != "is_non_negative"}
     feature.string_extra = {
@@ -564,16 +546,16 @@ def _read_constraints_of(members: JsonObject, mistakes: Mistakes, unused: list[s
 def constraints_to_json(document: Constraints) -> dict[str, Any]:
     """Return the document as JSON values, in the key order of the original files."""
     features = [_constraints_of_to_json(feature) for feature in document.features]
-    return write_document(document, version=0.0, features=features)
+    return schema.write_document(document, version=0.0, features=features)
 
 
 def _constraints_of_to_json(feature: FeatureConstraints) -> dict[str, Any]:
-    written = write_document(feature)
+    written = schema.write_document(feature)
     for name, extra in ((_NUMBERS, feature.numeric_extra), (_TEXTS, feature.string_extra)):
         if extra or name in feature.order:
             written[name] = written.get(name, {}) | extra
     own = {key: written[key] for key in _FEATURE.members if key in written}
-    return in_order(own, written, feature.order)
+    return schema.in_order(own, written, feature.order)
 
 
 DataQualityBaseline = Baseline[Statistics, Constraints]

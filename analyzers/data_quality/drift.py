@@ -19,20 +19,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from analyzers.data_quality import distance as distances
 from analyzers.data_quality.columns import FeaturePair, category_counts, holds_dates, number_count
-from analyzers.data_quality.distance import (
-    Distribution,
-    bucket_distance,
-    category_shift,
-    homogeneity_p_value,
-    numeric_distance,
-    shares_at,
-    sketch_distribution,
-)
+from analyzers.data_quality.distance import Distribution, bucket_distance, shares_at, sketch_distribution
 from analyzers.data_quality.documents import NumericalStatistics, SampleStatistics, Statistics, tail_ranks
 from analyzers.data_quality.sample_statistics import CORRELATION_BLOCK, KNOWN_VALUES
 from analyzers.shared.cells import Floats
@@ -116,21 +110,22 @@ def effect_size(before: npt.ArrayLike, now: npt.ArrayLike) -> Floats:
 
 
 def evidence(
-    before: Floats, now: Floats, totals: tuple[float, float], effects: tuple[float, float]
+    before: npt.ArrayLike, now: npt.ArrayLike, totals: tuple[float, float], effects: tuple[float, float]
 ) -> Floats:
     """Return the evidence that the shares of two samples differ.
 
     Parameters
     ----------
     before, now
-        Rows with the property, shape (n,).
+        Rows with the property, of one shape.
     totals
         Rows of each side.
     effects
         Design effects of each side.
     """
     rows = [total / effect for total, effect in zip(totals, effects, strict=True)]
-    shares = [np.clip(side / total, 0.0, 1.0) for side, total in zip((before, now), totals, strict=True)]
+    sides = zip((before, now), totals, strict=True)
+    shares = [np.clip(np.divide(side, total), 0.0, 1.0) for side, total in sides]
     pooled = (shares[0] * rows[0] + shares[1] * rows[1]) / (rows[0] + rows[1])
     return np.asarray(rows[0] * _divergence(shares[0], pooled) + rows[1] * _divergence(shares[1], pooled))
 
@@ -305,11 +300,11 @@ def _new_values(
     share, usual = new / total, before.fresh / before.rows
     if share <= usual:
         return None
-    counts = (np.array([float(before.fresh)]), np.array([share * independent]))
-    measured = evidence(*counts, (before.rows, independent), (found.before, 1.0))
+    counts, totals = (before.fresh, share * independent), (before.rows, independent)
+    measured = float(evidence(*counts, totals, (found.before, 1.0)))
     text = wording("drift.new_values", usual=percent(usual), share=percent(share))
     effect = float(effect_size(usual, share))
-    return Change("new values", text, effect, limit, float(measured[0]), found.least_evidence(alpha))
+    return Change("new values", text, effect, limit, measured, found.least_evidence(alpha))
 
 
 # One feature: its distance, and the shares of its rows.
@@ -442,7 +437,7 @@ def _numeric_drift(
     found, shift = dependence(pair), None
     if baseline is not None:
         shift = _shift(baseline, current, found, pair.config.comparison_threshold)
-        distance, widest = numeric_distance(baseline, current)
+        distance, widest = distances.numeric_distance(baseline, current)
         count, rank_error = baseline.count, baseline.rank_error + current.rank_error
         shares = [percent(float(shares_at(side, np.array([widest]))[0])) for side in (baseline, current)]
         where = f"share of values up to {number(widest)} {shares[0]} -> {shares[1]}"
@@ -492,7 +487,7 @@ def _moments_moved(before: NumericalStatistics, now: NumericalStatistics) -> lis
 def _text_drift(
     pair: FeaturePair, before: dict[str, int], now: dict[str, int], alpha: float, changes: tuple[Change, ...]
 ) -> Drift:
-    found, shifts = dependence(pair), category_shift(before, now)
+    found, shifts = dependence(pair), distances.category_shift(before, now)
     threshold, simple = pair.config.categorical_threshold, pair.config.comparison_method == "Simple"
 
     def moved(category: str) -> str:
@@ -504,7 +499,7 @@ def _text_drift(
         # Rao & Scott (1981): the statistic of dependent rows, divided by their mean design effect.
         effects = ((before, found.before), (now, found.now))
         sides = [{category: rows / effect for category, rows in side.items()} for side, effect in effects]
-        p_value = homogeneity_p_value(*sides)
+        p_value = distances.homogeneity_p_value(*sides)
         widest = max(shifts, key=lambda category: abs(shifts[category]))
         about = {"share": percent(distance), "p_value": p_value, "moved": moved(widest)}
         text = wording("drift.chi_squared", **about)
@@ -585,21 +580,14 @@ def changed_correlations(
         one, other = (compared[both[side[place]]].name for side in (first, second))
         then, now = (float(side[place]) for side in values)
         verb = "exceeds" if violated[place] else "does not violate"
-        sure = chance(math.exp(-(float(deviation[place]) ** 2) / 2.0))
+        p_value = math.exp(-(float(deviation[place]) ** 2) / 2.0)
         texts = {"then": number(then), "now": number(now), "distance": java_double(round(abs(now - then), 3))}
         texts |= {"verb": verb, "threshold": java_double(float(limit[place]))}
-        text = wording("drift.correlation", one=one, other=other, sure=sure, **texts)
-        comparison = Comparison(
-            f"{one}, {other}",
-            CheckType.BASELINE_DRIFT,
-            State.VIOLATED if violated[place] else State.HOLDS,
-            text,
-            value=now,
-            effect=abs(now - then),
-            limit=float(limit[place]),
-            p_value=min(1.0, 2.0 * math.exp(-(float(deviation[place]) ** 2) / 2.0)),
-            rows=statistics.item_count,
-            baseline_rows=baseline.item_count,
-        )
+        text = wording("drift.correlation", one=one, other=other, sure=chance(p_value), **texts)
+        state = State.VIOLATED if violated[place] else State.HOLDS
+        figures: dict[str, Any] = {"value": now, "effect": abs(now - then), "limit": float(limit[place])}
+        figures |= {"p_value": min(1.0, 2.0 * p_value), "rows": statistics.item_count}
+        figures["baseline_rows"] = baseline.item_count
+        comparison = Comparison(f"{one}, {other}", CheckType.BASELINE_DRIFT, state, text, **figures)
         decided.append((one, comparison))
     return decided

@@ -145,11 +145,9 @@ class KllSketch:
             self._compact_lowest_full_level()
 
     def _compact_lowest_full_level(self) -> None:
-        for height, level in enumerate(self.levels):
-            if level.size >= level_capacity(height):
-                break
-        else:  # pragma: no cover - impossible while more is stored than all levels hold
-            return
+        # There is one while more is stored than all levels hold.
+        height = next(at for at, level in enumerate(self.levels) if level.size >= level_capacity(at))
+        level = self.levels[height]
         even = level.size - level.size % 2
         ordered = np.sort(level[:even])
         # 0, 1, 1, 0, 0, 1, 1, ...: the offset toggles before every second compaction.

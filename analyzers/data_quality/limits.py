@@ -12,14 +12,7 @@ from collections import Counter
 import numpy as np
 import pyarrow as pa
 
-from analyzers.data_quality.columns import (
-    NUMBERS,
-    FeaturePair,
-    Found,
-    category_counts,
-    class_counts,
-    number_count,
-)
+from analyzers.data_quality import columns
 from analyzers.data_quality.documents import FeatureStatistics, MonitoringConfig
 from analyzers.data_quality.drift import Dependence, dependence, effect_size, evidence
 from analyzers.data_quality.kll import weighted_values
@@ -33,7 +26,7 @@ from contract.json_layout import java_double
 from contract.wording import chance, counted, number, percent
 
 # Classes of a cell that satisfy each expected type; anything can be text, and Unknown accepts anything.
-CLASSES = {"Integral": ("Integral", "IntegralValued"), "Fractional": NUMBERS}
+CLASSES = {"Integral": ("Integral", "IntegralValued"), "Fractional": columns.NUMBERS}
 
 # HyperLogLog's count is off by more than a fifth once in 10,000 columns.
 _DISTINCT_COUNT_MARGIN = 0.8
@@ -44,7 +37,7 @@ _CLOSED_DOMAIN = 0.9
 _ALL_NUMBERS, _FEW_NUMBERS = 0.9, 0.5
 
 
-def check_type(pair: FeaturePair, alpha: float) -> Found | None:
+def check_type(pair: columns.FeaturePair, alpha: float) -> columns.Found | None:
     """Report a share of cells of the expected type significantly below the threshold."""
     expected = pair.expected.inferred_type
     present = pair.current.num_present
@@ -63,13 +56,13 @@ def check_type(pair: FeaturePair, alpha: float) -> Found | None:
         p_value, state = _growth(before, now, dependence(pair), alpha, pair.config)
     else:
         p_value, state = _tail(now, 1.0 - threshold, dependence(pair), alpha)
-    counts = class_counts(pair.current)
+    counts = columns.class_counts(pair.current)
     wrong = [(name, count) for name, count in counts.items() if count and name not in CLASSES[expected]]
     found = ", ".join(f"{count} {'infinite' if name == 'NonFinite' else name}" for name, count in wrong)
     text = wording("limits.other_types", present=present, found=found, then=then, sure=chance(p_value))
     if state is State.VIOLATED:
         text = f"{unmet_type(expected, threshold, ratio)} {text}"
-    return Found(text, ratio, threshold, p_value, state)
+    return columns.Found(text, ratio, threshold, p_value, state)
 
 
 def unmet_type(expected: str, threshold: float, ratio: float) -> str:
@@ -78,9 +71,9 @@ def unmet_type(expected: str, threshold: float, ratio: float) -> str:
     return wording("limits.type", expected=expected, match=match, observed=observed)
 
 
-def _check_no_numbers(pair: FeaturePair, alpha: float) -> Found | None:
+def _check_no_numbers(pair: columns.FeaturePair, alpha: float) -> columns.Found | None:
     """Report a column of text that has become numbers."""
-    present, numbers = pair.current.num_present, number_count(pair.current)
+    present, numbers = pair.current.num_present, columns.number_count(pair.current)
     known = pair.baseline
     if known is None or not known.num_present or numbers < _ALL_NUMBERS * present:
         return None
@@ -91,14 +84,14 @@ def _check_no_numbers(pair: FeaturePair, alpha: float) -> Found | None:
     state = State.VIOLATED if p_value < alpha else State.HOLDS
     counts = {"present": present, "numbers": numbers, "known": known.num_present}
     text = wording("limits.numbers", usual=percent(usual), sure=chance(p_value), **counts)
-    return Found(text, 1.0 - numbers / present, 1.0 - usual, p_value, state)
+    return columns.Found(text, 1.0 - numbers / present, 1.0 - usual, p_value, state)
 
 
 def _usual_numbers(known: FeatureStatistics) -> float | None:
     """Return the share of numbers in a baseline's text; None where a file of the originals does not tell."""
     if known.data_types is not None:
-        return number_count(known) / known.num_present
-    counts = category_counts(known)
+        return columns.number_count(known) / known.num_present
+    counts = columns.category_counts(known)
     if counts is None:
         return None
     cells = read_texts(pa.array(list(counts), pa.string()), hash_as_text=True)
@@ -107,10 +100,12 @@ def _usual_numbers(known: FeatureStatistics) -> float | None:
 
 
 def _mismatches(feature: FeatureStatistics, expected: str) -> int:
-    return sum(count for name, count in class_counts(feature).items() if name not in CLASSES[expected])
+    return sum(
+        count for name, count in columns.class_counts(feature).items() if name not in CLASSES[expected]
+    )
 
 
-def check_completeness(pair: FeaturePair, alpha: float) -> Found | None:
+def check_completeness(pair: columns.FeaturePair, alpha: float) -> columns.Found | None:
     """Report a share of values significantly below the expected one."""
     expected = pair.expected.completeness
     observed = pair.current.completeness
@@ -128,10 +123,10 @@ def check_completeness(pair: FeaturePair, alpha: float) -> Found | None:
         p_value, state = _tail((missing, rows), 1.0 - expected, found, alpha)
     shares = {"observed": percent(observed), "expected": percent(expected), "sure": chance(p_value)}
     text = wording("limits.missing", missing=missing, rows=rows, then=then, **shares)
-    return Found(text, observed, expected, p_value, state)
+    return columns.Found(text, observed, expected, p_value, state)
 
 
-def smallest_completeness_p_value(pair: FeaturePair) -> float:
+def smallest_completeness_p_value(pair: columns.FeaturePair) -> float:
     """Return the smallest p-value the check can give, with as many missing cells on both sides together.
 
     1.0 where nothing can be wrong by chance. Tarone's correction for many discrete tests needs it.
@@ -160,8 +155,7 @@ def _growth(
 
 
 def _evidence(before: tuple[int, int], now: tuple[int, int], found: Dependence) -> float:
-    counts = [np.array([float(side[0])]) for side in (before, now)]
-    return float(evidence(counts[0], counts[1], (before[1], now[1]), (found.before, found.now))[0])
+    return float(evidence(before[0], now[0], (before[1], now[1]), (found.before, found.now)))
 
 
 def _tail(now: tuple[int, int], share: float, found: Dependence, alpha: float) -> tuple[float, State]:
@@ -171,7 +165,7 @@ def _tail(now: tuple[int, int], share: float, found: Dependence, alpha: float) -
     return p_value, State.VIOLATED if p_value < alpha and now[0] > share * now[1] else State.HOLDS
 
 
-def _sampled_completeness(pair: FeaturePair) -> FeatureStatistics | None:
+def _sampled_completeness(pair: columns.FeaturePair) -> FeatureStatistics | None:
     """Return the baseline when the limit is what its sample showed, so that its own noise counts as well."""
     known = pair.baseline
     if known is None or pair.expected.completeness is None or not known.rows:
@@ -179,7 +173,7 @@ def _sampled_completeness(pair: FeaturePair) -> FeatureStatistics | None:
     return known if abs(known.completeness - pair.expected.completeness) <= _SAME else None
 
 
-def check_categories(pair: FeaturePair, alpha: float) -> Found | None:
+def check_categories(pair: columns.FeaturePair, alpha: float) -> columns.Found | None:
     """Report a share of known values significantly below the threshold."""
     domains = pair.expected.domains
     if domains is None or not pair.current.num_present:
@@ -199,17 +193,17 @@ def check_categories(pair: FeaturePair, alpha: float) -> Found | None:
     shares = {"observed": percent(ratio), "expected": percent(threshold), "sure": chance(p_value)}
     counts = {"outside": outside, "present": present, "domains": len(domains), "rows": of_rows}
     text = wording("limits.unknown", unseen=counted(unseen.items()), **counts, **shares)
-    return Found(text, ratio, threshold, p_value, state)
+    return columns.Found(text, ratio, threshold, p_value, state)
 
 
-def _known_share(pair: FeaturePair, domains: list[str]) -> tuple[float, bool]:
+def _known_share(pair: columns.FeaturePair, domains: list[str]) -> tuple[float, bool]:
     """Return the share of values that must be known, and whether it is what a sample showed.
 
     A domain that is what the baseline's sample showed, in a file without an override for the feature (as the
     originals wrote them), gets the room that `suggest` leaves. A domain that an expert edited is complete.
     """
     threshold = pair.config.domain_content_threshold
-    sampled = category_counts(pair.baseline) if pair.baseline is not None else None
+    sampled = columns.category_counts(pair.baseline) if pair.baseline is not None else None
     if not sampled or set(sampled) != set(domains):
         return threshold, False
     known = pair.baseline.sample if pair.baseline else None
@@ -219,11 +213,11 @@ def _known_share(pair: FeaturePair, domains: list[str]) -> tuple[float, bool]:
     return room, True
 
 
-def _unseen(pair: FeaturePair, domains: list[str]) -> dict[str, int] | None:
+def _unseen(pair: columns.FeaturePair, domains: list[str]) -> dict[str, int] | None:
     """Return the rows of each value outside the domain; None when the window lists no values."""
     numbers = pair.current.numerical
     if numbers is None:
-        counts, known = category_counts(pair.current), set(domains)
+        counts, known = columns.category_counts(pair.current), set(domains)
         return None if counts is None else {value: n for value, n in counts.items() if value not in known}
     if numbers.sketch is None:
         return None
@@ -236,17 +230,19 @@ def _unseen(pair: FeaturePair, domains: list[str]) -> dict[str, int] | None:
     return unseen
 
 
-def _check_number_of_categories(pair: FeaturePair, domains: list[str], threshold: float) -> Found | None:
+def _check_number_of_categories(
+    pair: columns.FeaturePair, domains: list[str], threshold: float
+) -> columns.Found | None:
     text = pair.current.string
     distinct = (text.distinct_count or 0.0) if text is not None else 0.0
     if threshold < _CLOSED_DOMAIN or distinct * _DISTINCT_COUNT_MARGIN <= len(domains):
         return None
     seen, known = number(round(distinct)), len(domains)
     told = wording("limits.many_values", distinct=seen, domains=known, expected=percent(threshold))
-    return Found(told, distinct, known)
+    return columns.Found(told, distinct, known)
 
 
-def check_range(pair: FeaturePair, alpha: float) -> Found | None:
+def check_range(pair: columns.FeaturePair, alpha: float) -> columns.Found | None:
     """Report values outside of the range: any, where an expert set it; else more than chance explains.
 
     ``is_non_negative`` is suggested from a sample, which may have missed what is rare. A minimum or maximum
@@ -261,11 +257,11 @@ def check_range(pair: FeaturePair, alpha: float) -> Found | None:
     ):
         if bound is not None and sign * value > sign * bound:
             text = f"The {side} value is {number(value)}, beyond the {limit} of {number(bound)}."
-            return Found(text, value, bound)
+            return columns.Found(text, value, bound)
     if not expected.is_non_negative:
         return None
     if numbers.min >= 0.0:
-        return Found("", numbers.min, 0.0, 1.0, State.HOLDS)
+        return columns.Found("", numbers.min, 0.0, 1.0, State.HOLDS)
     known = pair.baseline.numerical if pair.baseline else None
     p_value, negative, state = None, 1, State.VIOLATED
     if numbers.sketch is not None:
@@ -278,7 +274,7 @@ def check_range(pair: FeaturePair, alpha: float) -> Found | None:
         p_value = math.exp(-_evidence((0, before), (negative, present), dependence(pair)))
         state = state if p_value < alpha else State.HOLDS
         sentence += f"; none of {before} were at the baseline ({chance(p_value)})"
-    return Found(f"{sentence}.", numbers.min, 0.0, p_value, state)
+    return columns.Found(f"{sentence}.", numbers.min, 0.0, p_value, state)
 
 
 # Every check, with the code of its violations and the family of comparisons whose false alarms it shares.

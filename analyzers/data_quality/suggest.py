@@ -13,14 +13,8 @@ import math
 from dataclasses import replace
 from importlib import resources
 
-from analyzers.data_quality.documents import (
-    Constraints,
-    DataQualityBaseline,
-    FeatureConstraints,
-    FeatureStatistics,
-    SampleStatistics,
-    Statistics,
-)
+from analyzers.data_quality import documents
+from analyzers.data_quality.documents import Constraints, DataQualityBaseline, FeatureConstraints, Statistics
 from analyzers.shared.rules import Rules
 from analyzers.shared.significance import poisson_upper_bound
 
@@ -68,7 +62,7 @@ def suggest(
     return _carry_over(suggested, baseline.constraints, untouched)
 
 
-def _suggest_feature(feature: FeatureStatistics, rules: Rules) -> FeatureConstraints:
+def _suggest_feature(feature: documents.FeatureStatistics, rules: Rules) -> FeatureConstraints:
     suggested = FeatureConstraints(feature.name, feature.inferred_type, completeness=feature.completeness)
     if feature.numerical is not None:
         minimum = feature.numerical.min
@@ -82,7 +76,7 @@ def _suggest_feature(feature: FeatureStatistics, rules: Rules) -> FeatureConstra
     return suggested
 
 
-def domain_threshold(counts: list[int], sample: SampleStatistics | None = None) -> float:
+def domain_threshold(counts: list[int], sample: documents.SampleStatistics | None = None) -> float:
     """Return the share of later values that must be among the categories seen.
 
     One less an upper bound on the missing mass, the total share of categories that the sample did not meet.

@@ -10,24 +10,10 @@ from typing import Any
 import pyarrow as pa
 
 from analyzers.feature_attribution import check_sound as checks
-from analyzers.feature_attribution.documents import (
-    PARTIAL_DEPENDENCE,
-    AttributionBaseline,
-    AttributionConstraints,
-    AttributionStatistics,
-    LabelAttributions,
-)
+from analyzers.feature_attribution import documents
+from analyzers.feature_attribution import summary as summaries
+from analyzers.feature_attribution.documents import AttributionConstraints, AttributionStatistics
 from analyzers.feature_attribution.partial_dependence import Dependence, partial_dependence
-from analyzers.feature_attribution.summary import (
-    Ask,
-    AttributionRequest,
-    AttributionSummary,
-    Budget,
-    Shortcut,
-    describe,
-    merge,
-    summarize,
-)
 from analyzers.shared.analysis_json import with_version
 from analyzers.shared.rules import Rules, nothing_checked, unused_notes, why_unchecked
 from contract.api import Analyzer, Checker, Comparison, Decision, Facts, Metric
@@ -83,7 +69,7 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
     seed: int = 0
 
     def suggest(
-        self, statistics: AttributionStatistics, baseline: AttributionBaseline | None
+        self, statistics: AttributionStatistics, baseline: documents.AttributionBaseline | None
     ) -> AttributionConstraints:
         """Return the window's values as constraints.
 
@@ -93,7 +79,7 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
         formers = {} if before is None else checks.counterparts(before.labels, statistics.labels)
         labels = {}
         for name, label in statistics.labels.items():
-            former = formers.get(name) or LabelAttributions({}, None)
+            former = formers.get(name) or documents.LabelAttributions({}, None)
             drift = checks.first(self.drift_limit, former.drift_threshold, checks.DRIFT_THRESHOLD)
             limits: dict[str, Any] = {
                 "magnitude_threshold": checks.first(former.magnitude_threshold, checks.MAGNITUDE_THRESHOLD),
@@ -101,10 +87,10 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
                 "drift_threshold": drift,
             }
             labels[name] = replace(label, sampling_errors={}, extra=dict(former.extra), **limits)
-        further = {PARTIAL_DEPENDENCE: statistics.dependence} if statistics.dependence else {}
+        further = {documents.PARTIAL_DEPENDENCE: statistics.dependence} if statistics.dependence else {}
         return AttributionConstraints(labels, statistics.design, further)
 
-    def check(self, statistics: AttributionStatistics, baseline: AttributionBaseline) -> Decision:
+    def check(self, statistics: AttributionStatistics, baseline: documents.AttributionBaseline) -> Decision:
         """Compare a window's attributions with the baseline's, its statistics where it has no constraints.
 
         Raises
@@ -137,7 +123,7 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
         )
         return replace(decision, notes=notes, comparisons=(*decision.comparisons, *others.comparisons))
 
-    def unanswered(self, baseline: AttributionBaseline, reason: str) -> tuple[Comparison, ...]:
+    def unanswered(self, baseline: documents.AttributionBaseline, reason: str) -> tuple[Comparison, ...]:
         """Return what the baseline asks for, not decided for a reason."""
         before = baseline.constraints or baseline.statistics
         if before is None or why_unchecked(baseline.constraints, asks_for_any=True):
@@ -147,7 +133,7 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureAttributionAnalyzer(
-    AttributionChecker, Analyzer[AttributionSummary, AttributionStatistics, AttributionConstraints]
+    AttributionChecker, Analyzer[summaries.AttributionSummary, AttributionStatistics, AttributionConstraints]
 ):
     """Feature attribution by either set of rules, which differ in what is checked, not in what is computed.
 
@@ -168,32 +154,30 @@ class FeatureAttributionAnalyzer(
         The partial dependence that is wanted, None for none.
     """
 
-    request: AttributionRequest
-    ask: Ask
-    budget: Budget = field(default_factory=Budget, compare=False)
-    shortcut: Shortcut | None = None
+    request: summaries.AttributionRequest
+    ask: summaries.Ask
+    budget: summaries.Budget = field(default_factory=summaries.Budget, compare=False)
+    shortcut: summaries.Shortcut | None = None
     finish: Callable[[], None] | None = None
     dependence: Dependence | None = None
 
-    def empty(self) -> AttributionSummary:
-        """Return the identity of `merge`."""
-        return AttributionSummary()
-
-    def summarize(self, batches: Iterable[pa.RecordBatch]) -> AttributionSummary:
+    def summarize(self, batches: Iterable[pa.RecordBatch]) -> summaries.AttributionSummary:
         """Explain the rows of one split, in order, in bounded memory."""
-        return summarize(batches, self.request, self.ask, self.budget, self.shortcut)
+        return summaries.summarize(batches, self.request, self.ask, self.budget, self.shortcut)
 
-    def merge(self, left: AttributionSummary, right: AttributionSummary) -> AttributionSummary:
+    def merge(
+        self, left: summaries.AttributionSummary, right: summaries.AttributionSummary
+    ) -> summaries.AttributionSummary:
         """Combine two summaries; associative."""
-        return merge(left, right)
+        return summaries.merge(left, right)
 
-    def row_count(self, summary: AttributionSummary) -> int:
+    def row_count(self, summary: summaries.AttributionSummary) -> int:
         """Return how many rows were read."""
         return summary.rows_read
 
-    def describe(self, summary: AttributionSummary) -> AttributionStatistics:
+    def describe(self, summary: summaries.AttributionSummary) -> AttributionStatistics:
         """Turn a summary into the statistics document; the model is asked for partial dependence alone."""
-        statistics = describe(summary, self.request, self.budget.spent)
+        statistics = summaries.describe(summary, self.request, self.budget.spent)
         if self.dependence is not None and self.dependence.rows.num_rows:
             arguments = (self.dependence, self.request, statistics.labels, self.ask, self.budget)
             statistics.dependence = partial_dependence(*arguments)
@@ -211,7 +195,7 @@ class FeatureAttributionAnalyzer(
     def metrics(
         self,
         statistics: AttributionStatistics,
-        baseline: AttributionBaseline | None,
+        baseline: documents.AttributionBaseline | None,
         decision: Decision | None,
     ) -> list[Metric]:
         """Return ``feature_<name>`` and ``ExpectedValue`` of every label, those that are defined."""

@@ -17,13 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers.feature_attribution.documents import (
-    AttributionConstraints,
-    AttributionStatistics,
-    LabelAttributions,
-)
+from analyzers.feature_attribution import documents
+from analyzers.feature_attribution.documents import AttributionStatistics, LabelAttributions
 from analyzers.shared.analysis_json import with_version
 from analyzers.shared.cells import Floats
+from analyzers.shared.significance import border
 from contract.api import Comparison, Decision, Finding, State, Violation
 from contract.errors import DocumentError, wording
 from contract.wording import listing, number, percent
@@ -224,11 +222,7 @@ def size_change(before: Size, after: Size, quantile: float) -> SizeChange | None
 
     if explained(1.0):
         return SizeChange(ratio, 1.0)
-    inner, outer = 1.0, min(ratio, _FROM_NOTHING)
-    for _ in range(60):
-        middle = (inner + outer) / 2.0
-        inner, outer = (inner, middle) if explained(middle) else (middle, outer)
-    return SizeChange(ratio, outer)
+    return SizeChange(ratio, border(min(ratio, _FROM_NOTHING), 1.0, explained))
 
 
 # Which labels and features of a window answer to which of the baseline.
@@ -281,7 +275,7 @@ def counterparts(baseline: Labels, live: Labels) -> Labels:
 
 
 def pair_labels(
-    before: AttributionConstraints | AttributionStatistics, statistics: AttributionStatistics
+    before: documents.AttributionConstraints | AttributionStatistics, statistics: AttributionStatistics
 ) -> Iterator[Pair]:
     """Yield the labels that baseline and window both have.
 

@@ -22,26 +22,11 @@ import pyarrow as pa
 from analyzers.feature_attribution.rows import plain_values
 from analyzers.shared import analysis_json
 from analyzers.shared.analysis_json import VERSION, figure, number_to_json, read_number
-from analyzers.shared.rules import SWITCH, read_unused
+from analyzers.shared.rules import SWITCH, Checked, read_unused
+from contract import schema
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
-from contract.schema import (
-    REQUIRED,
-    JsonObject,
-    Kept,
-    Level,
-    Reader,
-    count,
-    gathered,
-    in_order,
-    level_of,
-    member,
-    number,
-    of_kind,
-    read_document,
-    texts,
-    write_document,
-)
+from contract.schema import JsonObject, Level, count, member, number, of_kind, read_document, write_document
 
 # The tables of feature-attribution jobs.
 
@@ -89,7 +74,7 @@ def _to_json(numbers: dict[str, float | None]) -> dict[str, Any]:
     return {name: number_to_json(number) for name, number in numbers.items()}
 
 
-def _limit(meant: str, least: float, most: float) -> Reader:
+def _limit(meant: str, least: float, most: float) -> schema.Reader:
     """Return what reads a limit of a user's: 0, or a number in a range."""
 
     def read(members: JsonObject, key: str) -> float | None:
@@ -102,7 +87,7 @@ def _limit(meant: str, least: float, most: float) -> Reader:
 
 
 @dataclass
-class LabelAttributions(Kept):
+class LabelAttributions(schema.Kept):
     """The global values of one label.
 
     Parameters
@@ -130,7 +115,9 @@ class LabelAttributions(Kept):
         with standard errors; of what is no number, whether values of any kind do.
     """
 
-    values: dict[str, float | None] = member(_values, REQUIRED, key="global_shap_values", write=_to_json)
+    values: dict[str, float | None] = member(
+        _values, schema.REQUIRED, key="global_shap_values", write=_to_json
+    )
     expected_value: float | None = figure(written="always")
     standard_errors: dict[str, float] = member(_numbers, {}, write=_to_json, written="if any", ours=True)
     sampling_errors: dict[str, float] = member(_numbers, {}, write=_to_json, written="if any", ours=True)
@@ -175,7 +162,7 @@ class SamplingDesign:
 
 
 @dataclass
-class AttributionConstraints(Kept):
+class AttributionConstraints(Checked):
     """``constraints.json`` or ``analysis.json``.
 
     Other explanations in the file are kept in `further_explanations`, other analyses in `extra`.
@@ -184,12 +171,15 @@ class AttributionConstraints(Kept):
     labels: dict[str, LabelAttributions]
     design: SamplingDesign = field(default_factory=SamplingDesign)
     further_explanations: dict[str, Any] = field(default_factory=dict)
-    unused: list[str] = field(default_factory=list, compare=False)
-    where: str = "constraints.json"
 
 
-_OF_LABEL = Level(KERNEL_SHAP, {"*": level_of(LabelAttributions, "a label", global_top_shap_text=None)})
-_EXPLANATIONS = {KERNEL_SHAP: _OF_LABEL, "sampling_design": level_of(SamplingDesign, "sampling_design")}
+_OF_LABEL = Level(
+    KERNEL_SHAP, {"*": schema.level_of(LabelAttributions, "a label", global_top_shap_text=None)}
+)
+_EXPLANATIONS = {
+    KERNEL_SHAP: _OF_LABEL,
+    "sampling_design": schema.level_of(SamplingDesign, "sampling_design"),
+}
 _OTHERS = dict.fromkeys(("version", "pre_training_bias_metrics", "post_training_bias_metrics"))
 _FILE = Level("the file", {**_OTHERS, EXPLANATIONS: Level(EXPLANATIONS, {**_EXPLANATIONS, "pdp": None})})
 
@@ -247,12 +237,12 @@ def read_constraints(value: dict[str, Any], where: str) -> AttributionConstraint
     DocumentError
         Naming file and path, when a member is missing or of the wrong type, or there are no values.
     """
-    with gathered(value, where) as members:
+    with schema.gathered(value, where) as members:
         unused = read_unused(members, _FILE)
         members.raw("version")
         labels, design, further = _read_explanations(members, where)
-        extra = members.extra()
-    return AttributionConstraints(labels, design, further, unused, where, extra=extra, order=tuple(value))
+        kept: dict[str, Any] = {"extra": members.extra(), "order": tuple(value)}
+    return AttributionConstraints(labels, design, further, unused=unused, where=where, **kept)
 
 
 def _read_explanations(
@@ -275,7 +265,9 @@ def constraints_to_json(document: AttributionConstraints) -> dict[str, Any]:
     if design := write_document(document.design):
         explanations["sampling_design"] = design
     members = {"version": VERSION, EXPLANATIONS: explanations | document.further_explanations}
-    return in_order(members, document.extra if document.order else SWITCH | document.extra, document.order)
+    return schema.in_order(
+        members, document.extra if document.order else SWITCH | document.extra, document.order
+    )
 
 
 def _values_to_json(document: AttributionConstraints, labels: dict[str, Any]) -> dict[str, Any]:
@@ -295,7 +287,7 @@ def analysis_to_json(document: AttributionConstraints) -> dict[str, Any]:
     }
     explanations = _values_to_json(document, labels) | document.further_explanations
     members = {"version": VERSION, EXPLANATIONS: explanations}
-    return in_order(members, document.extra, document.order)
+    return schema.in_order(members, document.extra, document.order)
 
 
 # --- statistics.json --------------------------------------------------------------------------------------
@@ -309,12 +301,12 @@ def read_statistics(value: dict[str, Any], where: str) -> AttributionStatistics:
     DocumentError
         Naming file and path, when a member is missing or of the wrong type.
     """
-    with gathered(value, where) as members:
+    with schema.gathered(value, where) as members:
         members.raw("version")
         labels, design, _ = _read_explanations(members, where)
         explained = members.within("explained")
         explained.raw("rows_per_second")
-        found, notes = read_document(Explained, explained), tuple(texts(members, "notes") or ())
+        found, notes = read_document(Explained, explained), tuple(schema.texts(members, "notes") or ())
         members.note_near_misses()
     return AttributionStatistics(labels, found, design, notes, where)
 

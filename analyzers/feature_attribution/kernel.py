@@ -57,11 +57,6 @@ def number_of_pairs(players: int) -> int:
     return (1 << (players - 1)) - 1 if players > 0 else 0
 
 
-def default_num_samples(players: int) -> int:
-    """Return Clarify's default number of coalitions: ``2 M + 2048``, at most ``2^M - 2``."""
-    return min(2 * players + 2048, 2 * number_of_pairs(players))
-
-
 def enumerate_pairs(players: int) -> Masks:
     """Return one coalition of every pair: all that hold the last player, but the full one.
 
@@ -505,7 +500,8 @@ class Sampling:
         if exact is None:
             exact = EXACT_FEATURES if self.num_samples is None else 0
         everything = number_of_pairs(players)
-        budget = default_num_samples(features) if self.num_samples is None else self.num_samples
+        default = min(2 * features + 2048, 2 * number_of_pairs(features))
+        budget = default if self.num_samples is None else self.num_samples
         return everything if players <= exact else min(budget // 2, everything)
 
 

@@ -12,14 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from analyzers.feature_attribution import aggregate
+from analyzers.feature_attribution import aggregate, documents
 from analyzers.feature_attribution.aggregate import Aggregation, GlobalValues
-from analyzers.feature_attribution.documents import (
-    AttributionStatistics,
-    Explained,
-    LabelAttributions,
-    SamplingDesign,
-)
 from analyzers.feature_attribution.kernel import WINDOW_ROWS, Explanation, Sampling, explain_windows
 from analyzers.feature_attribution.rows import FeatureStream, is_number
 from analyzers.shared.cells import Floats, floats
@@ -202,26 +196,19 @@ class AttributionSummary:
 
 
 def merge(left: AttributionSummary, right: AttributionSummary) -> AttributionSummary:
-    """Combine two summaries; associative."""
-    if left.totals is None or right.totals is None:
-        totals = left.totals or right.totals
-    else:
-        totals = aggregate.merge(left.totals, right.totals)
-    both = AttributionSummary(
-        totals=totals,
-        expected=right.expected if left.expected is None else left.expected,
-        rows_read=left.rows_read + right.rows_read,
-        model_rows=left.model_rows + right.model_rows,
-        partial=left.partial or right.partial,
-        local=left.local + right.local,
-        joined=left.joined + right.joined,
-        ranges=dict(left.ranges),
-        sample=left.sample,
-        is_hard=left.is_hard and right.is_hard,
-    )
-    both.widen(right.ranges)
-    both.sample.merge(right.sample)
-    return both
+    """Combine two summaries; associative. Reuses the memory of `left`."""
+    if right.totals is not None:
+        left.totals = right.totals if left.totals is None else aggregate.merge(left.totals, right.totals)
+    left.expected = right.expected if left.expected is None else left.expected
+    left.rows_read += right.rows_read
+    left.model_rows += right.model_rows
+    left.partial |= right.partial
+    left.is_hard &= right.is_hard
+    left.local += right.local
+    left.joined += right.joined
+    left.widen(right.ranges)
+    left.sample.merge(right.sample)
+    return left
 
 
 def summarize(
@@ -360,7 +347,7 @@ def _blocks(stream: FeatureStream, request: AttributionRequest, budget: Budget) 
 
 def describe(
     summary: AttributionSummary, request: AttributionRequest, seconds: float
-) -> AttributionStatistics:
+) -> documents.AttributionStatistics:
     """Return the statistics.
 
     Parameters
@@ -372,7 +359,7 @@ def describe(
     seconds
         Spent on explaining.
     """
-    labels: dict[str, LabelAttributions] = {}
+    labels: dict[str, documents.LabelAttributions] = {}
     notes = list(request.notes)
     if summary.totals is not None and summary.expected is not None:
         effect, _ = effect_of_numbers(summary.sample)
@@ -389,10 +376,12 @@ def describe(
             notes.append(wording("attributions.hard"))
     if summary.partial:
         notes.append(wording("attributions.out_of_time", rows=summary.rows, all_rows=summary.rows_read))
-    return AttributionStatistics(
+    return documents.AttributionStatistics(
         labels=labels,
-        explained=Explained(summary.rows, summary.rows_read, summary.model_rows, seconds, summary.partial),
-        design=SamplingDesign(
+        explained=documents.Explained(
+            summary.rows, summary.rows_read, summary.model_rows, seconds, summary.partial
+        ),
+        design=documents.SamplingDesign(
             agg_method=request.agg_method,
             use_logit=request.sampling.use_logit,
             num_samples=request.sampling.num_samples,
@@ -408,13 +397,13 @@ def describe(
 
 def _label(
     values: GlobalValues, number: int, expected: float, features: tuple[str, ...]
-) -> LabelAttributions:
+) -> documents.LabelAttributions:
     def by_name(numbers: Floats, unknown: float = np.inf) -> dict[str, float]:
         # An error that cannot be told may be of any size.
         return dict(zip(features, np.nan_to_num(numbers[number], nan=unknown).tolist(), strict=True))
 
     floors = by_name(values.noise_floor, unknown=0.0)
-    return LabelAttributions(
+    return documents.LabelAttributions(
         values=dict(zip(features, values.values[number].tolist(), strict=True)),
         expected_value=expected,
         standard_errors=by_name(values.standard_error),

@@ -10,16 +10,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from analyzers.model_quality import documents
 from analyzers.model_quality.check_sagemaker import check_sagemaker, suggest, undefined
 from analyzers.model_quality.check_sound import check_sound
 from analyzers.model_quality.confusion import binary_metrics
 from analyzers.model_quality.describe import Evidence, describe
-from analyzers.model_quality.documents import (
-    ModelQualityBaseline,
-    ModelQualityConstraints,
-    ModelQualityStatistics,
-    ScoreCalibration,
-)
+from analyzers.model_quality.documents import ModelQualityBaseline, ModelQualityStatistics, ScoreCalibration
 from analyzers.model_quality.scores import Cumulative, ScoreHistogram, probabilities
 from analyzers.model_quality.summary import ModelQualitySummary, Task, merge, summarize
 from analyzers.shared.cells import Floats
@@ -101,7 +97,9 @@ def _binary(unlabelled: ScoreHistogram, chances: Floats) -> dict[str, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelQualityAnalyzer(
-    Task, SharesErrors, Analyzer[ModelQualitySummary, ModelQualityStatistics, ModelQualityConstraints]
+    Task,
+    SharesErrors,
+    Analyzer[ModelQualitySummary, ModelQualityStatistics, documents.ModelQualityConstraints],
 ):
     """Model quality by either set of rules.
 
@@ -142,10 +140,6 @@ class ModelQualityAnalyzer(
         """Return the statistics with another design effect of the rows."""
         return replace(statistics, design_effect=effects.get("rows", statistics.design_effect))
 
-    def empty(self) -> ModelQualitySummary:
-        """Return the identity of `merge`."""
-        return ModelQualitySummary()
-
     def summarize(self, batches: Iterable[pa.RecordBatch]) -> ModelQualitySummary:
         """Summarize the record batches of one split, in order, in bounded memory."""
         return summarize(batches, self)
@@ -174,7 +168,7 @@ class ModelQualityAnalyzer(
 
     def suggest(
         self, statistics: ModelQualityStatistics, baseline: ModelQualityBaseline | None
-    ) -> ModelQualityConstraints:
+    ) -> documents.ModelQualityConstraints:
         """Suggest constraints; under sound rules an expert's changes to the baseline's are carried over.
 
         Raises

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
-from analyzers.model_quality.documents import (
-    FACTS,
-    LESS,
-    MetricConstraint,
-    MetricValue,
-    ModelQualityBaseline,
-    ModelQualityConstraints,
-    ModelQualityStatistics,
-    Operator,
-)
+from analyzers.model_quality import documents
+from analyzers.model_quality.documents import FACTS, LESS, MetricConstraint, ModelQualityConstraints, Operator
 from analyzers.shared.rules import SMALL_MAP, category_order
 from contract.api import Comparison, Decision, Finding, State, Violation, Violations
 from contract.json_layout import java_double
@@ -26,7 +19,10 @@ CONSTRAINED: dict[str, dict[str, Operator]] = FACTS["constrained"]
 
 
 def suggest(
-    statistics: ModelQualityStatistics, baseline: ModelQualityBaseline | None = None, *, sound: bool = True
+    statistics: documents.ModelQualityStatistics,
+    baseline: documents.ModelQualityBaseline | None = None,
+    *,
+    sound: bool = True,
 ) -> ModelQualityConstraints:
     """Return constraints with the value of each metric as its threshold.
 
@@ -67,7 +63,9 @@ def is_own_value(constraint: MetricConstraint, value: float | None) -> bool:
     return value is not None and math.isclose(constraint.threshold, value, rel_tol=1e-5, abs_tol=1e-5)
 
 
-def check_sagemaker(statistics: ModelQualityStatistics, constraints: ModelQualityConstraints) -> Decision:
+def check_sagemaker(
+    statistics: documents.ModelQualityStatistics, constraints: ModelQualityConstraints
+) -> Decision:
     """Compare a window with the constraints as the originals did.
 
     A metric that is undefined in the window raises no violation.
@@ -95,20 +93,12 @@ def check_sagemaker(statistics: ModelQualityStatistics, constraints: ModelQualit
 
 
 def compared(
-    finding: Finding, constraint: MetricConstraint, statistics: ModelQualityStatistics
+    finding: Finding, constraint: MetricConstraint, statistics: documents.ModelQualityStatistics
 ) -> Comparison:
     """Return a finding as a comparison."""
-    return Comparison(
-        finding.subject,
-        constraint.operator,
-        State.VIOLATED if finding.violated else State.HOLDS,
-        finding.text,
-        value=finding.value,
-        expected=finding.expected,
-        effect=finding.distance,
-        limit=0.0,
-        rows=statistics.item_count,
-    )
+    state = State.VIOLATED if finding.violated else State.HOLDS
+    found = Comparison(finding.subject, constraint.operator, state, finding.text, rows=statistics.item_count)
+    return replace(found, value=finding.value, expected=finding.expected, effect=finding.distance, limit=0.0)
 
 
 def undefined(
@@ -129,7 +119,7 @@ def shortfall(value: float, constraint: MetricConstraint) -> float:
     return gap if constraint.operator == LESS else -gap
 
 
-def describe_comparison(name: str, metric: MetricValue, constraint: MetricConstraint) -> str:
+def describe_comparison(name: str, metric: documents.MetricValue, constraint: MetricConstraint) -> str:
     """Return the originals' sentence on a metric that is beyond its threshold."""
     value = java_double(metric.value) if metric.value is not None else "NaN"
     deviation = "NaN" if metric.standard_deviation is None else java_double(metric.standard_deviation)

@@ -13,17 +13,9 @@ from statistics import NormalDist
 
 import numpy as np
 
-from analyzers.model_quality import check_sagemaker
+from analyzers.model_quality import check_sagemaker, documents
 from analyzers.model_quality.confusion import binary_cells, binary_metrics
-from analyzers.model_quality.documents import (
-    FACTS,
-    LEAST_CHANGES,
-    LESS,
-    MetricConstraint,
-    MetricValue,
-    ModelQualityConstraints,
-    ModelQualityStatistics,
-)
+from analyzers.model_quality.documents import LEAST_CHANGES, LESS, MetricConstraint, ModelQualityStatistics
 from analyzers.model_quality.intervals import TABLE_RESAMPLES, Z_95, table_draws
 from analyzers.shared.cells import Floats
 from analyzers.shared.dependence import student_ratio
@@ -125,7 +117,7 @@ class MetricTest:
     """
 
     name: str
-    metric: MetricValue
+    metric: documents.MetricValue
     constraint: MetricConstraint
     p_value: float
     window_error: float
@@ -267,7 +259,7 @@ def widened(name: str, value: float, bound: float, factor: float) -> float:
     return scale.back(scale.to(value) + factor * (scale.to(bound) - scale.to(value)))
 
 
-def _error(name: str, metric: MetricValue) -> float:
+def _error(name: str, metric: documents.MetricValue) -> float:
     """Return the standard error of a metric on its scale."""
     scale, deviation = _scale_of(name), metric.standard_deviation or 0.0
     if metric.value is None:
@@ -290,12 +282,12 @@ _SETTLED = 0.02
 # Standard deviations about which decisions are made.
 _FAR = 4.0
 
-_SAME_TEST: dict[str, str] = FACTS["same_test"]
+_SAME_TEST: dict[str, str] = documents.FACTS["same_test"]
 
 
 def check_sound(
     statistics: ModelQualityStatistics,
-    constraints: ModelQualityConstraints,
+    constraints: documents.ModelQualityConstraints,
     baseline: ModelQualityStatistics | None,
     *,
     positive: str,
@@ -373,7 +365,7 @@ def _why_open(tests: list[MetricTest], statistics: ModelQualityStatistics) -> st
 
 def _tests(
     statistics: ModelQualityStatistics,
-    constraints: ModelQualityConstraints,
+    constraints: documents.ModelQualityConstraints,
     baseline: ModelQualityStatistics | None,
     positive: str,
     seed: int,
@@ -415,7 +407,7 @@ def _side(
     return Side(statistics, draws, shared * far / student_ratio(Z_95, statistics.blocks))
 
 
-def _least_changes(constraints: ModelQualityConstraints) -> list[float]:
+def _least_changes(constraints: documents.ModelQualityConstraints) -> list[float]:
     """Return the smallest changes of shares and of errors that count, as monitoring_config sets them."""
     config = constraints.extra.get("monitoring_config")
     given = {**LEAST_CHANGES, **config} if isinstance(config, Mapping) else LEAST_CHANGES
@@ -428,8 +420,14 @@ def _least_changes(constraints: ModelQualityConstraints) -> list[float]:
     return [given[name] for name in LEAST_CHANGES]
 
 
-def _refuse_unknown(statistics: ModelQualityStatistics, constraints: ModelQualityConstraints) -> None:
-    known = {*check_sagemaker.CONSTRAINED[statistics.problem_type], *statistics.metrics, *FACTS["further"]}
+def _refuse_unknown(
+    statistics: ModelQualityStatistics, constraints: documents.ModelQualityConstraints
+) -> None:
+    known = {
+        *check_sagemaker.CONSTRAINED[statistics.problem_type],
+        *statistics.metrics,
+        *documents.FACTS["further"],
+    }
     for name, constraint in constraints.metrics.items():
         if constraint.threshold > 1.0 and not is_loss(name):
             value = constraint.threshold

@@ -14,7 +14,7 @@ from importlib import resources
 from typing import Any, Literal
 
 from analyzers.shared.analysis_json import range_to_json, read_range
-from analyzers.shared.rules import SWITCH, read_unused
+from analyzers.shared.rules import SWITCH, Checked, read_unused
 from contract import schema
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
@@ -164,13 +164,11 @@ class MetricConstraint:
 
 
 @dataclass
-class ModelQualityConstraints(schema.Kept):
+class ModelQualityConstraints(Checked):
     """The whole of ``constraints.json``."""
 
     problem_type: ProblemType
     metrics: dict[str, MetricConstraint]
-    unused: list[str] = field(default_factory=list, compare=False)
-    where: str = "constraints.json"
 
 
 # A change of the baseline's own value that somebody would act on, where monitoring_config says nothing else:
@@ -278,9 +276,8 @@ def read_constraints(value: dict[str, Any], where: str) -> ModelQualityConstrain
         file.number("version", 0.0)
         present = [name for name in members.members if members.raw(name) is not None]
         metrics = {name: schema.read_document(MetricConstraint, members.within(name)) for name in present}
-    return ModelQualityConstraints(
-        problem_type, metrics, unused, where, extra=file.extra(), order=tuple(value)
-    )
+    kept: dict[str, Any] = {"extra": file.extra(), "order": tuple(value)}
+    return ModelQualityConstraints(problem_type, metrics, unused=unused, where=where, **kept)
 
 
 def constraints_to_json(document: ModelQualityConstraints) -> dict[str, Any]:

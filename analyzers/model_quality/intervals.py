@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from analyzers.shared.cells import Codes, Floats
-from analyzers.shared.significance import student_quantile, sum_of_products
+from analyzers.shared.significance import border, student_quantile, sum_of_products
 
 Z_95 = 1.959963984540054
 
@@ -212,30 +212,18 @@ def area_interval(area: float, deviation: float | None, positives: int, negative
     if deviation is not None and model > 0.0:
         ratio = min(2.0, max(_SMALLEST_RATIO, deviation**2 / model))
 
-    def surprising(candidate: float) -> bool:
+    def is_likely(candidate: float) -> bool:
         variance = ratio * _area_variance(candidate, positives, negatives)
-        return abs(area - candidate) > Z_95 * math.sqrt(variance)
+        return abs(area - candidate) <= Z_95 * math.sqrt(variance)
 
-    return _border(area, 0.0, surprising), _border(area, 1.0, surprising)
+    low, high = (end if is_likely(end) else border(area, end, is_likely) for end in (0.0, 1.0))
+    return low, high
 
 
 def _area_variance(area: float, positives: int, negatives: int) -> float:
     mean_less_one = (positives + negatives) / 2.0 - 1.0
     spread = 1.0 + mean_less_one * ((1.0 - area) / (2.0 - area) + area / (1.0 + area))
     return area * (1.0 - area) / (positives * negatives) * spread
-
-
-def _border(inside: float, outside: float, surprising: Callable[[float], bool]) -> float:
-    """Return where, between a value that is no surprise and the end of the range, surprise begins."""
-    if not surprising(outside):
-        return outside
-    for _ in range(60):
-        middle = (inside + outside) / 2.0
-        if surprising(middle):
-            outside = middle
-        else:
-            inside = middle
-    return inside
 
 
 # How far a metric would move with other rows of the same kind: resampling of counts, not of rows.

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, Self
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self
 
 import numpy as np
 
 from analyzers.shared.significance import hypergeometric_tail
 from contract.api import PRESENCE_CHECK, Baseline, Comparison, Decision, State, Violation, Violations
 from contract.errors import DocumentError, wording
-from contract.schema import JsonObject, Level, unused_members
+from contract.schema import JsonObject, Kept, Level, unused_members
 from contract.wording import chance, listing, percent
 
 Rules = Literal["sound", "sagemaker"]
@@ -49,6 +49,14 @@ def constraints_to_check[Statistics, Constraints](
     return suggest(baseline.statistics)
 
 
+@dataclass(kw_only=True)
+class Checked(Kept):
+    """A constraints.json: `where` it was read, and its members that are `unused`."""
+
+    unused: list[str] = field(default_factory=list, compare=False)
+    where: str = "constraints.json"
+
+
 # The switch of a whole constraints.json, which the SDK's Constraints.set_monitoring turns.
 SWITCH = {"monitoring_config": {"evaluate_constraints": "Enabled"}}
 
@@ -70,7 +78,7 @@ def read_unused(file: JsonObject, level: Level, *settings: str) -> list[str]:
     return unused_members(file.members, level, file.mistakes)
 
 
-def unused_notes(constraints: Switchable | None) -> list[str]:
+def unused_notes(constraints: Checked | None) -> list[str]:
     """Return the note on members of a constraints.json that have no effect, if there are any."""
     if constraints is None or not constraints.unused:
         return []
@@ -78,41 +86,21 @@ def unused_notes(constraints: Switchable | None) -> list[str]:
     return [wording("members.unused", file=constraints.where, names=names)]
 
 
-def is_switched_off(extra: Mapping[str, Any], where: str) -> bool:
-    """Return whether a constraints.json says that nothing is to be checked.
-
-    Parameters
-    ----------
-    extra
-        Members of the file besides the constraints.
+def why_unchecked(constraints: Checked | None, asks_for_any: bool) -> str:
+    """Return why constraints ask for no check at all, empty where they ask for one.
 
     Raises
     ------
     DocumentError
         When the switch says neither Enabled nor Disabled.
     """
-    config = extra.get("monitoring_config")
+    config = constraints.extra.get("monitoring_config") if constraints else None
     said = config.get("evaluate_constraints", "Enabled") if isinstance(config, Mapping) else config
-    if said is None or str(said).casefold() in ("enabled", "true"):
-        return False
+    if constraints is None or said is None or str(said).casefold() in ("enabled", "true"):
+        return "" if asks_for_any else "there are no constraints"
     if str(said).casefold() in ("disabled", "false"):
-        return True
-    raise DocumentError.of("members.switch", file=where, field="evaluate_constraints", value=said)
-
-
-class Switchable(Protocol):
-    """A constraints.json that may say that nothing is to be checked."""
-
-    extra: dict[str, Any]
-    unused: list[str]
-    where: str
-
-
-def why_unchecked(constraints: Switchable | None, asks_for_any: bool) -> str:
-    """Return why constraints ask for no check at all, empty where they ask for one."""
-    if constraints is not None and is_switched_off(constraints.extra, constraints.where):
         return "evaluate_constraints is Disabled"
-    return "" if asks_for_any else "there are no constraints"
+    raise DocumentError.of("members.switch", file=constraints.where, field="evaluate_constraints", value=said)
 
 
 def nothing_checked(
@@ -157,10 +145,6 @@ def java_hash(text: str) -> int:
     """Return ``java.lang.String.hashCode`` as an unsigned 32-bit number."""
     value = 0
     units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), dtype="<u2")
-    if len(units) <= _STRETCH:
-        for unit in units.tolist():
-            value = (31 * value + unit) & _WORD
-        return value
     for start in range(0, len(units), _STRETCH):
         stretch = units[start : start + _STRETCH].astype(np.uint32)
         weighted = int(np.dot(stretch, _POWERS[-len(stretch) :]))

@@ -7,6 +7,7 @@ upper bound. NumPy has none of these and SciPy is no run-time dependency; tests 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -148,22 +149,22 @@ def gamma_tail(shape: float, x: float) -> float:
     return min(1.0, beyond + float(np.exp(logs).sum()))
 
 
+def border(inside: float, outside: float, holds: Callable[[float], bool]) -> float:
+    """Return the last number that something holds for between `inside`, where it does, and `outside`."""
+    for _ in range(60):
+        middle = (inside + outside) / 2.0
+        inside, outside = (middle, outside) if holds(middle) else (inside, middle)
+    return inside
+
+
 def poisson_upper_bound(count: int, alpha: float) -> float:
     """Return the largest Poisson mean that gives `count` events or fewer with probability `alpha`.
 
     The exact (Garwood 1936) one-sided bound; ``-ln(alpha)`` for a count of zero.
     """
-    low, high = float(count), count + 10.0 * math.sqrt(count + 1.0) - 2.0 * math.log(alpha)
-    for _ in range(200):
-        middle = (low + high) / 2.0
-        # P(events <= count | mean) is Q(count + 1, mean).
-        if gamma_tail(count + 1.0, middle) > alpha:
-            low = middle
-        else:
-            high = middle
-        if high - low <= 1e-12 * high:
-            break
-    return high
+    above = count + 10.0 * math.sqrt(count + 1.0) - 2.0 * math.log(alpha)
+    # P(events <= count | mean) is Q(count + 1, mean).
+    return border(above, float(count), lambda mean: gamma_tail(count + 1.0, mean) <= alpha)
 
 
 def student_quantile(normal_quantile: float, degrees_of_freedom: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import pickle
@@ -115,7 +116,8 @@ def test_batches_do_not_matter(cuts: list[int]) -> None:
 def test_merging_splits_gives_the_sums_over_all_and_is_associative() -> None:
     job = analyzer(keep_local=True)
     parts = [job.summarize([draw(50, seed)]) for seed in range(3)]
-    left = job.merge(job.merge(parts[0], parts[1]), parts[2])
+    copies = copy.deepcopy(parts)  # merging may reuse the memory of the left one
+    left = job.merge(job.merge(copies[0], copies[1]), copies[2])
     right = job.merge(parts[0], job.merge(parts[1], parts[2]))
     whole = np.abs(np.concatenate([exact(draw(50, seed)) for seed in range(3)])).mean(0)
     for merged in (left, right, job.merge(job.empty(), left), job.merge(left, job.empty())):
@@ -283,7 +285,7 @@ def test_a_baseline_far_from_the_rows_is_told(age: float, told: bool) -> None:
     request = AttributionRequest(FEATURES, baseline)
     one = FeatureAttributionAnalyzer("sound", request=request, ask=ask, budget=Budget())
     halves = [one.summarize([rows]) for rows in (draw(40), draw(40, seed=1))]
-    for merged in (one.merge(*halves), one.merge(halves[1], halves[0])):
+    for merged in (one.merge(*copy.deepcopy(halves)), one.merge(halves[1], halves[0])):
         notes = [note for note in one.describe(merged).notes if "SHAP baseline gives" in note]
         assert bool(notes) is told
         assert all(f"gives 'age' {age:g}, but the rows" in note for note in notes)
