@@ -125,7 +125,10 @@ def _read_each(
         # What is said of reading these is not said of others.
         request = replace(job.request, window=together, said=copy.deepcopy(job.request.said))
         for found in _read(replace(job, request=request)):
-            yield replace(job, request=request, started=time.monotonic()), *found
+            said = request.said
+            if len(together.edges) > 1:
+                said = replace(said, undecodable=said.undecodable_in[together.place(found[0].start)])
+            yield replace(job, request=replace(request, said=said), started=time.monotonic()), *found
 
 
 def _read(job: jobs.Job) -> Iterator[tuple[Window, Plan, AnyAnalyzer, object]]:
