@@ -12,7 +12,6 @@ from typing import Any
 from analyzers.shared.significance import binomial_tail
 from contract import api
 from contract.errors import MonitorError, wording
-from contract.settings import Settings
 from contract.window import LONGER, Window
 from contract.wording import chance, percent
 from job_runner.variation import usual_shifts
@@ -26,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 def earlier_of(
-    settings: Settings, monitor: api.Monitor, facts: api.Facts, compared: Mapping[str, bytes]
+    settings: api.Settings, monitor: api.Monitor, facts: api.Facts, compared: Mapping[str, bytes]
 ) -> Earlier:
     """Return the runs of the same monitor, endpoint and schedule about an earlier time.
 
@@ -74,7 +73,7 @@ def alert_of(after: tuple[int, int], earlier: Earlier, now: Run) -> Alert:
 
 
 def with_label_coverage(
-    settings: Settings, earlier: Earlier, facts: api.Facts, decision: api.Decision
+    settings: api.Settings, earlier: Earlier, facts: api.Facts, decision: api.Decision
 ) -> api.Decision:
     """Add whether as many labels came as to earlier windows by that age, where the history knows some.
 
@@ -109,7 +108,7 @@ _FEWEST_WINDOWS, _FEWER_LABELS, _LABELS_RATE = 3, 0.1, 0.0005
 
 
 def with_lasting(
-    settings: Settings, earlier: Earlier, baseline: api.Baseline[Any, Any], decision: api.Decision
+    settings: api.Settings, earlier: Earlier, baseline: api.Baseline[Any, Any], decision: api.Decision
 ) -> api.Decision:
     """Add what moved to one side in windows that are each too small to show it.
 

@@ -8,11 +8,9 @@ from dataclasses import replace
 from analyzers.bias.analyzer import BiasAnalyzer
 from analyzers.bias.summary import ALL_POST, ALL_PRE, BiasRequest, FacetRequest
 from contract.analysis_config import AnalysisConfig
-from contract.api import MakeAnalyzer, Replay
-from contract.dataset import Dataset
+from contract.api import Dataset, MakeAnalyzer, Replay, Settings
 from contract.errors import wording
 from contract.schema import Mistakes
-from contract.settings import Settings
 from job_runner import clarify
 from readers.cell_types import texts_in
 

@@ -27,12 +27,10 @@ from analyzers.feature_attribution.rows import FeatureStream, cluster_baselines
 from analyzers.feature_attribution.summary import AttributionRequest, Budget
 from containers.feature_attribution.shortcut import open_shortcut
 from contract.analysis_config import AnalysisConfig, Locator, Methods, PartialDependenceConfig, ShapConfig
-from contract.api import AnyAnalyzer, MakeAnalyzer, Replay, Rules
-from contract.dataset import Dataset, Plan
+from contract.api import AnyAnalyzer, Dataset, MakeAnalyzer, Plan, Replay, Rules, Settings
 from contract.dataset_format import DatasetFormat
-from contract.errors import ConfigurationError, DocumentError, wording
+from contract.errors import ConfigurationError, wording
 from contract.schema import Mistakes
-from contract.settings import Settings
 from contract.wording import listing, several
 from file_storage import storage
 from job_runner import clarify
@@ -56,13 +54,10 @@ MOST_BYTES_COUNTED = 256 << 20
 
 def count_rows(plan: Plan, request: Dataset) -> int | None:
     """Return the number of rows, None where finding out would take long or run a user's script twice."""
-    if plan.total_bytes > MOST_BYTES_COUNTED or request.preprocessor is not None:
-        return None
-    try:
-        rows: int = sum(batch.num_rows for batch in _batches(plan))
-    except NotSplittable:
-        return None
-    return rows
+    if plan.total_bytes <= MOST_BYTES_COUNTED and request.preprocessor is None:
+        with contextlib.suppress(NotSplittable):
+            return int(sum(batch.num_rows for batch in _batches(plan)))
+    return None
 
 
 def sample_rows(
@@ -87,8 +82,7 @@ def sample_rows(
     try:
         return _sample(_batches(plan), features, seed, most)
     except NotSplittable:
-        whole = plan_dataset(request, whole_files=True)
-        return _sample(_batches(whole), features, seed, most)
+        return _sample(_batches(plan_dataset(request, whole_files=True)), features, seed, most)
 
 
 def _sample(
@@ -257,15 +251,11 @@ def given_rows(config: AnalysisConfig, shape: Shape) -> pa.RecordBatch | None:
 
 def rows_of_baseline_job(settings: Settings, shape: Shape) -> pa.RecordBatch | None:
     """Return the rows that the baseline job used, None when they are not beside its other files."""
-    for place in (settings.baseline_constraints, settings.baseline_statistics):
-        if place is None:
-            continue
+    for place in filter(None, (settings.baseline_constraints, settings.baseline_statistics)):
         folder = place.rstrip("/")
         if folder.endswith(".json"):
             folder = folder.rpartition("/")[0] or "."
-        path = f"{folder}/{BASELINE_ROWS}"
-        with contextlib.suppress(DocumentError):
-            storage.read_bytes(path, DocumentError)
+        if storage.is_there(path := f"{folder}/{BASELINE_ROWS}"):
             return rows_of_files(path, shape, has_header=True)
     return None
 
