@@ -178,6 +178,7 @@ def coverage_report(
         Labels read, and how many of them a later one for the same id replaced.
     """
     captures, joined = merged.captures, merged.joined
+    by_hour = {"captures": captures, "labels": labels, "joined": joined, "orphans": orphans}
     return {
         "version": 0.0,
         "captures": captures.total(),
@@ -191,10 +192,7 @@ def coverage_report(
         "hours": [
             {
                 "hour": hour_text(hour),
-                "captures": captures[hour],
-                "labels": labels[hour],
-                "joined": joined[hour],
-                "orphans": orphans[hour],
+                **{name: counts[hour] for name, counts in by_hour.items()},
                 "coverage": _share(joined[hour], captures[hour]),
             }
             for hour in sorted(captures.keys() | labels.keys())

@@ -421,9 +421,7 @@ class SegmentedAnalyzer(api.Analyzer[SegmentedSummary, Statistics, Any]):
         left.titles = {**right.titles, **left.titles}
         left.given_up |= right.given_up
         for key, segment in right.segments.items():
-            if (known := left.segments.get(key)) is None:
-                left.segments[key] = segment
-            else:
+            if (known := left.segments.setdefault(key, segment)) is not segment:
                 known.summary = self.inner.merge(known.summary, segment.summary)
                 known.rows += segment.rows
         for key in left.given_up & left.segments.keys():
@@ -630,9 +628,8 @@ def named_alike(segments: Sequence[Segment[Any]], expected: Sequence[Segment[Any
     columns, names = list(segments[0].values), list(expected[0].values)
     titles = [name if column.isdecimal() else column for column, name in zip(columns, names, strict=False)]
     known = {segment.key(names) for segment in expected}
-    if len(names) != len(columns) or len(set(titles)) != len(titles):
-        return list(segments)
-    if not any(tuple(segment.values.values()) in known for segment in segments):
+    is_known = any(tuple(segment.values.values()) in known for segment in segments)
+    if not is_known or len(names) != len(columns) or len(set(titles)) != len(titles):
         return list(segments)
     return [
         replace(segment, values=dict(zip(titles, segment.values.values(), strict=True)))
@@ -711,9 +708,8 @@ def check_segments(
 
 
 def _undecided(segment: Segment[Any], reason: str, lost: bool = False) -> api.Comparison:
-    subject, state = f"segment {segment.text}", api.State.UNDECIDED
-    about = api.Comparison(subject, SEGMENT_CHECK, state, segment=segment.values)
-    return replace(about, reason=reason, lost=lost)
+    about = (f"segment {segment.text}", SEGMENT_CHECK, api.State.UNDECIDED)
+    return api.Comparison(*about, reason=reason, lost=lost, segment=segment.values)
 
 
 def _violations(one: _Checked, said: set[str]) -> list[api.Violation]:
@@ -763,8 +759,6 @@ def _notes_of_segments(checked: list[_Checked]) -> list[str]:
     notes = []
     for group in alike.values():
         first, note = group[0]
-        where = f"the segment {first.segment.text}"
-        if len(group) > 1:
-            where = f"{len(group)} segments, such as {first.segment.text}"
-        notes.append(f"In {where}: {note}")
+        where = f"{len(group)} segments, such as" if len(group) > 1 else "the segment"
+        notes.append(f"In {where} {first.segment.text}: {note}")
     return notes[:_MOST_LISTED]

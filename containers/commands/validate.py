@@ -41,8 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in command_line.monitor_names()
         if analysis.upper() in command_line.find_monitor(name).analysis_types
     )
-    name = given.monitor or next(served, None)
     try:
+        name = given.monitor or next(served, None)
         if name is None:
             names = ", ".join(command_line.monitor_names())
             raise ConfigurationError.of("command.no_monitor_named", monitors=names)
