@@ -45,7 +45,7 @@ from readers.dataset import REST, NotSplittable, is_interval
 from readers.json_files import is_document
 from readers.labels import read_labels
 from readers.paths import PREFIX, RESPONSE
-from readers.plan import files_of, plan_dataset
+from readers.plan import CAPTURES, files_of, plan_dataset
 
 # The first rows of a dataset, from which its columns are known.
 
@@ -692,7 +692,7 @@ def arrange_dataset(
     )
     if settings.rules == "sagemaker" and form.kind == "csv":
         request = replace(request, cells=CellRules(PANDAS_MARKERS, judged=True, like_pandas=True))
-    if form.kind in ("sagemakerCaptureJson", "sagemakerMergeJson"):
+    if form.kind in CAPTURES:
         return arrange_captures(settings, config, request, mistakes)
     if form.kind == "json" and config.features is not None:
         return arrange_nested(settings, config, request, mistakes)

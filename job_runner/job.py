@@ -477,14 +477,10 @@ def _outcome(
     if violations and run.alert:
         said.insert(0, run.alert.text)
     if decision and decision.undecided and not is_empty:
-        asked, open_ = len(decision.comparisons), len(decision.undecided)
-        members = {
-            "asked": asked,
-            "decided": asked - open_,
-            "open": f"{open_:,} {'was' if open_ == 1 else 'were'}",
-            "why": decision.why_undecided,
-        }
-        said.insert(0, wording("outcome.undecided", **members))
+        asked, undecided = len(decision.comparisons), len(decision.undecided)
+        is_open = f"{undecided:,} {'was' if undecided == 1 else 'were'}"
+        told = {"asked": asked, "decided": asked - undecided, "open": is_open, "why": decision.why_undecided}
+        said.insert(0, wording("outcome.undecided", **told))
     if undelivered:
         missed = "; ".join(f"{parcel.address}: {parcel.reason}" for parcel in undelivered)
         said.append(f"Not delivered to {missed}.")

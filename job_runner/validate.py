@@ -33,7 +33,7 @@ from file_storage.transport import require_url
 from job_runner.clarify import batches_of, missing_columns
 from job_runner.job import AnyBaseline, dataset_request, load_documents, make_analyzer, read_baseline
 from readers.dataset import segments_of
-from readers.plan import files_of, plan_dataset
+from readers.plan import CAPTURES, files_of, plan_dataset
 from reporting.sinks import publishing
 
 # Whether the columns that settings and baseline name are in the data.
@@ -94,7 +94,6 @@ def _share_of_numbers(cells: pa.Array) -> float:
 # Which share of the captured rows has a label.
 
 
-_CAPTURES = ("sagemakerCaptureJson", "sagemakerMergeJson")
 # Enough to tell a share to a per cent, read in a few seconds.
 _MOST_ROWS = 100_000
 # What captures whose columns a configuration locates call their label.
@@ -106,7 +105,7 @@ def expects_labels(settings: Settings, request: Dataset) -> bool:
     attribute = settings.ground_truth_attribute
     elsewhere = attribute is None or attribute.startswith(GROUND_TRUTH) or request.locations is not None
     wanted = request.labels or request.ground_truth_source is not None
-    return request.format.kind in _CAPTURES and wanted and elsewhere
+    return request.format.kind in CAPTURES and wanted and elsewhere
 
 
 def require_labels(request: Dataset) -> Iterator[str]:

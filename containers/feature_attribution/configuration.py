@@ -40,7 +40,8 @@ from model_clients.model import Model, Policy
 from model_clients.opening import open_model
 from readers.dataset import NotSplittable
 from readers.paths import compile_path, feature_rows, typed_text
-from readers.plan import plan_dataset
+from readers.plan import CAPTURES, plan_dataset
+from readers.python_rows import column_of
 
 # One pass over the dataset before the model is asked: how many rows there are, and some of them.
 
@@ -347,7 +348,7 @@ def _table(rows: Sequence[Any], shape: Shape, where: str) -> pa.RecordBatch:
     cells = [_cells(row, number, shape, where) for number, row in enumerate(rows)]
     if not cells:
         raise ConfigurationError.of("shap_rows.none", field=_MEMBER, file=where)
-    columns = [_column(list(values)) for values in zip(*cells, strict=True)]
+    columns = list(map(_column, shape.features, map(list, zip(*cells, strict=True))))
     return pa.RecordBatch.from_arrays(columns, names=list(shape.features))
 
 
@@ -366,15 +367,14 @@ def _cells(row: Any, number: int, shape: Shape, where: str) -> list[Any]:
     raise ConfigurationError.of("shap_rows.width", **told)
 
 
-def _column(values: list[Any]) -> pa.Array:
+def _column(name: str, values: list[Any]) -> pa.Array:
     try:
         return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.array([None if value is None else str(value) for value in values], pa.string())
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):
+        return column_of(name, values)
 
 
 _TABLES = ("text/csv", "application/x-parquet")
-_CAPTURES = ("sagemakerCaptureJson", "sagemakerMergeJson")
 _NO_ROWS = pa.RecordBatch.from_arrays([], names=[])
 
 
@@ -401,7 +401,7 @@ def _scripted(
     form = settings.dataset_format
     if "dataset_format" not in settings.given:
         kind = clarify.KINDS.get(str(config.dataset_type), "sagemakerCaptureJson")
-        sides = ("endpointInput",) if kind in _CAPTURES else ()
+        sides = ("endpointInput",) if kind in CAPTURES else ()
         form = DatasetFormat(kind, header=kind == "csv" and not config.headers, capture_indices=sides)
     source = config.dataset_uri or settings.dataset_source
     request = replace(
@@ -412,7 +412,7 @@ def _scripted(
     def find(locator: Locator | None, place: str) -> str | None:
         return clarify.find_column(locator, names, place, mistakes, config.headers)
 
-    label = None if form.kind in _CAPTURES else find(config.label, "label")
+    label = None if form.kind in CAPTURES else find(config.label, "label")
     predicted = find(config.predicted_label, "predicted_label")
     return request, clarify.Columns(names, label=label, predicted_label=predicted)
 
