@@ -35,9 +35,8 @@ def earlier_of(
     endpoint, schedule = settings.sagemaker_endpoint_name, settings.sagemaker_monitoring_schedule_name
     until = window.start if window else datetime.now(UTC)
     try:
-        runs = read_runs(
-            settings.history_path or "", Selection(monitor.name, endpoint, schedule, until=until)
-        )
+        wanted = Selection(monitor.name, endpoint, schedule, until=until)
+        runs = read_runs(settings.history_path or "", wanted)
     except MonitorError as error:
         if error.code in _NOTHING_YET:
             return Earlier()
@@ -166,9 +165,8 @@ def _pooled(subject: str, shift: api.Shift, pool: Sequence[tuple[datetime, float
     told = {"windows": len(pool), "since": pool[-1][0], "share": shares[0], "limit": shares[1]}
     text = wording("lasting.moved", **told, chance=chance(p_value))
     figures: dict[str, Any] = {"effect": abs(by), "limit": shift.limit, "p_value": p_value}
-    return api.Comparison(
-        subject, api.LASTING_CHECK, api.State.HOLDS, text, value=0.5 + by, expected=0.5, **figures
-    )
+    figures |= {"value": 0.5 + by, "expected": 0.5}
+    return api.Comparison(subject, api.LASTING_CHECK, api.State.HOLDS, text, **figures)
 
 
 # Windows are pooled over whole days and weeks, whose hours and days even out, where these have enough.

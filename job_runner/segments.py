@@ -246,12 +246,8 @@ def sort_rows(
         ranks[wanted] = np.arange(len(wanted))
         codes = _code_table(ranks, len(keys)).take(codes)
     counts = np.bincount(codes.to_numpy(), minlength=len(keys))[: len(wanted)].tolist()
-    starts = itertools.accumulate(counts, initial=0)
-    places = {
-        keys[place]: (start, count)
-        for place, start, count in zip(wanted, starts, counts, strict=False)
-        if count
-    }
+    ranges = zip(itertools.accumulate(counts, initial=0), counts, strict=False)
+    places = {keys[place]: rows for place, rows in zip(wanted, ranges, strict=True) if rows[1]}
     # Stable, and in time proportional to the rows as long as the codes are small numbers.
     order = pc.array_sort_indices(codes)[: sum(counts)]
     return SortedRows(pc.take(batch, order, boundscheck=False), places)
@@ -631,10 +627,7 @@ def named_alike(segments: Sequence[Segment[Any]], expected: Sequence[Segment[Any
     is_known = any(tuple(segment.values.values()) in known for segment in segments)
     if not is_known or len(names) != len(columns) or len(set(titles)) != len(titles):
         return list(segments)
-    return [
-        replace(segment, values=dict(zip(titles, segment.values.values(), strict=True)))
-        for segment in segments
-    ]
+    return [replace(one, values=dict(zip(titles, one.values.values(), strict=True))) for one in segments]
 
 
 def check_segments(
@@ -665,9 +658,7 @@ def check_segments(
     gone = {segment.key(columns): segment for segment in expected}
     found = [(segment, gone.pop(segment.key(columns), None)) for segment in statistics.segments]
     new = [segment for segment, before in found if before is None]
-    pairs = [
-        (segment, before, min(segment.item_count, before.item_count)) for segment, before in found if before
-    ]
+    pairs = [(one, before, min(one.item_count, before.item_count)) for one, before in found if before]
     comparable = [(segment, before) for segment, before, rows in pairs if rows >= FEWEST_ROWS]
     small = [(segment, rows) for segment, _, rows in pairs if rows < FEWEST_ROWS]
     of_whole = analyzer.with_error_share(WHOLE_SHARE) if comparable else analyzer
@@ -680,11 +671,8 @@ def check_segments(
     checked.sort(key=lambda one: one.severity, reverse=True)
     said = {violation.description for violation in whole.violations.violations}
     violations = [violation for one in checked for violation in _violations(one, said)]
-    comparisons = [
-        replace(comparison, segment=one.segment.values)
-        for one in checked
-        for comparison in one.decision.comparisons
-    ]
+    compared = ((one.segment.values, each) for one in checked for each in one.decision.comparisons)
+    comparisons = [replace(each, segment=values) for values, each in compared]
     # A segment of which nothing could be compared is a comparison itself.
     too_small = f"segments have fewer than {FEWEST_ROWS} rows"
     comparisons += [_undecided(segment, too_small) for segment, _ in small]

@@ -117,10 +117,9 @@ def _read_each(
     """Yield each window with its summary, how it was read, and the analyzer that made it."""
     _, known = files_of(job.request)
     is_told = known.format.kind in CAPTURES or (known.keys is not None and known.keys.time is not None)
-    one_by_one = (
-        not is_told or job.settings.record_preprocessor_script or "attributions" in job.monitor.offers
-    )
-    for together in _stretches(windows, 1 if one_by_one else MOST_TOGETHER):
+    script, offers = job.settings.record_preprocessor_script, job.monitor.offers
+    most = MOST_TOGETHER if is_told and not script and "attributions" not in offers else 1
+    for together in _stretches(windows, most):
         # What is said of reading these is not said of others.
         request = replace(job.request, window=together, said=copy.deepcopy(job.request.said))
         for found in _read(replace(job, request=request)):

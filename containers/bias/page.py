@@ -39,10 +39,8 @@ def body(source: page.Source) -> page.Body:
     facts = [("Groups", page.count(len(now))), ("Label", page.short(str(dataset.get("label", "–"))))]
     notes = [*map(str, source.statistics.get("notes", ()))]
     if sections:
-        used = (
-            one["name"] for group in now.values() for stage, _ in _STAGES for one in group.get(stage) or ()
-        )
-        sections[0].text = f"{sections[0].text} {_spelt_out(used)}".strip()
+        used = (one for group in now.values() for stage, _ in _STAGES for one in group.get(stage) or ())
+        sections[0].text = f"{sections[0].text} {_spelt_out(one['name'] for one in used)}".strip()
     return page.Body(_cards(source, now, then), sections, facts, notes)
 
 
@@ -52,9 +50,7 @@ def _spelt_out(names: Iterable[str]) -> str:
 
 
 def _groups(statistics: Mapping[str, Any]) -> dict[Key, Mapping[str, Any]]:
-    return {
-        (facet["facet"], str(facet["value_or_threshold"])): facet for facet in statistics.get("facets", ())
-    }
+    return {(one["facet"], str(one["value_or_threshold"])): one for one in statistics.get("facets", ())}
 
 
 def _groups_of_constraints(constraints: Mapping[str, Any]) -> dict[Key, Mapping[str, Any]]:

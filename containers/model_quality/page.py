@@ -210,9 +210,8 @@ def _curve_section(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[page
         axes = (across.rstrip("s").replace("_", " "), up.rstrip("s").replace("_", " "))
         return charts.curve(title, axes, points[0], points[1], diagonal=diagonal)
 
-    calibration = charts.curve(
-        "Calibration", ("score", "share of positives"), _calibration(now), _calibration(then), diagonal=True
-    )
+    axes = "score", "share of positives"
+    calibration = charts.curve("Calibration", axes, _calibration(now), _calibration(then), diagonal=True)
     if calibration:
         calibration["diagonalName"] = "perfectly calibrated"
     curves = (
@@ -233,10 +232,9 @@ def _calibration(document: Mapping[str, Any]) -> Points | None:
 
 
 def _matrix_section(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[page.Section]:
-    matrices = [
-        (name, _of_problem(side, "_metrics").get(MATRIX)) for name, side in (("Now", now), ("Baseline", then))
-    ]
-    tables = [_matrix(name, matrix) for name, matrix in matrices if matrix and len(matrix) <= _LARGEST_MATRIX]
+    matrices = {"Now": now, "Baseline": then}.items()
+    found = ((name, _of_problem(side, "_metrics").get(MATRIX)) for name, side in matrices)
+    tables = [_matrix(name, matrix) for name, matrix in found if matrix and len(matrix) <= _LARGEST_MATRIX]
     if not tables:
         return []
     text = "Rows by actual label (down) and predicted label (across); shares are of the actual label."

@@ -278,10 +278,8 @@ def _steps(
     merging = {"dataset_source": captures, **labels, "output_path": merged}
     if key := description.output.get("KmsKeyId"):
         merging["output_kms_key"] = str(key)
-    return (
-        Step(MERGE, ours, (MERGE,), merging | timing),
-        replace(analysis, variables=variables | {"dataset_source": merged}),
-    )
+    analysis = replace(analysis, variables=variables | {"dataset_source": merged})
+    return Step(MERGE, ours, (MERGE,), merging | timing), analysis
 
 
 def _analysis_variables(description: Description, options: Options, said: dict[str, str]) -> dict[str, str]:
