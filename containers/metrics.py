@@ -59,12 +59,10 @@ class Scope:
         texts: Iterable[str],
         last: Iterable[Cell],
         chart: Chart | None,
-        violated: bool,
         text: Text = number,
     ) -> Row:
         """Return the row of a metric: texts, its values then and now with their interval, and last cells."""
         then, now = self.estimates(name)
         interval = Cell(charts.interval_text(now, text))
-        return Row(
-            [*map(Cell, texts), *charts.value_cells(then, now, text=text), interval, *last], chart, violated
-        )
+        cells = [*map(Cell, texts), *charts.value_cells(then, now, text=text), interval, *last]
+        return Row(cells, chart, violated=cells[-1].state == "violated")

@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import orjson
@@ -44,7 +45,7 @@ from readers.dataset import REST, NotSplittable, is_interval
 from readers.json_files import is_document
 from readers.labels import read_labels
 from readers.paths import PREFIX, RESPONSE
-from readers.plan import files_of, plan_dataset
+from readers.plan import CAPTURES, files_of, plan_dataset
 
 # The first rows of a dataset, from which its columns are known.
 
@@ -192,18 +193,14 @@ def segment_columns(
             if isinstance(member, str) and member[:1] in "[(" and not is_interval(member):
                 place = f"segment_config[{number}].segments"
                 mistakes.add("column.no_interval", field=place, text=member)
-        found.append(SegmentColumn(_name(segments), source or "", segments.segments, _labels(segments)))
+        texts = [*(",".join(map(str, members)) for members in segments.segments), REST]
+        labels = (*segments.display_aliases, *texts[len(segments.display_aliases) :])
+        found.append(SegmentColumn(_name(segments), source or "", segments.segments, labels))
     return tuple(found)
 
 
 def _name(segments: Segments) -> str:
     return segments.config_name or f"{segments.name_or_index} segment"
-
-
-def _labels(segments: Segments) -> tuple[str, ...]:
-    texts = [",".join(str(member) for member in members) for members in segments.segments]
-    aliases = list(segments.display_aliases)
-    return tuple(aliases + [*texts, REST][len(aliases) :])
 
 
 # Finding and parsing the analysis configuration that the settings name.
@@ -267,7 +264,8 @@ def missing_columns(settings: Settings, names: Sequence[str], kept: Sequence[str
 # What stands where, by what settings and configuration say.
 
 
-_LABEL, _PREDICTED, _PROBABILITY = "label", "predicted_label", "probability"
+# Called as the members of `Columns`.
+_ROLES = _LABEL, _PREDICTED, _PROBABILITY = "label", "predicted_label", "probability"
 
 
 def roles(
@@ -318,7 +316,7 @@ def arrange_table(
         facets = () if config.facet_dataset_uri else config.facet
         mentioned: list[Locator | None] = [name for facet in facets for name in facet.name_or_index]
         mentioned += [config.label, config.group_variable, config.predicted_label]
-        mentioned.append(settings.ground_truth_attribute)
+        mentioned += [settings.ground_truth_attribute]
         request = _named_csv(request, config.headers, mentioned, "headers", mistakes, header_told=header_told)
         mistakes.stop_if_any()  # of columns with other names, more would be said that is beside the point
     names = column_names(request)
@@ -334,15 +332,12 @@ def arrange_table(
         locator, place = asked.get(role, (None, ""))
         return find_column(locator, columns.names, place, mistakes, config.headers)
 
-    label = columns.label or find(_LABEL)
-    predicted = columns.predicted_label or find(_PREDICTED)
-    name = columns.label_name or label or ""
-    probability = find(_PROBABILITY)
-    for role, column in ((_PREDICTED, predicted), (_PROBABILITY, probability)):
-        if column is not None and column == label:
-            mistakes.add("column.label_twice", field=asked.get(role, (None, role))[1], column=column)
-    columns = replace(columns, label=label, label_name=name)
-    return request, replace(columns, predicted_label=predicted, probability=probability)
+    found: dict[str, Any] = {role: getattr(columns, role) or find(role) for role in _ROLES}
+    label = found[_LABEL]
+    for role in (_PREDICTED, _PROBABILITY):
+        if label is not None and found[role] == label:
+            mistakes.add("column.label_twice", field=asked.get(role, (None, role))[1], column=label)
+    return request, replace(columns, **found, label_name=columns.label_name or label or "")
 
 
 def _fit_headers(headers: Sequence[str], names: Sequence[str], request: Dataset, mistakes: Mistakes) -> None:
@@ -489,12 +484,9 @@ def arrange_nested(
 ) -> tuple[Dataset, Columns]:
     """Return what to read and its columns, for JSON and JSON Lines with a path of the features."""
     asked = roles(settings, config)
-    if request.ground_truth_source is not None:
-        asked.pop(_LABEL, None)
-    if config.predicted_label_dataset_uri is not None:
-        asked.pop(_PREDICTED, None)
-    places = [Location(role, str(path), variable=place) for role, (path, place) in asked.items()]
-    others = with_classes(places, config)
+    apart = {_LABEL: request.ground_truth_source, _PREDICTED: config.predicted_label_dataset_uri}
+    told = ((role, *where) for role, where in asked.items() if apart.get(role) is None)
+    others = with_classes([Location(role, str(path), variable=place) for role, path, place in told], config)
     is_whole = config.dataset_type == "application/json"
     if config.dataset_type not in ("application/json", "application/jsonlines"):
         files = list_files(request.source, "dataset_source")
@@ -685,10 +677,8 @@ def arrange_dataset(
     DatasetError
         When the data cannot be read.
     """
-    told = "dataset_format" in settings.given
-    if told:
-        form = settings.dataset_format
-    else:
+    told, form = "dataset_format" in settings.given, settings.dataset_format
+    if not told:
         # The configuration of a monitor says nothing of the data, which are captures.
         form = DatasetFormat(KINDS[config.dataset_type] if config.dataset_type else "sagemakerMergeJson")
     request = replace(
@@ -702,7 +692,7 @@ def arrange_dataset(
     )
     if settings.rules == "sagemaker" and form.kind == "csv":
         request = replace(request, cells=CellRules(PANDAS_MARKERS, judged=True, like_pandas=True))
-    if form.kind in ("sagemakerCaptureJson", "sagemakerMergeJson"):
+    if form.kind in CAPTURES:
         return arrange_captures(settings, config, request, mistakes)
     if form.kind == "json" and config.features is not None:
         return arrange_nested(settings, config, request, mistakes)

@@ -12,10 +12,9 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from importlib.machinery import ModuleSpec
 from os import _exit
 from pkgutil import resolve_name
-from types import FrameType, ModuleType
+from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from contract.checklist import Line, print_checklist
@@ -37,12 +36,9 @@ if TYPE_CHECKING:
 class _WithoutPandas:
     """A finder that says pandas is not installed."""
 
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+    def find_spec(self, name: str, *_: Any) -> None:
         if name == "pandas":
             raise ModuleNotFoundError("No module named 'pandas'", name=name)
-        return None
 
 
 def leave_out_pandas() -> None:
@@ -80,10 +76,8 @@ def run_command(monitor: Monitor, arguments: Sequence[str] | None = None) -> int
         Command-line arguments; default those of the process.
     """
 
-    def validate(settings: Settings) -> Iterator[Line]:
-        from job_runner.validate import validate
-
-        return validate(settings, monitor)
+    def validate(settings: Settings) -> Any:
+        return call_named("job_runner.validate:validate", settings, monitor)
 
     return run_program(monitor, lambda settings: _run(settings, monitor), validate, arguments)
 

@@ -12,7 +12,6 @@ from typing import Any
 from analyzers.shared.significance import binomial_tail
 from contract import api
 from contract.errors import MonitorError, wording
-from contract.settings import Settings
 from contract.window import LONGER, Window
 from contract.wording import chance, percent
 from job_runner.variation import usual_shifts
@@ -26,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 def earlier_of(
-    settings: Settings, monitor: api.Monitor, facts: api.Facts, compared: Mapping[str, bytes]
+    settings: api.Settings, monitor: api.Monitor, facts: api.Facts, compared: Mapping[str, bytes]
 ) -> Earlier:
     """Return the runs of the same monitor, endpoint and schedule about an earlier time.
 
@@ -36,9 +35,8 @@ def earlier_of(
     endpoint, schedule = settings.sagemaker_endpoint_name, settings.sagemaker_monitoring_schedule_name
     until = window.start if window else datetime.now(UTC)
     try:
-        runs = read_runs(
-            settings.history_path or "", Selection(monitor.name, endpoint, schedule, until=until)
-        )
+        wanted = Selection(monitor.name, endpoint, schedule, until=until)
+        runs = read_runs(settings.history_path or "", wanted)
     except MonitorError as error:
         if error.code in _NOTHING_YET:
             return Earlier()
@@ -74,7 +72,7 @@ def alert_of(after: tuple[int, int], earlier: Earlier, now: Run) -> Alert:
 
 
 def with_label_coverage(
-    settings: Settings, earlier: Earlier, facts: api.Facts, decision: api.Decision
+    settings: api.Settings, earlier: Earlier, facts: api.Facts, decision: api.Decision
 ) -> api.Decision:
     """Add whether as many labels came as to earlier windows by that age, where the history knows some.
 
@@ -109,7 +107,7 @@ _FEWEST_WINDOWS, _FEWER_LABELS, _LABELS_RATE = 3, 0.1, 0.0005
 
 
 def with_lasting(
-    settings: Settings, earlier: Earlier, baseline: api.Baseline[Any, Any], decision: api.Decision
+    settings: api.Settings, earlier: Earlier, baseline: api.Baseline[Any, Any], decision: api.Decision
 ) -> api.Decision:
     """Add what moved to one side in windows that are each too small to show it.
 
@@ -167,9 +165,8 @@ def _pooled(subject: str, shift: api.Shift, pool: Sequence[tuple[datetime, float
     told = {"windows": len(pool), "since": pool[-1][0], "share": shares[0], "limit": shares[1]}
     text = wording("lasting.moved", **told, chance=chance(p_value))
     figures: dict[str, Any] = {"effect": abs(by), "limit": shift.limit, "p_value": p_value}
-    return api.Comparison(
-        subject, api.LASTING_CHECK, api.State.HOLDS, text, value=0.5 + by, expected=0.5, **figures
-    )
+    figures |= {"value": 0.5 + by, "expected": 0.5}
+    return api.Comparison(subject, api.LASTING_CHECK, api.State.HOLDS, text, **figures)
 
 
 # Windows are pooled over whole days and weeks, whose hours and days even out, where these have enough.

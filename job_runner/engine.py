@@ -15,8 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
-from contract.api import AnyAnalyzer
-from contract.dataset import Split
+from contract.api import AnyAnalyzer, Split
 from contract.errors import DatasetError
 from contract.reading import Tally, counting
 
@@ -91,15 +90,15 @@ def merged(analyzer: AnyAnalyzer, partials: Iterable[tuple[Any, Tally]], noticed
     return summary
 
 
-def in_order(
-    splits: tuple[Split, ...], submit: Callable[[Split], Pending], ahead: Callable[[], int]
+def in_order[Work](
+    splits: Iterable[Work], submit: Callable[[Work], Pending], ahead: Callable[[], int]
 ) -> Iterator[tuple[Any, Tally]]:
     """Yield summaries in split order, so the result is the same wherever they come from.
 
     Parameters
     ----------
     splits
-        The pieces of the dataset.
+        The pieces of the dataset, or their numbers.
     submit
         Has a split summarized elsewhere.
     ahead

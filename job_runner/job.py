@@ -18,6 +18,7 @@ from contract.decision import dump_comparisons
 from contract.errors import DatasetError, DocumentError, OutputError, wording
 from contract.outcome import EXIT_COMPLETED, EXIT_NOT_DELIVERED, EXIT_UNDECIDED, EXIT_VIOLATIONS
 from contract.reading import Said, Tally
+from contract.schema import gathered
 from contract.settings import Settings
 from contract.window import between
 from contract.wording import several
@@ -70,11 +71,6 @@ class _Found:
     compared: AnyBaseline | None
     decision: api.Decision | None
     facts: api.Facts
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Return what was seen on the way: a decision repeats what its statistics note."""
-        return self.facts.notes if self.decision is None else self.decision.notes
 
 
 def run(
@@ -151,16 +147,7 @@ def finish(
     rows = analyzer.row_count(summary)
     _tell_rows(settings, plan, rows, time.monotonic() - job.started)
 
-    found = _conclude(settings, analyzer, summary, job.baseline, plan)
-    if found.compared is not None and found.decision is not None and settings.rules == "sound":
-        known_before = found.compared.statistics
-        described = files.write_statistics(known_before, True) if known_before else {}
-        if known_before and (read := analyzer.facts(known_before).rows) is not None:
-            described |= {"dataset": {"item_count": read}}
-        unread, span = request.said.undecodable, request.window
-        if span is not None and settings.window is not None and len(span.edges) > 1:
-            unread = request.said.undecodable_in[span.place(settings.window.start)]
-        found = replace(found, decision=_with_payloads(unread, found.rows, described, found.decision))
+    found = _conclude(job, analyzer, summary)
     before: dict[str, bytes] = {}
     earlier = Earlier()
     if settings.history_path is not None and found.compared is not None and found.decision is not None:
@@ -210,10 +197,8 @@ def finish(
     # The originals' files lack members that another check of the same statistics can use.
     whole = to_json(files.write_statistics(found.statistics, True)) if by_originals else contents[STATISTICS]
     run = replace(run, exit_code=outcome.exit_code, message=outcome.message)
-    unrecorded = keep_run(settings, run, before, whole)
-    if not unrecorded:
-        return outcome
-    return _outcome(settings, found, written, (*undelivered, *unrecorded), kept, run)
+    undelivered = (*undelivered, *keep_run(settings, run, before, whole))
+    return _outcome(settings, found, written, undelivered, kept, run)
 
 
 def require_excluded(settings: Settings, request: Dataset) -> None:
@@ -230,10 +215,8 @@ def require_excluded(settings: Settings, request: Dataset) -> None:
         request.said.say("reading.excluded", text=text)
 
 
-def _conclude(
-    settings: Settings, analyzer: api.AnyAnalyzer, summary: Any, baseline: AnyBaseline | None, plan: Plan
-) -> _Found:
-    rows = analyzer.row_count(summary)
+def _conclude(job: Job, analyzer: api.AnyAnalyzer, summary: Any) -> _Found:
+    settings, baseline, rows = job.settings, job.baseline, analyzer.row_count(summary)
     statistics = analyzer.describe(summary)
     compared = baseline if settings.is_monitoring else None
     if compared is None and settings.register_new_baseline:
@@ -257,21 +240,24 @@ def _conclude(
                 from job_runner.variation import check
 
                 decision = check(analyzer, statistics, compared, settings.window)
+        if settings.rules == "sound":
+            decision = _with_payloads(job, analyzer, rows, compared, decision)
     return _Found(rows, statistics, constraints, compared, decision, analyzer.facts(statistics))
 
 
 def _with_payloads(
-    unread: int, rows: int, baseline: Mapping[str, Any], decision: api.Decision
+    job: Job, analyzer: api.AnyAnalyzer, rows: int, compared: AnyBaseline, decision: api.Decision
 ) -> api.Decision:
     """Add whether more payloads than at the baseline could not be decoded, where some could not."""
-    before = baseline.get("reading", {}).get("undecodable_payloads", 0)
-    rows_before = baseline.get("dataset", {}).get("item_count", 0)
-    if not unread and not before:
-        return decision
-    of = api.Violation(api.PRESENCE_CHECK, "payloads could not be decoded", metric_name="payloads")
+    unread, before, known = job.request.said.undecodable, compared.undecodable, compared.statistics
     # A call of which nothing can be decoded has no row.
-    lacking, usual = (unread, max(unread, rows)), (before, max(before, rows_before))
-    return with_presence(decision, of, lacking, usual, 1.0)
+    rows, rows_before = max(unread, rows), None
+    if not rows or not (unread or before):
+        return decision
+    if known and (rows_before := analyzer.facts(known).rows) is None:
+        rows_before = job.files.write_statistics(known, False).get("dataset", {}).get("item_count")
+    of = api.Violation(api.PRESENCE_CHECK, "payloads could not be decoded", metric_name="payloads")
+    return with_presence(decision, of, (unread, rows), (before, max(before, rows_before or 0)), 1.0)
 
 
 def _documents(
@@ -372,13 +358,16 @@ def read_baseline(settings: Settings, documents: api.DocumentSet[Any, Any]) -> A
             # Imported late, as few constraints have it.
             from job_runner.variation import read_variation
 
-            usual.append(read_variation(found, path))
+            told["variation"] = read_variation(found, path)
+        if variable == "baseline_statistics":
+            with gathered(value, path) as members:
+                told["undecodable"] = members.within("reading").count("undecodable_payloads", 0)
         return parse(value, path)
 
-    usual: list[Any] = []
+    told: dict[str, Any] = {}
     constraints = read("baseline_constraints", documents.constraints_names, documents.read_constraints)
     statistics = read("baseline_statistics", (STATISTICS,), documents.read_statistics)
-    known = api.Baseline(statistics, constraints, *usual)
+    known = api.Baseline(statistics, constraints, **told)
     return known if constraints or statistics else None
 
 
@@ -389,6 +378,7 @@ def dataset_request(
     preprocessor: Preprocessor | None,
 ) -> Dataset:
     """Return what to read; columns that come without names get those of the baseline, and cells its types."""
+    keys = RowKeys(settings.id_attribute, settings.time_attribute)
     return Dataset(
         source=settings.dataset_source,
         format=settings.dataset_format,
@@ -403,9 +393,7 @@ def dataset_request(
         label_places=LabelPlaces.of(settings),
         cells=_cell_rules(settings, files, baseline),
         folders=settings.folder_columns,
-        keys=RowKeys(settings.id_attribute, settings.time_attribute)
-        if settings.id_attribute or settings.time_attribute
-        else None,
+        keys=keys if keys.names else None,
     )
 
 
@@ -489,14 +477,10 @@ def _outcome(
     if violations and run.alert:
         said.insert(0, run.alert.text)
     if decision and decision.undecided and not is_empty:
-        asked, open_ = len(decision.comparisons), len(decision.undecided)
-        members = {
-            "asked": asked,
-            "decided": asked - open_,
-            "open": f"{open_:,} {'was' if open_ == 1 else 'were'}",
-            "why": decision.why_undecided,
-        }
-        said.insert(0, wording("outcome.undecided", **members))
+        asked, undecided = len(decision.comparisons), len(decision.undecided)
+        is_open = f"{undecided:,} {'was' if undecided == 1 else 'were'}"
+        told = {"asked": asked, "decided": asked - undecided, "open": is_open, "why": decision.why_undecided}
+        said.insert(0, wording("outcome.undecided", **told))
     if undelivered:
         missed = "; ".join(f"{parcel.address}: {parcel.reason}" for parcel in undelivered)
         said.append(f"Not delivered to {missed}.")
@@ -510,7 +494,9 @@ def _outcome(
     else:
         text = wording("outcome.holds")
     exit_code = exit_code_of(settings, decision, undelivered, waits=run.waits)
-    return Outcome(exit_code, " ".join([text, *said]), decision, files, found.notes, run.waits)
+    # A decision repeats what its statistics note.
+    notes = found.facts.notes if decision is None else decision.notes
+    return Outcome(exit_code, " ".join([text, *said]), decision, files, notes, run.waits)
 
 
 def exit_code_of(

@@ -178,6 +178,7 @@ def coverage_report(
         Labels read, and how many of them a later one for the same id replaced.
     """
     captures, joined = merged.captures, merged.joined
+    by_hour = {"captures": captures, "labels": labels, "joined": joined, "orphans": orphans}
     return {
         "version": 0.0,
         "captures": captures.total(),
@@ -191,10 +192,7 @@ def coverage_report(
         "hours": [
             {
                 "hour": hour_text(hour),
-                "captures": captures[hour],
-                "labels": labels[hour],
-                "joined": joined[hour],
-                "orphans": orphans[hour],
+                **{name: counts[hour] for name, counts in by_hour.items()},
                 "coverage": _share(joined[hour], captures[hour]),
             }
             for hour in sorted(captures.keys() | labels.keys())
@@ -229,10 +227,8 @@ def merge(settings: Settings) -> str:
         labels, orphans = _counts(index.hours), _counts(index.hours[~used])
         report = coverage_report(merged, labels, orphans, index.records, index.duplicates)
         # Together, so that the report is that of the files beside it.
-        contents: dict[str, Path | bytes] = {
-            **_joined_parts(merged.parts, settings),
-            REPORT: json_layout.dumps(report),
-        }
+        contents: dict[str, Path | bytes] = {REPORT: json_layout.dumps(report)}
+        contents |= _joined_parts(merged.parts, settings)
         storage.write_files_atomically(settings.output_path, contents)
     _log_report(report)
     _log.info("Merged %s in %.1f s", several(report["joined"], "record"), time.monotonic() - started)
@@ -290,9 +286,8 @@ def _joined_parts(parts: dict[Target, list[Path]], settings: Settings) -> dict[s
         path = re.sub(r"^s3://[^/]+/", "", path)
         folders = _ENDPOINT_FOLDERS.findall(path)
         in_time = [] if hour == UNKNOWN_HOUR else [hour_text(hour)[:13].replace("-", "/").replace("T", "/")]
-        stem = "/".join(
-            [folders[-1] if folders else endpoint, *in_time, _ENDINGS.sub("", path.rpartition("/")[2])]
-        )
+        name = _ENDINGS.sub("", path.rpartition("/")[2])
+        stem = "/".join([folders[-1] if folders else endpoint, *in_time, name])
         name, number = f"{stem}.jsonl", 1
         while name in taken:  # files of one name from different folders
             number += 1

@@ -322,12 +322,8 @@ def _check(window: PastWindow, material: Material, edit: Edit, monitor: api.Moni
 def key_of(violation: api.Violation) -> tuple[object, ...]:
     """Return what makes two violations of a window the same, whatever their words."""
     members = {name: str(member) for name, member in violation.extra.items()}
-    return (
-        str(violation.constraint_check_type),
-        violation.feature_name,
-        violation.metric_name,
-        tuple(sorted(members.items())),
-    )
+    about = violation.feature_name, violation.metric_name
+    return (str(violation.constraint_check_type), *about, tuple(sorted(members.items())))
 
 
 def _without(these: tuple[api.Violation, ...], those: tuple[api.Violation, ...]) -> tuple[api.Violation, ...]:

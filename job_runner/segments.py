@@ -246,12 +246,8 @@ def sort_rows(
         ranks[wanted] = np.arange(len(wanted))
         codes = _code_table(ranks, len(keys)).take(codes)
     counts = np.bincount(codes.to_numpy(), minlength=len(keys))[: len(wanted)].tolist()
-    starts = itertools.accumulate(counts, initial=0)
-    places = {
-        keys[place]: (start, count)
-        for place, start, count in zip(wanted, starts, counts, strict=False)
-        if count
-    }
+    ranges = zip(itertools.accumulate(counts, initial=0), counts, strict=False)
+    places = {keys[place]: rows for place, rows in zip(wanted, ranges, strict=True) if rows[1]}
     # Stable, and in time proportional to the rows as long as the codes are small numbers.
     order = pc.array_sort_indices(codes)[: sum(counts)]
     return SortedRows(pc.take(batch, order, boundscheck=False), places)
@@ -421,9 +417,7 @@ class SegmentedAnalyzer(api.Analyzer[SegmentedSummary, Statistics, Any]):
         left.titles = {**right.titles, **left.titles}
         left.given_up |= right.given_up
         for key, segment in right.segments.items():
-            if (known := left.segments.get(key)) is None:
-                left.segments[key] = segment
-            else:
+            if (known := left.segments.setdefault(key, segment)) is not segment:
                 known.summary = self.inner.merge(known.summary, segment.summary)
                 known.rows += segment.rows
         for key in left.given_up & left.segments.keys():
@@ -630,14 +624,10 @@ def named_alike(segments: Sequence[Segment[Any]], expected: Sequence[Segment[Any
     columns, names = list(segments[0].values), list(expected[0].values)
     titles = [name if column.isdecimal() else column for column, name in zip(columns, names, strict=False)]
     known = {segment.key(names) for segment in expected}
-    if len(names) != len(columns) or len(set(titles)) != len(titles):
+    is_known = any(tuple(segment.values.values()) in known for segment in segments)
+    if not is_known or len(names) != len(columns) or len(set(titles)) != len(titles):
         return list(segments)
-    if not any(tuple(segment.values.values()) in known for segment in segments):
-        return list(segments)
-    return [
-        replace(segment, values=dict(zip(titles, segment.values.values(), strict=True)))
-        for segment in segments
-    ]
+    return [replace(one, values=dict(zip(titles, one.values.values(), strict=True))) for one in segments]
 
 
 def check_segments(
@@ -668,9 +658,7 @@ def check_segments(
     gone = {segment.key(columns): segment for segment in expected}
     found = [(segment, gone.pop(segment.key(columns), None)) for segment in statistics.segments]
     new = [segment for segment, before in found if before is None]
-    pairs = [
-        (segment, before, min(segment.item_count, before.item_count)) for segment, before in found if before
-    ]
+    pairs = [(one, before, min(one.item_count, before.item_count)) for one, before in found if before]
     comparable = [(segment, before) for segment, before, rows in pairs if rows >= FEWEST_ROWS]
     small = [(segment, rows) for segment, _, rows in pairs if rows < FEWEST_ROWS]
     of_whole = analyzer.with_error_share(WHOLE_SHARE) if comparable else analyzer
@@ -683,11 +671,8 @@ def check_segments(
     checked.sort(key=lambda one: one.severity, reverse=True)
     said = {violation.description for violation in whole.violations.violations}
     violations = [violation for one in checked for violation in _violations(one, said)]
-    comparisons = [
-        replace(comparison, segment=one.segment.values)
-        for one in checked
-        for comparison in one.decision.comparisons
-    ]
+    compared = ((one.segment.values, each) for one in checked for each in one.decision.comparisons)
+    comparisons = [replace(each, segment=values) for values, each in compared]
     # A segment of which nothing could be compared is a comparison itself.
     too_small = f"segments have fewer than {FEWEST_ROWS} rows"
     comparisons += [_undecided(segment, too_small) for segment, _ in small]
@@ -711,9 +696,8 @@ def check_segments(
 
 
 def _undecided(segment: Segment[Any], reason: str, lost: bool = False) -> api.Comparison:
-    subject, state = f"segment {segment.text}", api.State.UNDECIDED
-    about = api.Comparison(subject, SEGMENT_CHECK, state, segment=segment.values)
-    return replace(about, reason=reason, lost=lost)
+    about = (f"segment {segment.text}", SEGMENT_CHECK, api.State.UNDECIDED)
+    return api.Comparison(*about, reason=reason, lost=lost, segment=segment.values)
 
 
 def _violations(one: _Checked, said: set[str]) -> list[api.Violation]:
@@ -763,8 +747,6 @@ def _notes_of_segments(checked: list[_Checked]) -> list[str]:
     notes = []
     for group in alike.values():
         first, note = group[0]
-        where = f"the segment {first.segment.text}"
-        if len(group) > 1:
-            where = f"{len(group)} segments, such as {first.segment.text}"
-        notes.append(f"In {where}: {note}")
+        where = f"{len(group)} segments, such as" if len(group) > 1 else "the segment"
+        notes.append(f"In {where} {first.segment.text}: {note}")
     return notes[:_MOST_LISTED]

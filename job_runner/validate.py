@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import os
 import socket
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ from contract.errors import ConfigurationError, DatasetError, ModelError, Output
 from contract.reading import Tally, counting
 from contract.schema import nearest
 from contract.settings import DEFAULT_MESSAGE_FILE, Settings
-from contract.sink_addresses import SinkAddress
 from contract.window import Window, path_span
 from contract.wording import several, some_of
 from file_storage import storage
@@ -34,7 +33,7 @@ from file_storage.transport import require_url
 from job_runner.clarify import batches_of, missing_columns
 from job_runner.job import AnyBaseline, dataset_request, load_documents, make_analyzer, read_baseline
 from readers.dataset import segments_of
-from readers.plan import files_of, plan_dataset
+from readers.plan import CAPTURES, files_of, plan_dataset
 from reporting.sinks import publishing
 
 # Whether the columns that settings and baseline name are in the data.
@@ -95,7 +94,6 @@ def _share_of_numbers(cells: pa.Array) -> float:
 # Which share of the captured rows has a label.
 
 
-_CAPTURES = ("sagemakerCaptureJson", "sagemakerMergeJson")
 # Enough to tell a share to a per cent, read in a few seconds.
 _MOST_ROWS = 100_000
 # What captures whose columns a configuration locates call their label.
@@ -107,7 +105,7 @@ def expects_labels(settings: Settings, request: Dataset) -> bool:
     attribute = settings.ground_truth_attribute
     elsewhere = attribute is None or attribute.startswith(GROUND_TRUTH) or request.locations is not None
     wanted = request.labels or request.ground_truth_source is not None
-    return request.format.kind in _CAPTURES and wanted and elsewhere
+    return request.format.kind in CAPTURES and wanted and elsewhere
 
 
 def require_labels(request: Dataset) -> Iterator[str]:
@@ -203,9 +201,7 @@ def _baseline(settings: Settings, files: DocumentSet[Any, Any]) -> Generator[Lin
 def _scripts(settings: Settings) -> Generator[Line, None, tuple[Preprocessor | None, bool]]:
     """Load the scripts; return the preprocessor, and whether there is one where one is wanted."""
     if script := settings.post_analytics_processor_script:
-        yield from obtain(
-            lambda: load_postprocessor(script), lambda _: "post_analytics_processor_script can be loaded"
-        )
+        yield from _passed("post_analytics_processor_script can be loaded", load_postprocessor, script)
     if path := settings.record_preprocessor_script:
         preprocessor = yield from obtain(
             lambda: load_preprocessor(path),
@@ -337,10 +333,16 @@ def check_places(settings: Settings) -> Iterator[Line]:
         folders["output_message_file"] = settings.output_message_file
     for variable, path in folders.items():
         if path is not None:
-            yield from attempt(functools.partial(_writable, variable, path))
+            is_file = variable == "output_message_file"
+            yield from _passed(f"{variable} {path} can be written", require_writable, path, variable, is_file)
 
 
-def require_writable(path: str, role: str, *, is_file: bool = False) -> None:
+def _passed[**P](text: str, check: Callable[P, object], *given: P.args, **named: P.kwargs) -> Iterator[Line]:
+    """Yield a line with `text` where a check passes, else with what it raises."""
+    yield from obtain(lambda: check(*given, **named), lambda _: text)
+
+
+def require_writable(path: str, role: str, is_file: bool) -> None:
     """Make sure that files can be written to a folder that may not exist yet, and create nothing.
 
     Parameters
@@ -372,11 +374,6 @@ def require_writable(path: str, role: str, *, is_file: bool = False) -> None:
         raise OutputError.of("place.forbidden", field=role, file=path, above=above)
 
 
-def _writable(variable: str, path: str) -> Iterator[str]:
-    require_writable(path, variable, is_file=variable == "output_message_file")
-    yield f"{variable} {path} can be written"
-
-
 _LONGEST_WAIT = 5.0
 _PORTS = {"http": 80, "https": 443}
 
@@ -391,21 +388,16 @@ def check_sinks(settings: Settings) -> Iterator[Line]:
             lambda sinks: None if sinks is None else f"{said}: {sinks.describe()}",
         )
     for address in addresses:
-        if address.kind in ("cloudwatch", "eventbridge"):
-            yield Line("skip", f"{address.shown} can only be tried by sending something")
+        kind, target, shown = address.kind, address.target, address.shown
+        if kind in ("cloudwatch", "eventbridge"):
+            yield Line("skip", f"{shown} can only be tried by sending something")
+        elif kind == "prometheus-textfile":
+            is_file = target.endswith(".prom")
+            yield from _passed(f"{shown} can be written", require_writable, target, kind, is_file)
         else:
-            yield from attempt(functools.partial(_reach, settings, address))
-
-
-def _reach(settings: Settings, address: SinkAddress) -> Iterator[str]:
-    if address.kind == "prometheus-textfile":
-        require_writable(address.target, "prometheus-textfile", is_file=address.target.endswith(".prom"))
-        yield f"{address.shown} can be written"
-        return
-    variable = "metrics_sinks" if address in settings.metrics_sinks else "event_sinks"
-    wait = min(settings.sink_timeout, _LONGEST_WAIT)
-    _connect(address.target, f"{variable} holds {address.shown}", wait)
-    yield f"{address.shown} can be reached"
+            variable = "metrics_sinks" if address in settings.metrics_sinks else "event_sinks"
+            wait = min(settings.sink_timeout, _LONGEST_WAIT)
+            yield from _passed(f"{shown} can be reached", _connect, target, f"{variable} holds {shown}", wait)
 
 
 def check_model(settings: Settings) -> Generator[Line, None, bool]:

@@ -270,16 +270,14 @@ def _usual(found: Sequence[tuple[datetime, Part]]) -> tuple[list[float], list[fl
         means = np.bincount(groups, values, size) / np.maximum(counts, 1)
         variance = float(np.sum((values - means[groups]) ** 2)) / free
         between = float(np.sum(counts * (means - values.mean()) ** 2))
-        differ = between > 0.0 and (
-            not variance or chi_squared_tail(between / variance, int(known.sum()) - 1) < _LEVEL
-        )
+        by_chance = variance and chi_squared_tail(between / variance, int(known.sum()) - 1) >= _LEVEL
+        differ = between > 0.0 and not by_chance
         if variance < least_variance and (size == 1 or differ):
             least_variance, ends = variance, [np.full(size, math.inf), np.full(size, -math.inf)]
             np.minimum.at(ends[0], groups, values)
             np.maximum.at(ends[1], groups, values)
-            wide = student_quantile(_DEVIATIONS, free) * np.sqrt(
-                variance * (1.0 + 1.0 / np.maximum(counts, 1))
-            )
+            errors = np.sqrt(variance * (1.0 + 1.0 / np.maximum(counts, 1)))
+            wide = student_quantile(_DEVIATIONS, free) * errors
             ends = [np.minimum(ends[0], means - wide), np.maximum(ends[1], means + wide)]
             # Of hours and days without a window nothing is known but what all do.
             ends[0][~known], ends[1][~known] = ends[0][known].min(), ends[1][known].max()

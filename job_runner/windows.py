@@ -21,12 +21,11 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pyarrow as pa
 
-from contract import json_layout
-from contract.api import AnyAnalyzer, Baseline, Comparison, Decision, Monitor, State, read_violations
-from contract.dataset import WINDOW, Plan
+from contract import api, json_layout
+from contract.api import AnyAnalyzer, Decision, Monitor, Plan, Settings
+from contract.dataset import WINDOW
 from contract.errors import DatasetError, MonitorError, wording
 from contract.outcome import EXIT_COMPLETED, EXIT_NOT_DELIVERED, EXIT_UNDECIDED, EXIT_VIOLATIONS
-from contract.settings import Settings
 from contract.window import Window, folders_of
 from contract.wording import several, some_of
 from file_storage import storage
@@ -74,16 +73,16 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     windows = settings.window.each()
     folders = folders_of(settings.output_path, windows, settings.time_zone or UTC)
     storage.prepare_output(folders[0].rpartition("/")[0] or ".")
-    alone = [_settings_of(settings, *place) for place in zip(windows, folders, strict=True)]
-    of = {window: replace(job, settings=own) for window, own in zip(windows, alone, strict=True)}
-    ended = _ended_before(of)
+    alone = (_settings_of(settings, *place) for place in zip(windows, folders, strict=True))
+    of = dict(zip(windows, alone, strict=True))
+    ended = _ended_before(job, of)
     if ended:
         _log.warning(wording("windows.there", windows=several(len(ended), "window"), of=len(windows)))
     for own, window, plan, analyzer, summary in _read_each(job, [one for one in windows if one not in ended]):
         if not settings.is_monitoring and not analyzer.row_count(summary):
             _log.warning(wording("windows.no_rows", name=_name(window, settings)))
             continue
-        ended[window] = jobs.finish(replace(own, settings=of[window].settings), plan, analyzer, summary)
+        ended[window] = jobs.finish(replace(own, settings=of[window]), plan, analyzer, summary)
         _log.info("%s: %s", _name(window, settings), ended[window].message)
     if not ended:
         raise DatasetError.of("rows.none_for_baseline", file=settings.dataset_source, found="row in a window")
@@ -118,14 +117,16 @@ def _read_each(
     """Yield each window with its summary, how it was read, and the analyzer that made it."""
     _, known = files_of(job.request)
     is_told = known.format.kind in CAPTURES or (known.keys is not None and known.keys.time is not None)
-    one_by_one = (
-        not is_told or job.settings.record_preprocessor_script or "attributions" in job.monitor.offers
-    )
-    for together in _stretches(windows, 1 if one_by_one else MOST_TOGETHER):
+    script, offers = job.settings.record_preprocessor_script, job.monitor.offers
+    most = MOST_TOGETHER if is_told and not script and "attributions" not in offers else 1
+    for together in _stretches(windows, most):
         # What is said of reading these is not said of others.
         request = replace(job.request, window=together, said=copy.deepcopy(job.request.said))
         for found in _read(replace(job, request=request)):
-            yield replace(job, request=request, started=time.monotonic()), *found
+            said = request.said
+            if len(together.edges) > 1:
+                said = replace(said, undecodable=said.undecodable_in[together.place(found[0].start)])
+            yield replace(job, request=replace(request, said=said), started=time.monotonic()), *found
 
 
 def _read(job: jobs.Job) -> Iterator[tuple[Window, Plan, AnyAnalyzer, object]]:
@@ -156,7 +157,7 @@ def run_baseline(settings: Settings, monitor: Monitor, cluster: Cluster | None =
     return jobs.run(settings, monitor, cluster, _learned)
 
 
-def _learned(job: jobs.Job, documents: Mapping[str, bytes]) -> Baseline[Any, Any]:
+def _learned(job: jobs.Job, documents: Mapping[str, bytes]) -> api.Baseline[Any, Any]:
     """Return a baseline, given by file name, with what its windows do by themselves."""
     settings, span = job.settings, job.settings.window
     assert span is not None  # noqa: S101 - for mypy: it has windows
@@ -181,27 +182,26 @@ _QUIET: dict[str, Any] = {
 }
 
 
-def _ended_before(of: Mapping[Window, jobs.Job]) -> dict[Window, jobs.Outcome]:
+def _ended_before(job: jobs.Job, of: Mapping[Window, Settings]) -> dict[Window, jobs.Outcome]:
     """Return how windows ended whose files are all there, and whose record, where any is kept.
 
     A window of which nothing was decided is not among them: its labels may have come since.
     """
-    settings, monitor = next(iter(of.values())).settings, next(iter(of.values())).monitor
-    recorded = None
+    settings, recorded = job.settings, None
     if settings.history_path is not None:
         from reporting.history.read import read_runs
         from reporting.history.selection import Selection
 
         recorded = {}
         with contextlib.suppress(MonitorError):  # there is no history yet
-            runs = read_runs(settings.history_path, Selection(monitor.name))
+            runs = read_runs(settings.history_path, Selection(job.monitor.name))
             recorded = {(run.window, run.output_path): run for run in runs}
     wanted = [jobs.STATISTICS, jobs.CONSTRAINTS, *([jobs.REPORT] if settings.report else [])]
     if settings.is_monitoring:
         wanted += [jobs.VIOLATIONS, *([jobs.COMPARISONS] if settings.rules == "sound" else [])]
     found = {}
-    for window, job in of.items():
-        folder = job.settings.output_path
+    for window, own in of.items():
+        folder = own.output_path
         told = recorded and recorded.get(((window.start, window.end), for_others(folder)))
         if (told or recorded is None) and all(storage.is_there(f"{folder}/{name}") for name in wanted):
             decision = _decision_in(folder, settings.rules) if settings.is_monitoring else None
@@ -215,11 +215,11 @@ def _ended_before(of: Mapping[Window, jobs.Job]) -> dict[Window, jobs.Outcome]:
 def _decision_in(folder: str, rules: str) -> Decision:
     """Return what the files of a window say was decided."""
     path = f"{folder}/{jobs.VIOLATIONS}"
-    violations = read_violations(json_layout.loads(storage.read_bytes(path), path), path)
+    violations = api.read_violations(json_layout.loads(storage.read_bytes(path), path), path)
     if rules == "sagemaker":  # which tells no comparisons
-        return Decision(violations, comparisons=(Comparison("", "", State.HOLDS),))
+        return Decision(violations, comparisons=(api.Comparison("", "", api.State.HOLDS),))
     told = orjson.loads(storage.read_bytes(f"{folder}/{jobs.COMPARISONS}"))["comparisons"]
-    comparisons = tuple(Comparison(**{**one, "state": State(one["state"])}) for one in told)
+    comparisons = tuple(api.Comparison(**{**one, "state": api.State(one["state"])}) for one in told)
     return Decision(violations, comparisons=comparisons)
 
 

@@ -8,11 +8,9 @@ from dataclasses import replace
 from analyzers.bias.analyzer import BiasAnalyzer
 from analyzers.bias.summary import ALL_POST, ALL_PRE, BiasRequest, FacetRequest
 from contract.analysis_config import AnalysisConfig
-from contract.api import MakeAnalyzer, Replay
-from contract.dataset import Dataset
+from contract.api import Dataset, MakeAnalyzer, Replay, Settings
 from contract.errors import wording
 from contract.schema import Mistakes
-from contract.settings import Settings
 from job_runner import clarify
 from readers.cell_types import texts_in
 
@@ -108,9 +106,8 @@ def only_needed(
     request: Dataset, wanted: BiasRequest, columns: clarify.Columns, settings: Settings
 ) -> Dataset:
     """Leave out the columns that no metric looks at; the flip test looks at all of them."""
-    if wanted.post_training is not None and "FT" in wanted.post_training:
-        return request
-    if request.format.kind not in ("csv", "parquet") or request.prediction is not None:
+    tests_flips = wanted.post_training is not None and "FT" in wanted.post_training
+    if tests_flips or request.format.kind not in ("csv", "parquet") or request.prediction is not None:
         return request
     needed = {wanted.label, wanted.group_variable, wanted.predicted_label, wanted.probability}
     divided = (*settings.segment_by, *settings.cluster_by)
@@ -138,11 +135,10 @@ def _stages(
 ) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
     """Return the metrics asked for, before and after training."""
     methods = config.methods
-    if methods is None and columns.has_predictions:
-        return ALL_PRE, ALL_POST
     if methods is None:
-        _log.warning(wording("bias_configuration.only_data"))
-        return ALL_PRE, None
+        if not columns.has_predictions:
+            _log.warning(wording("bias_configuration.only_data"))
+        return ALL_PRE, ALL_POST if columns.has_predictions else None
     if methods.post_training_bias is not None and not columns.has_predictions:
         mistakes.add("bias_configuration.predictions", field="methods.post_training_bias")
     clarify.log_other_methods(config, ("shap", "pdp"), _log)

@@ -33,26 +33,14 @@ def body(source: page.Source) -> page.Body:
     """Return what the page shows of a bias run."""
     now, then = _groups(source.statistics), _groups(source.baseline_statistics)
     then = then or _groups_of_constraints(source.baseline_constraints)
-    violated: dict[Key, set[str]] = {}
-    for violation in source.violations:
-        if not charts.segment_text(violation):
-            violated.setdefault(_key(violation), set()).add(violation.metric_name or "")
-    sections = [
-        *(
-            _group_section(key, group, then.get(key, {}), violated.get(key, set()), source)
-            for key, group in now.items()
-        ),
-        *_model_section(source),
-        *charts.segment_section(source),
-    ]
+    sections = [_group_section(key, group, then.get(key, {}), source) for key, group in now.items()]
+    sections += [*_model_section(source), *charts.segment_section(source)]
     dataset = source.statistics.get("dataset", {})
     facts = [("Groups", page.count(len(now))), ("Label", page.short(str(dataset.get("label", "–"))))]
     notes = [*map(str, source.statistics.get("notes", ()))]
     if sections:
-        used = (
-            one["name"] for group in now.values() for stage, _ in _STAGES for one in group.get(stage) or ()
-        )
-        sections[0].text = f"{sections[0].text} {_spelt_out(used)}".strip()
+        used = (one for group in now.values() for stage, _ in _STAGES for one in group.get(stage) or ())
+        sections[0].text = f"{sections[0].text} {_spelt_out(one['name'] for one in used)}".strip()
     return page.Body(_cards(source, now, then), sections, facts, notes)
 
 
@@ -62,9 +50,7 @@ def _spelt_out(names: Iterable[str]) -> str:
 
 
 def _groups(statistics: Mapping[str, Any]) -> dict[Key, Mapping[str, Any]]:
-    return {
-        (facet["facet"], str(facet["value_or_threshold"])): facet for facet in statistics.get("facets", ())
-    }
+    return {(one["facet"], str(one["value_or_threshold"])): one for one in statistics.get("facets", ())}
 
 
 def _groups_of_constraints(constraints: Mapping[str, Any]) -> dict[Key, Mapping[str, Any]]:
@@ -95,7 +81,7 @@ def _scope(now: Mapping[str, Any], then: Mapping[str, Any], *members: str) -> Sc
 
 
 def _group_section(
-    key: Key, group: Mapping[str, Any], before: Mapping[str, Any], violated: set[str], source: page.Source
+    key: Key, group: Mapping[str, Any], before: Mapping[str, Any], source: page.Source
 ) -> page.Section:
     drawn, tables = [], []
     for stage, title in _STAGES:
@@ -107,10 +93,9 @@ def _group_section(
             drawn.append(chart)
         rows = []
         for name in scope.now:
-            texts = [name, page.short(_meaning(name, scope), 240)]
+            texts = [name, page.short(_meaning(name, scope, scope.now[name].get("error")), 240)]
             verdict = source.verdict(f"{name} of {key[0]} {key[1]}")
-            alone = _chart(name, [name], scope)
-            rows.append(scope.row(name, texts, [verdict], alone, name in violated, _as_share))
+            rows.append(scope.row(name, texts, [verdict], _chart(name, [name], scope), text=_as_share))
         tables.append(table("groups", rows, title=title))
     return page.Section(_group_text(key), _counts_text(key, group), charts=drawn, tables=tables)
 
@@ -154,22 +139,18 @@ def _cards(
     for (key, where), found in groups.items():
         # The documents are of all rows, so that they say nothing of a segment.
         current, before = ({}, {}) if where else (now.get(key, {}), then.get(key, {}))
-        scope = _scope(current, before, *(stage for stage, _ in _STAGES))
-        cards.append(_card(key, where, found, scope))
+        cards.append(_card(key, where, found, _scope(current, before, *dict(_STAGES))))
     return sorted(cards, key=lambda card: -card.weight)
 
 
 def _card(key: Key, where: str, found: list[Violation], scope: Scope) -> page.Card:
     rank = {name: place for place, name in enumerate(_FIRST)}
     by_name = {violation.metric_name or "": violation for violation in found}
-    names = sorted(
-        (violation.metric_name or "" for violation in found),
-        key=lambda name: (rank.get(name, len(rank)), -_growth(name, scope)),
-    )
+    names = sorted(by_name, key=lambda name: (rank.get(name, len(rank)), -_growth(name, scope)))
     bounded = [name for name in names if name not in _UNBOUNDED] or names
     title = _group_text(key) + (f" in {where}" if where else "")
-    meaning = _meaning(names[0], scope, with_error=False)
-    meaning = names[0] if meaning == "" else f"{page.short(meaning)} ({names[0]})"
+    meaning = _meaning(names[0], scope)
+    meaning = f"{page.short(meaning)} ({names[0]})" if meaning else names[0]
     others = f" and {page.several(len(names) - 1, 'more metric')}" if len(names) > 1 else ""
     said = *_sentences([by_name[name] for name in names], scope), _spelt_out(names[1:])
     sentences = [*filter(None, said)]
@@ -184,12 +165,10 @@ def _growth(name: str, scope: Scope) -> float:
     return 0.0 if name in _UNBOUNDED or then is None or now is None else abs(now) - abs(then)
 
 
-def _meaning(name: str, scope: Scope, *, with_error: bool = True) -> str:
-    metric = scope.now.get(name, {})
-    meaning = str(metric.get("description", "")).removesuffix(f"({name})").strip()
+def _meaning(name: str, scope: Scope, error: str | None = None) -> str:
+    meaning = str(scope.now.get(name, {}).get("description", "")).removesuffix(f"({name})").strip()
     # In a column of numbers, a sentence would push the columns behind it off the page.
-    is_undefined = with_error and scope.values(name)[1] is None and metric.get("error")
-    return f"{meaning}: {metric['error']}" if is_undefined else meaning
+    return f"{meaning}: {error}" if error and scope.values(name)[1] is None else meaning
 
 
 def _sentences(found: list[Violation], scope: Scope) -> Iterator[str]:
@@ -208,11 +187,9 @@ def _sentences(found: list[Violation], scope: Scope) -> Iterator[str]:
         if match:
             name = violation.metric_name or ""
             was, _ = scope.values(name)
-            before = (
-                f"was {page.number(was)} and is"
-                if was is not None
-                else f"allowed {_number(match['limit'])}, is"
-            )
+            before = f"allowed {_number(match['limit'])}, is"
+            if was is not None:
+                before = f"was {page.number(was)} and is"
             numbers = f" {name} {before} {_number(match['value'])}."
         yield (page.sentence(page.short(text, 600)) + numbers).strip()
 

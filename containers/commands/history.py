@@ -28,9 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = command_line.new_parser(
-        "monitor-history", "Look at the runs that jobs with history_path have left behind.", __doc__
-    )
+    about = "Look at the runs that jobs with history_path have left behind."
+    parser = command_line.new_parser("monitor-history", about, __doc__)
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for action, groups, help_text in (
         (_list, ("selection",), "one line per run"),

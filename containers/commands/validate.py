@@ -35,17 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     command_line.add_flags(parser, "validate")
     given, others = parser.parse_known_args(arguments)
-    analysis = os.environ.get("analysis_type", "")  # noqa: SIM112 - the contract's variables are lower-case
-    served = (
-        name
-        for name in command_line.monitor_names()
-        if analysis.upper() in command_line.find_monitor(name).analysis_types
-    )
-    name = given.monitor or next(served, None)
+    analysis = os.environ.get("analysis_type", "").upper()  # noqa: SIM112 - the contract's are lower-case
+    names = command_line.monitor_names()
+    served = (name for name in names if analysis in command_line.find_monitor(name).analysis_types)
     try:
+        name = given.monitor or next(served, None)
         if name is None:
-            names = ", ".join(command_line.monitor_names())
-            raise ConfigurationError.of("command.no_monitor_named", monitors=names)
+            raise ConfigurationError.of("command.no_monitor_named", monitors=", ".join(names))
         monitor = command_line.find_monitor(name)
     except ConfigurationError as error:
         return print_checklist([Line("FAIL", error.message)], sys.stdout)

@@ -37,11 +37,10 @@ def body(source: page.Source) -> page.Body:
         review = page.Section("Features", wording("page_text.review"), tables=[table("review", rows)])
         return page.Body([], [review, *segment_section(source)], facts)
     findings = source.findings()
-    violated = {violation.feature_name for violation in source.violations if "segment" not in violation.extra}
     rows = []
     for name in {**now, **then}:
         cells = _cells(name, now.get(name), then.get(name), findings.get(name), source)
-        rows.append(page.Row(cells, chart(name), name in violated))
+        rows.append(page.Row(cells, chart(name), cells[-1].state == "violated"))
     rows.sort(key=lambda row: (not row.violated, -(row.cells[3].sort or -1.0)))
     features = page.Section("Features", wording("page_text.drift"), tables=[table("features", rows)])
     return page.Body(_cards(source, chart), [features, *segment_section(source)], facts)

@@ -27,12 +27,10 @@ from analyzers.feature_attribution.rows import FeatureStream, cluster_baselines
 from analyzers.feature_attribution.summary import AttributionRequest, Budget
 from containers.feature_attribution.shortcut import open_shortcut
 from contract.analysis_config import AnalysisConfig, Locator, Methods, PartialDependenceConfig, ShapConfig
-from contract.api import AnyAnalyzer, MakeAnalyzer, Replay, Rules
-from contract.dataset import Dataset, Plan
+from contract.api import AnyAnalyzer, Dataset, MakeAnalyzer, Plan, Replay, Rules, Settings
 from contract.dataset_format import DatasetFormat
-from contract.errors import ConfigurationError, DocumentError, wording
+from contract.errors import ConfigurationError, wording
 from contract.schema import Mistakes
-from contract.settings import Settings
 from contract.wording import listing, several
 from file_storage import storage
 from job_runner import clarify
@@ -42,7 +40,8 @@ from model_clients.model import Model, Policy
 from model_clients.opening import open_model
 from readers.dataset import NotSplittable
 from readers.paths import compile_path, feature_rows, typed_text
-from readers.plan import plan_dataset
+from readers.plan import CAPTURES, plan_dataset
+from readers.python_rows import column_of
 
 # One pass over the dataset before the model is asked: how many rows there are, and some of them.
 
@@ -56,13 +55,10 @@ MOST_BYTES_COUNTED = 256 << 20
 
 def count_rows(plan: Plan, request: Dataset) -> int | None:
     """Return the number of rows, None where finding out would take long or run a user's script twice."""
-    if plan.total_bytes > MOST_BYTES_COUNTED or request.preprocessor is not None:
-        return None
-    try:
-        rows: int = sum(batch.num_rows for batch in _batches(plan))
-    except NotSplittable:
-        return None
-    return rows
+    if plan.total_bytes <= MOST_BYTES_COUNTED and request.preprocessor is None:
+        with contextlib.suppress(NotSplittable):
+            return int(sum(batch.num_rows for batch in _batches(plan)))
+    return None
 
 
 def sample_rows(
@@ -87,8 +83,7 @@ def sample_rows(
     try:
         return _sample(_batches(plan), features, seed, most)
     except NotSplittable:
-        whole = plan_dataset(request, whole_files=True)
-        return _sample(_batches(whole), features, seed, most)
+        return _sample(_batches(plan_dataset(request, whole_files=True)), features, seed, most)
 
 
 def _sample(
@@ -257,15 +252,11 @@ def given_rows(config: AnalysisConfig, shape: Shape) -> pa.RecordBatch | None:
 
 def rows_of_baseline_job(settings: Settings, shape: Shape) -> pa.RecordBatch | None:
     """Return the rows that the baseline job used, None when they are not beside its other files."""
-    for place in (settings.baseline_constraints, settings.baseline_statistics):
-        if place is None:
-            continue
+    for place in filter(None, (settings.baseline_constraints, settings.baseline_statistics)):
         folder = place.rstrip("/")
         if folder.endswith(".json"):
             folder = folder.rpartition("/")[0] or "."
-        path = f"{folder}/{BASELINE_ROWS}"
-        with contextlib.suppress(DocumentError):
-            storage.read_bytes(path, DocumentError)
+        if storage.is_there(path := f"{folder}/{BASELINE_ROWS}"):
             return rows_of_files(path, shape, has_header=True)
     return None
 
@@ -357,7 +348,7 @@ def _table(rows: Sequence[Any], shape: Shape, where: str) -> pa.RecordBatch:
     cells = [_cells(row, number, shape, where) for number, row in enumerate(rows)]
     if not cells:
         raise ConfigurationError.of("shap_rows.none", field=_MEMBER, file=where)
-    columns = [_column(list(values)) for values in zip(*cells, strict=True)]
+    columns = list(map(_column, shape.features, map(list, zip(*cells, strict=True))))
     return pa.RecordBatch.from_arrays(columns, names=list(shape.features))
 
 
@@ -376,15 +367,14 @@ def _cells(row: Any, number: int, shape: Shape, where: str) -> list[Any]:
     raise ConfigurationError.of("shap_rows.width", **told)
 
 
-def _column(values: list[Any]) -> pa.Array:
+def _column(name: str, values: list[Any]) -> pa.Array:
     try:
         return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.array([None if value is None else str(value) for value in values], pa.string())
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):
+        return column_of(name, values)
 
 
 _TABLES = ("text/csv", "application/x-parquet")
-_CAPTURES = ("sagemakerCaptureJson", "sagemakerMergeJson")
 _NO_ROWS = pa.RecordBatch.from_arrays([], names=[])
 
 
@@ -411,7 +401,7 @@ def _scripted(
     form = settings.dataset_format
     if "dataset_format" not in settings.given:
         kind = clarify.KINDS.get(str(config.dataset_type), "sagemakerCaptureJson")
-        sides = ("endpointInput",) if kind in _CAPTURES else ()
+        sides = ("endpointInput",) if kind in CAPTURES else ()
         form = DatasetFormat(kind, header=kind == "csv" and not config.headers, capture_indices=sides)
     source = config.dataset_uri or settings.dataset_source
     request = replace(
@@ -422,7 +412,7 @@ def _scripted(
     def find(locator: Locator | None, place: str) -> str | None:
         return clarify.find_column(locator, names, place, mistakes, config.headers)
 
-    label = None if form.kind in _CAPTURES else find(config.label, "label")
+    label = None if form.kind in CAPTURES else find(config.label, "label")
     predicted = find(config.predicted_label, "predicted_label")
     return request, clarify.Columns(names, label=label, predicted_label=predicted)
 

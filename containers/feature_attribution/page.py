@@ -23,14 +23,7 @@ def body(source: page.Source) -> page.Body:
     # The name of the only answer of a model says nothing.
     names = {label: f" for {page.short(label, 60)}" if len(now) > 1 else "" for label in now}
     charts = {label: _label_chart(names[label], scope) for label, scope in scopes.items()}
-    violated = {
-        (str(violation.extra.get("label", "")), violation.feature_name)
-        for violation in source.violations
-        if violation.feature_name
-    }
-    sections = [
-        _section(label, names[label], scopes[label], charts[label], violated, source) for label in now
-    ]
+    sections = [_section(label, names[label], scopes[label], charts[label], source) for label in now]
     sections += _dependence(source.constraints)
     return page.Body(_cards(source, charts, names), sections, _facts(source.statistics))
 
@@ -43,14 +36,10 @@ def _dependence(constraints: Mapping[str, Any]) -> list[page.Section]:
             title = f"Mean answer by {page.short(one['feature_name'], 48)}, {page.short(label, 48)}"
             pairs = zip(one["feature_values"], means, strict=True)
             if one["data_type"] == "numerical":
-                points = [
-                    {"name": page.number(value), "value": mean, "violated": False} for value, mean in pairs
-                ]
+                points = [{"name": page.number(at), "value": mean, "violated": False} for at, mean in pairs]
                 drawn.append({"kind": "trend", "title": title, "axis": "value", "points": points})
             else:
-                items = [
-                    {"label": page.short(str(value), 48), "now": [mean, None, None]} for value, mean in pairs
-                ]
+                items = [{"label": page.short(str(at), 48), "now": [mean, None, None]} for at, mean in pairs]
                 drawn.append({"kind": "intervals", "title": title, "items": items[:_MOST_BARS]})
     text = wording("page_text.dependence")
     return [page.Section("Partial dependence", text, charts=drawn[:_MOST_CURVES])] if drawn else []
@@ -78,8 +67,7 @@ def _metrics(label: Mapping[str, Any]) -> Metrics:
     for name, entry in (label.get("global_shap_values") or {}).items():
         value, error = page.as_number(entry), page.as_number(errors.get(name))
         if value is not None:
-            width = None if error is None else _TWO_SIDED * error
-            interval = None if width is None else (value - width, value + width)
+            interval = None if error is None else (value - _TWO_SIDED * error, value + _TWO_SIDED * error)
             found[name] = {"value": value, "confidence_interval": interval}
     return found
 
@@ -103,14 +91,8 @@ def _ranks(values: Mapping[str, float]) -> dict[str, int]:
     return {name: place for place, name in enumerate(sorted(values, key=lambda name: -values[name]), start=1)}
 
 
-def _section(
-    label: str,
-    of_label: str,
-    scope: Scope,
-    chart: page.Chart,
-    violated: set[tuple[str, str]],
-    source: page.Source,
-) -> page.Section:
+def _section(label: str, of_label: str, scope: Scope, chart: page.Chart, source: page.Source) -> page.Section:
+    violated = {one.feature_name for one in source.violations if str(one.extra.get("label", "")) == label}
     before, current = ({name: side[name]["value"] for name in side} for side in (scope.then, scope.now))
     ranks, ranks_before = _ranks(current), _ranks(before)
     total = sum(current.values())
@@ -118,7 +100,6 @@ def _section(
     rows = []
     for place, name in enumerate(ranks):
         value, was = current[name], before.get(name)
-        is_violated = (label, name) in violated
         cells = [
             page.Cell(page.short(name)),
             page.Cell(str(ranks_before.get(name, "–")), ranks_before.get(name)),
@@ -127,9 +108,9 @@ def _section(
             page.Cell(texts[place + len(ranks)], value),
             page.Cell(page.percent(value / total), value / total) if total else page.Cell("–"),
             page.Cell(f"{page.number(value / was, 3)} ×", value / was) if was else page.Cell("–"),
-            page.Cell("violates", state="violated") if is_violated else page.Cell("–"),
+            page.Cell("violates", state="violated") if name in violated else page.Cell("–"),
         ]
-        rows.append(page.Row(cells, _chart(page.short(name), [name], scope), is_violated))
+        rows.append(page.Row(cells, _chart(page.short(name), [name], scope), name in violated))
     text = wording("page_text.attributions")
     if finding := source.findings().get(label):
         text += f" Order compared with the baseline: {_spelt_out(finding.text)}"

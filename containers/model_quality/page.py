@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -62,7 +62,7 @@ def text_of(name: str, value: float | None) -> str:
     return page.percent(value) if SHARES.match(name) else page.number(value)
 
 
-def ordered(names: Mapping[str, Any]) -> list[str]:
+def ordered(names: Iterable[str]) -> list[str]:
     """Return metrics in the order in which people ask for them."""
     rank = {name: place for place, name in enumerate(FIRST)}
     return sorted(names, key=lambda name: rank.get(name, len(rank)))
@@ -105,11 +105,9 @@ def _card(where: str, group: list[Violation], scope: Scope, share: float, sure: 
     if "recall" in names:
         names = [name for name in names if name not in _SAME_AS_RECALL]
     sentences = [_sentence(name, by_name[name], scope) for name in names[:4]]
-    if len(names) > 4:
-        others = ", ".join(title_of(name) for name in names[4:])
+    if others := ", ".join(map(title_of, names[4:])):
         sentences.append(f"{page.several(len(names) - 4, 'more metric')} worse: {others}.")
-    if sure:
-        sentences.append(sure)
+    sentences += [sure] if sure else []
     title, changes = f"{where or 'All rows'}: {title_of(names[0])}", []
     for name in names:
         before, after = scope.values(name)
@@ -141,18 +139,15 @@ def _sentence(name: str, violation: Violation, scope: Scope) -> str:
 
 def _sure(source: page.Source, where: str) -> str:
     """Say how sure a scope's violations are, by the least certain of them."""
-    probabilities = [
-        one.p_value
-        for one in (source.decision.comparisons if source.decision else ())
-        if one.state is State.VIOLATED
-        and one.p_value is not None
-        and charts.values_text(one.segment) == where
-    ]
-    if not probabilities:
+    compared = source.decision.comparisons if source.decision else ()
+    violated = (one for one in compared if one.state is State.VIOLATED)
+    probabilities = [one.p_value for one in violated if charts.values_text(one.segment) == where]
+    highest = max((one for one in probabilities if one is not None), default=None)
+    if highest is None:
         return ""
-    if max(probabilities) <= 1e-6:
+    if highest <= 1e-6:
         return "Chance does not explain this: less than one in a million."
-    return f"Chance would do this at most once in {page.count(round(1.0 / max(probabilities)))} windows."
+    return f"Chance would do this at most once in {page.count(round(1.0 / highest))} windows."
 
 
 Points = tuple[list[float], list[float]]
@@ -192,19 +187,15 @@ def body(source: page.Source) -> page.Body:
 
 
 def _metric_section(whole: Scope, source: page.Source) -> list[page.Section]:
-    found = {**whole.now, **whole.then}
-    names = ordered({name: None for name in found if not name.endswith(BEST_CONSTANT)})
+    names = ordered(name for name in {**whole.now, **whole.then} if not name.endswith(BEST_CONSTANT))
     if not names:
         return []
-    violated = {
-        violation.metric_name for violation in source.violations if not charts.segment_text(violation)
-    }
     rows = []
     for name in names:
         limit, side = whole.limits.get(name, (None, ""))
         last = [page.Cell(f"{side} {text_of(name, limit)}" if side else "–"), source.verdict(name)]
         read = partial(text_of, name)
-        rows.append(whole.row(name, [title_of(name)], last, _chart(whole, [name]), name in violated, read))
+        rows.append(whole.row(name, [title_of(name)], last, _chart(whole, [name]), read))
     shares = [name for name in names if SHARES.match(name) or name == "auc"]
     chart = _chart(whole, shares) if shares else None
     text = "Points with their 95 % intervals; the red line is what the constraints allow."
@@ -219,9 +210,8 @@ def _curve_section(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[page
         axes = (across.rstrip("s").replace("_", " "), up.rstrip("s").replace("_", " "))
         return charts.curve(title, axes, points[0], points[1], diagonal=diagonal)
 
-    calibration = charts.curve(
-        "Calibration", ("score", "share of positives"), _calibration(now), _calibration(then), diagonal=True
-    )
+    axes = "score", "share of positives"
+    calibration = charts.curve("Calibration", axes, _calibration(now), _calibration(then), diagonal=True)
     if calibration:
         calibration["diagonalName"] = "perfectly calibrated"
     curves = (
@@ -242,10 +232,9 @@ def _calibration(document: Mapping[str, Any]) -> Points | None:
 
 
 def _matrix_section(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[page.Section]:
-    matrices = [
-        (name, _of_problem(side, "_metrics").get(MATRIX)) for name, side in (("Now", now), ("Baseline", then))
-    ]
-    tables = [_matrix(name, matrix) for name, matrix in matrices if matrix and len(matrix) <= _LARGEST_MATRIX]
+    matrices = {"Now": now, "Baseline": then}.items()
+    found = ((name, _of_problem(side, "_metrics").get(MATRIX)) for name, side in matrices)
+    tables = [_matrix(name, matrix) for name, matrix in found if matrix and len(matrix) <= _LARGEST_MATRIX]
     if not tables:
         return []
     text = "Rows by actual label (down) and predicted label (across); shares are of the actual label."
@@ -262,11 +251,8 @@ def _matrix(name: str, matrix: Mapping[str, Mapping[str, int]]) -> page.Table:
         for label in labels:
             rows_of = counts.get(label, 0)
             share = rows_of / total if total else 0.0
-            cells.append(
-                page.Cell(
-                    f"{page.count(rows_of)} ({page.percent(share)})", rows_of, {"value": round(share, 3)}
-                )
-            )
+            text = f"{page.count(rows_of)} ({page.percent(share)})"
+            cells.append(page.Cell(text, rows_of, {"value": round(share, 3)}))
         rows.append(page.Row(cells))
     columns = ["label", *(f"predicted {page.short(label, 40)}" for label in labels)]
     return page.Table(name, columns, rows, frozenset(range(1, len(columns))))

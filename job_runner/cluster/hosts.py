@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import importlib
 import importlib.util
-import itertools
 import logging
 import pickle
 import socket
@@ -27,8 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import contract
-from contract.api import AnyAnalyzer
-from contract.dataset import Split
+from contract.api import AnyAnalyzer, Split
 from contract.errors import ConfigurationError, DatasetError, MonitorError, wording
 from contract.outcome import EXIT_COMPLETED
 from contract.reading import Tally
@@ -323,10 +321,8 @@ class Cluster:
         distributed = load()
         token = uuid.uuid4().hex
         held = self.client.submit(hold, parcel, key=f"analyzer-{token}", pure=False)
-        numbers = itertools.count()
 
-        def submit(_: Split) -> engine.Pending:
-            number = next(numbers)
+        def submit(number: int) -> engine.Pending:
             key = f"split-{token}-{number}"
             future = self.client.submit(summarize_piece, token, held, number, key=key, pure=False)
             return _Piece(future, self._require_workers)
@@ -336,7 +332,7 @@ class Cluster:
             MonitorError.instead_of("cluster.killed", distributed.KilledWorker, splits=len(splits)),
             MonitorError.instead_of("cluster.scheduler_lost", *lost, where=self.role.address, problem=repr),
         ):
-            return engine.merged(analyzer, engine.in_order(splits, submit, self._ahead), noticed)
+            return engine.merged(analyzer, engine.in_order(range(len(splits)), submit, self._ahead), noticed)
 
     def _ahead(self) -> int:
         """Return how many summaries may wait; log who came and who went."""

@@ -35,7 +35,7 @@ class Description:
         Of the schedule.
     monitor
         A key of this project's images.
-    expression, analysis_start, analysis_end
+    timing
         When it runs, and durations from the run to the window's start and end.
     stopped
         Whether it does not run at present.
@@ -59,9 +59,7 @@ class Description:
 
     name: str
     monitor: str
-    expression: str
-    analysis_start: str | None
-    analysis_end: str | None
+    timing: Mapping[str, str]
     stopped: bool
     baseline: Mapping[str, Any]
     application: Mapping[str, Any]
@@ -165,9 +163,7 @@ def combine(documents: Sequence[dict[str, Any]]) -> Description:
     return Description(
         name=_member(schedule, "MonitoringScheduleName"),
         monitor=TYPES[kind],
-        expression=_member(timing, "ScheduleExpression"),
-        analysis_start=timing.get("DataAnalysisStartTime"),
-        analysis_end=timing.get("DataAnalysisEndTime"),
+        timing={**timing, "ScheduleExpression": _member(timing, "ScheduleExpression")},
         stopped=status not in ("Scheduled", "Pending"),
         baseline=baseline,
         application=application,

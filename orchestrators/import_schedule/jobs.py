@@ -217,7 +217,7 @@ def make_jobs(description: Description, options: Options) -> Jobs:
         When the description does not say enough; the sentence names the option that does.
     """
     said: dict[str, str] = {}
-    cron = translate(description.expression)
+    cron = translate(description.timing["ScheduleExpression"])
     timing = _timing(description, cron, said)
     if cron is not None and cron.minute == 0 and options.delay:
         cron = replace(cron, minute=options.delay)
@@ -255,17 +255,11 @@ def _steps(
     arguments = tuple(application.get("ContainerArguments") or ()) if is_own else ()
     captures = _captures(description, options, said)
     folder = _output(description, said)
-    names = {"sagemaker_monitoring_schedule_name": description.name}
+    variables = _analysis_variables(description, options, said) | {"dataset_source": captures} | timing
+    variables["sagemaker_monitoring_schedule_name"] = description.name
     if endpoint := description.source.get("EndpointName"):
-        names["sagemaker_endpoint_name"] = str(endpoint)
-    path = "/".join((folder, *([endpoint] if endpoint else []), description.name, "%Y/%m/%d/%H"))
-    variables = {
-        **_analysis_variables(description, options, said),
-        "dataset_source": captures,
-        **timing,
-        **names,
-        "output_path": path,
-    }
+        variables["sagemaker_endpoint_name"] = str(endpoint)
+    variables["output_path"] = "/".join(filter(None, (folder, endpoint, description.name, "%Y/%m/%d/%H")))
     for member, value in description.members:
         name = member.rpartition(".Environment.")[2]
         if variables.get(name) not in (None, value):
@@ -284,10 +278,8 @@ def _steps(
     merging = {"dataset_source": captures, **labels, "output_path": merged}
     if key := description.output.get("KmsKeyId"):
         merging["output_kms_key"] = str(key)
-    return (
-        Step(MERGE, ours, (MERGE,), merging | timing),
-        replace(analysis, variables=variables | {"dataset_source": merged}),
-    )
+    analysis = replace(analysis, variables=variables | {"dataset_source": merged})
+    return Step(MERGE, ours, (MERGE,), merging | timing), analysis
 
 
 def _analysis_variables(description: Description, options: Options, said: dict[str, str]) -> dict[str, str]:
@@ -331,18 +323,15 @@ def _baseline(description: Description, options: Options, said: dict[str, str]) 
 
 def _dataset_format(description: Description) -> str:
     shape, monitor = description.source.get("DatasetFormat"), description.monitor
-    found: dict[str, Any]
+    kind, told = "parquet", dict[str, Any]()
     if not shape:
         kind = "sagemakerMergeJson" if monitor in _LABELLED else "sagemakerCaptureJson"
         sides = {"data-quality": _CAPTURES, "model-quality": _CAPTURES[1:], "bias": _CAPTURES[::-1]}
-        found = {kind: {"captureIndexNames": sides.get(monitor, _CAPTURES[:1])}}
-    elif "Parquet" in shape:
-        found = {"parquet": {}}
-    elif "Json" in shape:
-        found = {"json": {"lines": str(shape["Json"].get("Line")).casefold() == "true"}}
-    else:
-        found = {"csv": {"header": str(shape.get("Csv", {}).get("Header")).casefold() == "true"}}
-    return json.dumps(found, separators=(",", ":"))
+        told = {"captureIndexNames": sides.get(monitor, _CAPTURES[:1])}
+    elif "Parquet" not in shape:
+        kind, member, name = ("json", "Line", "lines") if "Json" in shape else ("csv", "Header", "header")
+        told = {name: str(shape.get(kind.title(), {}).get(member)).casefold() == "true"}
+    return json.dumps({kind: told}, separators=(",", ":"))
 
 
 def _captures(description: Description, options: Options, said: dict[str, str]) -> str:
@@ -360,8 +349,7 @@ def _captures(description: Description, options: Options, said: dict[str, str]) 
 
 def _output(description: Description, said: dict[str, str]) -> str:
     outputs = description.output.get("MonitoringOutputs") or []
-    address = outputs[0].get("S3Output", {}).get("S3Uri") if outputs else None
-    if not address:
+    if not outputs or not (address := outputs[0].get("S3Output", {}).get("S3Uri")):
         raise ConfigurationError.of("job_definition.no_output", field="MonitoringOutputs")
     for path, _ in description.members:
         if re.search(r"MonitoringOutputs\[[1-9]", path):
@@ -375,7 +363,7 @@ def _timing(description: Description, cron: Cron | None, said: dict[str, str]) -
     if cron:
         uneven = "" if regular else f"; runs are not always as far apart: each reads the last {period} hours"
         said["ScheduleExpression"] = f"changed: {cron}, UTC{uneven}"
-    start, end = description.analysis_start, description.analysis_end
+    start, end = map(description.timing.get, ("DataAnalysisStartTime", "DataAnalysisEndTime"))
     first = _hours("DataAnalysisStartTime", start) if start else -period
     last = _hours("DataAnalysisEndTime", end) if end else 0
     if not first < last <= 0:

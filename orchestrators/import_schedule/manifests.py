@@ -76,13 +76,7 @@ def _rendered(template: str, jobs: Jobs, finalize: Callable[[Any], Any] | None =
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["literal"] = _literal
-    description = jobs.description
-    return environment.get_template(template).render(
-        vars(jobs)
-        | {"cron": jobs.cron and str(jobs.cron), "monitor": description.monitor}
-        | {"seconds": description.seconds, "stopped": description.stopped}
-        | more
-    )
+    return environment.get_template(template).render(vars(jobs) | more)
 
 
 def _filled(template: str, jobs: Jobs, **more: Any) -> Any:
@@ -112,14 +106,7 @@ def for_compose(jobs: Jobs) -> str:
         When an image of one's own says no entry point, which the loop has to call.
     """
     work = " &&\n".join(_call(step, jobs.description.seconds) for step in jobs.steps)
-    script = f"{work}\n"
-    if cron := jobs.cron:
-        due = []
-        of_cron = (("%H", cron.hours), ("%d", cron.days), ("%m", cron.months), ("%w", cron.weekdays))
-        for (field, values), text in zip(of_cron, cron.fields()[1:], strict=True):
-            if text != "*":
-                due.append((field, "|".join(str(one) if field == "%w" else f"{one:02}" for one in values)))
-        script = _rendered("compose.sh", jobs, due=due, offset=cron.minute * 60, work=work)
+    script = _rendered("compose.sh", jobs, work=work) if jobs.cron else f"{work}\n"
     return dump(_filled("compose.yaml", jobs, script=script), jobs.header("compose"))
 
 
@@ -136,11 +123,7 @@ def for_sagemaker(jobs: Jobs) -> str:
     # The scheduler's identifier has 36 characters, a job's name at most 63. With a digest always, so that no
     # schedule's jobs begin as those of another do, whose alarms they would raise.
     prefix = unique_name(jobs.description.name, 26, always=True) + "-"
-    network = {
-        name: part for name, part in jobs.description.network.items() if name != "EnableNetworkIsolation"
-    }
-    told = {"prefix": prefix, "network": network, "variables": _joined_variables(jobs)}
-    job = _filled("processing_job.yaml", jobs, **told)
+    job = _filled("processing_job.yaml", jobs, prefix=prefix, variables=_joined_variables(jobs))
     request = json.dumps(job, indent=1, separators=(",", ": "), ensure_ascii=False).replace("${", "${!")
     # Whatever looks like a parameter in a text of the schedule stays as it is.
     request = re.sub(r"\\u0000(\w+)", r"${\1}", request)

@@ -84,6 +84,8 @@ SHAPE = Shape(("a", "b"), ("a", "label", "b"), "features")
         ({"instances": [{"features": [1, "x"]}, {"features": [2, "y"]}]}, [[1, "x"], [2, "y"]]),
         ([{"instances": [{"data": {"a": 1, "b": "x"}}]}], [[1, "x"]]),
         ([["mixed", 1], [2, 3]], [["mixed", 1], ["2", 3]]),
+        ([[True, 1], ["yes", 3]], [["true", 1], ["yes", 3]]),
+        ([[2**63, "x"], [-1, "y"]], [[float(2**63), "x"], [-1.0, "y"]]),
     ],
 )
 def test_baseline_rows_in_the_shapes_that_clarify_takes(baseline: Any, rows: list[list[Any]]) -> None:

@@ -183,6 +183,32 @@ def test_payloads_that_cannot_be_decoded_are_compared_for_each_window(tmp_path: 
         assert (folder / "comparisons.json").read_text() == (single.output / "comparisons.json").read_text()
         violations = (folder / "constraint_violations.json").read_text()
         assert ("100 of 300 payloads could not be decoded" in violations) == (number == 1)
+        read = [json.loads((where / "statistics.json").read_text()) for where in (folder, single.output)]
+        counts = [one["reading"].get("undecodable_payloads") for one in read]
+        assert counts == [100 if number == 1 else None] * 2
+
+
+def test_a_window_without_rows_after_a_baseline_with_payloads_that_cannot_be_decoded(tmp_path: Path) -> None:
+    lines = [capture(number, np.random.default_rng(3), 0)[0] for number in range(50)]
+    records = [json.loads(line) for line in lines]
+    records[7]["captureData"]["endpointOutput"] |= {"data": "{not", "encoding": "JSON"}
+    (tmp_path / "captures").mkdir()
+    text = "".join(f"{json.dumps(record)}\n" for record in records)
+    (tmp_path / "captures" / "all.jsonl").write_text(text, encoding="utf-8")
+    form = {"dataset_format": '{"sagemakerCaptureJson":{"captureIndexNames":["endpointOutput"]}}'}
+    (tmp_path / "baseline").mkdir()
+    first = run_job(tmp_path / "baseline", tmp_path / "captures", **form)
+    times = {"start_time": day(20), "end_time": day(21)}
+    result = run_job(tmp_path, tmp_path / "captures", **form, **times, **baseline_of(first))
+    assert result.exit_code == 0
+    assert "there are no rows in" in result.message
+    # What the job itself has written there is no number any more.
+    edited = json.loads((first.output / "statistics.json").read_text())
+    edited["reading"]["undecodable_payloads"] = "many"
+    (first.output / "statistics.json").write_text(json.dumps(edited))
+    result = run_job(tmp_path, tmp_path / "captures", **form, **times, **baseline_of(first))
+    assert result.exit_code == 2
+    assert "reading.undecodable_payloads" in result.message
 
 
 class Killed(BaseException):
