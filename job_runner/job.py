@@ -18,6 +18,7 @@ from contract.decision import dump_comparisons
 from contract.errors import DatasetError, DocumentError, OutputError, wording
 from contract.outcome import EXIT_COMPLETED, EXIT_NOT_DELIVERED, EXIT_UNDECIDED, EXIT_VIOLATIONS
 from contract.reading import Said, Tally
+from contract.schema import write_document
 from contract.settings import Settings
 from contract.window import between
 from contract.wording import several
@@ -286,7 +287,7 @@ def _documents(
     if reading := said.document(with_sentences=settings.rules == "sound"):
         documents[STATISTICS] |= {"reading": reading}
     if found.decision is not None:
-        documents[VIOLATIONS] = api.violations_to_json(found.decision.violations)
+        documents[VIOLATIONS] = write_document(found.decision.violations)
         if settings.rules == "sound":
             documents[COMPARISONS] = dump_comparisons(found.decision)
     return documents

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from contract import api, json_layout
-from contract.decision import violation_to_json
 from contract.errors import ConfigurationError, DatasetError, DocumentError, InputError, wording
+from contract.schema import write_document
 from contract.window import Window
 from contract.wording import several, some_of
 from file_storage import storage
@@ -536,11 +536,11 @@ def _window_to_json(window: Replayed) -> dict[str, Any]:
         "before": {
             "recorded": window.window.violations is not None,
             "decided": window.decided[0],
-            "violations": list(map(violation_to_json, window.before)),
+            "violations": list(map(write_document, window.before)),
         },
-        "after": {"decided": window.decided[1], "violations": list(map(violation_to_json, window.after))},
-        "gone": list(map(violation_to_json, window.gone)),
-        "new": list(map(violation_to_json, window.new)),
+        "after": {"decided": window.decided[1], "violations": list(map(write_document, window.after))},
+        "gone": list(map(write_document, window.gone)),
+        "new": list(map(write_document, window.new)),
         "notes": list(window.notes),
     }
     return {key: member for key, member in members.items() if member is not None}
