@@ -82,9 +82,7 @@ def post(address: SinkAddress, event: dict[str, Any], headers: delivery.Headers,
     NotDeliveredError
         When it does not take it.
     """
-    delivery.send(
-        "POST", address.target, _json(event), delivery.headers_for(address, headers, CONTENT_TYPE), timeout
-    )
+    delivery.send("POST", address.target, _json(event), CONTENT_TYPE, headers, timeout)
 
 
 def put(address: SinkAddress, event: dict[str, Any], headers: delivery.Headers, timeout: float) -> None:

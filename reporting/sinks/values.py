@@ -126,13 +126,8 @@ def export(
     """
     parts = urlsplit(address.target)
     path = parts.path if parts.path.endswith(_PATH) else parts.path.rstrip("/") + _PATH
-    answer = delivery.send(
-        "POST",
-        parts._replace(path=path).geturl(),
-        request_body(values, run.metric_time or run.finished),
-        delivery.headers_for(address, headers, "application/json"),
-        timeout,
-    )
+    url, body = parts._replace(path=path).geturl(), request_body(values, run.metric_time or run.finished)
+    answer = delivery.send("POST", url, body, "application/json", headers, timeout)
     try:
         partial = orjson.loads(answer).get("partialSuccess") or {}
         rejected, said = int(partial.get("rejectedDataPoints") or 0), str(partial.get("errorMessage") or "")
@@ -222,9 +217,7 @@ def push(
     group = "".join(_group_member(name, text) for name, text in run.labels.items())
     parts = urlsplit(address.target)
     url = parts._replace(path=f"{parts.path.rstrip('/')}/metrics/job/model_monitor{group}").geturl()
-    delivery.send(
-        "PUT", url, exposition(values), delivery.headers_for(address, headers, CONTENT_TYPE), timeout
-    )
+    delivery.send("PUT", url, exposition(values), CONTENT_TYPE, headers, timeout)
 
 
 def _group_member(name: str, text: str) -> str:
