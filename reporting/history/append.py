@@ -7,20 +7,18 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
+import pyarrow as pa
 
+from contract.api import Baseline, DocumentSet, Settings
 from contract.errors import DatasetError, OutputError
 from contract.outcome import shorten
 from file_storage import storage
 from reporting.history import folder
 from reporting.history.record import MOST_DESCRIPTION, Run, digest, new_run, run_to_json
 from reporting.sinks.delivery import Delivery, NotDeliveredError, Undelivered, deliver
-
-if TYPE_CHECKING:
-    from contract.api import Baseline, DocumentSet
-    from contract.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +88,7 @@ def _append(settings: Settings, run: Run, material: Mapping[str, bytes]) -> tupl
             for name, content in material.items():
                 path = folder.join(history, name)
                 if not storage.is_there(path):
-                    storage.write_file(path, folder.pack(content))
+                    storage.write_file(path, pa.compress(content, codec="zstd", asbytes=True))
             # Last, so that whoever reads a record finds what it names.
             storage.write_file(folder.join(history, folder.RUNS, f"{run.run}.jsonl.gz"), record)
         except (OutputError, DatasetError) as error:

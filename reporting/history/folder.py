@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 from pathlib import Path
 
@@ -25,12 +26,6 @@ def compress(content: bytes) -> bytes:
     return gzip.compress(content, compresslevel=6, mtime=0)
 
 
-def pack(content: bytes) -> bytes:
-    """Return a document as it is kept: Zstandard, as statistics of many features are large."""
-    packed: bytes = pa.compress(content, codec="zstd", asbytes=True)
-    return packed
-
-
 def join(folder: str, *names: str) -> str:
     """Return the path of something below a folder, local or on S3."""
     return "/".join([folder.rstrip("/"), *names])
@@ -46,18 +41,15 @@ def list_runs(history: str) -> list[str]:
     """
     runs = join(history, RUNS)
     if storage.is_s3(history):
-        try:
+        with contextlib.suppress(DatasetError):
             return [file.path for file in storage.list_files(runs)]
-        except DatasetError:
-            storage.list_files(history, "history_path")  # says what is wrong, if anything is
-            return []
-    if not Path(runs).is_dir():
-        storage.list_files(history, "history_path")
-        return []
-    with storage.reading(history, "history_path "):
-        # Names only: a file may go any moment, when its records are put elsewhere.
-        names = sorted(entry.name for entry in Path(runs).iterdir())
-    return [join(runs, name) for name in names if not name.startswith(".")]
+    elif Path(runs).is_dir():
+        with storage.reading(history, "history_path "):
+            # Names only: a file may go any moment, when its records are put elsewhere.
+            names = sorted(entry.name for entry in Path(runs).iterdir())
+        return [join(runs, name) for name in names if not name.startswith(".")]
+    storage.list_files(history, "history_path")  # says what is wrong, if anything is
+    return []
 
 
 def read_if_there(path: str) -> bytes | None:

@@ -9,21 +9,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 import contract
 from contract import schema
-from contract.api import Decision, Facts, Finding, Metric, Violation
+from contract.api import Decision, Facts, Finding, Metric, Monitor, Settings, Violation
 from contract.errors import DocumentError, wording
 from contract.masking import mask
 from contract.schema import REQUIRED, JsonObject, count, member, number, object_of, objects_of, of_kind, pair
 from contract.wording import ordinal, several
-
-if TYPE_CHECKING:
-    from contract.api import Monitor
-    from contract.settings import Settings
 
 # 1: metrics were an object of values by name. 2: a list, as bias has one name for many groups. 3: with how
 # many comparisons were decided.

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jinja2
 import markupsafe
@@ -19,20 +19,14 @@ import orjson
 
 import contract
 from contract import page as words
-from contract.api import PRESENCE_CHECK, Comparison, State, Violation
+from contract.api import PRESENCE_CHECK, Comparison, Monitor, Settings, State, Violation
 from contract.errors import wording
 from contract.masking import mask
 from contract.page import Body, Card, Cell, Chart, Row, Section, Source, Table, count, several, short
 from contract.wording import ordinal
-from reporting.history.record import Earlier, RunFinding
+from reporting.history.record import Earlier, Run, RunFinding
 from reporting.history.tables import minute
 from reporting.report.charts import segment_text, values_text
-
-if TYPE_CHECKING:
-    from contract.api import Monitor
-    from contract.settings import Settings
-    from reporting.history.record import Run
-
 
 # Earlier runs on the page: since when something violates, and how it moved.
 
