@@ -167,7 +167,7 @@ def finish(
     if settings.history_path is not None and found.compared is not None and found.decision is not None:
         # Imported late, as only jobs that keep a history need them.
         from job_runner.earlier_windows import alert_of, earlier_of, with_label_coverage, with_lasting
-        from reporting.history.append import baseline_documents
+        from reporting.history.folder import baseline_documents
 
         before = baseline_documents(found.compared, files)
         earlier = earlier_of(settings, monitor, found.facts, before)
@@ -205,7 +205,7 @@ def finish(
     outcome = _outcome(settings, found, written, undelivered, kept, run)
     if settings.history_path is None:
         return outcome
-    from reporting.history.append import keep_run, to_json
+    from reporting.history.folder import keep_run, to_json
 
     by_originals = settings.rules == "sagemaker"
     # The originals' files lack members that another check of the same statistics can use.

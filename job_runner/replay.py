@@ -17,7 +17,6 @@ from file_storage import storage
 from job_runner import variation
 from job_runner.segments import SegmentedAnalyzer, segmented_documents
 from reporting.history import folder
-from reporting.history.append import baseline_file
 from reporting.history.record import Run, digest
 from reporting.history.tables import aligned, window_text
 
@@ -160,7 +159,7 @@ def _from_output(run: Run) -> Document:
 
 def _baseline(history: str, name: str | None, path: str | None, notes: list[str]) -> Document | None:
     """Return a document of the baseline at the time: the kept copy, else what its path holds now."""
-    kept = None if name is None else _kept(folder.join(history, baseline_file(name)))
+    kept = None if name is None else _kept(folder.join(history, folder.baseline_file(name)))
     # Of a folder it is not recorded which of its files it was.
     if kept is not None or path is None or not path.endswith(".json"):
         return kept

@@ -189,7 +189,7 @@ def _ended_before(of: Mapping[Window, jobs.Job]) -> dict[Window, jobs.Outcome]:
     settings, monitor = next(iter(of.values())).settings, next(iter(of.values())).monitor
     recorded = None
     if settings.history_path is not None:
-        from reporting.history.read import read_runs
+        from reporting.history.folder import read_runs
         from reporting.history.selection import Selection
 
         recorded = {}

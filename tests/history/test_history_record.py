@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from contract.api import Metric, Violation
 from contract.errors import DocumentError
-from reporting.history.read import parse_records
+from reporting.history.folder import parse_records
 from reporting.history.record import SCHEMA, Alert, Compared, Run, RunFinding, read_run, run_to_json
 
 OLDER = Path(__file__).parent / "records" / "schema_1.jsonl"
