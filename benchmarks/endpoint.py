@@ -32,9 +32,9 @@ from pyarrow import csv
 
 from file_storage.transport import HttpChannel
 from model_clients.batching import RequestBatcher
+from model_clients.codec import render_csv
 from model_clients.model import Model, Policy
 from model_clients.opening import open_model
-from model_clients.rendering import render_csv
 
 GOAL = 0.9
 POLICY = Policy()

@@ -32,7 +32,6 @@ from contract.decision import State as State
 from contract.decision import Violation as Violation
 from contract.decision import Violations as Violations
 from contract.decision import read_violations as read_violations
-from contract.decision import violations_to_json as violations_to_json
 from contract.errors import ConfigurationError
 from contract.page import Body as Body
 from contract.page import Source as Source

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import orjson
 
-from contract.schema import REQUIRED, gathered, member, of_kind, read_document
+from contract.schema import REQUIRED, gathered, member, number, objects_of, of_kind, pair, read_document
 
 # ``constraint_violations.json``: what is no longer as it was.
 
@@ -34,15 +34,12 @@ class CheckType(StrEnum):
     RANGE = "value_range_check"
 
 
-# Members of bias violations that the original file has before others.
-_LEADING = ("version",)
-_BEFORE_METRIC = ("facet", "facet_value")
-
-
 @dataclass
 class Violation:
     """One violation. Data quality names a feature; model quality names a metric."""
 
+    # As the original files have them; the facet is one of `extra`.
+    order: ClassVar = ("feature_name", "constraint_check_type", "description", "facet", "facet_value")
     constraint_check_type: str = member(of_kind(str), REQUIRED)
     description: str = member(of_kind(str), REQUIRED)
     feature_name: str | None = member(of_kind(str))
@@ -62,7 +59,8 @@ class Violation:
 class Violations:
     """The whole document."""
 
-    violations: list[Violation] = field(default_factory=list)
+    order: ClassVar = ("version", "violations")
+    violations: list[Violation] = member(objects_of(Violation), [], written="always")
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -71,24 +69,6 @@ def read_violations(value: dict[str, Any], where: str) -> Violations:
     with gathered(value, where) as members:
         violations = [read_document(Violation, each) for each in members.children("violations")]
         return Violations(violations, members.extra())
-
-
-def violations_to_json(document: Violations) -> dict[str, Any]:
-    """Return the document as JSON values."""
-    first = {key: document.extra[key] for key in _LEADING if key in document.extra}
-    return {**first, "violations": list(map(violation_to_json, document.violations)), **document.extra}
-
-
-def violation_to_json(violation: Violation) -> dict[str, Any]:
-    """Return one violation as JSON values."""
-    members = {
-        "feature_name": violation.feature_name,
-        "constraint_check_type": violation.constraint_check_type,
-        "description": violation.description,
-        **{key: violation.extra.get(key) for key in _BEFORE_METRIC},
-        "metric_name": violation.metric_name,
-    }
-    return {**{key: member for key, member in members.items() if member is not None}, **violation.extra}
 
 
 @dataclass(frozen=True)
@@ -110,12 +90,12 @@ class Metric:
         Of the gauge, besides `dimensions`; None for ``metric``, which is `name`.
     """
 
-    name: str
-    value: float | None = None
-    statistic_values: dict[str, float] | None = None
+    name: str = member(of_kind(str), REQUIRED)
+    value: float | None = member(number)
+    statistic_values: dict[str, float] | None = member(of_kind(dict))
     unit: str | None = None
-    dimensions: Mapping[str, str] = field(default_factory=dict)
-    interval: tuple[float, float] | None = None
+    dimensions: Mapping[str, str] = member(of_kind(dict), {}, written="if any")
+    interval: tuple[float, float] | None = member(pair)
     gauge: str = "model_monitor_value"
     labels: Mapping[str, str] | None = None
 

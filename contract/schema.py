@@ -595,6 +595,12 @@ def numbers(members: JsonObject, key: str) -> list[float] | None:
     return found
 
 
+def pair(members: JsonObject, key: str) -> tuple[float, float] | None:
+    """Read a list of two numbers."""
+    ends = numbers(members, key) or ()
+    return (float(ends[0]), float(ends[1])) if len(ends) == 2 else None
+
+
 def texts(members: JsonObject, key: str) -> list[str] | None:
     """Read a list of texts."""
     found = members.get(key, list, None)

@@ -20,21 +20,13 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 import contract
+from contract import window as windows
 from contract.dataset_format import DatasetFormat, Shape, parse_dataset_format, parse_rows
 from contract.errors import ConfigurationError
 from contract.masking import learn, mask
 from contract.schema import Mistakes, nearest
 from contract.sink_addresses import SinkAddress, parse_sinks
-from contract.window import (
-    FEWEST_WINDOWS,
-    Window,
-    fill_in_start,
-    folders_of,
-    parse_duration,
-    read_instant,
-    read_zone,
-    resolve_window,
-)
+from contract.window import FEWEST_WINDOWS, Window, parse_duration, read_instant, read_zone, resolve_window
 from contract.wording import as_float
 
 # What a command offers. Shared variables say which of these they need, never which command.
@@ -538,9 +530,9 @@ def read_settings(
     if values["output_path"] and not mistakes.found:
         path, window = values["output_path"], values["window"]
         if each == "window":
-            mistakes.attempt(folders_of, path, window.each(), zone)
+            mistakes.attempt(windows.folders_of, path, window.each(), zone)
         else:
-            values["output_path"] = mistakes.attempt(fill_in_start, path, window, zone)
+            values["output_path"] = mistakes.attempt(windows.fill_in_start, path, window, zone)
     mistakes.stop_if_any()
     return Settings(**values, validate_only=flags.validate, given=given, own=own)
 

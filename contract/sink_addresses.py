@@ -6,7 +6,7 @@ import contextlib
 import re
 from dataclasses import dataclass, field
 from typing import Literal, get_args
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from contract.errors import ConfigurationError, topic
 from contract.masking import mask
@@ -33,23 +33,19 @@ class SinkAddress:
     kind
         What is spoken there.
     target
-        URL without credentials; file or folder of a textfile; namespace of CloudWatch; name of a bus.
+        URL, with its credentials; file or folder of a textfile; namespace of CloudWatch; name of a bus.
     shown
         The address without anything secret, for logs and messages.
-    user, password
-        From the address, None when it has none.
     """
 
     kind: Kind
-    target: str
+    target: str = field(repr=False)
     shown: str
-    user: str | None = field(default=None, repr=False)
-    password: str | None = field(default=None, repr=False)
 
-    @property
-    def host(self) -> str | None:
-        """Return ``host`` or ``host:port`` of an HTTP sink, None for others."""
-        return urlsplit(self.target).netloc if self.kind in _HTTP else None
+
+def host_of(url: str) -> str:
+    """Return ``host`` or ``host:port`` of a URL."""
+    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def parse_sinks(variable: str, text: str | None) -> tuple[SinkAddress, ...]:
@@ -120,6 +116,4 @@ def _http(variable: str, kind: Kind, text: str, protocol: str, rest: str) -> Sin
     if parts is None or any(not 32 < ord(character) < 127 for character in text):
         form = written()[variable][kind]
         raise ConfigurationError.of("sinks.no_address", field=variable, text=text, form=form)
-    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="")
-    user, password = (None if one is None else unquote(one) for one in (parts.username, parts.password))
-    return SinkAddress(kind, bare.geturl(), mask(text), user, password)
+    return SinkAddress(kind, parts._replace(fragment="").geturl(), mask(text))

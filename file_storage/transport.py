@@ -88,8 +88,8 @@ class HttpChannel:
         self._headers = {"User-Agent": "model-monitor", **headers}
         parts = urlsplit(url)
         if parts.username is not None:
-            user, password = unquote(parts.username), unquote(parts.password or "")
-            self._headers.setdefault("Authorization", basic_authorization(user, password))
+            who = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+            self._headers.setdefault("Authorization", f"Basic {base64.b64encode(who).decode()}")
         self._target = f"{parts.path or '/'}{parts.query and '?'}{parts.query}"
         # As many connections are kept as were in use at once.
         options: dict[str, Any] = {"timeout": urllib3.Timeout(total=timeout), "retries": False, "maxsize": 0}
@@ -183,11 +183,6 @@ def readable(body: bytes, most: int) -> str:
     # Masked before it is cut: it may repeat what was sent, and half a secret is not found.
     text = mask(" ".join(body[:10_000].decode(errors="replace").split()))
     return text if len(text) <= most else f"{text[:most]}…"
-
-
-def basic_authorization(user: str, password: str) -> str:
-    """Return the header that says who asks."""
-    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
 def read_bounded(read: Callable[[int], bytes], seconds: float) -> bytes:

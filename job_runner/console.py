@@ -213,7 +213,7 @@ def _run_here(settings: Settings, monitor: Monitor, cluster: Cluster | None = No
     except (MonitorError, Overtime) as stop:
         error = ScriptError(str(stop)) if isinstance(stop, Overtime) else stop
         if settings.history_path is not None:
-            from reporting.history.append import keep_failure
+            from reporting.history.folder import keep_failure
 
             keep_failure(settings, monitor.name, started, error.exit_code, error.message)
         raise error from None

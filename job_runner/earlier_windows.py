@@ -15,7 +15,7 @@ from contract.errors import MonitorError, wording
 from contract.window import LONGER, Window
 from contract.wording import chance, percent
 from job_runner.variation import usual_shifts
-from reporting.history.read import read_runs
+from reporting.history.folder import read_runs
 from reporting.history.record import Alert, Earlier, Run, RunFinding, checking_of, digest, found_in
 from reporting.history.selection import Selection
 

@@ -18,7 +18,7 @@ from contract.decision import dump_comparisons
 from contract.errors import DatasetError, DocumentError, OutputError, wording
 from contract.outcome import EXIT_COMPLETED, EXIT_NOT_DELIVERED, EXIT_UNDECIDED, EXIT_VIOLATIONS
 from contract.reading import Said, Tally
-from contract.schema import gathered
+from contract.schema import gathered, write_document
 from contract.settings import Settings
 from contract.window import between
 from contract.wording import several
@@ -153,7 +153,7 @@ def finish(
     if settings.history_path is not None and found.compared is not None and found.decision is not None:
         # Imported late, as only jobs that keep a history need them.
         from job_runner.earlier_windows import alert_of, earlier_of, with_label_coverage, with_lasting
-        from reporting.history.append import baseline_documents
+        from reporting.history.folder import baseline_documents
 
         before = baseline_documents(found.compared, files)
         earlier = earlier_of(settings, monitor, found.facts, before)
@@ -191,7 +191,7 @@ def finish(
     outcome = _outcome(settings, found, written, undelivered, kept, run)
     if settings.history_path is None:
         return outcome
-    from reporting.history.append import keep_run, to_json
+    from reporting.history.folder import keep_run, to_json
 
     by_originals = settings.rules == "sagemaker"
     # The originals' files lack members that another check of the same statistics can use.
@@ -272,7 +272,7 @@ def _documents(
     if reading := said.document(with_sentences=settings.rules == "sound"):
         documents[STATISTICS] |= {"reading": reading}
     if found.decision is not None:
-        documents[VIOLATIONS] = api.violations_to_json(found.decision.violations)
+        documents[VIOLATIONS] = write_document(found.decision.violations)
         if settings.rules == "sound":
             documents[COMPARISONS] = dump_comparisons(found.decision)
     return documents

@@ -9,15 +9,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from contract import api, json_layout
-from contract.decision import violation_to_json
 from contract.errors import ConfigurationError, DatasetError, DocumentError, InputError, wording
+from contract.schema import write_document
 from contract.window import Window
 from contract.wording import several, some_of
 from file_storage import storage
 from job_runner import variation
 from job_runner.segments import SegmentedAnalyzer, segmented_documents
 from reporting.history import folder
-from reporting.history.append import baseline_file
 from reporting.history.record import Run, digest
 from reporting.history.tables import aligned, window_text
 
@@ -160,7 +159,7 @@ def _from_output(run: Run) -> Document:
 
 def _baseline(history: str, name: str | None, path: str | None, notes: list[str]) -> Document | None:
     """Return a document of the baseline at the time: the kept copy, else what its path holds now."""
-    kept = None if name is None else _kept(folder.join(history, baseline_file(name)))
+    kept = None if name is None else _kept(folder.join(history, folder.baseline_file(name)))
     # Of a folder it is not recorded which of its files it was.
     if kept is not None or path is None or not path.endswith(".json"):
         return kept
@@ -532,11 +531,11 @@ def _window_to_json(window: Replayed) -> dict[str, Any]:
         "before": {
             "recorded": window.window.violations is not None,
             "decided": window.decided[0],
-            "violations": list(map(violation_to_json, window.before)),
+            "violations": list(map(write_document, window.before)),
         },
-        "after": {"decided": window.decided[1], "violations": list(map(violation_to_json, window.after))},
-        "gone": list(map(violation_to_json, window.gone)),
-        "new": list(map(violation_to_json, window.new)),
+        "after": {"decided": window.decided[1], "violations": list(map(write_document, window.after))},
+        "gone": list(map(write_document, window.gone)),
+        "new": list(map(write_document, window.new)),
         "notes": list(window.notes),
     }
     return {key: member for key, member in members.items() if member is not None}

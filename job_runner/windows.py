@@ -189,7 +189,7 @@ def _ended_before(job: jobs.Job, of: Mapping[Window, Settings]) -> dict[Window, 
     """
     settings, recorded = job.settings, None
     if settings.history_path is not None:
-        from reporting.history.read import read_runs
+        from reporting.history.folder import read_runs
         from reporting.history.selection import Selection
 
         recorded = {}

@@ -23,9 +23,8 @@ from numpy.typing import NDArray
 
 from contract.errors import ModelError, topic
 from file_storage.transport import Channel, ChannelError, readable
-from model_clients.answers import AnswerError
+from model_clients.codec import AnswerError, Render
 from model_clients.model import Policy
-from model_clients.rendering import Render
 
 # In 40,000 rows of which a hundredth are twins, so many show about six.
 _COMPARED_ROWS = 8_192

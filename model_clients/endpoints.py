@@ -6,7 +6,6 @@ SageMaker's contract is ``POST /invocations`` with CSV, JSON Lines or JSON, and 
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,14 +17,13 @@ import orjson
 import pyarrow as pa
 
 from contract.analysis_config import Locator, PredictorConfig
-from contract.errors import ConfigurationError, ModelError
+from contract.errors import ModelError
 from contract.wording import several
 from file_storage import transport
 from model_clients import model
-from model_clients.answers import AnswerError, ReadLabels, ReadScores, answer_readers
 from model_clients.batching import Progress, RequestBatcher, identical_rows, quoted
+from model_clients.codec import AnswerError, Codec, make_codec, passed_on
 from model_clients.model import Policy, Scores
-from model_clients.rendering import Render, json_renderer, json_templates, placeholders_of, render_csv
 
 _log = logging.getLogger(__name__)
 
@@ -34,56 +32,6 @@ INVOCATIONS = "/invocations"
 _ROWS_THAT_TELL = 8
 # Services that capture their calls leave out those that have it.
 _NOT_CAPTURED = {"X-Model-Monitor-No-Capture": "1"}
-
-
-@dataclass(frozen=True)
-class Codec:
-    """How rows become requests and answers become scores.
-
-    Parameters
-    ----------
-    content_type, accept_type
-        MIME types.
-    scores, labels
-        See `answer_readers`.
-    is_single
-        Whether a request holds one record.
-    """
-
-    content_type: str
-    accept_type: str
-    render: Render
-    scores: ReadScores
-    labels: ReadLabels | None
-    is_single: bool = False
-
-
-def make_codec(predictor: PredictorConfig) -> Codec:
-    """Return how a predictor is talked to; CSV both ways unless it says otherwise.
-
-    Raises
-    ------
-    ConfigurationError
-        When templates or locations do not suit the content types.
-    """
-    for name, text in _passed_on(predictor).items():
-        if not re.fullmatch(r"[\t -~]*", text):
-            field = f"predictor.{name.replace('-', '_').lower()}"
-            raise ConfigurationError.of("model_request.header", field=field, text=text)
-    content_type = predictor.content_type or "text/csv"
-    accept_type = predictor.accept_type or content_type
-    readers = answer_readers(predictor, accept_type)
-    if content_type == "text/csv":
-        return Codec(content_type, accept_type, render_csv, *readers)
-    content, record = json_templates(predictor, is_lines=content_type == "application/jsonlines")
-    is_single = content is not None and "record" in placeholders_of(content)
-    return Codec(content_type, accept_type, json_renderer(content, record), *readers, is_single)
-
-
-def _passed_on(predictor: PredictorConfig) -> dict[str, str]:
-    """Return what the predictor has sent along with every request, by the end of its header's name."""
-    sent = {"Custom-Attributes": predictor.custom_attributes, "Target-Model": predictor.target_model}
-    return {name: text for name, text in sent.items() if text is not None}
 
 
 @dataclass(eq=False)
@@ -197,7 +145,7 @@ def open_http(
     """
     codec = make_codec(predictor)
     headers = {"Content-Type": codec.content_type, "Accept": codec.accept_type}
-    headers |= {f"X-Amzn-SageMaker-{name}": text for name, text in _passed_on(predictor).items()}
+    headers |= {f"X-Amzn-SageMaker-{name}": text for name, text in passed_on(predictor).items()}
     headers |= _NOT_CAPTURED
     channel = transport.HttpChannel(url, headers, policy.timeout)
     path = urlsplit(url).path
@@ -441,7 +389,7 @@ def open_sagemaker(
     """
     codec = make_codec(predictor)
     options = {"ContentType": codec.content_type, "Accept": codec.accept_type}
-    options |= {name.replace("-", ""): text for name, text in _passed_on(predictor).items()}
+    options |= {name.replace("-", ""): text for name, text in passed_on(predictor).items()}
     channel = SageMakerChannel(str(predictor.endpoint_name), options, policy)
     return EndpointModel(channel, codec, predictor, policy, progress, (open_sagemaker, (predictor, policy)))
 

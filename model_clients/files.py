@@ -27,7 +27,8 @@ from file_storage.scripts import call_script, load_module
 from file_storage.storage import scratch_folder
 from file_storage.transport import Reply
 from model_clients import local
-from model_clients.endpoints import EndpointModel, make_codec
+from model_clients.codec import make_codec
+from model_clients.endpoints import EndpointModel
 from model_clients.model import Model, Policy
 
 _log = logging.getLogger(__name__)

@@ -29,18 +29,8 @@ from numpy.typing import NDArray
 
 from contract.errors import ModelError, wording
 from contract.wording import listing
-from model_clients.model import (
-    Scores,
-    category_codes,
-    category_key,
-    largest_labels,
-    numeric_matrix,
-    order_of_classes,
-    plain,
-    require,
-    require_finite,
-    select,
-)
+from model_clients import model as models
+from model_clients.model import Scores, category_codes, category_key, numeric_matrix, require
 
 _log = logging.getLogger(__name__)
 
@@ -97,13 +87,13 @@ class LocalModel:
             return np.empty((0, 1))
         scores = np.asarray(self._ask(self.score, table), dtype=np.float64).reshape(table.num_rows, -1)
         if len(self.classes) == scores.shape[1]:
-            scores = scores[:, order_of_classes(self.classes, self.label_headers, self.where)]
-        return require_finite(scores, self.where)
+            scores = scores[:, models.order_of_classes(self.classes, self.label_headers, self.where)]
+        return models.require_finite(scores, self.where)
 
     def predict_labels(self, table: pa.RecordBatch) -> pa.Array:
         """Return the labels; see `Model.predict_labels`."""
         if self.label is None or self.label_headers:
-            return largest_labels(self.predict(table), self.label_headers, self.where)
+            return models.largest_labels(self.predict(table), self.label_headers, self.where)
         return pa.array(np.asarray(self._ask(self.label, table)).reshape(table.num_rows))
 
     def close(self) -> None:
@@ -111,7 +101,7 @@ class LocalModel:
         self.native = None
 
     def _ask(self, function: Callable[[pa.RecordBatch], Any], table: pa.RecordBatch) -> Any:
-        columns = plain(select(table, self.names, self.count, self.where))
+        columns = models.plain(models.select(table, self.names, self.count, self.where))
         say = _named_line if self.kind == "pickled" else first_line
         # Libraries have errors of their own, pickled models any.
         with ModelError.instead_of("model_answer.failed", Exception, problem=say, model=self.where):

@@ -29,7 +29,8 @@ from contract.wording import one_line
 from file_storage.cleanup import IsUrged, at_end, signals_held_back
 from file_storage.transport import aws_client
 from model_clients.batching import Progress
-from model_clients.endpoints import make_codec, open_sagemaker
+from model_clients.codec import make_codec
+from model_clients.endpoints import open_sagemaker
 from model_clients.model import Model, Policy
 
 # Why SageMaker starts no endpoint, in one sentence with the fix.

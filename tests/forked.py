@@ -14,7 +14,7 @@ _LOADED = (
     "containers.data_quality.main",
     "job_runner.cluster.hosts",
     "readers.csv",
-    "reporting.history.append",
+    "reporting.history.folder",
     "job_runner.job",
     "distributed",
     "job_runner",

@@ -115,7 +115,7 @@ def _edit(given: argparse.Namespace) -> Edit:
 
 def _windows(given: argparse.Namespace, edit: Edit, monitors: Mapping[str, Monitor]) -> list[PastWindow]:
     from job_runner.replay import monitors_of, require_one_schedule, windows_of_folders, windows_of_history
-    from reporting.history.read import read_runs
+    from reporting.history.folder import read_runs
 
     fitting = monitors_of(edit, monitors)
     if given.monitor is not None and given.monitor not in fitting:

@@ -62,7 +62,7 @@ def _history_of(given: argparse.Namespace) -> str:
 
 
 def _list(given: argparse.Namespace) -> None:
-    from reporting.history.read import read_runs
+    from reporting.history.folder import read_runs
     from reporting.history.tables import list_runs
 
     if runs := read_runs(_history_of(given), command_line.selection_of(given)):
@@ -72,7 +72,7 @@ def _list(given: argparse.Namespace) -> None:
 
 
 def _show(given: argparse.Namespace) -> None:
-    from reporting.history.read import run_named
+    from reporting.history.folder import run_named
     from reporting.history.tables import describe_run
 
     print(describe_run(run_named(_history_of(given), given.run)))
@@ -80,7 +80,7 @@ def _show(given: argparse.Namespace) -> None:
 
 def _report(given: argparse.Namespace) -> None:
     from file_storage import storage
-    from reporting.history.read import read_runs
+    from reporting.history.folder import read_runs
     from reporting.report.overview import links_to, make_pages
 
     if given.windows < 1:
@@ -97,7 +97,7 @@ def _report(given: argparse.Namespace) -> None:
 
 
 def _export(given: argparse.Namespace) -> None:
-    from reporting.history.read import read_runs
+    from reporting.history.folder import read_runs
     from reporting.history.tables import TABLES, to_csv, to_json_lines, to_parquet
 
     runs = read_runs(_history_of(given), command_line.selection_of(given))
@@ -110,7 +110,7 @@ def _export(given: argparse.Namespace) -> None:
 
 
 def _compact(given: argparse.Namespace) -> None:
-    from reporting.history.read import compact
+    from reporting.history.folder import compact
 
     older_than = parse_duration("--older-than", given.older_than, "P1D")
     done = compact(_history_of(given), older_than=older_than)

@@ -39,9 +39,9 @@ from model_clients.endpoints import EndpointModel
 from model_clients.model import Model, Policy
 from model_clients.opening import open_model
 from readers.dataset import NotSplittable
+from readers.flatten import column_of
 from readers.paths import compile_path, feature_rows, typed_text
 from readers.plan import CAPTURES, plan_dataset
-from readers.python_rows import column_of
 
 # One pass over the dataset before the model is asked: how many rows there are, and some of them.
 

@@ -4,46 +4,28 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import math
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 import contract
-from contract.api import Decision, Facts, Finding, Metric, Violation
-from contract.decision import violation_to_json
+from contract import schema
+from contract.api import Decision, Facts, Finding, Metric, Monitor, Settings, Violation
 from contract.errors import DocumentError, wording
 from contract.masking import mask
-from contract.schema import (
-    REQUIRED,
-    JsonObject,
-    count,
-    gathered,
-    member,
-    number,
-    object_of,
-    objects_of,
-    of_kind,
-    read_document,
-    write_document,
-)
+from contract.schema import REQUIRED, JsonObject, count, member, number, object_of, objects_of, of_kind, pair
 from contract.wording import ordinal, several
-
-if TYPE_CHECKING:
-    from contract.api import Monitor
-    from contract.settings import Settings
 
 # 1: metrics were an object of values by name. 2: a list, as bias has one name for many groups. 3: with how
 # many comparisons were decided.
 SCHEMA = 3
 # Descriptions may list hundreds of values; the run's own files have them whole.
 MOST_DESCRIPTION = 800
-_OF_METRIC = ("name", "value", "statistic_values", "dimensions", "interval")
 
 
 def told(members: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,41 +56,9 @@ def _write_window(window: tuple[datetime, datetime]) -> dict[str, str]:
     return dict(zip(("start", "end"), map(_write_time, window), strict=True))
 
 
-def _read_violations(members: JsonObject, key: str) -> tuple[Violation, ...] | None:
-    found = objects_of(Violation)(members, key)
-    return None if found is None else tuple(found)
-
-
-def _written(violations: Iterable[Violation]) -> list[dict[str, Any]]:
-    return list(map(violation_to_json, violations))
-
-
-def _read_interval(members: JsonObject, key: str) -> tuple[float, float] | None:
-    ends = members.get(key, list, [])
-    return (float(ends[0]), float(ends[1])) if len(ends) == 2 else None
-
-
-def _read_metrics(members: JsonObject, key: str) -> tuple[Metric, ...]:
-    return tuple(
-        Metric(
-            name=each.get("name", str),
-            value=each.number("value", None),
-            statistic_values=each.get("statistic_values", dict, None),
-            dimensions=each.get("dimensions", dict, {}),
-            interval=_read_interval(each, "interval"),
-        )
-        for each in members.children(key, [])
-    )
-
-
-def _write_metrics(metrics: Iterable[Metric]) -> list[dict[str, Any]]:
-    found = []
-    for one in metrics:
-        members = {name: vars(one)[name] for name in _OF_METRIC} | {"dimensions": dict(one.dimensions)}
-        # JSON cannot hold an interval without end.
-        has_ends = one.interval is None or all(map(math.isfinite, one.interval))
-        found.append(told(members if has_ends else members | {"interval": None}))
-    return found
+def _tuple_of(kind: type) -> schema.Reader:
+    read = objects_of(kind)
+    return lambda members, key: None if (found := read(members, key)) is None else tuple(found)
 
 
 _text = of_kind(str)
@@ -128,8 +78,8 @@ class RunFinding:
     noise: float | None = member(number)
     value: float | None = member(number)
     expected: float | None = member(number)
-    interval: tuple[float, float] | None = member(_read_interval)
-    shift: tuple[float, float] | None = member(_read_interval)
+    interval: tuple[float, float] | None = member(pair)
+    shift: tuple[float, float] | None = member(pair)
 
 
 def found_in(finding: Finding) -> RunFinding:
@@ -257,11 +207,11 @@ class Run:
     labelled: int | None = member(count)
     unlabelled: int | None = member(count)
     notes: int = member(count, 0)
-    violations: tuple[Violation, ...] | None = member(_read_violations, write=_written)
+    violations: tuple[Violation, ...] | None = member(_tuple_of(Violation))
     decided: int | None = member(count)
     undecided: int | None = member(count)
     why_undecided: str | None = member(_text)
-    metrics: tuple[Metric, ...] = member(_read_metrics, (), write=_write_metrics)
+    metrics: tuple[Metric, ...] = member(_tuple_of(Metric), ())
     findings: Sequence[RunFinding] = member(objects_of(RunFinding), [])
     compared: Compared = member(object_of(Compared), Compared(), key="baseline")
     checking: Mapping[str, Any] = member(of_kind(dict), {}, key="check", write=dict)
@@ -388,7 +338,10 @@ def completed_run(
         labelled=facts.item_count,
         unlabelled=facts.unlabelled_count,
         notes=len(notes),
-        metrics=tuple(metrics),
+        # JSON cannot hold an interval without end.
+        metrics=tuple(
+            one if np.isfinite(one.interval or ()).all() else replace(one, interval=None) for one in metrics
+        ),
         compared=Compared(None, None, settings.baseline_constraints, settings.baseline_statistics),
         checking=checking_of(settings, facts),
         statistics_digest=digest(documents["statistics.json"]),
@@ -441,7 +394,7 @@ def for_others(location: str) -> str:
 
 def run_to_json(run: Run) -> dict[str, Any]:
     """Return the record as JSON values, without members that have nothing to say."""
-    return told(write_document(run, schema=SCHEMA))
+    return told(schema.write_document(run, schema=SCHEMA))
 
 
 def read_run(value: dict[str, Any], where: str) -> Run:
@@ -454,18 +407,18 @@ def read_run(value: dict[str, Any], where: str) -> Run:
     DocumentError
         Naming file and member, when one is missing or of the wrong type.
     """
-    with gathered(_upgraded(value, where), where) as members:
-        is_newer = members.count("schema") > SCHEMA
-        return read_document(Run, members, known=None if is_newer else ())
+    with schema.gathered(_upgraded(value, where), where) as members:
+        members.mistakes.names_known = members.count("schema") > SCHEMA
+        return schema.read_document(Run, members)
 
 
 def _upgraded(value: dict[str, Any], where: str) -> dict[str, Any]:
     """Return a record of an older schema as one of this schema."""
-    with gathered(value, where) as members:
-        schema = members.count("schema")
-    if schema < min(_UPGRADES):
-        raise DocumentError.of("history_record.schema", place=where, schema=schema)
-    for older in range(schema, SCHEMA):
+    with schema.gathered(value, where) as members:
+        version = members.count("schema")
+    if version < min(_UPGRADES):
+        raise DocumentError.of("history_record.schema", place=where, schema=version)
+    for older in range(version, SCHEMA):
         value = _UPGRADES[older](value)
     return value
 

@@ -11,41 +11,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jinja2
 import markupsafe
 import orjson
 
 import contract
-from contract.api import PRESENCE_CHECK, Comparison, State, Violation
+from contract import page as words
+from contract.api import PRESENCE_CHECK, Comparison, Monitor, Settings, State, Violation
 from contract.errors import wording
 from contract.masking import mask
-from contract.page import (
-    Body,
-    Card,
-    Cell,
-    Chart,
-    Row,
-    Section,
-    Source,
-    Table,
-    count,
-    number,
-    sentence,
-    several,
-    short,
-)
+from contract.page import Body, Card, Cell, Chart, Row, Section, Source, Table, count, several, short
 from contract.wording import ordinal
-from reporting.history.record import Earlier, RunFinding
+from reporting.history.record import Earlier, Run, RunFinding
 from reporting.history.tables import minute
 from reporting.report.charts import segment_text, values_text
-
-if TYPE_CHECKING:
-    from contract.api import Monitor
-    from contract.settings import Settings
-    from reporting.history.record import Run
-
 
 # Earlier runs on the page: since when something violates, and how it moved.
 
@@ -202,7 +183,7 @@ def render(
     if fewer := [one for one in source.violations if one.constraint_check_type == PRESENCE_CHECK]:
         names = dict.fromkeys(short((one.metric_name or "").replace("_", " ")) for one in fewer)
         texts = [(segment_text(one), short(one.description, 600)) for one in fewer]
-        sentences = [f"In {where}: {text}" if where else sentence(text) for where, text in texts]
+        sentences = [f"In {where}: {text}" if where else words.sentence(text) for where, text in texts]
         advice = wording("page_advice.presence_check")
         said.cards.insert(0, Card(f"Fewer usable: {', '.join(names)}", sentences, advice, 100.0, fewer))
     add_trends(said, settings.time_zone or UTC, run, earlier)
@@ -268,7 +249,7 @@ _ADVICE = "look at what changed between the baseline and this window."
 def plain_body(source: Source) -> Body:
     """Return the body for a monitor without one of its own: a card per violation, a row per comparison."""
     cards = [
-        Card(short(violation.subject), [sentence(violation.description)], _ADVICE, 1.0, [violation])
+        Card(short(violation.subject), [words.sentence(violation.description)], _ADVICE, 1.0, [violation])
         for (violation,) in source.grouped(id).values()
     ]
     rows = [
@@ -277,9 +258,9 @@ def plain_body(source: Source) -> Body:
                 Cell(_about(one)),
                 Cell(one.check),
                 Cell(one.state.replace("_", " "), state="violated" if one.state is State.VIOLATED else ""),
-                Cell(number(one.value), one.value),
-                Cell(number(one.expected), one.expected),
-                Cell(short(sentence(one.text or one.reason), 300)),
+                Cell(words.number(one.value), one.value),
+                Cell(words.number(one.expected), one.expected),
+                Cell(short(words.sentence(one.text or one.reason), 300)),
             ],
             violated=one.state is State.VIOLATED,
         )
@@ -304,7 +285,7 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"short": short, "sentence": sentence, "count": count, "about": _about}
+    environment.filters |= {"short": short, "sentence": words.sentence, "count": count, "about": _about}
     return environment
 
 

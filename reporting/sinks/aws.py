@@ -83,13 +83,10 @@ def metric_data(run: Run) -> list[dict[str, Any]]:
     """
     instant = run.instant.astimezone(UTC)
     of_run = {"Monitor": run.monitor}
-    counts = {"violations": None if run.violations is None else len(run.violations), "rows": run.rows}
+    violations = None if run.violations is None else len(run.violations)
     metrics = [
-        *(
-            Metric(name, float(number), unit="Count", dimensions=of_run)
-            for name, number in counts.items()
-            if number is not None
-        ),
+        Metric("violations", violations, unit="Count", dimensions=of_run),
+        Metric("rows", run.rows, unit="Count", dimensions=of_run),
         Metric("duration", run.seconds, unit="Seconds", dimensions=of_run),
         *run.metrics,
     ]

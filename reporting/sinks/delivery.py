@@ -18,9 +18,9 @@ import orjson
 from contract.errors import ConfigurationError
 from contract.masking import learn
 from contract.schema import nearest
-from contract.sink_addresses import SinkAddress
+from contract.sink_addresses import SinkAddress, host_of
 from file_storage import storage
-from file_storage.transport import ChannelError, HttpChannel, basic_authorization, readable
+from file_storage.transport import ChannelError, HttpChannel, readable
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
@@ -152,14 +152,15 @@ _VARIABLE = re.compile(r"\$\{(\w*)\}")
 Headers = Mapping[str, Mapping[str, str]]
 
 
-def send(method: str, url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> bytes:
-    """Send one request and return the body of an answer between 200 and 299.
+def send(method: str, url: str, body: bytes, content_type: str, given: Headers, timeout: float) -> bytes:
+    """Send one request, with the headers of its host, and return the body of an answer between 200 and 299.
 
     Raises
     ------
     NotDeliveredError
         When no such answer comes.
     """
+    headers = {"Content-Type": content_type, **given.get(host_of(url), {})}
     with contextlib.closing(HttpChannel(url, headers, timeout)) as channel:
         try:
             reply = channel.request(method, body)
@@ -173,14 +174,6 @@ def send(method: str, url: str, body: bytes, headers: Mapping[str, str], timeout
     said = "".join(character for character in readable(reply.body, 300) if character.isprintable())
     text = f"it answered {reply.status}{f': {said}' if said else ''}"
     raise NotDeliveredError(text, again=reply.status in _AGAIN, pause=reply.retry_after)
-
-
-def headers_for(address: SinkAddress, given: Headers, content_type: str) -> dict[str, str]:
-    """Return the headers of requests to a sink: its host's from the file, and credentials of its address."""
-    headers = {"Content-Type": content_type}
-    if address.user is not None:
-        headers["Authorization"] = basic_authorization(address.user, address.password or "")
-    return {**headers, **given.get(address.host or "", {})}
 
 
 def read_headers(path: str | None, addresses: Iterable[SinkAddress]) -> Headers:
@@ -208,7 +201,7 @@ def read_headers(path: str | None, addresses: Iterable[SinkAddress]) -> Headers:
         value = orjson.loads(content)
     if not isinstance(value, dict):
         raise ConfigurationError.of("sink_headers.no_object", **told)
-    hosts = sorted({address.host for address in addresses if address.host})
+    hosts = sorted({host_of(address.target) for address in addresses if "://" in address.target})
     headers = {host: _headers_of(host, members, path, hosts) for host, members in value.items()}
     learn((), (text for members in headers.values() for text in members.values()), anew=False)
     return headers

@@ -12,7 +12,6 @@ from urllib.parse import quote
 
 import orjson
 
-from contract.decision import violation_to_json
 from contract.schema import write_document
 from contract.sink_addresses import SinkAddress
 from reporting.history.record import Run
@@ -47,7 +46,7 @@ def cloud_event(run: Run, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
 
 def event_data(run: Run, most_bytes: int) -> dict[str, Any]:
     """Return what happened, with as many violations as fit into `most_bytes` of JSON."""
-    violations = list(map(violation_to_json, run.violations or ()))
+    violations = list(map(write_document, run.violations or ()))
     data: dict[str, Any] = {
         "monitor": run.monitor,
         "endpoint": run.endpoint,
@@ -83,9 +82,7 @@ def post(address: SinkAddress, event: dict[str, Any], headers: delivery.Headers,
     NotDeliveredError
         When it does not take it.
     """
-    delivery.send(
-        "POST", address.target, _json(event), delivery.headers_for(address, headers, CONTENT_TYPE), timeout
-    )
+    delivery.send("POST", address.target, _json(event), CONTENT_TYPE, headers, timeout)
 
 
 def put(address: SinkAddress, event: dict[str, Any], headers: delivery.Headers, timeout: float) -> None:

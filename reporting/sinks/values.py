@@ -35,6 +35,10 @@ HELP = topic("gauges")
 _STATISTICS = {"SampleCount": "count", "Sum": "sum", "Minimum": "min", "Maximum": "max"}
 
 
+# Of a gauge the name, the labels besides those of all, and the value, if there is one.
+_Found = tuple[str, dict[str, str], float | None]
+
+
 @dataclass(frozen=True)
 class Value:
     """One gauge: its name, its labels, and its value."""
@@ -49,14 +53,9 @@ def values_of(run: Run) -> list[Value]:
 
     Labels of all: ``monitor``, ``endpoint`` and ``schedule``, the latter two where the settings name them.
     """
-    found = [*_run_values(run), *(value for metric in run.metrics for value in _translated(metric))]
-    return [Value(value.name, {**run.labels, **value.labels}, value.value) for value in found]
-
-
-def _run_values(run: Run) -> Iterator[Value]:
     start, end = run.window or (None, None)
     violations = run.violations
-    found = {
+    numbers: dict[str, float | None] = {
         "violations": None if violations is None else len(violations),
         "comparisons_decided": run.decided,
         "comparisons_undecided": run.undecided,
@@ -66,24 +65,25 @@ def _run_values(run: Run) -> Iterator[Value]:
         "window_start_timestamp_seconds": start.timestamp() if start else None,
         "window_end_timestamp_seconds": end.timestamp() if end else None,
     }
-    for name, number in found.items():
-        if number is not None:
-            yield Value(f"model_monitor_{name}", {}, float(number))
+    found: list[_Found] = [(f"model_monitor_{name}", {}, number) for name, number in numbers.items()]
     checks = Counter(violation.constraint_check_type for violation in violations or ())
-    for check in sorted(checks):
-        yield Value("model_monitor_violations_by_check", {"check": check}, float(checks[check]))
+    by_check = "model_monitor_violations_by_check"
+    found += [(by_check, {"check": check}, times) for check, times in sorted(checks.items())]
+    for metric in run.metrics:
+        found += _translated(metric)
+    return [Value(name, run.labels | labels, float(one)) for name, labels, one in found if one is not None]
 
 
-def _translated(metric: Metric) -> Iterator[Value]:
+def _translated(metric: Metric) -> Iterator[_Found]:
     dimensions = {
         re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower(): text for name, text in metric.dimensions.items()
     }
     dimensions.pop("value_type", None)  # the name of the gauge tells
     labels = {**({"metric": metric.name} if metric.labels is None else metric.labels), **dimensions}
+    if metric.statistic_values is None:
+        yield metric.gauge, labels, metric.value
     for statistic, number in (metric.statistic_values or {}).items():
-        yield Value(f"{metric.gauge}_{_STATISTICS[statistic]}", labels, number)
-    if metric.statistic_values is None and metric.value is not None:
-        yield Value(metric.gauge, labels, float(metric.value))
+        yield f"{metric.gauge}_{_STATISTICS[statistic]}", labels, number
 
 
 # OpenTelemetry: metrics as OTLP over HTTP in JSON (opentelemetry-proto, collector/metrics/v1).
@@ -126,13 +126,8 @@ def export(
     """
     parts = urlsplit(address.target)
     path = parts.path if parts.path.endswith(_PATH) else parts.path.rstrip("/") + _PATH
-    answer = delivery.send(
-        "POST",
-        parts._replace(path=path).geturl(),
-        request_body(values, run.metric_time or run.finished),
-        delivery.headers_for(address, headers, "application/json"),
-        timeout,
-    )
+    url, body = parts._replace(path=path).geturl(), request_body(values, run.metric_time or run.finished)
+    answer = delivery.send("POST", url, body, "application/json", headers, timeout)
     try:
         partial = orjson.loads(answer).get("partialSuccess") or {}
         rejected, said = int(partial.get("rejectedDataPoints") or 0), str(partial.get("errorMessage") or "")
@@ -222,9 +217,7 @@ def push(
     group = "".join(_group_member(name, text) for name, text in run.labels.items())
     parts = urlsplit(address.target)
     url = parts._replace(path=f"{parts.path.rstrip('/')}/metrics/job/model_monitor{group}").geturl()
-    delivery.send(
-        "PUT", url, exposition(values), delivery.headers_for(address, headers, CONTENT_TYPE), timeout
-    )
+    delivery.send("PUT", url, exposition(values), CONTENT_TYPE, headers, timeout)
 
 
 def _group_member(name: str, text: str) -> str:

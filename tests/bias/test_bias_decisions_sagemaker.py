@@ -12,7 +12,8 @@ from fixtures import fixture
 
 from analyzers.bias.analyzer import check, suggest
 from analyzers.bias.documents import BiasBaseline, BiasStatistics, read_constraints
-from contract.api import Baseline, violations_to_json
+from contract.api import Baseline
+from contract.schema import write_document
 
 CASES = ("endpoint_json", "clarify_check_data_bias_good", "clarify_check_data_bias_bad")
 
@@ -49,7 +50,7 @@ def test_recorded_decisions_are_reproduced(name: str) -> None:
     assert names(decision) == case["violated_metrics"]
     if "aws_violations" not in case:
         return
-    document = violations_to_json(decision.violations)
+    document = write_document(decision.violations)
     assert document["version"] == case["aws_violations"]["version"]
     number = re.compile(r"-?(?:\d[\d.e-]*|Infinity)")
     for ours, theirs in zip(document["violations"], case["aws_violations"]["violations"], strict=True):
@@ -71,7 +72,7 @@ def test_recorded_decisions_of_json_lines() -> None:
         None, read_constraints(constraints_json(of_values({"post": before})), "analysis.json")
     )
     decision = check(of_values({"post": current}), baseline, rules="sagemaker")
-    assert violations_to_json(decision.violations) == {"violations": violations, "version": "1.0"}
+    assert write_document(decision.violations) == {"violations": violations, "version": "1.0"}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from hypothesis import given
 from analyzers.bias.analyzer import check
 from analyzers.bias.documents import BiasStatistics, MetricValue
 from analyzers.bias.resampling import to_scale
-from contract.api import Decision, violations_to_json
+from contract.api import Decision
+from contract.schema import write_document
 
 
 def reason(decision: Decision, metric: str) -> str:
@@ -198,7 +199,7 @@ def test_sound_violations_are_larger_than_their_limit(before: Any, after: Any) -
         assert metric is not None
         assert limit is not None
         assert abs(to_scale(name, float(metric.value))) > abs(to_scale(name, float(limit.value)))
-    json.dumps(violations_to_json(decision.violations), allow_nan=False)
+    json.dumps(write_document(decision.violations), allow_nan=False)
 
 
 def test_the_order_of_groups_plays_no_part() -> None:

@@ -15,13 +15,14 @@ from analyzers.data_quality.documents import (
     statistics_to_json,
 )
 from contract import json_layout
-from contract.api import read_violations, violations_to_json
+from contract.api import read_violations
 from contract.errors import DocumentError
+from contract.schema import write_document
 
 READERS = {
     "statistics": (read_statistics, statistics_to_json),
     "constraints": (read_constraints, constraints_to_json),
-    "violations": (read_violations, violations_to_json),
+    "violations": (read_violations, write_document),
 }
 
 

@@ -16,7 +16,7 @@ from run_jobs import Result
 
 from job_runner.console import leave_out_pandas
 from reporting.history import folder
-from reporting.history.read import compact, read_runs
+from reporting.history.folder import compact, read_runs
 
 PROCESSES = 20
 RUNS = 3

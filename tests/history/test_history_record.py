@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from contract.api import Metric, Violation
 from contract.errors import DocumentError
-from reporting.history.read import parse_records
+from reporting.history.folder import parse_records
 from reporting.history.record import SCHEMA, Alert, Compared, Run, RunFinding, read_run, run_to_json
 
 OLDER = Path(__file__).parent / "records" / "schema_1.jsonl"
@@ -107,6 +107,9 @@ def test_members_of_a_newer_schema_are_left_as_they_are() -> None:
     run = read_run(newer, "record")
     assert run.extra == {"mood": "good"}
     assert run_to_json(run)["mood"] == "good"
+    # A name nearly known is a mistake in a record of ours only.
+    metrics = [{"name": "recall", "value": 0.5, "values": [0.5]}]
+    assert read_run({**newer, "metrics": metrics, "decide": 1}, "record").metrics[0].value == 0.5
 
 
 @pytest.mark.parametrize(
@@ -129,6 +132,14 @@ def test_a_time_that_is_none_is_named() -> None:
     with pytest.raises(DocumentError) as error:
         read_run(members, "record")
     assert (error.value.file, error.value.field) == ("record", "started")
+
+
+def test_an_interval_that_is_none_is_named() -> None:
+    metrics = [{"name": "recall", "value": 0.5, "interval": [None, 1]}]
+    members = {**run_to_json(parse_records(OLDER.read_bytes(), "")[0]), "metrics": metrics}
+    with pytest.raises(DocumentError) as error:
+        read_run(members, "record")
+    assert (error.value.file, error.value.field) == ("record", "metrics[0].interval")
 
 
 def test_label_coverage() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ConfigurationError
-from model_clients.answers import AnswerError, answer_readers
+from model_clients.codec import AnswerError, answer_readers
 
 CSV, LINES, JSON = "text/csv", "application/jsonlines", "application/json"
 

@@ -107,7 +107,7 @@ def test_a_model_server_that_never_stops(
 def test_sinks(answer: tuple[bytes, bytes, float], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "MOST_ANSWER_BYTES", 1 << 20)
     with saying(*answer) as host, pytest.raises(NotDeliveredError):
-        in_time(lambda: delivery.send("POST", f"http://{host}/", b"x", {}, 0.5))
+        in_time(lambda: delivery.send("POST", f"http://{host}/", b"x", "text/plain", {}, 0.5))
 
 
 @pytest.mark.parametrize("answer", [TRICKLES["body"], *FLOODS.values()], ids=["body", *FLOODS])

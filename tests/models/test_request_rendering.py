@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from contract.analysis_config import PredictorConfig
 from contract.errors import ConfigurationError
 from model_clients.batching import identical_rows
+from model_clients.codec import json_renderer, json_templates, render_csv
 from model_clients.model import plain
-from model_clients.rendering import json_renderer, json_templates, render_csv
 
 LINES = "application/jsonlines"
 INTEGERS = st.integers(-(2**63), 2**63 - 1)

@@ -16,7 +16,7 @@ from sink_server import serving
 
 from containers.commands.history import main as monitor_history
 from job_runner.earlier_windows import alert_of
-from reporting.history.read import read_runs
+from reporting.history.folder import read_runs
 from reporting.history.record import Alert, Earlier, Run
 
 pytest_plugins = ["s3_server"]

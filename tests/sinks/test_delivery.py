@@ -12,9 +12,11 @@ from reporting.sinks.delivery import Delivery, NotDeliveredError, deliver
 
 def parcel(host: str) -> Delivery:
     url = f"http://{host}/events"
-    return Delivery(
-        f"events+{url}", "1 event", lambda timeout: delivery.send("POST", url, b"{}", {}, timeout) and None
-    )
+
+    def send(timeout: float) -> None:
+        delivery.send("POST", url, b"{}", "application/json", {}, timeout)
+
+    return Delivery(f"events+{url}", "1 event", send)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +116,15 @@ def test_an_attempt_that_fails_oddly_is_only_not_delivered() -> None:
 
 
 def test_credentials_of_an_address_become_a_header() -> None:
-    (address,) = parse_sinks("event_sinks", "events+http://me:pw@h:1/x")
-    headers = delivery.headers_for(address, {"h:1": {"X-Team": "ml"}, "other": {"X-Not": "1"}}, "text/plain")
-    assert headers == {"Content-Type": "text/plain", "Authorization": "Basic bWU6cHc=", "X-Team": "ml"}
+    with serving(always(Answer())) as server:
+        (address,) = parse_sinks("event_sinks", f"events+http://me:pw@{server.host}/x?k=v#f")
+        given = {server.host: {"X-Team": "ml"}, "other": {"X-Not": "1"}}
+        delivery.send("POST", address.target, b"{}", "text/plain", given, 5.0)
+        own = {server.host: {"Authorization": "Bearer t"}}
+        delivery.send("POST", address.target, b"{}", "text/plain", own, 5.0)
+    first, second = server.requests
+    told = {"Content-Type": "text/plain", "Authorization": "Basic bWU6cHc=", "X-Team": "ml"}
+    assert told.items() <= first.headers.items()
+    assert (first.path, first.headers["Host"]) == ("/x?k=v", server.host)
+    assert "X-Not" not in first.headers
+    assert second.headers["Authorization"] == "Bearer t"

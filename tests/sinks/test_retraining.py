@@ -79,9 +79,9 @@ def receiving(folder: Path, *command: str, **variables: str) -> Iterator[Receive
 
 
 def post(receiver: Receiver, event: Any, **headers: str) -> bytes:
-    headers = {"Content-Type": events.CONTENT_TYPE, **headers}
     body = event if isinstance(event, bytes) else json.dumps(event).encode()
-    return delivery.send("POST", f"http://{receiver.host}/", body, headers, 20.0)
+    own = {receiver.host: headers}
+    return delivery.send("POST", f"http://{receiver.host}/", body, events.CONTENT_TYPE, own, 20.0)
 
 
 def write_csv(path: Path, seed: int, slope: float, shift: float) -> Path:
