@@ -194,9 +194,9 @@ class JsonObject:
 
     def note_near_misses(self, known: Iterable[str] = ()) -> None:
         """Note unknown members whose names are nearly known, or in `known`; ``x-`` begins a user's."""
-        plain = {_plain(name): name for name in (*known, *self._known)}
+        plain = {plain_name(name): name for name in (*known, *self._known)}
         for key in () if self.mistakes.names_known else self.extra():
-            meant = None if key in known or key.startswith(_OWN) else _nearest(_plain(key), plain, _NEAR)
+            meant = None if key in known or key.startswith(_OWN) else _nearest(plain_name(key), plain, _NEAR)
             if meant:
                 self.mistakes.forget("members.missing", self.place(meant))
                 self.note(key, "members.near_miss", meant=meant, place="")
@@ -217,7 +217,8 @@ class JsonObject:
 _OWN, _NEAR = "x-", 0.8
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Return a name without case and separators, by which near misses are found."""
     return name.replace("_", "").replace("-", "").casefold()
 
 
@@ -284,9 +285,9 @@ def _unused(
             mistakes.add("members.misplaced", field=place, home=homes[name])
         else:
             # Of two spellings the first is shown, and what belongs here before what belongs elsewhere.
-            names = {_plain(one): one for one in reversed([*level.members, *homes])}
+            names = {plain_name(one): one for one in reversed([*level.members, *homes])}
             names |= {short: full for short, full in _SHORT.items() if full in homes}
-            meant = _nearest(_plain(name), names, _NEAR)
+            meant = _nearest(plain_name(name), names, _NEAR)
             if not meant:
                 yield place
                 continue

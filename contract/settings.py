@@ -24,7 +24,7 @@ from contract import window as windows
 from contract.dataset_format import DatasetFormat, Shape, parse_dataset_format, parse_rows
 from contract.errors import ConfigurationError
 from contract.masking import learn, mask
-from contract.schema import Mistakes, nearest
+from contract.schema import Mistakes, nearest, plain_name
 from contract.sink_addresses import SinkAddress, parse_sinks
 from contract.window import FEWEST_WINDOWS, Window, parse_duration, read_instant, read_zone, resolve_window
 from contract.wording import as_float
@@ -600,15 +600,26 @@ def _note_contradictions(values: Mapping[str, Any], program: Program, mistakes: 
         mistakes.add("new_baseline.nothing_before", field=field)
 
 
+# Without them a job compares or refuses nothing, and nobody else's variables are called so.
+_OF_THE_VERDICT = {"baseline_constraints", "baseline_statistics", "register_new_baseline"} | {
+    "fail_on_violations",
+    "fail_on_undecided",
+}
+
+
 def _note_near_misses(environment: Mapping[str, str], program: Program, mistakes: Mistakes) -> None:
     """Note what looks like a misspelt setting; log settings in upper case, which others may have set."""
     names = {*VARIABLE_BY_NAME, *(variable.name for variable in program.own_variables)}
     # One short word is too near to what other programs' variables are called, such as mode.
     known = sorted(names - {"model", "report"})
+    folded = {plain_name(variable): variable for variable in known}
     for name in environment:
         meant = name.lower()
+        plain = folded.get(plain_name(name), name)
         if name == meant and name not in names and (close := nearest(name, known, cutoff=0.84)):
             mistakes.add("setting.near_miss", field=name, meant=close)
+        elif plain != name and plain in _OF_THE_VERDICT and plain not in environment:
+            mistakes.add("setting.near_miss", field=name, meant=plain)
         # A single word is too likely somebody else's.
         if "_" not in name or meant not in names:
             continue

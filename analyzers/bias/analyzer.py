@@ -19,7 +19,7 @@ from analyzers.bias.explain import impact_findings
 from analyzers.bias.metrics import METRICS
 from analyzers.bias.summary import BiasRequest, BiasSummary, SummaryPlan
 from analyzers.shared.analysis_json import with_version
-from analyzers.shared.cells import as_number, label_of
+from analyzers.shared.cells import as_number, changed_labels, label_of
 from analyzers.shared.rules import (
     Rules,
     SharesErrors,
@@ -117,6 +117,9 @@ def check(
     else:
         _require_same_label(statistics, constraints)
         before = baseline.statistics
+        matrices = before.confusion_matrix if before else None, statistics.confusion_matrix
+        if before is not None and (recoded := changed_labels(*matrices)) and len(matrices[1] or ()) == 2:
+            raise DocumentError.of("quality_documents.recoded", file=before.where, **recoded)
         decision = check_sound(statistics, constraints, before, error_share=error_share, seed=seed)
         decision = _with_presence(decision, statistics, before, error_share)
     # A violation of DI says as much of a group as the finding on four fifths.
@@ -128,11 +131,20 @@ def check(
     return replace(decision, notes=(*said, *decision.notes))
 
 
+# So much further than at the baseline outcomes cut between 0 and 1 go when they have become percent.
+_UNITS = 10.0
+
+
 def _require_same_label(statistics: BiasStatistics, before: BiasConstraints) -> None:
-    """Refuse a baseline whose positive labels are others; thresholds are left alone."""
+    """Refuse a baseline whose positive labels are others, or whose labels are in another unit."""
     now = statistics.label_value_or_threshold
     for then in {stage.label_value_or_threshold for _, stage in before.stages()}:
-        if not then or not now or "(" in then + now:
+        if not then or not now:
+            continue
+        if "(" in then + now:
+            near, far = documents.interval_of(then), documents.interval_of(now)
+            if near and far and 0.0 < near[0] < near[1] <= 1.0 < far[1] / _UNITS:
+                raise DocumentError.of("bias_documents.other_scale", file=before.where, then=then, now=now)
             continue
         known, wanted = ({label_of(one) for one in text.split(",")} for text in (then, now))
         if known != wanted:
@@ -306,9 +318,12 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
             if self.rules == "sound":
                 raise evidence.errors[what]
             raise DatasetError.of("bias_request.stopped", field=what, why=why)
-        if not is_baseline or not statistics.item_count:
+        if not statistics.item_count:
             return
         summary = evidence.summary
+        if not is_baseline:
+            self._refuse_respelt(summary)
+            return
         columns = [("label", label, statistics.has_labels)]
         if self._plan.prediction is not None and self.request.post_training is not None:
             columns.append(("predicted_label", self._plan.prediction, statistics.has_predictions))
@@ -324,6 +339,24 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
             self._refuse_without_groups(summary)
         if all(one.value is None for facet in statistics.facets for _, of in facet.stages() for one in of):
             raise DatasetError.of("no_baseline.no_bias")
+
+    def _refuse_respelt(self, summary: BiasSummary) -> None:
+        """Stop where no outcome is positive, but one is spelt nearly so."""
+        labels = groups.select_labels(summary, self._plan) if self.rules == "sound" else None
+        if labels is None:
+            return
+        predictions, name = None, self._plan.prediction
+        if name is not None and self.request.post_training is not None:
+            predictions = groups.select_predictions(summary, self._plan, labels)
+        for role, column, chosen in (
+            ("label", self.request.label, labels),
+            ("prediction", name, predictions),
+        ):
+            if chosen is None or column is None or not groups.respelt(summary.columns[column], chosen):
+                continue
+            about = self._plan.columns[column], summary.columns[column]
+            if (error := groups.unselected_outcomes(role, *about, chosen)) is not None:
+                raise error
 
     def _refuse_without_positives(self, summary: BiasSummary) -> None:
         """Stop where no label is positive: every metric of labels would be 0 or undefined."""

@@ -29,7 +29,7 @@ import numpy as np
 from analyzers.bias import check_sagemaker
 from analyzers.bias.documents import BiasConstraints, BiasStatistics, FacetStatistics, MetricValue, paired
 from analyzers.bias.explain import explain, group_text, impact_findings, requirement_text
-from analyzers.bias.metrics import RATES, WITHOUT_LABELS
+from analyzers.bias.metrics import METRICS, RATES, WITHOUT_LABELS
 from analyzers.bias.resampling import DISTANCES, Draws, Tables, draw, draw_together, scale_of, to_scale
 from analyzers.shared.analysis_json import with_version
 from analyzers.shared.cells import Floats
@@ -292,6 +292,18 @@ class Held:
         return (frozenset((first.tobytes(), second.tobytes())), question, asked)
 
 
+def _all_alike(name: str, window: Tables) -> str:
+    """Return which outcomes that a metric rests on are all alike; empty where none are."""
+    confusion, why = window.confusion.sum(axis=0), ""
+    outcomes = [("label", confusion.sum(axis=1))] if name not in WITHOUT_LABELS else []
+    if METRICS[name].stage == "post":
+        outcomes.append(("prediction", confusion.sum(axis=0)))
+    for role, counts in outcomes if name not in ("FT", "CI") else ():
+        if counts.any() and not counts.all():
+            why = f"{'no' if counts[0] else 'every'} {role} is positive"
+    return why
+
+
 def hold(
     statistics: BiasStatistics, constraints: BiasConstraints, baseline: BiasStatistics | None
 ) -> tuple[list[Held], list[str], list[Comparison]]:
@@ -309,7 +321,10 @@ def hold(
         lost = metric.value is None
         if lost and not constraint.asks_for_something:
             continue  # as at the baseline
-        if not statistics.has_labels and metric.name not in WITHOUT_LABELS:
+        alike = _all_alike(metric.name, group.window)
+        if alike and statistics.has_labels and not lost:
+            undecided.append(check_sagemaker.undecided_comparison(facet, metric.name, alike, lost=True))
+        elif not statistics.has_labels and metric.name not in WITHOUT_LABELS:
             undecided.append(
                 check_sagemaker.undecided_comparison(facet, metric.name, "no row has a label", lost=True)
             )

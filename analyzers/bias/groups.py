@@ -602,10 +602,16 @@ def _occurring(column: ColumnSummary, selection: Selection) -> str:
     if column.collapsed or (selection.threshold is not None and not extent.has_words):
         return f"goes from {number(extent.least)} to {number(extent.greatest)}."
     values = [str(value) for value in column.values if not isinstance(value, Beyond)]
+    meant = respelt(column, selection)
+    return f"holds {listing(values, _MOST_NAMED)}" + (f"; did you mean {meant!r}?" if meant else ".")
+
+
+def respelt(column: ColumnSummary, selection: Selection) -> str | None:
+    """Return the value of a column that is nearly one of those listed; None where none is."""
+    values = [str(value) for value in column.values if not isinstance(value, Beyond)]
     close = {label_of(value).lower(): value for value in values}
     meant = (nearest(label_of(asked), close) for asked in selection.text.split(","))
-    suggested = next((f"; did you mean {close[one]!r}?" for one in meant if one), ".")
-    return f"holds {listing(values, _MOST_NAMED)}{suggested}"
+    return next((close[one] for one in meant if one), None)
 
 
 # Facet names and groups of intersections; a comma separates the values of one group.

@@ -18,7 +18,7 @@ from analyzers.model_quality.describe import Evidence, describe
 from analyzers.model_quality.documents import ModelQualityBaseline, ModelQualityStatistics, ScoreCalibration
 from analyzers.model_quality.scores import Cumulative, ScoreHistogram, probabilities
 from analyzers.model_quality.summary import ModelQualitySummary, Task, merge, summarize
-from analyzers.shared.cells import Floats
+from analyzers.shared.cells import Floats, changed_labels
 from analyzers.shared.rules import (
     Rules,
     SharesErrors,
@@ -180,6 +180,17 @@ class ModelQualityAnalyzer(
         self._refuse(statistics, is_baseline=baseline is None)
         return suggest(statistics, baseline, sound=self.rules == "sound")
 
+    def _changed_labels(
+        self, before: ModelQualityStatistics | None, now: ModelQualityStatistics
+    ) -> list[str]:
+        """Return that labels are gone while others are new; of two that is another coding, and refused."""
+        found = changed_labels(before.confusion_matrix, now.confusion_matrix) if before is not None else None
+        if before is None or found is None or self.rules != "sound":
+            return []
+        if now.problem_type == "BinaryClassification":
+            raise DocumentError.of("quality_documents.recoded", file=before.where, **found)
+        return [wording("quality_notes.recoded", **found)]
+
     def check(self, statistics: ModelQualityStatistics, baseline: ModelQualityBaseline) -> Decision:
         """Compare a window's statistics with the baseline.
 
@@ -197,7 +208,7 @@ class ModelQualityAnalyzer(
         if known is not None and now and known.positive_label not in (None, now):
             said = {"file": known.where, "field": "positive_label", "then": known.positive_label, "now": now}
             raise DocumentError.of("quality_documents.positive_label", **said)
-        notes = list(statistics.notes)
+        notes = [*statistics.notes, *self._changed_labels(known, statistics)]
         if estimated := statistics.estimated:
             found = estimated["metrics"].items()
             values = ", ".join(f"{name} {number(round(metric['value'], 4))}" for name, metric in found)

@@ -13,6 +13,7 @@ from quality_tables import (
     multiclass_analyzer,
     regression_analyzer,
 )
+from refusals import refused
 
 from analyzers.model_quality.analyzer import ModelQualityAnalyzer
 from analyzers.model_quality.documents import (
@@ -384,3 +385,19 @@ def test_a_smallest_change_that_is_no_size_is_refused(value: object) -> None:
     baseline.constraints.extra["monitoring_config"] = {"error_comparison_threshold": value}
     with pytest.raises(DocumentError, match="error_comparison_threshold"):
         analyzer.check(measure(analyzer, _right_and_wrong(500, 0.8, seed=2)), baseline)
+
+
+def test_labels_coded_anew_are_refused_of_two_and_said_of_more() -> None:
+    labels = np.arange(400) % 2
+    baseline = baseline_of(
+        analyzer := binary_analyzer(), batch(label=labels, prediction=labels, score=labels * 0.8 + 0.1)
+    )
+    with refused(DocumentError, "quality_documents.recoded"):
+        analyzer.check(
+            measure(analyzer, batch(label=labels + 1, prediction=labels + 1, score=labels * 0.8 + 0.1)),
+            baseline,
+        )
+    classes = np.arange(400) % 3
+    baseline = baseline_of(analyzer := multiclass_analyzer(), batch(label=classes, prediction=classes))
+    decision = analyzer.check(measure(analyzer, batch(label=classes + 1, prediction=classes + 1)), baseline)
+    assert "label '0' is gone, and '3' is new" in " ".join(decision.notes)
