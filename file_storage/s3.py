@@ -5,8 +5,6 @@ server, ``AWS_REGION`` or ``AWS_DEFAULT_REGION`` the region, ``AWS_CA_BUNDLE`` a
 Functions raise OSError; `file_storage.storage`, which everybody else uses, names the path.
 """
 
-from __future__ import annotations
-
 import errno
 import functools
 import importlib.util

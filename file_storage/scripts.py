@@ -6,8 +6,6 @@ defines ``postprocess_handler([logger])``, called once when the results are writ
 with the logger it is given reaches the job's log.
 """
 
-from __future__ import annotations
-
 import contextlib
 import difflib
 import functools

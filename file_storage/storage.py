@@ -4,8 +4,6 @@ Paths that start with ``s3://`` go to S3 or what speaks its protocol (see `file_
 streamed, never copied to disk.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import fcntl

@@ -3,8 +3,6 @@
 Retrying and the size of requests are decided in `model_clients.batching`; a channel only sends.
 """
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import http.client

@@ -1,7 +1,5 @@
 """JSON as columns by Arrow's reader, without what that reader dies of or changes."""
 
-from __future__ import annotations
-
 import operator
 import re
 from collections.abc import Iterable

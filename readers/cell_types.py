@@ -13,8 +13,6 @@ In a column of numbers, booleans or dates a text such as ``NA`` is a missing val
 except in columns of labels, groups and segments (`CellRules.judged`), and there too where it is listed.
 """
 
-from __future__ import annotations
-
 import contextlib
 import operator
 import re

@@ -1,7 +1,5 @@
 """CSV files as record batches: byte ranges of large files side by side, small files together."""
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import functools

@@ -1,7 +1,5 @@
 """Which files of a folder are data, and whether they are what ``dataset_format`` says."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter

@@ -6,8 +6,6 @@ servers' sources: KServe's logger (its events, and what it stores in buckets), M
 monitoring, inference tables of Databricks, the data collector of Azure Machine Learning, Triton's trace.
 """
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import itertools

@@ -1,7 +1,5 @@
 """JSON files as record batches: JSON Lines in byte ranges, or one document that holds all rows."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import itertools

@@ -6,8 +6,6 @@ anywhere below a folder, commonly ``yyyy/mm/dd/hh`` of the hour when the label w
 human reviewers and tables are accepted beside them.
 """
 
-from __future__ import annotations
-
 import itertools
 import logging
 import re

@@ -1,7 +1,5 @@
 """Parquet files as record batches: row groups of large files side by side, small files together."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 from collections.abc import Iterator, Sequence

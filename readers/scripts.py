@@ -1,7 +1,5 @@
 """Datasets that pass through a user's script: record by record, or batch by batch as data frames."""
 
-from __future__ import annotations
-
 import csv
 import functools
 import io

@@ -1,7 +1,5 @@
 """One capture record: what is captured of a call, and how it is written down."""
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import json
