@@ -209,8 +209,7 @@ def reject_result(preprocessor: Preprocessor, problem: str, where: str) -> Scrip
 @functools.cache
 def _handler(path: str, digest: str, function: str, arguments: int) -> Handler:
     """Return the function with the logger bound when it takes one beside its `arguments`."""
-    module = _module(path, digest)
-    handler: Handler = getattr(module, function)
+    handler: Handler = getattr(_module(path, digest), function)
     try:
         signature = inspect.signature(handler)
     except (TypeError, ValueError):

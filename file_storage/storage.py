@@ -639,8 +639,7 @@ def _walk(folder: str) -> list[SourceFile]:
                 elif entry.is_dir():
                     folders.append((entry.path, f"{real}/{entry.name}"))
                 elif entry.is_file():
-                    file = SourceFile(entry.path, entry.stat().st_size)
-                    found.setdefault(f"{real}/{entry.name}", file)
+                    found.setdefault(f"{real}/{entry.name}", SourceFile(entry.path, entry.stat().st_size))
     return list(found.values())
 
 

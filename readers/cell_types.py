@@ -133,8 +133,7 @@ def _within(column: pa.Array, span: tuple[float, float] | None) -> bool:
     """Return whether nearly all numbers of a column lie in a range; text and unknown ranges fit anything."""
     if span is None or not _is_number(column.type):
         return span is None
-    inside = pc.and_(pc.greater_equal(column, span[0]), pc.less_equal(column, span[1]))
-    share = pc.mean(inside).as_py()
+    share = pc.mean(pc.and_(pc.greater_equal(column, span[0]), pc.less_equal(column, span[1]))).as_py()
     return share is None or share >= MOSTLY
 
 

@@ -352,8 +352,7 @@ def _expand(
     """Yield the flat columns of a field; without others that are alike, its values decide on the order."""
     if depth > DEEPEST:
         raise too_deep(name)
-    kinds = {type(value) for value in values}
-    if kinds <= {str, int, float, bool, type(None)}:
+    if {type(value) for value in values} <= {str, int, float, bool, type(None)}:
         yield name, values
         return
     values = [_simple(value) for value in values]

@@ -129,8 +129,7 @@ class _LineReader:
             try:
                 found = [_record(line, place)]
             except DatasetError:
-                found = _glued(line)
-                if not found:
+                if not (found := _glued(line)):
                     raise
             if not all(isinstance(row, dict) for row in found):
                 raise _bad_line(place, line, "is not a JSON object")

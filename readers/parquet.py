@@ -63,8 +63,7 @@ def parquet_splits(files: Sequence[SourceFile], request: Dataset) -> tuple[FileS
         elif pieces[0].start == 0:
             path = pieces[0].path
             divided += [(FileRange(path, row_groups=groups),) for groups in _row_groups(path, target)]
-    read = functools.partial(read_parquet, request=request)
-    return tuple(FileSplit(pieces, read) for pieces in divided)
+    return tuple(FileSplit(pieces, functools.partial(read_parquet, request=request)) for pieces in divided)
 
 
 def parquet_sample(path: str, request: Dataset) -> pa.RecordBatch | None:
