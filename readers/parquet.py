@@ -31,18 +31,14 @@ def read_parquet(pieces: Pieces, request: Dataset) -> Iterator[pa.RecordBatch]:
     DatasetError
         Naming the file that is damaged or is not Parquet.
     """
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        files: list[list[str]] = []
-        for piece in pieces:
-            names: list[str] = []
-            for batch in _piece_batches(piece, request):
-                names = batch.schema.names
-                yield batch
-            files += [names] if not any(piece.row_groups[:1]) else []
-        say_odd_columns(files)
-
-    return joined(batches())
+    files: list[list[str]] = []
+    for piece in pieces:
+        names: list[str] = []
+        for batch in _piece_batches(piece, request):
+            names = batch.schema.names
+            yield batch
+        files += [names] if not any(piece.row_groups[:1]) else []
+    say_odd_columns(files)
 
 
 def parquet_splits(files: Sequence[SourceFile], request: Dataset) -> tuple[FileSplit, ...]:
@@ -63,7 +59,8 @@ def parquet_splits(files: Sequence[SourceFile], request: Dataset) -> tuple[FileS
         elif pieces[0].start == 0:
             path = pieces[0].path
             divided += [(FileRange(path, row_groups=groups),) for groups in _row_groups(path, target)]
-    return tuple(FileSplit(pieces, functools.partial(read_parquet, request=request)) for pieces in divided)
+    read = functools.partial(read_parquet, request=request)
+    return tuple(FileSplit(pieces, read, (joined,)) for pieces in divided)
 
 
 def parquet_sample(path: str, request: Dataset) -> pa.RecordBatch | None:
