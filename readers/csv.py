@@ -57,8 +57,9 @@ def read_csv(pieces: Pieces, request: Dataset, head: CsvHead | None = None) -> I
     for piece in pieces:
         found = head or read_head(piece.path, request, learnt)
         if found is not None:
-            dataset.say_unexcluded(found.columns.names, request.exclude)
-            files += [found.columns.kept] if piece.start == 0 else []
+            if piece.start == 0:
+                dataset.say_unexcluded(found.columns.names, request.exclude)
+                files.append(found.columns.kept)
             columns = replace(found.columns, types=dict(found.columns.types))
             yield from _piece_batches(piece, found, columns, request)
             learnt[tuple(columns.names)] = columns.types
