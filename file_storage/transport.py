@@ -119,10 +119,9 @@ class HttpChannel:
                 content = read_bounded(response.read, self._timeout)
         except HTTPError as error:
             raise unanswered(error, self._timeout) from error
-        try:
+        pause: float | None = None
+        with contextlib.suppress(InvalidHeader, ValueError, OverflowError):
             pause = Retry().get_retry_after(response)
-        except (InvalidHeader, ValueError, OverflowError):
-            pause = None
         return Reply(response.status, content, pause)
 
     def close(self) -> None:
