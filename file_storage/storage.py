@@ -4,8 +4,6 @@ Paths that start with ``s3://`` go to S3 or what speaks its protocol (see `file_
 streamed, never copied to disk.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import fcntl
@@ -642,8 +640,7 @@ def _walk(folder: str) -> list[SourceFile]:
                 elif entry.is_dir():
                     folders.append((entry.path, f"{real}/{entry.name}"))
                 elif entry.is_file():
-                    file = SourceFile(entry.path, entry.stat().st_size)
-                    found.setdefault(f"{real}/{entry.name}", file)
+                    found.setdefault(f"{real}/{entry.name}", SourceFile(entry.path, entry.stat().st_size))
     return list(found.values())
 
 

@@ -3,8 +3,6 @@
 Retrying and the size of requests are decided in `model_clients.batching`; a channel only sends.
 """
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import http.client
@@ -121,10 +119,9 @@ class HttpChannel:
                 content = read_bounded(response.read, self._timeout)
         except HTTPError as error:
             raise unanswered(error, self._timeout) from error
-        try:
+        pause: float | None = None
+        with contextlib.suppress(InvalidHeader, ValueError, OverflowError):
             pause = Retry().get_retry_after(response)
-        except (InvalidHeader, ValueError, OverflowError):
-            pause = None
         return Reply(response.status, content, pause)
 
     def close(self) -> None:
