@@ -67,9 +67,8 @@ def suggest(
             before = known.group(name, facet.facet, facet.value_or_threshold)
             former = [None if before is None else before.metric(one.name) for one in metrics]
             kept = list(map(_with_additions, metrics, former))
-            stage.facets.setdefault(facet.facet, []).append(
-                documents.FacetMetrics(facet.value_or_threshold, kept)
-            )
+            group = documents.FacetMetrics(facet.value_or_threshold, kept)
+            stage.facets.setdefault(facet.facet, []).append(group)
     return BiasConstraints(stages.get("post"), stages.get("pre"))
 
 

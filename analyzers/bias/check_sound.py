@@ -310,13 +310,11 @@ def hold(
         if lost and not constraint.asks_for_something:
             continue  # as at the baseline
         if not statistics.has_labels and metric.name not in WITHOUT_LABELS:
-            undecided.append(
-                check_sagemaker.undecided_comparison(facet, metric.name, "no row has a label", lost=True)
-            )
+            undecided.append(check_sagemaker.undecided(facet, metric.name, "no row has a label", lost=True))
         elif lost or limit is None:
             reason = f"the baseline has no finite value of {metric.name}"
             reason = check_sagemaker.why_no_value(facet, metric) if lost else reason
-            undecided.append(check_sagemaker.undecided_comparison(facet, metric.name, reason, lost))
+            undecided.append(check_sagemaker.undecided(facet, metric.name, reason, lost))
         else:
             group.metrics[metric.name] = metric
             group.limits[metric.name] = limit
@@ -325,9 +323,7 @@ def hold(
         notes.append("No row has a label, so only metrics that need none were checked.")
     for group in groups.values():
         left_out = _leave_out(group).items()
-        undecided += [
-            check_sagemaker.undecided_comparison(group.facet, name, reason) for name, reason in left_out
-        ]
+        undecided += [check_sagemaker.undecided(group.facet, name, reason) for name, reason in left_out]
     return list(groups.values()), notes, undecided
 
 
@@ -547,9 +543,8 @@ def check_sound(
     violated, level = _violated(groups, comparisons, FALSE_ALARM_RATE * error_share, seed)
     found = {one: _finding(one, one in violated) for one in comparisons}
     findings = sorted(found.values(), key=lambda finding: (not finding.violated, -(finding.distance or 0.0)))
-    findings += [
-        Finding(f"DI of {group}", text) for group, text in impact_findings(statistics.facets).items()
-    ]
+    impacts = impact_findings(statistics.facets)
+    findings += [Finding(f"DI of {group}", text) for group, text in impacts.items()]
     limits = [limit for group in groups for limit in group.limits.values() if not limit.decided]
     if limits and not any(limit.own or limit.error for limit in limits):
         notes.append(wording("bias_notes.exact"))

@@ -155,9 +155,7 @@ def every_value_sound(name: str, column: ColumnSummary) -> list[Selection]:
         count = max(column.distinct_count(), len(groups))
         raise ColumnError.of("bias_groups.values", field=shorten(name), count=count, most=MOST_GROUPS)
     first = {group: str(column.values[texts.index(group)]) for group in groups}
-    return [
-        Selection(first[group], np.array([False, *(text == group for text in texts)])) for group in groups
-    ]
+    return [Selection(first[one], np.array([False, *(text == one for text in texts)])) for one in groups]
 
 
 def _texts(column: ColumnSummary) -> list[str | None]:
@@ -512,9 +510,8 @@ def absent_values(name: str, column: ColumnSummary, values: Sequence[Value]) -> 
         return None
     selection = Selection(values_text(tuple(nowhere)), np.zeros(0, dtype=np.bool_))
     found = _occurring(column, selection)
-    return wording(
-        "bias_groups.absent_values", name=name, values=listing([str(value) for value in nowhere]), found=found
-    )
+    absent = listing(list(map(str, nowhere)))
+    return wording("bias_groups.absent_values", name=name, values=absent, found=found)
 
 
 def several_numbers(name: str, column: ColumnSummary, values: Sequence[Value]) -> str | None:
@@ -698,9 +695,7 @@ def select_groups(summary: BiasSummary, plan: SummaryPlan, facet: int) -> list[G
     if not request.values:
         return _combinations(summary, plan, facet, name)
     rows = (zip(columns, values, strict=True) for values in request.values if isinstance(values, tuple))
-    alternatives = tuple(
-        tuple(_select(summary, plan, column, (value,)) for column, value in row) for row in rows
-    )
+    alternatives = tuple(tuple(_select(summary, plan, name, (one,)) for name, one in row) for row in rows)
     text = ",".join(INTERSECTION.join(_part(part) for part in parts) for parts in alternatives)
     return [Group(name, text, columns, alternatives)]
 

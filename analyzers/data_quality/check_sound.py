@@ -66,9 +66,8 @@ def check_sound(
     every = ((pair, *limit) for limit in LIMITS for pair in pairs)
     told = {(pair.name, code): check(pair, alphas[family]) for pair, code, check, family in every}
     found = {about: one for about, one in told.items() if one is not None}
-    violations += [
-        Violation(code, one.text, name) for (name, code), one in found.items() if one.state is State.VIOLATED
-    ]
+    below = [about for about, one in found.items() if one.state is State.VIOLATED]
+    violations += [Violation(code, found[name, code].text, name) for name, code in below]
     drifts = [drift for pair in pairs if (drift := measure_drift(pair, alphas["drift"])) is not None]
     drifts.sort(key=lambda drift: (not drift.violated, -drift.excess))
     correlations = changed_correlations(pairs, baseline, statistics, alphas["correlations"])

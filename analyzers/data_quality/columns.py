@@ -225,9 +225,8 @@ _TYPED = ("Integral", "Fractional", "String")
 
 def counts_text(statistics: Statistics, constraints: Constraints) -> str:
     """Return the ending that the originals give every column violation."""
-    return wording(
-        "expected_columns.counts", current=len(statistics.features), expected=len(constraints.features)
-    )
+    current, expected = len(statistics.features), len(constraints.features)
+    return wording("expected_columns.counts", current=current, expected=expected)
 
 
 def compare_counts(statistics: Statistics, constraints: Constraints, *, explain: bool) -> list[Violation]:

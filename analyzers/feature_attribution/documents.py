@@ -173,15 +173,11 @@ class AttributionConstraints(Checked):
     further_explanations: dict[str, Any] = field(default_factory=dict)
 
 
-_OF_LABEL = Level(
-    KERNEL_SHAP, {"*": schema.level_of(LabelAttributions, "a label", global_top_shap_text=None)}
-)
-_EXPLANATIONS = {
-    KERNEL_SHAP: _OF_LABEL,
-    "sampling_design": schema.level_of(SamplingDesign, "sampling_design"),
-}
+_LABEL = schema.level_of(LabelAttributions, "a label", global_top_shap_text=None)
+_DESIGN = schema.level_of(SamplingDesign, "sampling_design")
+_EXPLANATIONS = {KERNEL_SHAP: Level(KERNEL_SHAP, {"*": _LABEL}), "sampling_design": _DESIGN, "pdp": None}
 _OTHERS = dict.fromkeys(("version", "pre_training_bias_metrics", "post_training_bias_metrics"))
-_FILE = Level("the file", {**_OTHERS, EXPLANATIONS: Level(EXPLANATIONS, {**_EXPLANATIONS, "pdp": None})})
+_FILE = Level("the file", {**_OTHERS, EXPLANATIONS: Level(EXPLANATIONS, _EXPLANATIONS)})
 
 
 @dataclass
@@ -223,6 +219,7 @@ class AttributionStatistics:
     dependence: list[dict[str, Any]] = field(default_factory=list)
 
 
+type Former = AttributionConstraints | AttributionStatistics
 AttributionBaseline = Baseline[AttributionStatistics, AttributionConstraints]
 
 
@@ -281,10 +278,8 @@ def _labels_to_json(labels: dict[str, LabelAttributions]) -> dict[str, Any]:
 
 def analysis_to_json(document: AttributionConstraints) -> dict[str, Any]:
     """Return what ``analysis.json`` holds: the constraints without members that Clarify lacks."""
-    labels = {
-        name: write_document(replace(label, extra={}, order=()), with_ours=False)
-        for name, label in document.labels.items()
-    }
+    shown = {name: replace(label, extra={}, order=()) for name, label in document.labels.items()}
+    labels = {name: write_document(label, with_ours=False) for name, label in shown.items()}
     explanations = _values_to_json(document, labels) | document.further_explanations
     members = {"version": VERSION, EXPLANATIONS: explanations}
     return schema.in_order(members, document.extra, document.order)

@@ -249,9 +249,8 @@ def exact_design(players: int) -> Design:
     inside = np.array([0.0] + [1.0 / (size * comb(players, size)) for size in range(1, players + 1)])
     outside = np.array([1.0 / ((players - size) * comb(players, size)) for size in range(players)] + [0.0])
     weights = np.where(everything, inside[sizes][:, None], -outside[sizes][:, None])
-    return Design(
-        masks, np.ascontiguousarray(2.0 * weights.T), np.zeros((0, len(weights))), np.zeros(players)
-    )
+    projection, residuals = np.ascontiguousarray(2.0 * weights.T), np.zeros((0, len(weights)))
+    return Design(masks, projection, residuals, np.zeros(players))
 
 
 def sampled_design(players: int, pairs: int, generator: np.random.Generator) -> Design:
@@ -338,11 +337,8 @@ def _solve(masks: Masks, residuals: NDArray[np.int64]) -> Design:
     information = np.linalg.pinv(signs.T @ signs_solved, rcond=1e-10, hermitian=True)
     trend = 2.0 * np.eye(players) - signs.T @ target_solved
     projection = (target_solved + signs_solved @ (information @ trend)).T
-    variance = (
-        kernel.of_value
-        - np.einsum("ci,ci->i", target, target_solved)
-        + np.einsum("ti,tu,ui->i", trend, information, trend)
-    )
+    variance = kernel.of_value - np.einsum("ci,ci->i", target, target_solved)
+    variance += np.einsum("ti,tu,ui->i", trend, information, trend)
     left_out = (picked_solved - signs_solved @ (information @ (signs.T @ picked_solved))).T
     precision = left_out[np.arange(len(residuals)), 1 + residuals]
     told = precision > 1e-9 * kernel.of_value
@@ -622,7 +618,7 @@ def explain_windows(
     expected = asked.link(asked.answers(reference).mean(axis=0))
     for start in range(0, max(1, len(instances)), WINDOW_ROWS):
         window = Rows(instances[start : start + WINDOW_ROWS], baselines)
-        yield _explain_window(asked, window, expected, sampling, first_position + start)
+        yield _explained(asked, window, expected, sampling, first_position + start)
 
 
 class _Asked:
@@ -691,9 +687,7 @@ class _Piece:
         return masks
 
 
-def _explain_window(
-    asked: _Asked, rows: Rows, expected: Floats, sampling: Sampling, position: int
-) -> Explanation:
+def _explained(asked: _Asked, rows: Rows, expected: Floats, sampling: Sampling, position: int) -> Explanation:
     """Return the values of one window; rows that occur again are solved once."""
     differing = rows.differing()
     count, columns = differing.shape
@@ -790,9 +784,8 @@ def _write(piece: _Piece, values: Floats, result: Explanation) -> None:
     odd[:, :, 0] = (result.predictions[piece.rows] - result.expected) / 2
     if pairs:
         odd[:, :, 1:] = (values[:, :pairs] - values[:, pairs:]).transpose(0, 2, 1) / 2
-    result.local[piece.rows[:, None, None], np.arange(outputs)[:, None], piece.players] = (
-        odd @ design.projection.T
-    )
+    places = (piece.rows[:, None, None], np.arange(outputs)[:, None], piece.players)
+    result.local[places] = odd @ design.projection.T
     result.coalitions[piece.rows] = 2 * pairs
     if design.exact:
         return
