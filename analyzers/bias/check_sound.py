@@ -549,9 +549,7 @@ def check_sound(
     if limits and not any(limit.own or limit.error for limit in limits):
         notes.append(wording("bias_notes.exact"))
     shown = [one for one in comparisons if one in violated]
-    violations = [
-        check_sagemaker.violation(one.group.facet, one.metric.name, _violation_text(one)) for one in shown
-    ]
+    violations = [check_sagemaker.violation(one.group.facet, one.metric.name, _told(one)) for one in shown]
     answers = [_comparison(one, finding, level) for one, finding in found.items()]
     for one in entropies[1:]:
         subject = check_sagemaker.subject_of(one.group.facet, "GE")
@@ -628,7 +626,7 @@ def _compare(group: Held, seed: int) -> list[MetricTest]:
     ]
 
 
-def _violation_text(one: MetricTest) -> str:
+def _told(one: MetricTest) -> str:
     """Return the counts of both times and how sure it is, before Clarify's sentence, which parsers read."""
     known, name = one.group.known, one.metric.name
     texts = [explain(one.group.facet, one.metric)]

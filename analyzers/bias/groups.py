@@ -690,7 +690,7 @@ def select_groups(summary: BiasSummary, plan: SummaryPlan, facet: int) -> list[G
         listed = tuple(value for value in request.values if not isinstance(value, tuple))
         return [
             Group(name, selection.text, columns, ((selection,),), selection.threshold)
-            for selection in _of_column(summary, plan, columns[0], listed)
+            for selection in _chosen(summary, plan, columns[0], listed)
         ]
     if not request.values:
         return _combinations(summary, plan, facet, name)
@@ -705,9 +705,7 @@ def _part(selection: Selection) -> str:
     return selection.text if selection.threshold is None else f">{selection.threshold:g}"
 
 
-def _of_column(
-    summary: BiasSummary, plan: SummaryPlan, name: str, values: tuple[Value, ...]
-) -> list[Selection]:
+def _chosen(summary: BiasSummary, plan: SummaryPlan, name: str, values: tuple[Value, ...]) -> list[Selection]:
     if values:
         return [_select(summary, plan, name, values)]
     every_value = every_value_sagemaker if plan.rules == "sagemaker" else every_value_sound
@@ -725,7 +723,7 @@ def _combinations(summary: BiasSummary, plan: SummaryPlan, facet: int, name: str
     """Return a group for each combination of values that occurs."""
     columns = plan.request.facets[facet].columns
     cells = cells_of(summary, plan, facet)
-    choices = [_of_column(summary, plan, column, ()) for column in columns]
+    choices = [_chosen(summary, plan, column, ()) for column in columns]
     groups = [
         Group(name, INTERSECTION.join(part.text for part in parts), columns, (parts,))
         for parts in itertools.product(*choices)

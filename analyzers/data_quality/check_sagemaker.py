@@ -23,9 +23,7 @@ _CLASSES = {
 }
 
 
-def check_sagemaker(
-    statistics: Statistics, constraints: Constraints, baseline: Statistics | None
-) -> Decision:
+def check_sagemaker(statistics: Statistics, constraints: Constraints, before: Statistics | None) -> Decision:
     """Compare a window with the baseline as the originals did.
 
     Parameters
@@ -34,7 +32,7 @@ def check_sagemaker(
         The window.
     constraints
         What is expected.
-    baseline
+    before
         Statistics of the baseline; without them drift is not measured.
 
     Raises
@@ -48,7 +46,7 @@ def check_sagemaker(
         note = "The numbers of columns differ, so no feature was checked, as in the originals."
         answers = columns.unanswered(constraints, "the numbers of columns differ", with_ranges=False)
         return Decision(Violations(mismatch), notes=(note,), comparisons=answers)
-    pairs = columns.pair_features(statistics, constraints, baseline)
+    pairs = columns.pair_features(statistics, constraints, before)
     told = [(code, check(pair), pair.name) for code, check in _CHECKS for pair in pairs]
     violations = [Violation(code, text, name) for code, text, name in told if text is not None]
     findings = [finding for pair in pairs if (finding := _measure_drift(pair)) is not None]

@@ -701,7 +701,7 @@ def _explained(asked: _Asked, rows: Rows, expected: Floats, sampling: Sampling, 
         result.predictions[block] = asked.link(asked.answers(rows.instances(block)))
     most_rows = block_rows // len(rows.baselines)
     for some in _packed(_pieces(differing, distinct, sampling, position, most_rows), most_rows):
-        for piece, values in zip(some, _values(asked, rows, some, columns, most_rows), strict=True):
+        for piece, values in zip(some, _values(asked, rows, some, most_rows), strict=True):
             _write(piece, values, result)
     return replace(result.take(first), model_rows=asked.counted())
 
@@ -721,17 +721,14 @@ def _pieces(
             generator = np.random.default_rng([sampling.seed % 2**64, position, size, start])
             design = sampled_design(size, pairs, generator)
             together = max(1, most_rows // max(1, 2 * len(design.masks)))
-            for rows in _same_pattern(differing, chunk):
+            # In groups that differ from the baseline in the same features.
+            packed = np.packbits(differing[chunk], axis=1)
+            _, inverse = np.unique(packed, axis=0, return_inverse=True)
+            order = np.argsort(inverse, kind="stable")
+            for rows in np.split(chunk[order], np.flatnonzero(np.diff(inverse[order])) + 1):
                 for part in np.split(rows, range(together, len(rows), together)):
                     yield _Piece(part, np.flatnonzero(differing[part[0]]), design, number)
             number += 1
-
-
-def _same_pattern(differing: Masks, rows: Positions) -> Iterator[Positions]:
-    """Return the rows in groups that differ from the baseline in the same features."""
-    _, inverse = np.unique(np.packbits(differing[rows], axis=1), axis=0, return_inverse=True)
-    order = np.argsort(inverse, kind="stable")
-    yield from np.split(rows[order], np.flatnonzero(np.diff(inverse[order])) + 1)
 
 
 def _packed(pieces: Iterator[_Piece], most_rows: int) -> Iterator[list[_Piece]]:
@@ -749,11 +746,9 @@ def _packed(pieces: Iterator[_Piece], most_rows: int) -> Iterator[list[_Piece]]:
         yield some
 
 
-def _values(
-    asked: _Asked, rows: Rows, pieces: Sequence[_Piece], columns: int, most_rows: int
-) -> Iterator[Floats]:
+def _values(asked: _Asked, rows: Rows, pieces: Sequence[_Piece], most_rows: int) -> Iterator[Floats]:
     """Yield the values of the coalitions of every piece, each of shape (rows, 2 pairs, outputs)."""
-    wanted = [(piece.rows, piece.masks(columns)) for piece in pieces]
+    wanted = [(piece.rows, piece.masks(rows.baselines.num_columns)) for piece in pieces]
     baseline_rows = len(rows.baselines)
     shapes = [(len(instances), baseline_rows, len(masks)) for instances, masks in wanted]
     if not any(len(masks) for _, masks in wanted):

@@ -375,23 +375,14 @@ def describe(
             notes.append(wording("attributions.hard"))
     if summary.partial:
         notes.append(wording("attributions.out_of_time", rows=summary.rows, all_rows=summary.rows_read))
-    return AttributionStatistics(
-        labels=labels,
-        explained=documents.Explained(
-            summary.rows, summary.rows_read, summary.model_rows, seconds, summary.partial
-        ),
-        design=documents.SamplingDesign(
-            agg_method=request.agg_method,
-            use_logit=request.sampling.use_logit,
-            num_samples=request.sampling.num_samples,
-            seed=request.sampling.seed,
-            baseline_rows=request.baseline.num_rows,
-            rows=summary.rows,
-        ),
-        notes=tuple(dict.fromkeys(notes)),
-        local_values=_local_table(summary, request) if request.keep_local and labels else None,
-        baseline_rows=request.baseline,
-    )
+    counts = (summary.rows, summary.rows_read, summary.model_rows)
+    explained = documents.Explained(*counts, seconds, summary.partial)
+    drawn, rows = request.sampling, (request.baseline.num_rows, summary.rows)
+    how = (request.agg_method, drawn.use_logit, drawn.num_samples, drawn.seed)
+    design, said = documents.SamplingDesign(*how, *rows), tuple(dict.fromkeys(notes))
+    table = _local_table(summary, request) if request.keep_local and labels else None
+    found = AttributionStatistics(labels, explained, design, said, local_values=table)
+    return replace(found, baseline_rows=request.baseline)
 
 
 def _label(

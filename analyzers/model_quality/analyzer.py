@@ -18,16 +18,9 @@ from analyzers.model_quality.describe import Evidence, describe
 from analyzers.model_quality.documents import QualityBaseline, QualityConstraints, QualityStatistics
 from analyzers.model_quality.scores import Cumulative, ScoreHistogram, probabilities
 from analyzers.model_quality.summary import QualitySummary, Task, merge, summarize
+from analyzers.shared import rules as both_rules
 from analyzers.shared.cells import Floats
-from analyzers.shared.rules import (
-    Rules,
-    SharesErrors,
-    constraints_to_check,
-    nothing_checked,
-    unused_notes,
-    why_unchecked,
-    with_presence,
-)
+from analyzers.shared.rules import Rules, SharesErrors, constraints_to_check, why_unchecked
 from analyzers.shared.significance import sum_of_products
 from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, Violation
 from contract.dataset import GROUND_TRUTH
@@ -198,15 +191,15 @@ class ModelQualityAnalyzer(
             rows, assumption = estimated["item_count"], estimated["assumption"]
             notes.append(f"Of {rows} rows without label: {values}. {assumption}")
         constraints = constraints_to_check(baseline, self.rules, suggest)
-        notes += unused_notes(constraints)
+        notes += both_rules.unused_notes(constraints)
         why = why_unchecked(constraints, bool(constraints and constraints.metrics))
         if constraints is None or why:
-            return nothing_checked(why, notes)
+            return both_rules.nothing_checked(why, notes)
         if not statistics.item_count:
             why = "no row with a label has a usable prediction"
             if not statistics.unpredicted_count:
                 why = f"no row has a label{'' if statistics.unlabelled_count else ' and a prediction'}"
-            return nothing_checked(why, notes, comparisons=self.unanswered(baseline, why))
+            return both_rules.nothing_checked(why, notes, comparisons=self.unanswered(baseline, why))
         if self.rules == "sagemaker":
             decision = check_sagemaker(statistics, constraints)
         else:
@@ -220,7 +213,7 @@ class ModelQualityAnalyzer(
             )
             lacks = "labelled rows lack a usable prediction"
             of = Violation(PRESENCE_CHECK, lacks, metric_name="predictions")
-            decision = with_presence(decision, of, lacking, usual, share)
+            decision = both_rules.with_presence(decision, of, lacking, usual, share)
         return replace(decision, notes=(*notes, *decision.notes))
 
     def unanswered(self, baseline: QualityBaseline, reason: str) -> tuple[Comparison, ...]:

@@ -430,14 +430,12 @@ def _refuse_unknown(statistics: QualityStatistics, constraints: QualityConstrain
             raise DocumentError.of("quality_documents.metric", file=constraints.where, field=name, hint=hint)
 
 
-def _violation(
-    test: MetricTest, statistics: QualityStatistics, baseline: QualityStatistics | None
-) -> Violation:
+def _violation(test: MetricTest, now: QualityStatistics, baseline: QualityStatistics | None) -> Violation:
     """Say what happened in rounded numbers; the end is the originals' sentence, which parsers read."""
     is_low = test.constraint.operator == documents.LESS
     before = baseline.value(test.name) if baseline else None
     crossed = f"{'fell below' if is_low else 'rose above'} {number(test.constraint.threshold)}"
-    found = f"{number(test.value)}{test.interval_text} over {statistics.item_count:,} rows"
+    found = f"{number(test.value)}{test.interval_text} over {now.item_count:,} rows"
     text = f"{test.name} {crossed}: it is {found}"
     if baseline is not None and before is not None:
         text += f", and was {number(before)} over {baseline.item_count:,} at the baseline"
