@@ -139,11 +139,9 @@ def _find_probabilities(schema: pa.Schema, attribute: str | None) -> tuple[tuple
 
 def _classes(names: list[str]) -> tuple[str, ...]:
     """Return the class in each name: what follows the part up to a separator that all names share."""
-    shared = re.match(r".*[._\- ]", names[0])
-    prefix = shared.group() if shared else ""
-    if prefix and all(name.startswith(prefix) and name != prefix for name in names):
-        return tuple(name.removeprefix(prefix) for name in names)
-    return tuple(names)
+    beginnings = [names[0][: separator.end()] for separator in re.finditer(r"[._\- ]", names[0])]
+    shared = [one for one in beginnings if all(name.startswith(one) and name != one for name in names)]
+    return tuple(name.removeprefix(shared[-1] if shared else "") for name in names)
 
 
 def find_column(schema: pa.Schema, attribute: str, setting: str) -> int:
