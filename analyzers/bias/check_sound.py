@@ -89,10 +89,10 @@ class Limit:
     own: bool = False
     decided: bool = False
 
-    def is_left(self, name: str, value: float) -> bool:
-        """Return whether a value is beyond the limit, be it by chance."""
+    def growth(self, name: str, value: float) -> float:
+        """Return how far a value is beyond the limit on the comparison scale; negative inside."""
         position = to_scale(name, value)
-        return position < self.low or position > self.high
+        return max(position - self.high, self.low - position)
 
 
 def limit_of(constraint: MetricValue, before: MetricValue | None) -> Limit | None:
@@ -488,11 +488,6 @@ class MetricTest:
     limit: Limit
     p_value: float
 
-    @property
-    def is_beyond(self) -> bool:
-        """Return whether the value is beyond the limit, be it by chance."""
-        return self.limit.is_left(self.metric.name, self.value)
-
     def is_certain(self, level: float) -> bool:
         """Return whether chance does not explain the value, `level` being that of a weight of 1."""
         return self.p_value < level * _WEIGHTS.get(self.metric.name, 1.0)
@@ -506,9 +501,8 @@ class MetricTest:
 
     @property
     def growth(self) -> float:
-        """Return how far the value is beyond the limit on the comparison scale; negative inside."""
-        position = to_scale(self.metric.name, self.value)
-        return max(position - self.limit.high, self.limit.low - position)
+        """Return how far the value is beyond the limit, be it by chance; negative inside."""
+        return self.limit.growth(self.metric.name, self.value)
 
 
 def check_sound(
@@ -616,7 +610,7 @@ def _tests(groups: list[Held], rejected: set[Test]) -> list[tuple[Held, dict[str
 
 def _compare(group: Held, seed: int) -> list[MetricTest]:
     values = {name: metric.value for name, metric in group.metrics.items() if metric.value is not None}
-    beyond = {name: limit for name, limit in group.limits.items() if limit.is_left(name, values[name])}
+    beyond = {name: limit for name, limit in group.limits.items() if limit.growth(name, values[name]) > 0.0}
     found = p_values(group.window, group.before, beyond, seed)
     if "FT" in beyond:
         found["FT"] = 0.0  # has no interval, so somebody's limit is taken at its word
@@ -648,7 +642,7 @@ def _finding(comparison: MetricTest, violated: bool) -> Finding:
     verdict = "holds"
     if violated:
         verdict = "is beyond that by more than chance explains"
-    elif comparison.is_beyond:
+    elif comparison.growth > 0.0:
         verdict = "is beyond that, but no more than chance explains"
     subject = f"{metric.name} of {group_text(comparison.group.facet)}"
     text = f"{subject} is {_text(comparison.value)}{interval}, {limit}: {verdict}"

@@ -724,10 +724,8 @@ def _combinations(summary: BiasSummary, plan: SummaryPlan, facet: int, name: str
     columns = plan.request.facets[facet].columns
     cells = cells_of(summary, plan, facet)
     choices = [_chosen(summary, plan, column, ()) for column in columns]
-    groups = [
-        Group(name, INTERSECTION.join(part.text for part in parts), columns, (parts,))
-        for parts in itertools.product(*choices)
-    ]
+    named = [(INTERSECTION.join(one.text for one in parts), parts) for parts in itertools.product(*choices)]
+    groups = [Group(name, text, columns, (parts,)) for text, parts in named]
     occurring = [group for group in groups if group.contains(cells.places).any()]
     if (count := len(occurring)) > MOST_GROUPS:
         raise ColumnError.of("bias_groups.combinations", field=shorten(name), count=count, most=MOST_GROUPS)

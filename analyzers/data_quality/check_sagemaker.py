@@ -16,11 +16,7 @@ from contract.wording import counted, listing
 
 # Deequ's classes of a cell that count towards each expected type. In columns that were typed before they were
 # read, 3.0 is fractional, and so are the infinities.
-_CLASSES = {
-    "Integral": (columns.INTEGRAL,),
-    "Fractional": columns.FRACTIONAL,
-    "String": ("String", "Boolean"),
-}
+_CLASSES = {"Integral": ("Integral",), "Fractional": columns.FRACTIONAL, "String": ("String", "Boolean")}
 
 
 def check_sagemaker(statistics: Statistics, constraints: Constraints, before: Statistics | None) -> Decision:

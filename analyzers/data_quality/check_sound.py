@@ -30,7 +30,6 @@ FALSE_ALARM_RATES = {
     "correlations": 0.001,
 }
 _MOST_CORRELATIONS = 10
-_PAIR = 2
 _ALL_FEATURES = "rows side by side"
 
 
@@ -130,7 +129,7 @@ def _comparisons_of_rows(
         return tuple(comparison for _, comparison in correlations)
     if all(pair.baseline and pair.baseline.sample is None for pair in compared):
         reason = wording("drift.old_baseline")
-    elif sum(pair.baseline is not None and pair.baseline.numerical is not None for pair in compared) < _PAIR:
+    elif sum(pair.baseline is not None and pair.baseline.numerical is not None for pair in compared) < 2:
         return ()
     else:
         reason = "there are too few rows or features for correlations"

@@ -16,9 +16,8 @@ from contract.wording import listing
 # What the statistics of one feature say about its cells: their classes and their categories.
 
 
-INTEGRAL = "Integral"
 FRACTIONAL = ("Fractional", "IntegralValued", "NonFinite")
-NUMBERS = (INTEGRAL, "IntegralValued", "Fractional")
+NUMBERS = ("Integral", "IntegralValued", "Fractional")
 
 # Deequ's histogram counts missing cells under this text.
 _NULL_CATEGORY = "NullValue"

@@ -167,16 +167,14 @@ def changed_shares(
         kinds.append(("values", listed, listed.before.size))
     elif before is not None and now is not None:
         kinds.append(("values", _repeated_shares(before, now), COMPARED))
-    found = dependence(pair)
+    found, limit = dependence(pair), pair.config.share_threshold(text=baseline is None)
     changes = [
-        _most_telling(
-            kind, shares, found, pair.config.share_threshold(text=baseline is None), alpha / compared
-        )
+        _most_telling(kind, shares, found, limit, alpha / compared)
         for kind, shares, compared in kinds
         if shares is not None and shares.before.size and all(shares.totals)
     ]
     if counts[0] is None and before is not None and now is not None and baseline is None:
-        fresh = _new_values(before, now, found, pair.config.share_threshold(text=True), alpha / COMPARED)
+        fresh = _new_values(before, now, found, limit, alpha / COMPARED)
         changes += [fresh] if fresh else []
     return changes
 
@@ -257,10 +255,8 @@ def _repeated_shares(before: SampleStatistics, now: SampleStatistics) -> _Shares
     sides = [dict(before.repeated), dict(now.repeated)]
     values = list({**sides[0], **sides[1]})
     spare = (before.next_repeated, now.next_repeated)
-    rows = [
-        np.array([side.get(value, most) for value in values], dtype=np.float64)
-        for side, most in zip(sides, spare, strict=True)
-    ]
+    pairs = zip(sides, spare, strict=True)
+    rows = [np.array([side.get(value, most) for value in values], np.float64) for side, most in pairs]
 
     # A value listed on one side only is compared with the bound, which must not pass for a change itself.
     for side, other, total, other_total in ((0, 1, before.rows, now.rows), (1, 0, now.rows, before.rows)):

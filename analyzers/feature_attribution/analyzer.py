@@ -110,15 +110,11 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
         else:
             decision = checks.check_sagemaker(pairs)
         others = checks.decision_of(checks.unpaired(before.labels, statistics.labels, with_sizes=is_sound))
-        notes = (
-            *statistics.notes,
-            *unused_notes(baseline.constraints),
-            *others.notes,
-            *(note for pair in pairs for note in pair.notes),
-            *_other_reference(before, statistics),
-            *decision.notes,
-        )
-        return replace(decision, notes=notes, comparisons=(*decision.comparisons, *others.comparisons))
+        notes = [*statistics.notes, *unused_notes(baseline.constraints), *others.notes]
+        notes += [note for pair in pairs for note in pair.notes]
+        notes += [*_other_reference(before, statistics), *decision.notes]
+        comparisons = (*decision.comparisons, *others.comparisons)
+        return replace(decision, notes=tuple(notes), comparisons=comparisons)
 
     def unanswered(self, baseline: documents.AttributionBaseline, reason: str) -> tuple[Comparison, ...]:
         """Return what the baseline asks for, not decided for a reason."""
@@ -201,15 +197,10 @@ class FeatureAttributionAnalyzer(
                 if value is None:
                     continue
                 error = found.standard_errors.get(name)
-                metric = Metric(
-                    f"feature_{name}",
-                    value,
-                    dimensions=about | {"ValueType": "GlobalShapValues"},
-                    interval=None if error is None else (value - _Z_95 * error, value + _Z_95 * error),
-                    gauge="model_monitor_attribution",
-                    labels={"feature": name},
-                )
-                published.append(metric)
+                interval = None if error is None else (value - _Z_95 * error, value + _Z_95 * error)
+                kind, labels = about | {"ValueType": "GlobalShapValues"}, {"feature": name}
+                metric = Metric(f"feature_{name}", value, dimensions=kind, interval=interval, labels=labels)
+                published.append(replace(metric, gauge="model_monitor_attribution"))
             if (expected := found.expected_value) is not None:
                 about |= {"ValueType": "ExpectedValue"}
                 gauge = "model_monitor_expected_value"
@@ -224,16 +215,8 @@ class FeatureAttributionAnalyzer(
         feature, value = max(first.values.items(), key=lambda item: abs(item[1] or 0.0))
         known = (first.expected_value, value)
         expected, largest = ("unknown" if one is None else f"{one:.4g}" for one in known)
-        line = wording(
-            "attributions.tried",
-            model=self.request.model,
-            scores=several(len(statistics.labels), "score"),
-            labels=listing(list(statistics.labels)),
-            rows=several(statistics.explained.model_rows, "row"),
-            seconds=statistics.explained.seconds,
-            label=name,
-            expected=expected,
-            feature=feature,
-            value=largest,
-        )
-        return (line,)
+        rows, scores = statistics.explained.model_rows, several(len(statistics.labels), "score")
+        asked = {"rows": several(rows, "row"), "seconds": statistics.explained.seconds}
+        told = {"model": self.request.model, "scores": scores, "labels": listing(list(statistics.labels))}
+        one = {"label": name, "expected": expected, "feature": feature, "value": largest}
+        return (wording("attributions.tried", **told, **asked, **one),)

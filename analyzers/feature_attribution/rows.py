@@ -75,11 +75,10 @@ class Rows:
 
     def mixed(self, mixtures: Sequence[Mixture]) -> pa.RecordBatch:
         """Return a table of all rows wanted, one mixture after the other."""
-        arrays = [
-            self._mixed_column(column, mixtures).cast(field.type, safe=False)
-            for column, field in enumerate(self._instances.schema)
-        ]
-        return pa.RecordBatch.from_arrays(arrays, schema=self._instances.schema)
+        schema = self._instances.schema
+        columns = (self._mixed_column(place, mixtures) for place in range(len(schema)))
+        arrays = [column.cast(kind, safe=False) for column, kind in zip(columns, schema.types, strict=True)]
+        return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
     def _mixed_column(self, column: int, mixtures: Sequence[Mixture]) -> pa.Array:
         count = self.baselines.num_rows

@@ -195,9 +195,8 @@ def label_problem(counts: confusion.Confusion, task: Task) -> DatasetError | Non
     # A prediction made from a score is always one of two, so it tells only when the labels agree with it.
     seen = not others or task.positive in actual or (len(others) == 1 and task.positive in predicted)
     if not seen and (len(others) > 1 or (default and others != ["0"])):
-        return DatasetError.of(
-            "quality_labels.positive", field="positive_label", labels=listing(others), positive=task.positive
-        )
+        said = {"labels": listing(others), "positive": task.positive}
+        return DatasetError.of("quality_labels.positive", field="positive_label", **said)
     if len(others) > 1 and default:
         texts = listing(confusion.label_order(labels))
         return DatasetError.of("quality_labels.binary", field="problem_type", count=len(labels), labels=texts)

@@ -24,7 +24,6 @@ from contract.errors import DatasetError
 from contract.schema import hint
 from contract.wording import listing
 
-_POSITIONAL = b"positional"
 _INDEX = re.compile(r"\d+")
 
 
@@ -188,7 +187,7 @@ def _path(attribute: str) -> str:
 
 
 def _is_positional(schema: pa.Schema) -> bool:
-    return (schema.metadata or {}).get(_POSITIONAL) == b"true"
+    return (schema.metadata or {}).get(b"positional") == b"true"
 
 
 # Stands for the negative label in predictions made from scores, until all labels are known.
