@@ -7,6 +7,7 @@ being the same as missing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -406,11 +407,7 @@ def _mean(column: pa.Array) -> float | int | None:
 
 
 def _mode(column: pa.Array) -> object:
-    plain = plain_values(column)
-    if pa.types.is_null(plain.type):
-        return None
-    counts = {item["values"]: item["counts"] for item in pc.value_counts(plain).to_pylist()}
+    counts = Counter(plain_values(column).to_pylist())
     most = max(counts.values())
-    frequent = [value for value, count in counts.items() if count == most]
-    present = [value for value in frequent if value is not None]
-    return min(present) if present else None
+    frequent = [value for value, count in counts.items() if count == most and value is not None]
+    return min(frequent, default=None)

@@ -67,6 +67,7 @@ _UNEXPLAINED = _Scale(
     lambda moved: 1.0 - math.exp(min(700.0, -moved)),
     lambda value: 1.0 / max(1e-12, 1.0 - value),
 )
+_RATIOS = (_RATIO, _UNEXPLAINED)
 _SHARE = _Scale(_log_odds, lambda moved: 1.0 / (1.0 + math.exp(-moved)), _log_odds_slope, (0.0, 1.0))
 
 
@@ -158,7 +159,7 @@ class MetricTest:
         """Return whether the metric is worse by as much as matters, but chance may explain it."""
         if self.p_value < self.alpha:
             return False
-        if _scale_of(self.name) in (_RATIO, _UNEXPLAINED):
+        if _scale_of(self.name) in _RATIOS:
             return self.worse >= math.log1p(RELEVANT_RATIO)
         return check_sagemaker.shortfall(self.value, self.constraint) >= RELEVANT_POINTS
 
@@ -178,7 +179,7 @@ class MetricTest:
         if not self.is_certain or not self.is_own:
             return self.is_certain
         scale, threshold = _scale_of(self.name), self.constraint.threshold
-        if scale in (_RATIO, _UNEXPLAINED):
+        if scale in _RATIOS:
             return abs(scale.to(self.value) - scale.to(threshold)) > math.log1p(self.least)
         angles = [2.0 * math.asin(math.sqrt(min(1.0, max(0.0, share)))) for share in (self.value, threshold)]
         return abs(angles[1] - angles[0]) > self.least
@@ -212,10 +213,7 @@ def _test(name: str, constraint: MetricConstraint, window: Side, baseline: Side 
     else:
         p_value = _normal_p_value(name, metric.value, constraint, error, baseline_error)
     scale = _scale_of(name)
-    if scale in (_RATIO, _UNEXPLAINED):
-        relevant = RELEVANT_RATIO
-    else:
-        relevant = RELEVANT_POINTS * scale.slope(metric.value)
+    relevant = RELEVANT_RATIO if scale in _RATIOS else RELEVANT_POINTS * scale.slope(metric.value)
     return MetricTest(name, metric, constraint, p_value, error, baseline_error, relevant, metric.value, own)
 
 
@@ -376,7 +374,7 @@ def _tests(
         window = _side(statistics, baseline, positive, generators[0], resamples)
         before = None if baseline is None else _side(baseline, None, positive, generators[1], resamples)
         tests = [
-            replace(test, least=least[_scale_of(name) in (_RATIO, _UNEXPLAINED)])
+            replace(test, least=least[_scale_of(name) in _RATIOS])
             for name, constraint in constraints.metrics.items()
             if (test := _test(name, constraint, window, before)) is not None
         ]
