@@ -18,17 +18,10 @@ from analyzers.bias.documents import BiasBaseline, BiasConstraints, BiasStatisti
 from analyzers.bias.explain import impact_findings
 from analyzers.bias.metrics import METRICS
 from analyzers.bias.summary import BiasRequest, BiasSummary, SummaryPlan
+from analyzers.shared import rules as both_rules
 from analyzers.shared.analysis_json import with_version
 from analyzers.shared.cells import as_number, changed_labels, label_of
-from analyzers.shared.rules import (
-    Rules,
-    SharesErrors,
-    constraints_to_check,
-    nothing_checked,
-    unused_notes,
-    why_unchecked,
-    with_presence,
-)
+from analyzers.shared.rules import Rules, SharesErrors, constraints_to_check, why_unchecked
 from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, Violation
 from contract.dataset import GROUND_TRUTH
 from contract.errors import ConfigurationError, DatasetError, DocumentError
@@ -67,9 +60,8 @@ def suggest(
             before = known.group(name, facet.facet, facet.value_or_threshold)
             former = [None if before is None else before.metric(one.name) for one in metrics]
             kept = list(map(_with_additions, metrics, former))
-            stage.facets.setdefault(facet.facet, []).append(
-                documents.FacetMetrics(facet.value_or_threshold, kept)
-            )
+            group = documents.FacetMetrics(facet.value_or_threshold, kept)
+            stage.facets.setdefault(facet.facet, []).append(group)
     return BiasConstraints(stages.get("post"), stages.get("pre"))
 
 
@@ -78,57 +70,6 @@ def _with_additions(metric: MetricValue, known: MetricValue | None) -> MetricVal
         return metric
     extra = {**known.extra, **metric.extra}
     return replace(metric, allowed=known.allowed, threshold=known.threshold, extra=extra)
-
-
-# Compare a window's bias with the baseline's, by the rules chosen.
-
-
-def check(
-    statistics: BiasStatistics,
-    baseline: BiasBaseline,
-    *,
-    rules: Rules,
-    error_share: float = 1.0,
-    seed: int = 0,
-) -> Decision:
-    """Return the violations of a window, what was found on the way, and notes.
-
-    Parameters
-    ----------
-    statistics
-        The window.
-    baseline
-        What it is compared with; `constraints_to_check` says what becomes of one without constraints.
-    rules
-        ``sound`` or ``sagemaker``.
-    error_share
-        Share of the false-alarm rate that this check may spend.
-    seed
-        Of the resampling.
-    """
-    notes = [*statistics.notes, *(f"{what}: {why}" for what, why in statistics.problems.items())]
-    constraints = constraints_to_check(baseline, rules, suggest)
-    notes += unused_notes(constraints)
-    reason = why_unchecked(constraints, constraints is not None and bool(list(constraints.stages())))
-    if constraints is None or reason:
-        return nothing_checked(reason, notes, with_version([]))
-    if rules == "sagemaker":
-        decision = check_sagemaker(statistics, constraints)
-    else:
-        _require_same_label(statistics, constraints)
-        before = baseline.statistics
-        matrices = before.confusion_matrix if before else None, statistics.confusion_matrix
-        if before is not None and (recoded := changed_labels(*matrices)) and len(matrices[1] or ()) == 2:
-            raise DocumentError.of("quality_documents.recoded", file=before.where, **recoded)
-        decision = check_sound(statistics, constraints, before, error_share=error_share, seed=seed)
-        decision = _with_presence(decision, statistics, before, error_share)
-    # A violation of DI says as much of a group as the finding on four fifths.
-    about = [one.extra for one in decision.violations.violations if one.metric_name == "DI"]
-    violated = [(extra.get("facet"), extra.get("facet_value")) for extra in about]
-    facets = [facet for facet in statistics.facets if (facet.facet, facet.value_or_threshold) in violated]
-    told = impact_findings(facets).values()
-    said = [note for note in notes if note not in told]
-    return replace(decision, notes=(*said, *decision.notes))
 
 
 # So much further than at the baseline outcomes cut between 0 and 1 go when they have become percent.
@@ -170,7 +111,7 @@ def _with_presence(
         of = Violation(PRESENCE_CHECK, text, metric_name="complete_rows", extra=extra)
         lacking = statistics.item_count - rows, statistics.item_count
         usual = (before.item_count - known[name], before.item_count) if before else (0, 0)
-        decision = with_presence(decision, of, lacking, usual, error_share / len(used))
+        decision = both_rules.with_presence(decision, of, lacking, usual, error_share / len(used))
     return decision
 
 
@@ -258,8 +199,36 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
         return suggest(statistics, baseline, sound=self.rules == "sound")
 
     def check(self, statistics: BiasStatistics, baseline: BiasBaseline) -> Decision:
-        """Compare a window's statistics with the baseline."""
-        return check(statistics, baseline, rules=self.rules, error_share=self.error_share, seed=self.seed)
+        """Compare a window's statistics with the baseline.
+
+        Raises
+        ------
+        DocumentError
+            When the baseline's positive labels are others.
+        """
+        notes = [*statistics.notes, *(f"{what}: {why}" for what, why in statistics.problems.items())]
+        constraints = constraints_to_check(baseline, self.rules, suggest)
+        notes += both_rules.unused_notes(constraints)
+        reason = why_unchecked(constraints, constraints is not None and bool(list(constraints.stages())))
+        if constraints is None or reason:
+            return both_rules.nothing_checked(reason, notes, with_version([]))
+        if self.rules == "sagemaker":
+            decision = check_sagemaker(statistics, constraints)
+        else:
+            _require_same_label(statistics, constraints)
+            before, share = baseline.statistics, self.error_share
+            matrices = before.confusion_matrix if before else None, statistics.confusion_matrix
+            if before is not None and (recoded := changed_labels(*matrices)) and len(matrices[1] or ()) == 2:
+                raise DocumentError.of("quality_documents.recoded", file=before.where, **recoded)
+            decision = check_sound(statistics, constraints, before, error_share=share, seed=self.seed)
+            decision = _with_presence(decision, statistics, before, share)
+        # A violation of DI says as much of a group as the finding on four fifths.
+        about = [one.extra for one in decision.violations.violations if one.metric_name == "DI"]
+        violated = [(extra.get("facet"), extra.get("facet_value")) for extra in about]
+        facets = [facet for facet in statistics.facets if (facet.facet, facet.value_or_threshold) in violated]
+        told = impact_findings(facets).values()
+        said = [note for note in notes if note not in told]
+        return replace(decision, notes=(*said, *decision.notes))
 
     def unanswered(self, baseline: BiasBaseline, reason: str) -> tuple[Comparison, ...]:
         """Return what the constraints ask for, not decided for a reason."""

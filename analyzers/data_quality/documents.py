@@ -495,7 +495,7 @@ def read_constraints(value: dict[str, Any], where: str) -> Constraints:
         mistakes = members.mistakes
         unused = schema.unused_members(value, FILE, mistakes)
         members.number("version", 0.0)
-        features = [_read_constraints_of(each, mistakes, unused) for each in members.children("features")]
+        features = [_read_feature(each, mistakes, unused) for each in members.children("features")]
         others = {"features": features, "unused": unused, "where": where}
         document = schema.read_document(Constraints, members, known=None, **others)
         names = Counter(feature.name for feature in features)
@@ -517,16 +517,13 @@ def _refuse_twice(config: dict[str, Any], where: str, mistakes: schema.Mistakes)
             mistakes.add("data_quality_documents.said_twice", field=f"{where}.{name}")
 
 
-def _read_constraints_of(
-    members: JsonObject, mistakes: schema.Mistakes, unused: list[str]
-) -> FeatureConstraints:
+def _read_feature(members: JsonObject, mistakes: schema.Mistakes, unused: list[str]) -> FeatureConstraints:
     """Return the constraints of one feature, and note what is wrong or without effect in them."""
     feature = schema.read_document(FeatureConstraints, members, known=None)
     numeric, string = members.within(_NUMBERS), members.within(_TEXTS)
     feature.numeric_extra = {key: each for key, each in numeric.members.items() if key != "is_non_negative"}
-    feature.string_extra = {
-        key: each for key, each in string.members.items() if key not in ("domains", _STRING_OVERRIDES)
-    }
+    own = ("domains", _STRING_OVERRIDES)
+    feature.string_extra = {key: each for key, each in string.members.items() if key not in own}
     here = f"feature {feature.name!r}"
     # A text NaN is no number; it would switch the check off.
     share = math.nan if members.raw("completeness") == "NaN" else feature.completeness

@@ -174,6 +174,5 @@ def _spread_of_unexplained(residuals: Residuals) -> Spread | None:
     if not squares.sum() > 0.0 or not label_squares.sum() > 0.0:
         return None
     rows = count.sum()
-    return spread_of_total(
-        squares * (rows / squares.sum()) - label_squares * (rows / label_squares.sum()), rows
-    )
+    apart = squares * (rows / squares.sum()) - label_squares * (rows / label_squares.sum())
+    return spread_of_total(apart, rows)

@@ -19,8 +19,8 @@ from analyzers.model_quality.analyzer import ModelQualityAnalyzer
 from analyzers.model_quality.documents import (
     MODEL_QUALITY,
     MetricConstraint,
-    ModelQualityBaseline,
-    ModelQualityStatistics,
+    QualityBaseline,
+    QualityStatistics,
     read_constraints,
     read_statistics,
 )
@@ -31,7 +31,7 @@ from contract.api import Baseline, Decision, State
 from contract.errors import DocumentError
 
 
-def baseline_of(analyzer: ModelQualityAnalyzer, table: pa.RecordBatch) -> ModelQualityBaseline:
+def baseline_of(analyzer: ModelQualityAnalyzer, table: pa.RecordBatch) -> QualityBaseline:
     """Return the baseline as a later job reads it from its files."""
     statistics = measure(analyzer, table)
     sound = analyzer.rules == "sound"
@@ -293,7 +293,7 @@ def _right_and_wrong(rows: int, accuracy: float, length: int = 1, seed: int = 0)
     return batch(label=labels, prediction=np.where(right, labels, 1 - labels))
 
 
-def _decided(before: pa.RecordBatch, now: pa.RecordBatch) -> tuple[ModelQualityStatistics, Decision]:
+def _decided(before: pa.RecordBatch, now: pa.RecordBatch) -> tuple[QualityStatistics, Decision]:
     analyzer = binary_analyzer(probability_attribute=None)
     window = measure(analyzer, now)
     return window, analyzer.check(window, baseline_of(analyzer, before))
