@@ -77,7 +77,7 @@ class SegmentedStatistics[Statistics]:
 SegmentedBaseline = api.Baseline[SegmentedStatistics[Any], Any]
 
 
-def whole_baseline(baseline: SegmentedBaseline | None) -> api.Baseline[Any, Any] | None:
+def whole_baseline(baseline: SegmentedBaseline | None) -> api.AnyBaseline | None:
     """Return the baseline without its segments, as the inner analyzer knows it."""
     if baseline is None or baseline.statistics is None:
         return baseline
@@ -89,9 +89,7 @@ def expected_segments(baseline: SegmentedBaseline) -> Sequence[Segment[Any]]:
     return baseline.statistics.segments if baseline.statistics else ()
 
 
-def segmented_documents(
-    documents: api.DocumentSet[Any, Any],
-) -> api.DocumentSet[SegmentedStatistics[Any], Any]:
+def segmented_documents(documents: api.AnyDocuments) -> api.DocumentSet[SegmentedStatistics[Any], Any]:
     """Return how a monitor's documents are read and written when there are segments.
 
     Parameters
@@ -130,7 +128,7 @@ def segmented_documents(
     )
 
 
-def _read_segment(members: JsonObject, documents: api.DocumentSet[Any, Any]) -> Segment[Any]:
+def _read_segment(members: JsonObject, documents: api.AnyDocuments) -> Segment[Any]:
     values = members.get("segment", dict)
     if not all(value is None or isinstance(value, str) for value in values.values()):
         members.wrong("segment", "an object of texts, or null for missing values")
@@ -425,7 +423,7 @@ class SegmentedAnalyzer(api.Analyzer[SegmentedSummary, Statistics, Any]):
         self._give_up(left, {key: segment.rows for key, segment in left.segments.items()})
         return left
 
-    def unanswered(self, baseline: api.Baseline[Any, Any], reason: str) -> tuple[api.Comparison, ...]:
+    def unanswered(self, baseline: api.AnyBaseline, reason: str) -> tuple[api.Comparison, ...]:
         """Return what the baseline asks for of the whole."""
         whole = whole_baseline(baseline)
         return () if whole is None else self.inner.unanswered(whole, reason)

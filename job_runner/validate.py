@@ -11,13 +11,12 @@ import socket
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.api import Baseline, DocumentSet, MakeAnalyzer, Monitor
+from contract.api import AnyBaseline, AnyDocuments, Baseline, MakeAnalyzer, Monitor
 from contract.checklist import Line, attempt, obtain
 from contract.dataset import GROUND_TRUTH, Dataset, Preprocessor
 from contract.errors import ConfigurationError, DatasetError, ModelError, OutputError, wording
@@ -31,7 +30,7 @@ from file_storage.scripts import load_postprocessor, load_preprocessor
 from file_storage.storage import nearby
 from file_storage.transport import require_url
 from job_runner.clarify import batches_of, missing_columns
-from job_runner.job import AnyBaseline, dataset_request, load_documents, make_analyzer, read_baseline
+from job_runner.job import dataset_request, load_documents, make_analyzer, read_baseline
 from readers.dataset import segments_of
 from readers.plan import CAPTURES, files_of, plan_dataset
 from reporting.sinks import publishing
@@ -182,7 +181,7 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[Line]:
         yield Line("skip", "rows, columns and model are not looked at before there are files to read")
 
 
-def _baseline(settings: Settings, files: DocumentSet[Any, Any]) -> Generator[Line, None, AnyBaseline | None]:
+def _baseline(settings: Settings, files: AnyDocuments) -> Generator[Line, None, AnyBaseline | None]:
     """Read both documents of the baseline, each whatever is wrong with the other."""
 
     def read(name: str, alone: Settings) -> Generator[Line, None, AnyBaseline | None]:
@@ -236,7 +235,7 @@ def _files_in_window(request: Dataset, source: str, *, format_known: bool) -> li
 def _rows(
     settings: Settings,
     monitor: Monitor,
-    files: DocumentSet[Any, Any],
+    files: AnyDocuments,
     baseline: AnyBaseline | None,
     arranged: tuple[Dataset, MakeAnalyzer],
 ) -> Iterator[Line]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from analyzers.shared.significance import chi_squared_tail, student_quantile
 from contract import schema
-from contract.api import SHIFT, VARIATION, Baseline, Checker, Comparison, Decision, Part, State, Violation
+from contract.api import SHIFT, VARIATION, AnyBaseline, Checker, Comparison, Decision, Part, State, Violation
 from contract.errors import wording
 from contract.window import FEWEST_WINDOWS, LONGER, Window, parse_duration, read_zone
 
@@ -142,7 +142,7 @@ def _key(one: Comparison, part: str) -> tuple[str, str, str, str]:
 
 
 def check(
-    checker: Checker[Any, Any], statistics: Any, baseline: Baseline[Any, Any], window: Window | None
+    checker: Checker[Any, Any], statistics: Any, baseline: AnyBaseline, window: Window | None
 ) -> Decision:
     """Compare a window with a baseline that knows what its windows do by themselves.
 
@@ -158,7 +158,7 @@ def check(
 
 
 def _checked(
-    checker: Checker[Any, Any], statistics: Any, baseline: Baseline[Any, Any], effects: Effects
+    checker: Checker[Any, Any], statistics: Any, baseline: AnyBaseline, effects: Effects
 ) -> Decision:
     of_windows = baseline.statistics and checker.with_design_effects(baseline.statistics, effects)
     return checker.check(statistics, replace(baseline, statistics=of_windows))
@@ -207,10 +207,7 @@ def _comparison_of(violation: Violation, decision: Decision) -> Comparison | Non
 
 
 def variation_of(
-    each: Iterable[tuple[Checker[Any, Any], Window, Any]],
-    baseline: Baseline[Any, Any],
-    length: str,
-    zone: tzinfo,
+    each: Iterable[tuple[Checker[Any, Any], Window, Any]], baseline: AnyBaseline, length: str, zone: tzinfo
 ) -> Variation:
     """Return what windows of a baseline do by themselves; each has what checks it, and its statistics."""
     moved: dict[tuple[str, str, str, str], tuple[Mapping[str, Any], list[tuple[datetime, Part]]]] = {}

@@ -157,7 +157,7 @@ def run_baseline(settings: Settings, monitor: Monitor, cluster: Cluster | None =
     return jobs.run(settings, monitor, cluster, _learned)
 
 
-def _learned(job: jobs.Job, documents: Mapping[str, bytes]) -> api.Baseline[Any, Any]:
+def _learned(job: jobs.Job, documents: Mapping[str, bytes]) -> api.AnyBaseline:
     """Return a baseline, given by file name, with what its windows do by themselves."""
     settings, span = job.settings, job.settings.window
     assert span is not None  # noqa: S101 - for mypy: it has windows

@@ -79,7 +79,13 @@ def bias_request(
     ConfigurationError
         With every column that is not in the data, and when predictions are missing that metrics need.
     """
-    facets = tuple(_facet(config, number, columns, mistakes) for number in range(len(config.facet)))
+    facets, names, headers = [], columns.names, config.headers
+    if columns.facets:
+        names, headers = columns.facets, config.facet_headers
+    for number, facet in enumerate(config.facet):
+        place = f"facet[{number}].name_or_index"
+        found = (clarify.find_column(one, names, place, mistakes, headers) for one in facet.name_or_index)
+        facets.append(FacetRequest(tuple(name or "" for name in found), facet.value_or_threshold))
     strata = config.group_variable
     group = clarify.find_column(strata, columns.names, "group_variable", mistakes, config.headers)
     pre, post = _stages(config, columns, mistakes)
@@ -89,7 +95,7 @@ def bias_request(
     return BiasRequest(
         label=columns.label or "",
         label_values=config.label_values_or_threshold,
-        facets=facets,
+        facets=tuple(facets),
         group_variable=group,
         predicted_label=columns.predicted_label,
         probability=columns.probability if columns.predicted_label is None else None,
@@ -118,16 +124,6 @@ def only_needed(
     if any(name.isdecimal() for name in (*columns.names, *divided)) or request.beside:
         return request
     return replace(request, exclude=(*request.exclude, *unneeded))
-
-
-def _facet(config: AnalysisConfig, number: int, columns: clarify.Columns, mistakes: Mistakes) -> FacetRequest:
-    facet = config.facet[number]
-    names, headers = columns.names, config.headers
-    if columns.facets:
-        names, headers = columns.facets, config.facet_headers
-    place = f"facet[{number}].name_or_index"
-    found = (clarify.find_column(column, names, place, mistakes, headers) for column in facet.name_or_index)
-    return FacetRequest(tuple(name or "" for name in found), facet.value_or_threshold)
 
 
 def _stages(

@@ -39,7 +39,7 @@ def body(source: page.Source) -> page.Body:
     findings = source.findings()
     rows = []
     for name in {**now, **then}:
-        cells = _cells(name, now.get(name), then.get(name), findings.get(name), source)
+        cells = [*_cells(name, now.get(name), then.get(name), findings.get(name)), source.verdict(name)]
         rows.append(page.Row(cells, chart(name), cells[-1].state == "violated"))
     rows.sort(key=lambda row: (not row.violated, -(row.cells[3].sort or -1.0)))
     features = page.Section("Features", wording("page_text.drift"), tables=[table("features", rows)])
@@ -82,11 +82,7 @@ def _features(statistics: Mapping[str, Any]) -> Features:
 
 
 def _cells(
-    name: str,
-    now: Mapping[str, Any] | None,
-    then: Mapping[str, Any] | None,
-    finding: Finding | None,
-    source: page.Source,
+    name: str, now: Mapping[str, Any] | None, then: Mapping[str, Any] | None, finding: Finding | None
 ) -> list[page.Cell]:
     before, after = _summary(then), _summary(now)
     means = [before["mean"], after["mean"]]
@@ -101,7 +97,6 @@ def _cells(
         _distance_cell(finding),
         *(page.Cell(page.percent(side["missing"]), side["missing"]) for side in (before, after)),
         *map(page.Cell, page.alike(means, noise), means),
-        source.verdict(name),
     ]
 
 
