@@ -368,16 +368,14 @@ def add_separate_files(
     """Add the columns of ``facet_dataset_uri`` and ``predicted_label_dataset_uri``."""
     if config.facet_dataset_uri:
         wanted = [name for facet in config.facet for name in facet.name_or_index if isinstance(name, str)]
-        uri, headers = config.facet_dataset_uri, config.facet_headers
-        other = _separate(uri, request, headers, wanted, "facet_headers", "facet_", mistakes)
+        other = _separate(config, "facet", request, wanted, "facet_", mistakes)
         names = column_names(other)
         request = replace(request, beside=(*request.beside, other))
         columns = replace(columns, names=tuple(dict.fromkeys((*columns.names, *names))), facets=names)
     if config.predicted_label_dataset_uri:
-        uri, headers = config.predicted_label_dataset_uri, config.predicted_label_headers
         asked = config.predicted_label
         wanted = [asked] if isinstance(asked, str) else []
-        other = _separate(uri, request, headers, wanted, "predicted_label_headers", _PREDICTED, mistakes)
+        other = _separate(config, _PREDICTED, request, wanted, _PREDICTED, mistakes)
         if other.format.kind == "json" and asked is not None:
             location = Location(_PREDICTED, str(asked), variable=_PREDICTED)
             document = request.locations.document if request.locations else False
@@ -393,19 +391,14 @@ def add_separate_files(
 
 
 def _separate(
-    uri: str,
-    request: Dataset,
-    headers: tuple[str, ...],
-    wanted: list[str],
-    member: str,
-    prefix: str,
-    mistakes: Mistakes,
+    config: AnalysisConfig, role: str, request: Dataset, wanted: list[str], prefix: str, mistakes: Mistakes
 ) -> Dataset:
+    uri, headers = getattr(config, f"{role}_dataset_uri"), getattr(config, f"{role}_headers")
     form = DatasetFormat(_BY_SUFFIX.get(uri.rpartition(".")[2].casefold(), request.format.kind))
     other = replace(request, source=uri, format=form, beside=(), locations=None, column_names=None)
     if other.format.kind != "csv":
         return other
-    other = _named_csv(other, headers, wanted, member, mistakes, header_told=False)
+    other = _named_csv(other, headers, wanted, f"{role}_headers", mistakes, header_told=False)
     names = column_names(other)
     if names and not headers and not other.format.header:
         # Its columns must not be mistaken for those of the dataset, which may be called the same.
@@ -476,7 +469,6 @@ def _has_header(request: Dataset, names: list[str], *, needs_name: bool) -> bool
 
 
 _ENOUGH_ROWS = 10
-_TWO = 2
 
 
 def arrange_nested(
@@ -503,7 +495,7 @@ def with_classes(others: list[Location], config: AnalysisConfig) -> tuple[Locati
     Two classes may have one score as well as two, so they are left to a threshold.
     """
     headers = () if config.predictor is None else config.predictor.label_headers
-    if len(headers) <= _TWO or any(other.name == _PREDICTED for other in others):
+    if len(headers) <= 2 or any(other.name == _PREDICTED for other in others):
         return tuple(others)
     return tuple(
         replace(other, name=_PREDICTED, classes=headers) if other.name == _PROBABILITY else other

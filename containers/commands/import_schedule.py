@@ -45,13 +45,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--to", required=True, choices=tuple(WRITERS), help="whom to write for")
     add_flags(parser, "import-schedule")
-    parser.add_argument(
-        "--delay",
-        type=int,
-        choices=range(60),
-        metavar="MINUTES",
-        help="minutes past the full hour, for captures to arrive; default: %(default)s",
-    )
     parser.set_defaults(action=_write, **vars(Options()))
     return parser
 
