@@ -125,15 +125,12 @@ def _cards(source: page.Source, chart: Callable[[str], page.Chart | None]) -> li
     cards = []
     for (name, where), group in groups.items():
         # How much each violation matters, and the check that says what to do.
-        weighed = []
-        for violation in group:
-            check = violation.constraint_check_type
-            check = check if check in weights else CheckType.BASELINE_DRIFT
-            distance = findings[name].distance if name in findings and not where else None
-            drift = (distance or 0.0) if check == CheckType.BASELINE_DRIFT else 0.0
-            weighed.append((weights[check] + _WEIGHT_OF_DISTANCE * drift, check))
-        weight, check = max(weighed, key=lambda pair: pair[0])
-        title, drawn = page.short(name), chart(name)
+        distance = findings[name].distance if name in findings and not where else None
+        drift = weights[CheckType.BASELINE_DRIFT] + _WEIGHT_OF_DISTANCE * (distance or 0.0)
+        weighed = {**weights, CheckType.BASELINE_DRIFT: drift}
+        known = [one.constraint_check_type for one in group if one.constraint_check_type in weights]
+        check = max(known or [CheckType.BASELINE_DRIFT], key=weighed.__getitem__)
+        title, weight, drawn = page.short(name), weighed[check], chart(name)
         if where:  # a segment is a part of what its whole says
             title, weight, drawn = f"{title} in {where}", 0.5 * weight, None
         advice = topic("page_advice")[check]
