@@ -16,26 +16,17 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from contract import dataset
 from contract.analysis_config import AnalysisConfig, Locator, PredictorConfig, Segments, read_analysis_config
 from contract.analysis_config import Kind as Purpose
+from contract.api import Dataset, Settings
 from contract.checklist import NotTriedError
-from contract.dataset import (
-    GROUND_TRUTH,
-    CellRules,
-    ColumnPaths,
-    Dataset,
-    LabelPlaces,
-    Location,
-    Prediction,
-    SegmentColumn,
-)
+from contract.dataset import GROUND_TRUTH, CellRules, ColumnPaths, LabelPlaces, Location
 from contract.dataset_format import DatasetFormat, Kind
 from contract.errors import ConfigurationError
 from contract.schema import Mistakes, nearest
-from contract.settings import Settings
 from contract.wording import as_float, listing, several, some_of
 from file_storage import storage
-from file_storage.storage import list_files
 from model_clients.model import Model
 from readers.captures.split import first_sides, survey
 from readers.cell_types import PANDAS_MARKERS
@@ -176,14 +167,14 @@ def log_other_methods(config: AnalysisConfig, names: Iterable[str], log: logging
 # The segments of an analysis configuration, as columns that divide the rows.
 
 
-def segment_names(config: AnalysisConfig) -> tuple[str, ...]:
-    """Return the names of the columns that tell the segments."""
-    return tuple(_name(segments) for segments in config.segment_config)
+def segment_name(segments: Segments) -> str:
+    """Return the name of the column that tells these segments."""
+    return segments.config_name or f"{segments.name_or_index} segment"
 
 
 def segment_columns(
     config: AnalysisConfig, columns: Columns, mistakes: Mistakes
-) -> tuple[SegmentColumn, ...]:
+) -> tuple[dataset.SegmentColumn, ...]:
     """Return how the configuration divides the rows; columns that are not in the data are noted."""
     found = []
     for number, segments in enumerate(config.segment_config):
@@ -195,12 +186,8 @@ def segment_columns(
                 mistakes.add("column.no_interval", field=place, text=member)
         texts = [*(",".join(map(str, members)) for members in segments.segments), REST]
         labels = (*segments.display_aliases, *texts[len(segments.display_aliases) :])
-        found.append(SegmentColumn(_name(segments), source or "", segments.segments, labels))
+        found.append(dataset.SegmentColumn(segment_name(segments), source or "", segments.segments, labels))
     return tuple(found)
-
-
-def _name(segments: Segments) -> str:
-    return segments.config_name or f"{segments.name_or_index} segment"
 
 
 # Finding and parsing the analysis configuration that the settings name.
@@ -451,7 +438,7 @@ def _has_header(request: Dataset, names: list[str], *, needs_name: bool) -> bool
     needs_name
         Whether only a row with one of them is a header.
     """
-    for file in list_files(request.source):
+    for file in storage.list_files(request.source):
         records = first_records(file.path)
         if records:
             cells, *rows = records
@@ -481,7 +468,7 @@ def arrange_nested(
     others = with_classes([Location(role, str(path), variable=place) for role, path, place in told], config)
     is_whole = config.dataset_type == "application/json"
     if config.dataset_type not in ("application/json", "application/jsonlines"):
-        files = list_files(request.source, "dataset_source")
+        files = storage.list_files(request.source, "dataset_source")
         is_whole = bool(files) and is_document(files[0].path)
     locations = ColumnPaths(config.features, others, document=is_whole)
     request = replace(request, locations=locations)
@@ -619,7 +606,7 @@ def _single_labels(request: Dataset) -> bool:
     """Return whether labels that are joined with the records are cells of CSV, as far as the first says."""
     if request.ground_truth_source is None:
         return True
-    files = list_files(request.ground_truth_source, "ground_truth_source")
+    files = storage.list_files(request.ground_truth_source, "ground_truth_source")
     first = next(read_labels(files[:1], request.label_places or LabelPlaces()), None)
     if first is None or not len(first.data):
         return True
@@ -694,12 +681,6 @@ def arrange_dataset(
 # Predictions that a model is asked for, where the data has none.
 
 
-def names_a_model(settings: Settings, config: AnalysisConfig) -> bool:
-    """Return whether settings or configuration say which model to ask."""
-    predictor = config.predictor
-    return settings.model is not None or bool(predictor and (predictor.endpoint_name or predictor.model_name))
-
-
 def ask_model(
     settings: Settings, config: AnalysisConfig, request: Dataset, columns: Columns, mistakes: Mistakes
 ) -> tuple[Dataset, Columns]:
@@ -739,7 +720,7 @@ def ask_model(
     while name in columns.names:
         name += "_"
     ask = model.predict_labels if as_label else functools.partial(_scores, model)
-    prediction = Prediction(name, features, ask, model.where, model.close)
+    prediction = dataset.Prediction(name, features, ask, model.where, model.close)
     columns = replace(columns, predicted_label=name) if as_label else replace(columns, probability=name)
     return replace(request, prediction=prediction), columns
 

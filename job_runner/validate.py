@@ -27,7 +27,6 @@ from contract.window import Window, path_span
 from contract.wording import several, some_of
 from file_storage import storage
 from file_storage.scripts import load_postprocessor, load_preprocessor
-from file_storage.storage import nearby
 from file_storage.transport import require_url
 from job_runner.clarify import batches_of, missing_columns
 from job_runner.job import dataset_request, load_documents, make_analyzer, read_baseline
@@ -421,7 +420,7 @@ def _find_model(model: str) -> str:
         _connect(model, f"model is {model}", _LONGEST_WAIT)
         return f"the model's server {urlsplit(model).netloc.rpartition('@')[2]} can be reached"
     if "://" not in model and not Path(model).is_file():
-        raise ModelError.of("model.no_file", file=model, hint=nearby(model))
+        raise ModelError.of("model.no_file", file=model, hint=storage.nearby(model))
     return f"the model is at {model}"
 
 

@@ -21,12 +21,14 @@ def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer
     """Return what ``analysis_config.json`` says to read, and how to make the analyzer it asks for."""
     config = clarify.load_analysis_config(settings, "groups")
     # Captures hold answers, whether or not a model is to be asked.
-    config = replace(config, predictor=clarify.predictor_of(config))
+    predictor = clarify.predictor_of(config)
+    config = replace(config, predictor=predictor)
     mistakes = Mistakes(config.where)
     request, columns = clarify.arrange_dataset(settings, config, request, mistakes)
     # A monitor without methods computes all it can.
     wants_predictions = config.methods is None or config.methods.post_training_bias is not None
-    if wants_predictions and not columns.has_predictions and clarify.names_a_model(settings, config):
+    model = settings.model or predictor.endpoint_name or predictor.model_name
+    if wants_predictions and not columns.has_predictions and model:
         request, columns = clarify.ask_model(settings, config, request, columns, mistakes)
     segments = clarify.segment_columns(config, columns, mistakes)
     wanted = bias_request(settings, config, columns, mistakes)
@@ -48,8 +50,8 @@ def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer
 
 def adjust(settings: Settings) -> Settings:
     """Return the settings with the segments of ``analysis_config.json``."""
-    names = clarify.segment_names(clarify.load_analysis_config(settings, "groups"))
-    return replace(settings, segment_by=(*settings.segment_by, *names))
+    segments = clarify.load_analysis_config(settings, "groups").segment_config
+    return replace(settings, segment_by=(*settings.segment_by, *map(clarify.segment_name, segments)))
 
 
 # What was asked for is in the statistics: metrics and their counts.
