@@ -515,13 +515,9 @@ def name_columns(
     named = tuple(names.get(name, name) for name in features)
     # Records may name their features themselves; headers are for those that do not.
     locations = replace(locations, others=others, headers=named)
-    columns = Columns(
-        names=(*named, *(other.name for other in others)) if found else (),
-        label=names.get(_LABEL, _LABEL) if _LABEL in beside else None,
-        predicted_label=names.get(_PREDICTED, _PREDICTED) if _PREDICTED in beside else None,
-        probability=_PROBABILITY if _PROBABILITY in beside else None,
-        label_name=names.get(_LABEL, _LABEL),
-    )
+    every = (*named, *(other.name for other in others)) if found else ()
+    known: dict[str, Any] = {role: names.get(role, role) for role in _ROLES if role in beside}
+    columns = Columns(every, **known, label_name=names.get(_LABEL, _LABEL))
     return replace(request, locations=locations), columns
 
 
@@ -585,20 +581,15 @@ def _csv_captures(
     answers = sum(widths) - widths[-1]
     features = _feature_names(config, widths[-1], mistakes)
     response = tuple(f"response_{at}" for at in range(answers))
-    found: dict[str, str | None] = {}
+    found: dict[str, Any] = {}
     asked = roles(settings, config, captured=True)
     for role, (path, place) in ((role, asked[role]) for role in (_PREDICTED, _PROBABILITY) if role in asked):
         if str(path).isdecimal() and int(path) < answers:
             found[role] = response[int(path)]
         else:
             mistakes.add("column.no_position", field=place, text=str(path), columns=answers)
-    columns = Columns(
-        names=(*features, GROUND_TRUTH),
-        label=GROUND_TRUTH,
-        label_name=config.label if isinstance(config.label, str) else GROUND_TRUTH,
-        predicted_label=found.get(_PREDICTED),
-        probability=found.get(_PROBABILITY),
-    )
+    label = config.label if isinstance(config.label, str) else GROUND_TRUTH
+    columns = Columns((*features, GROUND_TRUTH), GROUND_TRUTH, **found, label_name=label)
     return replace(request, column_names=(*response, *features)), columns
 
 

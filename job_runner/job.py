@@ -283,13 +283,9 @@ def _page(job: Job, documents: dict[str, Any], found: _Found, run: Run, earlier:
     from reporting.report import page
 
     before, files = found.compared or api.Baseline(), job.files
-    source = view.Source(
-        statistics=documents[STATISTICS],
-        constraints=documents[CONSTRAINTS],
-        baseline_statistics=files.write_statistics(before.statistics, True) if before.statistics else {},
-        baseline_constraints=files.write_constraints(before.constraints) if before.constraints else {},
-        decision=found.decision,
-    )
+    known = files.write_statistics(before.statistics, True) if before.statistics else {}
+    expected = files.write_constraints(before.constraints) if before.constraints else {}
+    source = view.Source(documents[STATISTICS], documents[CONSTRAINTS], known, expected, found.decision)
     notes = (*(found.decision.notes if found.decision else ()), *job.request.said.lines())
     content = page.make_report(job.settings, job.monitor, run, source, notes, earlier)
     return {} if content is None else {REPORT: content}

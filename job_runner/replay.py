@@ -113,19 +113,11 @@ def windows_of_history(history: str, runs: Iterable[Run]) -> list[PastWindow]:
             key = (*about, str(run.checking.get("segment_by")))
         if key not in latest or latest[key].finished <= run.finished:
             latest[key] = run
-    return [
-        PastWindow(
-            name=window_text(run),
-            monitor=run.monitor,
-            rules=run.rules,
-            rows=run.rows,
-            violations=run.violations,
-            load=functools.partial(_load, history, run),
-            checking=run.checking,
-            run=run,
-        )
-        for run in latest.values()
-    ]
+    windows = []
+    for run in latest.values():
+        known = window_text(run), run.monitor, run.rules, run.rows, run.violations
+        windows.append(PastWindow(*known, functools.partial(_load, history, run), run.checking, run))
+    return windows
 
 
 def _load(history: str, run: Run) -> Material:
