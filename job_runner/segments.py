@@ -77,11 +77,9 @@ class SegmentedStatistics[Statistics]:
 SegmentedBaseline = api.Baseline[SegmentedStatistics[Any], Any]
 
 
-def whole_baseline(baseline: SegmentedBaseline | None) -> api.AnyBaseline | None:
+def whole_baseline(baseline: SegmentedBaseline) -> api.AnyBaseline:
     """Return the baseline without its segments, as the inner analyzer knows it."""
-    if baseline is None or baseline.statistics is None:
-        return baseline
-    return replace(baseline, statistics=baseline.statistics.whole)
+    return replace(baseline, statistics=baseline.statistics and baseline.statistics.whole)
 
 
 def expected_segments(baseline: SegmentedBaseline) -> Sequence[Segment[Any]]:
@@ -122,8 +120,8 @@ def segmented_documents(documents: api.AnyDocuments) -> api.DocumentSet[Segmente
         documents,
         read_statistics=read,
         write_statistics=write,
-        declared=lambda baseline: documents.declared(whole_baseline(baseline) or api.Baseline()),
-        column_names=lambda baseline: documents.column_names(whole_baseline(baseline) or api.Baseline()),
+        declared=lambda baseline: documents.declared(whole_baseline(baseline)),
+        column_names=lambda baseline: documents.column_names(whole_baseline(baseline)),
         further_files=lambda statistics, constraints: documents.further_files(statistics.whole, constraints),
     )
 
@@ -425,8 +423,7 @@ class SegmentedAnalyzer(api.Analyzer[SegmentedSummary, Statistics, Any]):
 
     def unanswered(self, baseline: api.AnyBaseline, reason: str) -> tuple[api.Comparison, ...]:
         """Return what the baseline asks for of the whole."""
-        whole = whole_baseline(baseline)
-        return () if whole is None else self.inner.unanswered(whole, reason)
+        return self.inner.unanswered(whole_baseline(baseline), reason)
 
     def row_count(self, summary: SegmentedSummary) -> int:
         """Return how many rows were summarized."""
@@ -460,7 +457,7 @@ class SegmentedAnalyzer(api.Analyzer[SegmentedSummary, Statistics, Any]):
 
         Columns that the data has no names for take those of the baseline's segments.
         """
-        before = whole_baseline(baseline) or api.Baseline()
+        before = whole_baseline(baseline)
         segments = [
             replace(segment, statistics=self.inner.estimate(segment.statistics, before))
             for segment in named_alike(statistics.segments, expected_segments(baseline))
@@ -477,7 +474,7 @@ class SegmentedAnalyzer(api.Analyzer[SegmentedSummary, Statistics, Any]):
 
     def suggest(self, statistics: Statistics, baseline: SegmentedBaseline | None) -> Any:
         """Suggest constraints of the whole; those of a segment follow from the baseline's statistics."""
-        return self.inner.suggest(statistics.whole, whole_baseline(baseline))
+        return self.inner.suggest(statistics.whole, baseline and whole_baseline(baseline))
 
     def check(self, statistics: Statistics, baseline: SegmentedBaseline) -> api.Decision:
         """Compare the whole and every segment with the baseline's."""
@@ -495,7 +492,7 @@ class SegmentedAnalyzer(api.Analyzer[SegmentedSummary, Statistics, Any]):
         self, statistics: Statistics, baseline: SegmentedBaseline | None, decision: api.Decision | None
     ) -> list[api.Metric]:
         """Return the values of the whole: metrics are published without a dimension for segments."""
-        return self.inner.metrics(statistics.whole, whole_baseline(baseline), decision)
+        return self.inner.metrics(statistics.whole, baseline and whole_baseline(baseline), decision)
 
     def _divide(
         self, batches: Iterable[pa.RecordBatch], summary: SegmentedSummary
@@ -651,7 +648,7 @@ def check_segments(
         Violations of the whole first, then those of the segments, the worst segment first. Findings stay
         the whole's, with one per segment behind them.
     """
-    expected, baseline = expected_segments(segmented), whole_baseline(segmented) or api.Baseline()
+    expected, baseline = expected_segments(segmented), whole_baseline(segmented)
     columns = list(statistics.segments[0].values) if statistics.segments else []
     gone = {segment.key(columns): segment for segment in expected}
     found = [(segment, gone.pop(segment.key(columns), None)) for segment in statistics.segments]

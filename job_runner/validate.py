@@ -81,11 +81,8 @@ def unlike_baseline(
 
 
 def _share_of_numbers(cells: pa.Array) -> float:
-    kind = cells.type
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+    if pa.types.is_integer(cells.type) or pa.types.is_floating(cells.type):
         return 1.0
-    if pa.types.is_boolean(kind):
-        return 0.0
     return float(pc.mean(pc.match_substring_regex(cells.cast(pa.string()), _NUMBER)).as_py())
 
 

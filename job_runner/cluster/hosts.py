@@ -228,17 +228,15 @@ def summarize_piece(token: str, parcel: bytes, number: int) -> bytes:
     return pack(engine.summarize_split(opened.analyzer, opened.splits[number]))
 
 
-def compare_host(evidence: bytes) -> str:
-    """Make sure that this host sees what packed `Evidence` holds; return its name.
+def compare_host(evidence: bytes) -> None:
+    """Make sure that this host sees what packed `Evidence` holds.
 
     Raises
     ------
     InputError
         When it sees other files than the leader, or runs another version of this program.
     """
-    host = socket.gethostname()
-    verify(unpack(evidence), host)
-    return host
+    verify(unpack(evidence), socket.gethostname())
 
 
 # Leading a job on several hosts: splits go out, summaries come back and are merged here in split order.
