@@ -651,17 +651,12 @@ def arrange_dataset(
     if not told:
         # The configuration of a monitor says nothing of the data, which are captures.
         form = DatasetFormat(KINDS[config.dataset_type] if config.dataset_type else "sagemakerMergeJson")
-    request = replace(
-        request,
-        source=config.dataset_uri or settings.dataset_source,
-        format=form,
-        # Types are told from the values under both sets of rules, as the originals' reader did.
-        text_only=False,
-        column_names=None,
-        cells=None if request.cells is None else replace(request.cells, dates=False),
-    )
+    cells = request.cells and replace(request.cells, dates=False)
     if settings.rules == "sagemaker" and form.kind == "csv":
-        request = replace(request, cells=CellRules(PANDAS_MARKERS, judged=True, like_pandas=True))
+        cells = CellRules(PANDAS_MARKERS, judged=True, like_pandas=True)
+    source = config.dataset_uri or settings.dataset_source
+    # Types are told from the values under both sets of rules, as the originals' reader did.
+    request = replace(request, source=source, format=form, text_only=False, column_names=None, cells=cells)
     if form.kind in CAPTURES:
         return arrange_captures(settings, config, request, mistakes)
     if form.kind == "json" and config.features is not None:

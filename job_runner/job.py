@@ -224,12 +224,9 @@ def _conclude(job: Job, analyzer: api.AnyAnalyzer, summary: Any) -> _Found:
     decision = None
     if compared is not None:
         where = f"{settings.dataset_source}{between(settings.window)}"
-        decision = api.Decision(
-            api.Violations(),
-            notes=(f"No rows in {where}, so nothing was checked.",),
-            reason=f"there are no rows in {where}",
-        )
-        decision = replace(decision, comparisons=analyzer.unanswered(compared, decision.reason))
+        notes, reason = (f"No rows in {where}, so nothing was checked.",), f"there are no rows in {where}"
+        comparisons = () if rows else analyzer.unanswered(compared, reason)
+        decision = api.Decision(api.Violations(), notes=notes, comparisons=comparisons, reason=reason)
         if rows:
             if compared.variation is None or settings.rules == "sagemaker":
                 decision = analyzer.check(statistics, compared)
@@ -566,11 +563,8 @@ def register_baseline(folder: str, documents: Mapping[str, bytes], now: datetime
     folder = folder.rstrip("/") or "/"
     kept = f"{folder}/previous/{now.astimezone(UTC):%Y-%m-%dT%H%M%S.%fZ}"
     with storage.alone(folder):
-        before = {
-            name: content
-            for name in documents
-            if (content := storage.read_if_there(f"{folder}/{name}", OutputError)) is not None
-        }
+        stored = ((name, storage.read_if_there(f"{folder}/{name}", OutputError)) for name in documents)
+        before = {name: content for name, content in stored if content is not None}
         if before:
             storage.write_files_atomically(kept, before)
         try:

@@ -316,11 +316,8 @@ def _source(request: Dataset, settings: Settings) -> str:
 
 def check_places(settings: Settings) -> Iterator[Line]:
     """Yield a line for each folder or file that the job writes."""
-    folders = {
-        "output_path": settings.output_path,
-        "register_new_baseline": settings.register_new_baseline,
-        "history_path": settings.history_path,
-    }
+    always = ("output_path", "register_new_baseline", "history_path")
+    folders = {variable: getattr(settings, variable) for variable in always}
     if settings.publish_cloudwatch_metrics and "cloudwatch_metrics_directory" in settings.given:
         folders["cloudwatch_metrics_directory"] = settings.cloudwatch_metrics_directory
     # Outside of SageMaker the default place seldom exists, which fails no job.

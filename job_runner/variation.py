@@ -177,17 +177,13 @@ def within(decision: Decision, variation: Variation, window: Window) -> Decision
     usual = {id(one) for one in decision.comparisons if one.state is State.VIOLATED and is_usual(one)}
     left = [one for one in decision.violations.violations if id(_comparison_of(one, decision)) not in usual]
     alarming = {one.subject for one in left}
-    return replace(
-        decision,
-        violations=replace(decision.violations, violations=left),
-        findings=tuple(
-            replace(one, violated=one.violated and one.subject in alarming) for one in decision.findings
-        ),
-        comparisons=tuple(
-            replace(one, state=State.CHANGED, text=_usual_text(one, variation)) if id(one) in usual else one
-            for one in decision.comparisons
-        ),
+    violations = replace(decision.violations, violations=left)
+    findings = (replace(one, violated=one.violated and one.subject in alarming) for one in decision.findings)
+    comparisons = (
+        replace(one, state=State.CHANGED, text=_usual_text(one, variation)) if id(one) in usual else one
+        for one in decision.comparisons
     )
+    return replace(decision, violations=violations, findings=tuple(findings), comparisons=tuple(comparisons))
 
 
 def _usual_text(one: Comparison, variation: Variation) -> str:
@@ -196,12 +192,8 @@ def _usual_text(one: Comparison, variation: Variation) -> str:
 
 def _comparison_of(violation: Violation, decision: Decision) -> Comparison | None:
     """Return the comparison that a violation is of: the one in its words, else the one about its subject."""
-    about = [
-        one
-        for one in decision.comparisons
-        if (one.check, dict(one.segment))
-        == (violation.constraint_check_type, violation.extra.get("segment", {}))
-    ]
+    key = violation.constraint_check_type, violation.extra.get("segment", {})
+    about = [one for one in decision.comparisons if (one.check, dict(one.segment)) == key]
     in_words = [one for one in about if one.text and violation.description.endswith(one.text)]
     return next((one for one in in_words or about if in_words or one.subject == violation.subject), None)
 

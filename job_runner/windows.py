@@ -173,13 +173,8 @@ def _learned(job: jobs.Job, documents: Mapping[str, bytes]) -> api.AnyBaseline:
 
 
 # A baseline job looks at its windows without telling anyone.
-_QUIET: dict[str, Any] = {
-    "skip_check": False,
-    "register_new_baseline": None,
-    "history_path": None,
-    "metrics_sinks": (),
-    "event_sinks": (),
-}
+_QUIET: dict[str, Any] = {"skip_check": False, "register_new_baseline": None, "history_path": None}
+_QUIET |= {"metrics_sinks": (), "event_sinks": ()}
 
 
 def _ended_before(job: jobs.Job, of: Mapping[Window, Settings]) -> dict[Window, jobs.Outcome]:

@@ -38,11 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = new_parser(
-        "import-schedule",
-        "Write what a monitoring schedule of SageMaker did as a manifest of any orchestrator.",
-        __doc__,
-    )
+    about = "Write what a monitoring schedule of SageMaker did as a manifest of any orchestrator."
+    parser = new_parser("import-schedule", about, __doc__)
     parser.add_argument("--to", required=True, choices=tuple(WRITERS), help="whom to write for")
     add_flags(parser, "import-schedule")
     parser.set_defaults(action=_write, **vars(Options()))

@@ -156,12 +156,9 @@ def for_airflow(jobs: Jobs, operator: Literal["docker", "kubernetes"] = "docker"
     parts = ("image", "command", "arguments", "variables")
     steps = {step.name: {part: getattr(step, part) for part in parts} for step in jobs.steps}
     written = json.dumps(steps, indent=4, ensure_ascii=False)
-    text = _rendered(
-        "airflow.py.jinja",
-        jobs,
-        operator=operator,
-        steps=_literal(written) if operator == "kubernetes" else written,
-        name=json.dumps(jobs.name),
-        schedule=None if jobs.cron is None else json.dumps(str(jobs.cron)),
-    )
+    told: dict[str, Any] = {"operator": operator, "name": json.dumps(jobs.name), "steps": written}
+    if operator == "kubernetes":
+        told["steps"] = _literal(written)
+    schedule = jobs.cron and json.dumps(str(jobs.cron))
+    text = _rendered("airflow.py.jinja", jobs, schedule=schedule, **told)
     return jobs.header("airflow" if operator == "docker" else "airflow-kubernetes") + text
