@@ -94,7 +94,7 @@ def run(
     """
     job = prepare(settings, monitor, cluster)
     storage.prepare_output(settings.output_path)
-    plan, analyzer, summary = summarize(job.settings, job.make, job.request, cluster)
+    plan, analyzer, summary = summarize(job)
     require_excluded(job.settings, job.request)
     return finish(job, plan, analyzer, summary, learn)
 
@@ -404,22 +404,21 @@ def _cell_rules(
     )
 
 
-def summarize(
-    settings: Settings, make: api.MakeAnalyzer, request: Dataset, cluster: Cluster | None
-) -> tuple[Plan, api.AnyAnalyzer, Any]:
+def summarize(job: Job) -> tuple[Plan, api.AnyAnalyzer, Any]:
     """Read the data and return how, the analyzer, and its summary."""
+    settings, request = job.settings, job.request
     plan = plan_dataset(request)
-    analyzer = make(settings, plan)
+    analyzer = job.make(settings, plan)
 
     def summarized(plan: Plan) -> Any:
         noticed = Tally()
-        if cluster is None:
+        if job.cluster is None:
             summary = engine.summarize_splits(analyzer, plan.splits, settings.workers, noticed)
         else:
             # What all hosts must see alike.
             paths = [*(one.source for one in (request, *request.beside)), request.ground_truth_source]
             paths += [settings.record_preprocessor_script, settings.model]
-            summary = cluster.summarize(analyzer, plan.splits, [path for path in paths if path], noticed)
+            summary = job.cluster.summarize(analyzer, plan.splits, [path for path in paths if path], noticed)
         request.said.add(noticed, analyzer.row_count(summary))
         found = {dict(members)["marker"] for code, *members in noticed if code == "reading.marker"}
         for marker in settings.missing_values or ():

@@ -100,9 +100,8 @@ def usual_shifts(variation: Variation | None, window: Window) -> dict[str, tuple
     if variation is None or not _is_of(variation, window):
         return {}
     start = window.start.astimezone(read_zone("time_zone", variation.time_zone))
-    return {
-        one.subject: one.middle(start) for one in variation.usual if one.part == SHIFT and not one.segment
-    }
+    shifts = (one for one in variation.usual if one.part == SHIFT and not one.segment)
+    return {one.subject: one.middle(start) for one in shifts}
 
 
 def _is_of(variation: Variation, window: Window) -> bool:

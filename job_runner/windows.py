@@ -136,7 +136,7 @@ def _read(job: jobs.Job) -> Iterator[tuple[Window, Plan, AnyAnalyzer, object]]:
     windows, inner = together.each(), []
     if len(windows) == 1:
         alone = replace(job.request, window=windows[0])
-        yield windows[0], *jobs.summarize(job.settings, job.make, alone, job.cluster)
+        yield windows[0], *jobs.summarize(replace(job, request=alone))
         return
 
     def make_windowed(settings: Settings, plan: Plan) -> AnyAnalyzer:
@@ -146,7 +146,7 @@ def _read(job: jobs.Job) -> Iterator[tuple[Window, Plan, AnyAnalyzer, object]]:
         inner.append(job.make(settings, plan))
         return WindowedAnalyzer(inner[-1], (WINDOW,), most=len(windows))
 
-    plan, _, summaries = jobs.summarize(job.settings, make_windowed, job.request, job.cluster)
+    plan, _, summaries = jobs.summarize(replace(job, make=make_windowed))
     for place, window in enumerate(windows):
         found = summaries.segments.pop((str(place),), None)
         yield window, plan, inner[-1], found.summary if found else inner[-1].empty()

@@ -142,8 +142,8 @@ class Asking:
         self._most = most
         self._answered = 0
         self._logged = time.monotonic() - INTERVAL + _FIRST
-        # A job that fails forgets the model anywhere on its way; its connections are closed all the same.
-        self._close = weakref.finalize(self, model.close)
+        # Closes the model. A job that fails forgets it anywhere on its way; it is closed all the same.
+        self.close = weakref.finalize(self, model.close)
 
     def __reduce__(self) -> tuple[object, ...]:
         # On another host it asks, and says how far it is, for itself.
@@ -155,10 +155,6 @@ class Asking:
         self._answered += table.num_rows
         self.log()
         return scores
-
-    def close(self) -> None:
-        """Close the model; it is not asked again."""
-        self._close()
 
     def log(self, underway: int = 0) -> None:
         """Say how far the job is, if it has not been said for a while.
@@ -402,10 +398,8 @@ def _scripted(
         kind = clarify.KINDS.get(str(config.dataset_type), "sagemakerCaptureJson")
         sides = ("endpointInput",) if kind in CAPTURES else ()
         form = DatasetFormat(kind, header=kind == "csv" and not config.headers, capture_indices=sides)
-    source = config.dataset_uri or settings.dataset_source
-    request = replace(
-        request, source=source, format=form, text_only=False, column_names=config.headers or None
-    )
+    source, headers = config.dataset_uri or settings.dataset_source, config.headers or None
+    request = replace(request, source=source, format=form, text_only=False, column_names=headers)
     names = clarify.column_names(request)
 
     def find(locator: Locator | None, place: str) -> str | None:

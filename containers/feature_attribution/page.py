@@ -80,9 +80,8 @@ def _chart(title: str, names: Sequence[str], scope: Scope) -> page.Chart:
 
 
 def _label_chart(of_label: str, scope: Scope) -> page.Chart:
-    names = sorted(
-        {**scope.now, **scope.then}, key=lambda name: -max(value or 0.0 for value in scope.values(name))
-    )
+    every = {**scope.now, **scope.then}
+    names = sorted(every, key=lambda name: -max(value or 0.0 for value in scope.values(name)))
     more = f", the {_MOST_BARS} largest of {page.count(len(names))}" if len(names) > _MOST_BARS else ""
     return _chart(f"Attribution{of_label}{more}", names[:_MOST_BARS], scope)
 

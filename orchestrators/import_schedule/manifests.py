@@ -48,10 +48,8 @@ _Dumper.add_representer(str, _text)
 
 def dump(value: Any, header: str = "") -> str:
     """Return a document below its comment; texts that could be mistaken are quoted."""
-    text: str = yaml.dump(
-        value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**9, default_flow_style=False
-    )
-    return header + text
+    how = {"sort_keys": False, "allow_unicode": True, "width": 10**9, "default_flow_style": False}
+    return header + str(yaml.dump(value, Dumper=_Dumper, **how))
 
 
 def _json(value: Any) -> str:
