@@ -278,8 +278,8 @@ def rows_of_files(uri: str, shape: Shape, *, has_header: bool = False) -> pa.Rec
     tables = [_read(file.path, shape, has_header) for file in storage.list_files(uri, _MEMBER)]
     if not any(table.num_rows for table in tables):
         raise ConfigurationError.of("shap_rows.none", field=_MEMBER, file=uri)
-    whole = [pa.Table.from_batches([table]) for table in tables]
-    return pa.concat_tables(whole, promote_options="permissive").combine_chunks().to_batches()[0]
+    cells = ([cell for table in tables for cell in table.column(name).to_pylist()] for name in shape.features)
+    return pa.RecordBatch.from_arrays([*map(_column, shape.features, cells)], names=list(shape.features))
 
 
 def _read(path: str, shape: Shape, has_header: bool) -> pa.RecordBatch:
@@ -343,7 +343,7 @@ def _table(rows: Sequence[Any], shape: Shape, where: str) -> pa.RecordBatch:
     cells = [_cells(row, number, shape, where) for number, row in enumerate(rows)]
     if not cells:
         raise ConfigurationError.of("shap_rows.none", field=_MEMBER, file=where)
-    columns = list(map(_column, shape.features, map(list, zip(*cells, strict=True))))
+    columns = [*map(_column, shape.features, map(list, zip(*cells, strict=True)))]
     return pa.RecordBatch.from_arrays(columns, names=list(shape.features))
 
 
