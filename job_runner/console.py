@@ -54,9 +54,8 @@ _log = logging.getLogger("monitor")
 
 _MOST_LINES = 12
 _ROOM = "more room, in output_path and in the folder for temporary files (TMPDIR)"
-_FILES = "to open more files at once (ulimit -n)"
 _LACKING = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _ROOM)
-_LACKING |= dict.fromkeys((errno.EMFILE, errno.ENFILE), _FILES)
+_LACKING |= dict.fromkeys((errno.EMFILE, errno.ENFILE), "to open more files at once (ulimit -n)")
 _LONGEST_WAIT = 5.0
 
 

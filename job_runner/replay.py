@@ -460,8 +460,7 @@ class Backtest:
 def to_text(backtest: Backtest) -> str:
     """Return a table: a line per window, below it one per violation that goes (-) or comes (+), and a sum."""
     head = ("WINDOW", "MONITOR", "OF", "BEFORE", "AFTER", "")
-    lines = [head, *map(_line, backtest.windows)]
-    table = aligned(lines).splitlines()
+    table = aligned([head, *map(_line, backtest.windows)]).splitlines()
     text = table[:1]
     # What all windows have in common is said once.
     notes = backtest.windows[0].notes if len(backtest.windows) > 1 else ()

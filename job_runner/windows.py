@@ -122,17 +122,15 @@ def _read_each(
     for together in _stretches(windows, most):
         # What is said of reading these is not said of others.
         request = replace(job.request, window=together, said=copy.deepcopy(job.request.said))
-        for found in _read(replace(job, request=request)):
+        for found in _read(replace(job, request=request), together):
             said = request.said
             if len(together.edges) > 1:
                 said = replace(said, undecodable=said.undecodable_in[together.place(found[0].start)])
             yield replace(job, request=replace(request, said=said), started=time.monotonic()), *found
 
 
-def _read(job: jobs.Job) -> Iterator[tuple[Window, Plan, AnyAnalyzer, object]]:
+def _read(job: jobs.Job, together: Window) -> Iterator[tuple[Window, Plan, AnyAnalyzer, object]]:
     """Yield each window's summary, and the analyzer that made it, after one pass over the rows of all."""
-    together = job.request.window
-    assert together is not None  # noqa: S101 - for mypy
     windows, inner = together.each(), []
     if len(windows) == 1:
         alone = replace(job.request, window=windows[0])

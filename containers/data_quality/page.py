@@ -43,7 +43,7 @@ def body(source: page.Source) -> page.Body:
         rows.append(page.Row(cells, chart(name), cells[-1].state == "violated"))
     rows.sort(key=lambda row: (not row.violated, -(row.cells[3].sort or -1.0)))
     features = page.Section("Features", wording("page_text.drift"), tables=[table("features", rows)])
-    return page.Body(_cards(source, chart), [features, *segment_section(source)], facts)
+    return page.Body([*_cards(source, chart)], [features, *segment_section(source)], facts)
 
 
 def _review(source: page.Source, now: Features) -> Iterator[tuple[str, list[page.Cell]]]:
@@ -118,11 +118,10 @@ def _distance_cell(finding: Finding | None) -> page.Cell:
     return page.Cell(f"{finding.distance:.3f}", round(finding.distance, 6), gauge)
 
 
-def _cards(source: page.Source, chart: Callable[[str], page.Chart | None]) -> list[page.Card]:
-    """Return one card per feature, of all rows or of a segment, heaviest first."""
+def _cards(source: page.Source, chart: Callable[[str], page.Chart | None]) -> Iterator[page.Card]:
+    """Yield one card per feature, of all rows or of a segment."""
     groups = source.grouped(lambda one: (one.feature_name or one.metric_name or "", segment_text(one)))
     findings, weights = source.findings(), TABLES["weights"]
-    cards = []
     for (name, where), group in groups.items():
         # How much each violation matters, and the check that says what to do.
         distance = findings[name].distance if name in findings and not where else None
@@ -134,8 +133,7 @@ def _cards(source: page.Source, chart: Callable[[str], page.Chart | None]) -> li
         if where:  # a segment is a part of what its whole says
             title, weight, drawn = f"{title} in {where}", 0.5 * weight, None
         advice = topic("page_advice")[check]
-        cards.append(page.Card(title, list(_sentences(group)), advice, weight, group, drawn))
-    return sorted(cards, key=lambda card: -card.weight)
+        yield page.Card(title, list(_sentences(group)), advice, weight, group, drawn)
 
 
 def _sentences(group: Iterable[Violation]) -> Iterable[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -80,11 +80,10 @@ def segments_of(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 _SAME_AS_RECALL = ("true_positive_rate", "false_negative_rate")
 
 
-def cards(source: page.Source, whole: Scope) -> list[page.Card]:
-    """Return one card for all rows and one per segment: the same fall shows in many metrics."""
+def cards(source: page.Source, whole: Scope) -> Iterator[page.Card]:
+    """Yield one card for all rows and one per segment: the same fall shows in many metrics."""
     current, before = segments_of(source.statistics), segments_of(source.baseline_statistics)
     total = sum(side["item_count"] for side in current.values()) or 1
-    found = []
     for where, group in source.grouped(charts.segment_text).items():
         scope, share = whole, 1.0
         if where:
@@ -95,8 +94,7 @@ def cards(source: page.Source, whole: Scope) -> list[page.Card]:
             for name, (_, side) in whole.limits.items():
                 if (value := scope.values(name)[0]) is not None:
                     scope.limits[name] = value, side
-        found.append(_card(where, group, scope, share, _sure(source, where)))
-    return sorted(found, key=lambda card: -card.weight)
+        yield _card(where, group, scope, share, _sure(source, where))
 
 
 def _card(where: str, group: list[Violation], scope: Scope, share: float, sure: str) -> page.Card:
@@ -183,7 +181,7 @@ def body(source: page.Source) -> page.Body:
         for name, part, total in parts
         if total
     ]
-    return page.Body(cards(source, whole), sections, facts)
+    return page.Body([*cards(source, whole)], sections, facts)
 
 
 def _metric_section(whole: Scope, source: page.Source) -> list[page.Section]:
