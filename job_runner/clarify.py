@@ -182,8 +182,7 @@ def segment_columns(
         source = find_column(segments.name_or_index, columns.names, place, mistakes, config.headers)
         for member in (member for members in segments.segments for member in members):
             if isinstance(member, str) and member[:1] in "[(" and not is_interval(member):
-                place = f"segment_config[{number}].segments"
-                mistakes.add("column.no_interval", field=place, text=member)
+                mistakes.add("column.no_interval", field=f"segment_config[{number}].segments", text=member)
         texts = [*(",".join(map(str, members)) for members in segments.segments), REST]
         labels = (*segments.display_aliases, *texts[len(segments.display_aliases) :])
         found.append(dataset.SegmentColumn(segment_name(segments), source or "", segments.segments, labels))
@@ -576,8 +575,7 @@ def _csv_captures(
     """Arrange captures whose payloads are all CSV, which are read in bulk."""
     form = replace(request.format, capture_indices=sides)
     request = replace(request, format=form, labels=True, typed_labels=True)
-    decoder = survey(files_of(request)[0], request)
-    widths = decoder.layout.widths
+    widths = survey(files_of(request)[0], request).layout.widths
     answers = sum(widths) - widths[-1]
     features = _feature_names(config, widths[-1], mistakes)
     response = tuple(f"response_{at}" for at in range(answers))

@@ -354,8 +354,7 @@ def read_baseline(settings: Settings, documents: api.AnyDocuments) -> api.AnyBas
     told: dict[str, Any] = {}
     constraints = read("baseline_constraints", documents.constraints_names, documents.read_constraints)
     statistics = read("baseline_statistics", (STATISTICS,), documents.read_statistics)
-    known = api.Baseline(statistics, constraints, **told)
-    return known if constraints or statistics else None
+    return api.Baseline(statistics, constraints, **told) if constraints or statistics else None
 
 
 def dataset_request(

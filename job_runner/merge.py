@@ -329,8 +329,7 @@ def _message(report: dict[str, Any], settings: Settings, labels_source: str) -> 
     if report["joined"]:
         return ""  # as the originals
     if not report["captures"]:
-        window = between(settings.window)
-        return wording("merge.no_captures", source=settings.dataset_source, window=window)
+        return wording("merge.no_captures", source=settings.dataset_source, window=between(settings.window))
     if not report["labels"]:
         return wording("merge.no_labels", source=labels_source)
     return wording("merge.no_common_id", captures=report["captures"], labels=report["labels"])

@@ -202,8 +202,7 @@ class DividedRows:
         if not keys:
             return
         pieces = [piece for piece in self.pieces if piece.places]
-        table = pa.Table.from_batches([piece.batch for piece in pieces]).unify_dictionaries()
-        batches = table.to_batches()
+        batches = pa.Table.from_batches([piece.batch for piece in pieces]).unify_dictionaries().to_batches()
         for key in keys:
             parts = [
                 batch.slice(*piece.places[key])
@@ -245,8 +244,7 @@ def sort_rows(
     ranges = zip(itertools.accumulate(counts, initial=0), counts, strict=False)
     places = {keys[place]: rows for place, rows in zip(wanted, ranges, strict=True) if rows[1]}
     # Stable, and in time proportional to the rows as long as the codes are small numbers.
-    order = pc.array_sort_indices(codes)[: sum(counts)]
-    return SortedRows(pc.take(batch, order, boundscheck=False), places)
+    return SortedRows(pc.take(batch, pc.array_sort_indices(codes)[: sum(counts)], boundscheck=False), places)
 
 
 def positions_of(names: Sequence[str], columns: Sequence[str]) -> list[int | None]:
@@ -308,8 +306,7 @@ def _combine(
 
 def _compact(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return the batch without dictionaries larger than itself: each segment would walk all of them."""
-    arrays = [_compacted(array) for array in batch.columns]
-    bare = pa.RecordBatch.from_arrays(arrays, batch.schema.names)
+    bare = pa.RecordBatch.from_arrays([_compacted(array) for array in batch.columns], batch.schema.names)
     return bare.replace_schema_metadata(batch.schema.metadata)
 
 
@@ -439,8 +436,7 @@ class SegmentedAnalyzer(api.Analyzer[SegmentedSummary, Statistics, Any]):
         """
         absent = [column for column in self.columns if column not in summary.found]
         if absent and self.row_count(summary):
-            hint = self._hint(absent[0], summary)
-            raise DatasetError.of("segments.absent", field=absent[0], hint=hint)
+            raise DatasetError.of("segments.absent", field=absent[0], hint=self._hint(absent[0], summary))
         largest = sorted(summary.segments.items(), key=lambda item: (-item[1].rows, _sorted_key(item[0])))
         # By name where the data has one, as they were given where two are the same.
         titles = tuple(summary.titles.get(column, column) for column in self.columns)
@@ -556,8 +552,7 @@ class SegmentedAnalyzer(api.Analyzer[SegmentedSummary, Statistics, Any]):
 
     def _require_few(self, given_up: int) -> None:
         if given_up > _MOST_REMEMBERED:
-            columns = ",".join(self.columns)
-            raise DatasetError.of("segments.too_many", columns=columns, most=_MOST_REMEMBERED)
+            raise DatasetError.of("segments.too_many", columns=",".join(self.columns), most=_MOST_REMEMBERED)
 
     def _hint(self, column: str, summary: SegmentedSummary) -> str:
         close = nearest(column, summary.names)

@@ -60,8 +60,7 @@ def unlike_baseline(
     names = list(batch.schema.names)
     positional = (batch.schema.metadata or {}).get(b"positional") == b"true"
     if positional and len(names) != len(expected):
-        columns = several(len(names), "column")
-        yield wording("columns.unnamed", columns=columns, expected=len(expected))
+        yield wording("columns.unnamed", columns=several(len(names), "column"), expected=len(expected))
         return
     missing = [name for name in expected if name not in names]
     extra = [name for name in names if name not in expected]
@@ -76,8 +75,7 @@ def unlike_baseline(
             continue
         column = batch.column(names.index(name)).drop_null()
         if len(column) and _share_of_numbers(column) < _MOSTLY:
-            value = str(column[0].as_py())[:40]
-            yield wording("columns.type", field=name, value=value, kind=kind)
+            yield wording("columns.type", field=name, value=str(column[0].as_py())[:40], kind=kind)
 
 
 def _share_of_numbers(cells: pa.Array) -> float:
@@ -289,8 +287,7 @@ def _trial(settings: Settings, request: Dataset, make: MakeAnalyzer, first: pa.R
     prediction = request.prediction
     if prediction is not None:
         first = prediction.append(first.slice(0, _ROWS_ASKED))
-        rows = several(first.num_rows, "row")
-        yield f"the model {prediction.where} answers {rows} with {prediction.name}"
+        yield f"the model {prediction.where} answers {several(first.num_rows, 'row')} with {prediction.name}"
     for division in request.segments:
         first = first.append_column(division.name, segments_of(first, division))
     analyzer = make_analyzer(settings, plan_dataset(request), make)
@@ -307,8 +304,7 @@ def _columns_line(first: pa.RecordBatch) -> str:
 
 
 def _source(request: Dataset, settings: Settings) -> str:
-    same = request.source == settings.dataset_source
-    return "dataset_source" if same else f"dataset_uri {request.source}"
+    return "dataset_source" if request.source == settings.dataset_source else f"dataset_uri {request.source}"
 
 
 # Whether the places a job writes to can be written, without writing to them.

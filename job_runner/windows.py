@@ -133,8 +133,7 @@ def _read(job: jobs.Job, together: Window) -> Iterator[tuple[Window, Plan, AnyAn
     """Yield each window's summary, and the analyzer that made it, after one pass over the rows of all."""
     windows, inner = together.each(), []
     if len(windows) == 1:
-        alone = replace(job.request, window=windows[0])
-        yield windows[0], *jobs.summarize(replace(job, request=alone))
+        yield windows[0], *jobs.summarize(replace(job, request=replace(job.request, window=windows[0])))
         return
 
     def make_windowed(settings: Settings, plan: Plan) -> AnyAnalyzer:

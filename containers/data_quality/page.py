@@ -132,8 +132,7 @@ def _cards(source: page.Source, chart: Callable[[str], page.Chart | None]) -> It
         title, weight, drawn = page.short(name), weighed[check], chart(name)
         if where:  # a segment is a part of what its whole says
             title, weight, drawn = f"{title} in {where}", 0.5 * weight, None
-        advice = topic("page_advice")[check]
-        yield page.Card(title, list(_sentences(group)), advice, weight, group, drawn)
+        yield page.Card(title, [*_sentences(group)], topic("page_advice")[check], weight, group, drawn)
 
 
 def _sentences(group: Iterable[Violation]) -> Iterable[str]:

@@ -422,8 +422,7 @@ def _wanted(
     def among_features(locators: Sequence[Locator], place: str) -> tuple[str, ...]:
         found = set()
         for number, locator in enumerate(locators):
-            is_name = isinstance(locator, str) and not locator.isdecimal()
-            among = features if is_name else names
+            among = features if isinstance(locator, str) and not locator.isdecimal() else names
             found.add(clarify.find_column(locator, among, f"{place}[{number}]", mistakes, config.headers))
         return tuple(name for name in features if name in found)
 

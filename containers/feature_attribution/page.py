@@ -131,5 +131,4 @@ def _cards(
         # The order of all features says more than the size of one.
         weight = 1.0 if feature else 2.0
         chart = charts.get(label) or next(iter(charts.values()), None)
-        advice = wording("page_advice.attributions")
-        yield page.Card(title, sentences, advice, weight, group, chart)
+        yield page.Card(title, sentences, wording("page_advice.attributions"), weight, group, chart)

@@ -66,8 +66,7 @@ def tree_shapley(
         return None
     answers = _scores(predict(instances[:_CHECKED_ROWS]))
     base = _scores(predict(baselines)).mean(axis=0)
-    sums = expected + checked.sum(axis=2)
-    pairs = ((sums, answers), (expected, base))
+    pairs = ((expected + checked.sum(axis=2), answers), (expected, base))
     if not all(_same(ours, theirs, use_logit, _TREE_TOLERANCE) for ours, theirs in pairs):
         return None
     local = checked if len(rows) <= _CHECKED_ROWS else _local(explainer, rows)

@@ -192,8 +192,7 @@ def _metric_section(whole: Scope, source: page.Source) -> list[page.Section]:
     for name in names:
         limit, side = whole.limits.get(name, (None, ""))
         last = [page.Cell(f"{side} {text_of(name, limit)}" if side else "–"), source.verdict(name)]
-        read = partial(text_of, name)
-        rows.append(whole.row(name, [title_of(name)], last, _chart(whole, [name]), read))
+        rows.append(whole.row(name, [title_of(name)], last, _chart(whole, [name]), partial(text_of, name)))
     shares = [name for name in names if SHARES.match(name) or name == "auc"]
     chart = _chart(whole, shares) if shares else None
     text = "Points with their 95 % intervals; the red line is what the constraints allow."
@@ -290,7 +289,6 @@ def _segment_section(source: page.Source) -> list[page.Section]:
 
 
 def _segment_chart(name: str, scopes: Mapping[str, Scope]) -> page.Chart | None:
-    shown = islice(scopes.items(), _MOST_IN_CHART)
-    items = ((text, *scope.estimates(name), None) for text, scope in shown)
+    items = ((text, *scope.estimates(name), None) for text, scope in islice(scopes.items(), _MOST_IN_CHART))
     title = f"{title_of(name)[0].upper()}{title_of(name)[1:]} by segment"
     return charts.intervals(title, items, shares=bool(SHARES.match(name)))

@@ -157,6 +157,5 @@ def for_airflow(jobs: Jobs, operator: Literal["docker", "kubernetes"] = "docker"
     told: dict[str, Any] = {"operator": operator, "name": json.dumps(jobs.name), "steps": written}
     if operator == "kubernetes":
         told["steps"] = _literal(written)
-    schedule = jobs.cron and json.dumps(str(jobs.cron))
-    text = _rendered("airflow.py.jinja", jobs, schedule=schedule, **told)
+    text = _rendered("airflow.py.jinja", jobs, schedule=jobs.cron and json.dumps(str(jobs.cron)), **told)
     return jobs.header("airflow" if operator == "docker" else "airflow-kubernetes") + text
