@@ -67,6 +67,9 @@ class Baseline[Statistics, Constraints]:
         return {} if self.variation is None else {VARIATION: write_document(self.variation)}
 
 
+AnyBaseline = Baseline[Any, Any]
+
+
 def _empty(*values: Any) -> Mapping[str, Any]:
     return {}
 
@@ -120,6 +123,9 @@ class DocumentSet[Statistics, Constraints]:
     constraints_names: tuple[str, ...] = ("constraints.json",)
     not_in_baseline: tuple[str, ...] = ()
     column_types: Callable[[Constraints], Mapping[str, str] | None] = _nothing
+
+
+AnyDocuments = DocumentSet[Any, Any]
 
 
 class Pass(Protocol):
@@ -291,7 +297,7 @@ class Monitor(Program):
 
     title: str
     lead: str = "The window is not as the baseline was."
-    load_documents: Callable[[], DocumentSet[Any, Any]] = DocumentSet
+    load_documents: Callable[[], AnyDocuments] = DocumentSet
     make_analyzer: MakeAnalyzer | None = None
     arrange: Callable[[Settings, Dataset], tuple[Dataset, MakeAnalyzer]] | None = None
     adjust: Callable[[Settings], Settings] | None = None

@@ -110,7 +110,7 @@ _FEWEST_WINDOWS, _FEWER_LABELS, _LABELS_RATE = 3, 0.1, 0.0005
 
 
 def with_lasting(
-    settings: api.Settings, earlier: Earlier, baseline: api.Baseline[Any, Any], decision: api.Decision
+    settings: api.Settings, earlier: Earlier, baseline: api.AnyBaseline, decision: api.Decision
 ) -> api.Decision:
     """Add what moved to one side in windows that are each too small to show it.
 
