@@ -26,7 +26,7 @@ from contract.errors import ConfigurationError
 from contract.masking import learn, mask
 from contract.schema import Mistakes, nearest
 from contract.sink_addresses import SinkAddress, parse_sinks
-from contract.window import FEWEST_WINDOWS, Window, parse_duration, read_instant, read_zone, resolve_window
+from contract.window import Window, parse_duration, read_instant, read_zone, resolve_window
 from contract.wording import as_float
 
 # What a command offers. Shared variables say which of these they need, never which command.
@@ -514,13 +514,6 @@ def read_settings(
     values["window"] = mistakes.attempt(
         resolve_window, **times, now=now or datetime.now(UTC), each=each, zone=zone
     )
-    if (
-        each == "baseline_window"
-        and values["window"]
-        and (found := len(values["window"].edges)) < FEWEST_WINDOWS
-    ):
-        about = {"text": times["window"], "count": found, "least": FEWEST_WINDOWS}
-        mistakes.add("baseline_window.few", field=each, **about)
     # Commands without the setting read captures.
     values["dataset_format"] = values["dataset_format"] or DatasetFormat("sagemakerCaptureJson")
     if values["fail_on_undecided"] is None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Callable, Iterator
 from datetime import UTC
 from typing import Any
 
 from contract.api import Metric
-from contract.errors import ConfigurationError
 from contract.sink_addresses import SinkAddress
 from contract.wording import one_line
 from file_storage.transport import aws_client
@@ -17,18 +15,6 @@ from reporting.history.record import Run
 from reporting.sinks.delivery import NotDeliveredError
 
 _BUSY = ("Throttling", "TooManyRequests", "RequestLimitExceeded", "ServiceUnavailable", "Internal")
-
-
-def require_boto3(shown: str) -> None:
-    """Make sure that boto3 is there, without loading it.
-
-    Raises
-    ------
-    ConfigurationError
-        Naming the sink that needs it, and ways to do without.
-    """
-    if importlib.util.find_spec("boto3") is None:
-        raise ConfigurationError.of("sink_library.no_boto3", sink=shown)
 
 
 def call(service: str, operation: str, arguments: dict[str, Any], timeout: float) -> dict[str, Any]:
