@@ -329,9 +329,6 @@ def _scores(output: dict[str, Any], rows: int) -> Scores:
 # region, where ``AWS_REGION`` does not tell.
 
 
-_THROTTLED = ("ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded")
-
-
 class SageMakerChannel:
     """Requests to one SageMaker endpoint.
 
@@ -366,7 +363,7 @@ class SageMakerChannel:
                 answer = self._client.invoke_endpoint(Body=body, **self._options)
                 return transport.Reply(200, answer["Body"].read())
             except exceptions.ClientError as error:
-                return _refusal(error.response)
+                return _refusal(error)
             except exceptions.HTTPClientError as error:
                 raise transport.unanswered(error, self._timeout) from error
 
@@ -394,17 +391,13 @@ def open_sagemaker(
     return EndpointModel(channel, codec, predictor, policy, progress, (open_sagemaker, (predictor, policy)))
 
 
-def _refusal(response: dict[str, Any]) -> transport.Reply:
+def _refusal(error: Any) -> transport.Reply:
     """Return what the service, or the model behind it, answered."""
-    metadata = response.get("ResponseMetadata", {})
-    error = response.get("Error", {})
-    status = int(metadata.get("HTTPStatusCode", 500))
-    if error.get("Code") in _THROTTLED:
-        status = 429
-    elif error.get("Code") == "ModelError":
-        status = int(response.get("OriginalStatusCode") or 500)
-    elif error.get("Code") == "ValidationError" and "not found" in str(error.get("Message")).lower():
+    code, said, status = transport.refused(error)
+    if code == "ModelError":
+        status = int(error.response.get("OriginalStatusCode") or 500)
+    elif code == "ValidationError" and "not found" in said.lower():
         status = 404
-    text = str(response.get("OriginalMessage") or error.get("Message") or error.get("Code") or "")
-    after = str(metadata.get("HTTPHeaders", {}).get("retry-after", ""))
+    text = str(error.response.get("OriginalMessage") or said or code)
+    after = str(error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", ""))
     return transport.Reply(status, text.encode(), float(after) if after.isdigit() else None)

@@ -10,11 +10,9 @@ from typing import Any
 from contract.api import Metric
 from contract.sink_addresses import SinkAddress
 from contract.wording import one_line
-from file_storage.transport import aws_client
+from file_storage.transport import aws_client, refused
 from reporting.history.record import Run
 from reporting.sinks.delivery import NotDeliveredError
-
-_BUSY = ("Throttling", "TooManyRequests", "RequestLimitExceeded", "ServiceUnavailable", "Internal")
 
 
 def call(service: str, operation: str, arguments: dict[str, Any], timeout: float) -> dict[str, Any]:
@@ -41,11 +39,8 @@ def call(service: str, operation: str, arguments: dict[str, Any], timeout: float
         finally:
             client.close()
     except ClientError as error:
-        refused = error.response.get("Error", {})
-        code = str(refused.get("Code") or "")
-        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
-        again = status >= 500 or status == 429 or code.startswith(_BUSY)
-        raise NotDeliveredError(f"{code}: {one_line(refused.get('Message', ''))}", again=again) from error
+        code, text, status = refused(error)
+        raise NotDeliveredError(f"{code}: {text}", again=status >= 500 or status == 429) from error
     except HTTPClientError as error:
         raise NotDeliveredError(one_line(error), again=True) from error
     except BotoCoreError as error:  # no region, no credentials, or arguments that the service does not know
