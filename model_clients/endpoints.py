@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -144,9 +144,8 @@ def open_http(
         When the predictor's templates or locations are at fault.
     """
     codec = make_codec(predictor)
-    headers = {"Content-Type": codec.content_type, "Accept": codec.accept_type}
+    headers = {"Content-Type": codec.content_type, "Accept": codec.accept_type, **_NOT_CAPTURED}
     headers |= {f"X-Amzn-SageMaker-{name}": text for name, text in passed_on(predictor).items()}
-    headers |= _NOT_CAPTURED
     channel = transport.HttpChannel(url, headers, policy.timeout)
     path = urlsplit(url).path
     if path.endswith(INVOCATIONS):
@@ -191,8 +190,7 @@ _JSON = "application/json"
 _INFER = "/infer"
 
 
-@dataclass(frozen=True)
-class Tensor:
+class Tensor(NamedTuple):
     """A tensor of a model's description; unknown sizes are -1."""
 
     name: str
@@ -291,7 +289,7 @@ def _data(tensor: Tensor, table: pa.RecordBatch, where: str) -> Any:
 
 def _output(body: bytes, locator: Locator | None, field: str) -> dict[str, Any]:
     try:
-        outputs = orjson.loads(body)["outputs"]
+        outputs: list[dict[str, Any]] = orjson.loads(body)["outputs"]
         names = [str(output["name"]) for output in outputs]
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise AnswerError("is not an answer of the Open Inference Protocol") from error
@@ -302,8 +300,7 @@ def _output(body: bytes, locator: Locator | None, field: str) -> dict[str, Any]:
         floats = [at for at, one in enumerate(outputs) if str(one.get("datatype")).startswith("FP")]
         place = floats[-1] if floats else len(outputs) - 1
     if isinstance(place, int) and 0 <= place < len(outputs):
-        found: dict[str, Any] = outputs[place]
-        return found
+        return outputs[place]
     raise AnswerError(f"has the outputs {', '.join(names)}, but {field} is {locator!r}")
 
 

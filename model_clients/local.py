@@ -667,14 +667,14 @@ def open_onnx(source: str | bytes, where: str, predictor: PredictorConfig, threa
     """
 
     def attempt() -> None:
-        copy = _session(source, where, threads=1)
+        copy = _session(runtime, source, where, threads=1)
         copy.run(None, {tensor.name: _trial_values(tensor) for tensor in copy.get_inputs()})
 
     content = source if isinstance(source, bytes) else Path(source).read_bytes()
-    require("onnxruntime", "onnxruntime", where)
+    runtime = require("onnxruntime", "onnxruntime", where)
     if reason := crash_of(attempt, len(content)):
         raise ModelError.of("onnx.harmful", file=where, reason=reason)
-    session = _session(source, where, threads)
+    session = _session(runtime, source, where, threads)
     inputs = session.get_inputs()
     outputs = session.get_outputs()
     if not outputs:
@@ -709,8 +709,7 @@ def open_onnx(source: str | bytes, where: str, predictor: PredictorConfig, threa
     return model
 
 
-def _session(source: str | bytes, where: str, threads: int) -> Any:
-    runtime = require("onnxruntime", "onnxruntime", where)
+def _session(runtime: Any, source: str | bytes, where: str, threads: int) -> Any:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

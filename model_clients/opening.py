@@ -28,7 +28,7 @@ from file_storage.storage import scratch_folder
 from file_storage.transport import Reply, require_url
 from model_clients import endpoints, local
 from model_clients.batching import Progress
-from model_clients.codec import make_codec
+from model_clients.codec import Codec, make_codec
 from model_clients.endpoints import EndpointModel
 from model_clients.model import Model, Policy, require
 
@@ -107,40 +107,6 @@ def open_model(
 _TEXTS = ("text/csv", "application/json")
 
 
-def open_script(
-    script: Path, folder: Path, where: str, predictor: PredictorConfig, policy: Policy
-) -> EndpointModel:
-    """Return the model that a script loads and asks.
-
-    Parameters
-    ----------
-    script
-        The unpacked ``inference.py``.
-    folder
-        The unpacked archive, `model_dir` of ``model_fn``.
-    where
-        The archive, for messages.
-    predictor
-        The shape of requests and answers.
-    policy
-        For the size of requests.
-
-    Raises
-    ------
-    ScriptError
-        When the script cannot be loaded, or its ``model_fn`` fails.
-    ModelError
-        When it does not define the functions.
-    """
-    codec = make_codec(predictor)
-    name = f"{where}:{script.relative_to(folder)}"
-    module = load_module(str(script))
-    answer, names = _handler(module, name, folder, codec.content_type, codec.accept_type)
-    channel = _ScriptChannel(name, answer)
-    # Its functions were written for one request at a time.
-    return EndpointModel(channel, codec, predictor, replace(policy, concurrency=1), names=names)
-
-
 @dataclass
 class _ScriptChannel:
     """Requests answered by functions in this process."""
@@ -156,7 +122,7 @@ class _ScriptChannel:
 
 
 def _handler(
-    module: ModuleType, name: str, folder: Path, content_type: str, accept: str
+    module: ModuleType, name: str, folder: Path, codec: Codec
 ) -> tuple[Callable[[bytes], bytes], list[str]]:
     """Return what answers a request, and the names of the features that the loaded model knows."""
     names = ("model_fn", "input_fn", "predict_fn", "output_fn", "transform_fn")
@@ -165,7 +131,7 @@ def _handler(
         raise ModelError.of("inference_script.no_model_fn", file=name)
     if transform and (read or ask or write):
         raise ModelError.of("inference_script.two_ways", file=name)
-    script = str(module.__file__)
+    script, content_type, accept = str(module.__file__), codec.content_type, codec.accept_type
 
     def call(function: Any, *arguments: Any) -> Any:
         return call_script(script, function.__name__, _call, function, *arguments)
@@ -258,7 +224,9 @@ def open_archive(
     ------
     ModelError
         When it cannot be unpacked, holds paths that lead out of it or more than 8 GB, or holds no model or
-        several.
+        several, or its script does not define the functions.
+    ScriptError
+        When its script cannot be loaded, or its ``model_fn`` fails.
     """
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(scratch_folder("model-", f"unpacking {path}"))
@@ -272,7 +240,11 @@ def open_archive(
             file = _model_file(folder, path)
             where = f"{path}:{file.relative_to(folder)}"
             return open_single(str(file), where, predictor, policy, allow_pickled_model)
-        model = open_script(script, folder, path, predictor, policy)
+        codec, name = make_codec(predictor), f"{path}:{script.relative_to(folder)}"
+        answer, names = _handler(load_module(str(script)), name, folder, codec)
+        # Its functions were written for one request at a time.
+        policy = replace(policy, concurrency=1)
+        model = EndpointModel(_ScriptChannel(name, answer), codec, predictor, policy, names=names)
         model.at_close = stack.pop_all().close
         return model
 

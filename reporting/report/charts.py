@@ -77,10 +77,9 @@ def _numbers(feature: Mapping[str, Any] | None) -> Weighted | None:
     return distinct, np.bincount(place, weights=weight[finite])
 
 
-def _kll(feature: Mapping[str, Any] | None) -> Mapping[str, Any]:
+def _kll(feature: Mapping[str, Any] | None) -> Any:
     numerical = (feature or {}).get("numerical_statistics") or {}
-    kept: Mapping[str, Any] = numerical.get("distribution", {}).get("kll", {})
-    return kept
+    return numerical.get("distribution", {}).get("kll", {})
 
 
 def _buckets(feature: Mapping[str, Any] | None) -> tuple[FloatArray, FloatArray] | None:
