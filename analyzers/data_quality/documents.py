@@ -462,7 +462,8 @@ class Constraints(Kept):
                 # One threshold given for one feature means that feature, text or number.
                 overrides["categorical_comparison_threshold"] = overrides["comparison_threshold"]
         members = JsonObject(_flatten(self.monitoring_config) | overrides, where, mistakes)
-        config = read_document(MonitoringConfig, members, known=None)
+        mistakes.names_known = True  # they were looked at when the file was read
+        config = read_document(MonitoringConfig, members)
         # The statistic of chi-squared has no upper end; distances and p-values have.
         for name in ("comparison_threshold", "categorical_comparison_threshold"):
             if config.categorical_drift_method != "ChiSquared" and (getattr(config, name) or 0.0) > 1.0:
@@ -517,7 +518,7 @@ def read_constraints(value: dict[str, Any], where: str) -> Constraints:
         members.number("version", 0.0)
         features = [_read_constraints_of(each, mistakes, unused) for each in members.children("features")]
         others = {"features": features, "unused": unused, "where": where}
-        document = read_document(Constraints, members, known=None, **others)
+        document = read_document(Constraints, members, **others)
         names = Counter(feature.name for feature in features)
         for name, times in names.items():
             if times > 1:
@@ -539,7 +540,7 @@ def _refuse_twice(config: dict[str, Any], where: str, mistakes: Mistakes) -> Non
 
 def _read_constraints_of(members: JsonObject, mistakes: Mistakes, unused: list[str]) -> FeatureConstraints:
     """Return the constraints of one feature, and note what is wrong or without effect in them."""
-    feature = read_document(FeatureConstraints, members, known=None)
+    feature = read_document(FeatureConstraints, members)
     numeric, string = members.within(_NUMBERS), members.within(_TEXTS)
     feature.numeric_extra = {key: each for key, each in numeric.members.items() if key != "is_non_negative"}
     feature.string_extra = {

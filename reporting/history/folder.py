@@ -131,9 +131,8 @@ def baseline_documents(baseline: Baseline[Any, Any] | None, files: DocumentSet[A
     """Return what was compared with, by its member of a record; nothing where nothing was."""
     found = {}
     if baseline is not None and baseline.constraints is not None:
-        found["constraints"] = to_json(
-            files.write_constraints(baseline.constraints) | baseline.natural_variation
-        )
+        constraints = files.write_constraints(baseline.constraints)
+        found["constraints"] = to_json(constraints | baseline.natural_variation)
     if baseline is not None and baseline.statistics is not None:
         found["statistics"] = to_json(files.write_statistics(baseline.statistics, True))
     return found

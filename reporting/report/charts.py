@@ -295,10 +295,8 @@ def segment_section(source: Source) -> list[Section]:
     """Return the section that lists the segments with their rows and violations; none without segments."""
     if not source.statistics.get("segments"):
         return []
-    before = {
-        values_text(entry["segment"]): entry["item_count"]
-        for entry in source.baseline_statistics.get("segments") or ()
-    }
+    known = source.baseline_statistics.get("segments") or ()
+    before = {values_text(entry["segment"]): entry["item_count"] for entry in known}
 
     def cells(text: str, entry: Mapping[str, Any]) -> list[Cell]:
         was, size = before.get(text), entry["item_count"]
