@@ -312,9 +312,7 @@ _SHORT = {"min": "minimum", "max": "maximum"}
 def features_have(value: dict[str, Any], *keys: str) -> bool:
     """Return whether any of the features of a document has one of `keys`."""
     features = value.get("features")
-    return isinstance(features, list) and any(
-        isinstance(feature, dict) and not feature.keys().isdisjoint(keys) for feature in features
-    )
+    return isinstance(features, list) and any(one.keys() & keys for one in features if isinstance(one, dict))
 
 
 @dataclass(kw_only=True)
@@ -430,26 +428,18 @@ def read_members[T](
     return kind(**found, **others)
 
 
-def read_document[T](
-    kind: Callable[..., T], members: JsonObject, *, known: Iterable[str] | None = (), **others: Any
-) -> T:
+def read_document[T](kind: Callable[..., T], members: JsonObject, **others: Any) -> T:
     """Return a dataclass made of an object of a document; what is unknown is kept in its ``extra``.
 
-    Parameters
-    ----------
-    known
-        Further names: unknown ones that are nearly known are noted. None leaves all of them alone.
-    others
-        Fields that are no members.
+    Unknown names that are nearly known are noted. `others` are fields that are no members.
     """
     found = _read(kind, members) | others
-    if known is not None:
-        members.note_near_misses(known)
-        inner = dict.fromkeys(how.inside for _, _, _, how in _members(kind) if how.inside)
-        for path in inner:
-            keys = [key for _, key, _, how in _members(kind) if how.inside[: len(path)] == path]
-            deeper = [one[len(path)] for one in inner if len(one) > len(path) and one[: len(path)] == path]
-            members.within(*path).note_near_misses([*keys, *deeper])
+    members.note_near_misses()
+    inner = dict.fromkeys(how.inside for _, _, _, how in _members(kind) if how.inside)
+    for path in inner:
+        keys = [key for _, key, _, how in _members(kind) if how.inside[: len(path)] == path]
+        deeper = [one[len(path)] for one in inner if len(one) > len(path) and one[: len(path)] == path]
+        members.within(*path).note_near_misses([*keys, *deeper])
     schema: Any = kind
     names = {one.name for one in fields(schema)}
     if "extra" in names:

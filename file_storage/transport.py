@@ -251,6 +251,23 @@ def aws_client(service: str, whole: float | None, *, server: str | None = None, 
     return client
 
 
+_THROTTLED = ("Throttling", "TooManyRequests", "RequestLimitExceeded")
+
+
+def refused(error: Exception) -> tuple[str, str, int]:
+    """Return the code, the text and the status of a service's refusal; empty and 0 where no answer came.
+
+    Of a service that is asked too often it is status 429, which not all of them give.
+    """
+    from botocore.exceptions import ClientError
+
+    if not isinstance(error, ClientError):
+        return "", "", 0
+    told, code = error.response.get("Error", {}), str(error.response.get("Error", {}).get("Code") or "")
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
+    return code, one_line(told.get("Message", "")), 429 if code.startswith(_THROTTLED) else status
+
+
 def require_url(url: str) -> SplitResult:
     """Return the parts of a URL.
 

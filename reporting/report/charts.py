@@ -77,10 +77,9 @@ def _numbers(feature: Mapping[str, Any] | None) -> Weighted | None:
     return distinct, np.bincount(place, weights=weight[finite])
 
 
-def _kll(feature: Mapping[str, Any] | None) -> Mapping[str, Any]:
+def _kll(feature: Mapping[str, Any] | None) -> Any:
     numerical = (feature or {}).get("numerical_statistics") or {}
-    kept: Mapping[str, Any] = numerical.get("distribution", {}).get("kll", {})
-    return kept
+    return numerical.get("distribution", {}).get("kll", {})
 
 
 def _buckets(feature: Mapping[str, Any] | None) -> tuple[FloatArray, FloatArray] | None:
@@ -296,10 +295,8 @@ def segment_section(source: Source) -> list[Section]:
     """Return the section that lists the segments with their rows and violations; none without segments."""
     if not source.statistics.get("segments"):
         return []
-    before = {
-        values_text(entry["segment"]): entry["item_count"]
-        for entry in source.baseline_statistics.get("segments") or ()
-    }
+    known = source.baseline_statistics.get("segments") or ()
+    before = {values_text(entry["segment"]): entry["item_count"] for entry in known}
 
     def cells(text: str, entry: Mapping[str, Any]) -> list[Cell]:
         was, size = before.get(text), entry["item_count"]
