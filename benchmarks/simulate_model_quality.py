@@ -103,6 +103,16 @@ def _five_scores(generator: np.random.Generator, rows: int, worse: float) -> pa.
     return pa.RecordBatch.from_pydict({"label": labels, "prediction": predictions, "score": scores})
 
 
+def _twenty_probabilities(generator: np.random.Generator, rows: int, worse: float) -> pa.RecordBatch:
+    """Draw 20 classes with a probability of each."""
+    labels = generator.integers(0, 20, rows)
+    odds = generator.normal(size=(rows, 20))
+    odds[np.arange(rows), labels] += 3.0
+    shares = np.exp(odds) / np.exp(odds).sum(axis=1, keepdims=True)
+    columns: dict[str, np.ndarray] = {f"score_{place}": shares[:, place] for place in range(20)}
+    return pa.RecordBatch.from_pydict({"label": labels, "prediction": shares.argmax(axis=1), **columns})
+
+
 def _in_sessions(draw: Draw, length: int) -> Draw:
     """Return what draws sessions of equal rows, which come in no order."""
 
@@ -124,9 +134,10 @@ class Model:
     worse: float = 0.0
     change: str = ""
     cluster_by: tuple[str, ...] = ()
+    scores: str | None = None
 
     def analyzer(self, rules: str) -> ModelQualityAnalyzer:
-        scored = "score" if self.problem_type == "BinaryClassification" else None
+        scored = "score" if self.problem_type == "BinaryClassification" else self.scores
         return ModelQualityAnalyzer(
             rules="sound" if rules == "sound" else "sagemaker",
             problem_type=self.problem_type,
@@ -196,6 +207,15 @@ HARD: tuple[tuple[Model, int], ...] = (
             cluster_by=("session",),
         ),
         5_000,
+    ),
+    (
+        Model(
+            "20 classes, a probability of each",
+            "MulticlassClassification",
+            _twenty_probabilities,
+            scores=",".join(f"score_{place}" for place in range(20)),
+        ),
+        1_000,
     ),
 )
 
