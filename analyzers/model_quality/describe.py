@@ -85,6 +85,7 @@ class _Run:
 
 _ORIGINAL = ("mae", "mse", "rmse", "r2")
 _ENOUGH_DEGREES = 30.0  # with fewer, the errors that decide a mean may not have been seen yet
+_ENOUGH_OF_PROBABILITIES = 10.0  # the same of log loss and Brier score, whose losses are bounded
 
 
 def _describe_regression(run: _Run) -> None:
@@ -104,7 +105,7 @@ def _describe_regression(run: _Run) -> None:
     run.put(values, {})
     spreads = regression_spreads(residuals)
     for name, metric in statistics.metrics.items():
-        spread, value = spreads.get("mse" if name == "rmse" else name), metric.value
+        spread, value = spreads.get(name), metric.value
         if value is None or spread is None:
             continue
         if name == "r2":
@@ -268,8 +269,7 @@ def _put_binary(run: _Run, cells: Codes) -> None:
     # The cells that a constant prediction leaves empty stay empty in every draw.
     kept = np.isin(np.arange(4), (0, 2) if constant[0] else (1, 3)).astype(np.float64)
     spread = confusion.binary_metrics(tables(constant, intervals.RESAMPLES) * kept)
-    names = FACTS["constant"]["BinaryClassification"]
-    run.put({name: constants[name] for name in names}, spread, CONSTANT)
+    run.put({name: constants[name] for name in FACTS["constant"]["BinaryClassification"]}, spread, CONSTANT)
 
 
 def _put_scores(run: _Run) -> None:
@@ -315,9 +315,13 @@ def _put_probabilities(run: _Run) -> None:
         if run.task.inference_attribute is None and 0.0 < threshold < 1.0:
             run.statistics.notes.append(wording("quality_notes.threshold", threshold=number(threshold)))
         return
+    few = []
     for name, powers in (("log_loss", sums.log_loss), ("brier_score", sums.brier)) if sums.count else ():
         spread = intervals.spread_of_powers(sums.count, powers)
         run.put_mean(name, float(powers[0]) / sums.count, spread, intervals.logarithmic_interval)
+        few += [name] if spread is not None and spread.degrees < _ENOUGH_OF_PROBABILITIES else []
+    if few:
+        run.statistics.notes.append(wording("quality_notes.few_losses", names=listing(few)))
     if sums.bin_count.any():
         used = sums.bin_count > 0.0
         counts, sums_of_scores, hits = sums.bin_count[used], sums.bin_scores[used], sums.bin_hits[used]
@@ -349,8 +353,7 @@ def _describe_multiclass(run: _Run) -> None:
     sums = run.summary.probabilities
     if sums.unknown_class:
         names = listing(confusion.label_order(actual), 3)
-        note = wording("quality_notes.unknown_class", count=sums.unknown_class, names=names)
-        statistics.notes.append(note)
+        statistics.notes.append(wording("quality_notes.unknown_class", count=sums.unknown_class, names=names))
     if sums.other_class * 2 > sums.count > 0:
         of = {"count": sums.other_class, "rows": sums.count}
         statistics.notes.append(wording("quality_notes.class_order", **of))

@@ -149,6 +149,7 @@ def regression_spreads(residuals: Residuals) -> dict[str, Spread]:
     sums = {
         "mae": (over + under, count),
         "mse": (residuals.squares, count),
+        "rmse": (residuals.squares, count),  # of its square
         "mape": (residuals.relative, residuals.relative_count),
     }
     for quantile in PINBALL_QUANTILES:
