@@ -242,21 +242,16 @@ def _conclude(
         statistics = analyzer.estimate(statistics, compared)
     constraints = analyzer.suggest(statistics, baseline)
     decision = None
-    if compared is not None:
+    if compared is not None and not rows:
         where = f"{settings.dataset_source}{between(settings.window)}"
-        decision = api.Decision(
-            api.Violations(),
-            notes=(f"No rows in {where}, so nothing was checked.",),
-            reason=f"there are no rows in {where}",
-        )
-        decision = replace(decision, comparisons=analyzer.unanswered(compared, decision.reason))
-        if rows:
-            if compared.variation is None or settings.rules == "sagemaker":
-                decision = analyzer.check(statistics, compared)
-            else:
-                from job_runner.variation import check
+        reason, notes = f"there are no rows in {where}", (f"No rows in {where}, so nothing was checked.",)
+        decision = api.Decision(api.Violations(), (), notes, analyzer.unanswered(compared, reason), reason)
+    elif compared is not None and (compared.variation is None or settings.rules == "sagemaker"):
+        decision = analyzer.check(statistics, compared)
+    elif compared is not None:
+        from job_runner.variation import check
 
-                decision = check(analyzer, statistics, compared, settings.window)
+        decision = check(analyzer, statistics, compared, settings.window)
     return _Found(rows, statistics, constraints, compared, decision, analyzer.facts(statistics))
 
 

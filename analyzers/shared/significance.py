@@ -6,6 +6,7 @@ upper bound. NumPy has none of these and SciPy is no run-time dependency; tests 
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -148,6 +149,7 @@ def gamma_tail(shape: float, x: float) -> float:
     return min(1.0, beyond + float(np.exp(logs).sum()))
 
 
+@functools.lru_cache(maxsize=1024)
 def poisson_upper_bound(count: int, alpha: float) -> float:
     """Return the largest Poisson mean that gives `count` events or fewer with probability `alpha`.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -56,7 +57,7 @@ def list_runs(history: str) -> list[str]:
         return []
     with storage.reading(history, "history_path "):
         # Names only: a file may go any moment, when its records are put elsewhere.
-        names = sorted(entry.name for entry in Path(runs).iterdir())
+        names = sorted(os.listdir(runs))  # noqa: PTH208 - several times faster, and many windows list it each
     return [join(runs, name) for name in names if not name.startswith(".")]
 
 
