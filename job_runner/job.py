@@ -222,20 +222,18 @@ def _conclude(job: Job, analyzer: api.AnyAnalyzer, summary: Any) -> _Found:
         statistics = analyzer.estimate(statistics, compared)
     constraints = analyzer.suggest(statistics, baseline)
     decision = None
-    if compared is not None:
+    if compared is not None and not rows:
         where = f"{settings.dataset_source}{between(settings.window)}"
-        notes, reason = (f"No rows in {where}, so nothing was checked.",), f"there are no rows in {where}"
-        comparisons = () if rows else analyzer.unanswered(compared, reason)
-        decision = api.Decision(api.Violations(), notes=notes, comparisons=comparisons, reason=reason)
-        if rows:
-            if compared.variation is None or settings.rules == "sagemaker":
-                decision = analyzer.check(statistics, compared)
-            else:
-                from job_runner.variation import check
+        reason, notes = f"there are no rows in {where}", (f"No rows in {where}, so nothing was checked.",)
+        decision = api.Decision(api.Violations(), (), notes, analyzer.unanswered(compared, reason), reason)
+    elif compared is not None and (compared.variation is None or settings.rules == "sagemaker"):
+        decision = analyzer.check(statistics, compared)
+    elif compared is not None:
+        from job_runner.variation import check
 
-                decision = check(analyzer, statistics, compared, settings.window)
-        if settings.rules == "sound":
-            decision = _with_payloads(job, analyzer, rows, compared, decision)
+        decision = check(analyzer, statistics, compared, settings.window)
+    if compared is not None and decision is not None and settings.rules == "sound":
+        decision = _with_payloads(job, analyzer, rows, compared, decision)
     return _Found(rows, statistics, constraints, compared, decision, analyzer.facts(statistics))
 
 

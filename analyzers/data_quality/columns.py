@@ -144,10 +144,10 @@ def comparisons(
     by_name = {pair.name: pair for pair in pairs}
     found = []
     for feature in constraints.features:
-        config = constraints.config(feature)
+        pair = by_name.get(feature.name)
+        config = pair.config if pair else constraints.config(feature)
         if not config.evaluate_constraints:
             continue
-        pair = by_name.get(feature.name)
         sides = (pair.current, pair.baseline) if pair else (None, None)
         asked = {
             CheckType.DATA_TYPE: feature.inferred_type in _TYPED,

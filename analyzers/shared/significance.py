@@ -6,6 +6,7 @@ upper bound. NumPy has none of these and SciPy is no run-time dependency; tests 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -149,6 +150,7 @@ def border(inside: float, outside: float, holds: Callable[[float], bool]) -> flo
     return inside
 
 
+@functools.lru_cache(maxsize=1024)
 def poisson_upper_bound(count: int, alpha: float) -> float:
     """Return the largest Poisson mean that gives `count` events or fewer with probability `alpha`.
 

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import gzip
 import logging
+import os
 import re
 import secrets
 import time
@@ -67,7 +68,7 @@ def list_runs(history: str) -> list[str]:
     elif Path(runs).is_dir():
         with storage.reading(history, "history_path "):
             # Names only: a file may go any moment, when its records are put elsewhere.
-            names = sorted(entry.name for entry in Path(runs).iterdir())
+            names = sorted(os.listdir(runs))  # noqa: PTH208 - several times faster, and many windows list it each
         return [join(runs, name) for name in names if not name.startswith(".")]
     storage.list_files(history, "history_path")  # says what is wrong, if anything is
     return []
