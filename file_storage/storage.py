@@ -587,9 +587,10 @@ def reading(
     except OSError as problem:
         if problem.errno == errno.ENOMEM:
             raise MemoryError from problem
-        code = "stored_file.unwritable" if is_written else "stored_file.unreadable"
-        told = {"role": role, "cause": cause_of(problem), "field": role.strip()}
-        raise error.of(code, file=path, **told) from problem
+        told = {"file": path, "role": role, "cause": cause_of(problem), "field": role.strip()}
+        raise error.of(
+            "stored_file.unwritable" if is_written else "stored_file.unreadable", **told
+        ) from problem
 
 
 def writing(path: str, role: str = "") -> contextlib.AbstractContextManager[None]:
