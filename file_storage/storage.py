@@ -587,9 +587,9 @@ def reading(
     except OSError as problem:
         if problem.errno == errno.ENOMEM:
             raise MemoryError from problem
-        told = {"file": path, "role": role, "cause": cause_of(problem), "field": role.strip()}
+        told = {"role": role, "cause": cause_of(problem), "field": role.strip()}
         raise error.of(
-            "stored_file.unwritable" if is_written else "stored_file.unreadable", **told
+            "stored_file.unwritable" if is_written else "stored_file.unreadable", file=path, **told
         ) from problem
 
 

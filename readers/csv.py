@@ -243,13 +243,15 @@ def _require_header_as_said(path: str, cells: list[str], below: bytes, request: 
     DatasetError
         Naming what gives it away, and the format to give.
     """
-    known, has_header = request.column_names or (), request.format.header
-    if has_header and {fold(cell) for cell in cells}.intersection(fold(name) for name in known):
+    known = request.column_names or ()
+    if request.format.header and {fold(cell) for cell in cells}.intersection(fold(name) for name in known):
         return
     evidence = header_evidence(cells, _rows(below[: below.rfind(b"\n") + 1 or None]), known)
-    if evidence == ("values" if has_header else "names"):
+    if evidence == ("values" if request.format.header else "names"):
         shown = ", ".join(cells[:6])
-        raise DatasetError.of("csv.no_header" if has_header else "csv.header", file=path, cells=shown)
+        raise DatasetError.of(
+            "csv.no_header" if request.format.header else "csv.header", file=path, cells=shown
+        )
 
 
 def csv_sample(path: str, request: Dataset, size: int) -> pa.RecordBatch | None:
