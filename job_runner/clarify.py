@@ -206,9 +206,8 @@ def load_analysis_config(settings: Settings, kind: Purpose) -> AnalysisConfig:
         When there is no such file.
     """
     path = storage.resolve_document(settings.analysis_config or "", (FILE_NAME,), "analysis_config")
-    data = storage.read_bytes(path, ConfigurationError)
     with ConfigurationError.instead_of("json.broken", orjson.JSONDecodeError, file=path, cause=str):
-        value = orjson.loads(data.removeprefix(b"\xef\xbb\xbf"))
+        value = orjson.loads(storage.read_bytes(path, ConfigurationError).removeprefix(b"\xef\xbb\xbf"))
     return read_analysis_config(value, path, kind)
 
 
@@ -461,9 +460,8 @@ def arrange_nested(
     settings: Settings, config: AnalysisConfig, request: Dataset, mistakes: Mistakes
 ) -> tuple[Dataset, Columns]:
     """Return what to read and its columns, for JSON and JSON Lines with a path of the features."""
-    asked = roles(settings, config)
     apart = {_LABEL: request.ground_truth_source, _PREDICTED: config.predicted_label_dataset_uri}
-    told = ((role, *where) for role, where in asked.items() if apart.get(role) is None)
+    told = ((role, *where) for role, where in roles(settings, config).items() if apart.get(role) is None)
     others = with_classes([Location(role, str(path), variable=place) for role, path, place in told], config)
     is_whole = config.dataset_type == "application/json"
     if config.dataset_type not in ("application/json", "application/jsonlines"):

@@ -543,8 +543,7 @@ class SegmentedAnalyzer(api.Analyzer[SegmentedSummary, Statistics, Any]):
         """Take all but the largest segments out of `counts` and the summary, and remember them."""
         limit = 2 * self.most
         if len(counts) > limit:
-            ranked = sorted(counts, key=lambda key: (-counts[key], _sorted_key(key)))
-            for key in ranked[limit:]:
+            for key in sorted(counts, key=lambda key: (-counts[key], _sorted_key(key)))[limit:]:
                 del counts[key]
                 summary.segments.pop(key, None)
                 summary.given_up.add(key)
