@@ -313,16 +313,14 @@ def arrange_table(
     asked = roles(settings, config)
     columns = _with_joined_label(config, request, columns)
 
-    def find(role: str) -> str | None:
-        locator, place = asked.get(role, (None, ""))
-        return find_column(locator, columns.names, place, mistakes, config.headers)
-
-    found: dict[str, Any] = {role: getattr(columns, role) or find(role) for role in _ROLES}
-    label = found[_LABEL]
-    for role in (_PREDICTED, _PROBABILITY):
-        if label is not None and found[role] == label:
-            mistakes.add("column.label_twice", field=asked.get(role, (None, role))[1], column=label)
-    return request, replace(columns, **found, label_name=columns.label_name or label or "")
+    found: dict[str, Any] = {}
+    for role in _ROLES:
+        locator, place = asked.get(role, (None, role))
+        known = getattr(columns, role)
+        found[role] = known or find_column(locator, columns.names, place, mistakes, config.headers)
+        if role != _LABEL and found[role] is not None and found[role] == found[_LABEL]:
+            mistakes.add("column.label_twice", field=place, column=found[role])
+    return request, replace(columns, **found, label_name=columns.label_name or found[_LABEL] or "")
 
 
 def _fit_headers(headers: Sequence[str], names: Sequence[str], request: Dataset, mistakes: Mistakes) -> None:

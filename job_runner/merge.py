@@ -178,6 +178,11 @@ def coverage_report(
     """
     captures, joined = merged.captures, merged.joined
     by_hour = {"captures": captures, "labels": labels, "joined": joined, "orphans": orphans}
+    hours = []
+    for hour in sorted(captures.keys() | labels.keys()):
+        counts = {name: of[hour] for name, of in by_hour.items()}
+        coverage = _share(joined[hour], captures[hour])
+        hours.append({"hour": hour_text(hour), **counts, "coverage": coverage})
     return {
         "version": 0.0,
         "captures": captures.total(),
@@ -188,14 +193,7 @@ def coverage_report(
         "joined": joined.total(),
         "orphan_labels": orphans.total(),
         "coverage": _share(joined.total(), captures.total()),
-        "hours": [
-            {
-                "hour": hour_text(hour),
-                **{name: counts[hour] for name, counts in by_hour.items()},
-                "coverage": _share(joined[hour], captures[hour]),
-            }
-            for hour in sorted(captures.keys() | labels.keys())
-        ],
+        "hours": hours,
     }
 
 
