@@ -443,8 +443,7 @@ def _has_header(request: Dataset, names: list[str], *, needs_name: bool) -> bool
             evidence = header_evidence(cells, rows, names)
             if evidence is not None:
                 return evidence == "names" and not needs_name
-            has_numbers = any(as_float(cell) is not None or not cell.strip() for cell in cells)
-            return not (needs_name or has_numbers)
+            return not needs_name and all(as_float(cell) is None and cell.strip() for cell in cells)
     return True
 
 

@@ -109,8 +109,7 @@ def _hours(envelope: Envelope) -> Hours:
     encoded = envelope.times.dictionary_encode()
     distinct = [hour_number(parse_instant(text)) for text in encoded.dictionary.to_pylist()]
     codes = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
-    by_time = np.array([*distinct, UNKNOWN_HOUR], np.int32)[codes]
-    return np.where(hours == UNKNOWN_HOUR, by_time, hours)
+    return np.where(hours == UNKNOWN_HOUR, np.array([*distinct, UNKNOWN_HOUR], np.int32)[codes], hours)
 
 
 def _counts(hours: Hours) -> Counter[int]:

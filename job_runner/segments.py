@@ -316,7 +316,6 @@ def _compacted(array: pa.Array) -> pa.Array:
 
 
 Statistics = SegmentedStatistics[Any]
-MOST_SEGMENTS = 50
 _MOST_REMEMBERED = 100_000
 _NAMES_SHOWN = 20
 # What readers call a column without a name, before its position.
@@ -379,7 +378,7 @@ class SegmentedAnalyzer(api.Analyzer[SegmentedSummary, Statistics, Any]):
 
     inner: api.AnyAnalyzer
     columns: tuple[str, ...]
-    most: int = MOST_SEGMENTS
+    most: int = 50
     warned_of: set[str] = field(default_factory=set, compare=False, repr=False)
 
     def empty(self) -> SegmentedSummary:
