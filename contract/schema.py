@@ -38,8 +38,7 @@ class Mistakes:
     """
 
     def __init__(self, where: str, what: str = "members") -> None:
-        self.where = where
-        self.what = what
+        self.where, self.what = where, what
         self.found: list[Mistake] = []
         # Names that were meant by others; whether all names of the document have been looked at.
         self.meant: set[str] = set()
