@@ -23,12 +23,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from analyzers.data_quality import distance as distances
 from analyzers.data_quality.columns import FeaturePair, category_counts, holds_dates, number_count
 from analyzers.data_quality.distance import Distribution, bucket_distance, shares_at, sketch_distribution
 from analyzers.data_quality.documents import NumericalStatistics, SampleStatistics, Statistics, tail_ranks
 from analyzers.data_quality.sample_statistics import CORRELATION_BLOCK, KNOWN_VALUES
+from analyzers.data_quality.text import read_texts
 from analyzers.shared.cells import Floats
 from analyzers.shared.dependence import student_ratio
 from analyzers.shared.significance import kolmogorov_band
@@ -287,21 +289,32 @@ def _new_values(
     if before.fresh is None or not before.rows or not now.known:
         return None
     largest = [side.known[-1] if len(side.known) >= KNOWN_VALUES else math.inf for side in (before, now)]
-    old = set(before.known)
+    # A choice of values tells nothing of one that is frequent: those are compared by themselves.
+    frequent = [dict(side.repeated) for side in (before, now)]
+    texts = pa.array([str(value) for side in frequent for value in side], pa.string())
+    hashes = read_texts(texts, hash_as_text=True).hashes >> np.uint64(32)
+    old, apart = set(before.known), set(hashes.tolist())
     rows = {
-        value: count for value, count in zip(now.known, now.known_rows, strict=False) if value <= min(largest)
+        value: count
+        for value, count in zip(now.known, now.known_rows, strict=False)
+        if value <= min(largest) and value not in apart
     }
     total = sum(rows.values())
-    if not total:
+    others = [side.rows - sum(listed.values()) for side, listed in zip((before, now), frequent, strict=True)]
+    if not total or min(others) <= 0:
         return None
     new = sum(count for value, count in rows.items() if value not in old)
     # Values were chosen, not rows: rows of one value stand or fall together (Kish's effective number).
-    independent = min(total * total / sum(count * count for count in rows.values()), now.rows / found.now)
-    share, usual = new / total, before.fresh / before.rows
+    independent = min(total * total / sum(count * count for count in rows.values()), others[1] / found.now)
+    share, usual = new / total, min(1.0, before.fresh / others[0])
     if share <= usual:
         return None
-    counts, totals = (before.fresh, share * independent), (before.rows, independent)
-    measured = float(evidence(*counts, totals, (found.before, 1.0)))
+    measured = float(
+        evidence(usual * others[0], share * independent, (others[0], independent), (found.before, 1.0))
+    )
+    # As shares of all rows of the window.
+    part = 1.0 - sum(count for value, count in now.repeated if value in frequent[0]) / now.rows
+    share, usual = share * part, usual * part
     text = wording("drift.new_values", usual=percent(usual), share=percent(share))
     effect = float(effect_size(usual, share))
     return Change("new values", text, effect, limit, measured, found.least_evidence(alpha))

@@ -1,6 +1,7 @@
 """Shares, dependence and the row sample: against scipy, against simulation, and against one pass."""
 
 import json
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -135,3 +136,39 @@ def test_what_is_written_decides_as_what_was_in_memory():
     found = analyzer.check(window, Baseline(baseline, constraints))
     assert found == analyzer.check(read[1], Baseline(read[0], constraints))
     assert State.VIOLATED in {comparison.state for comparison in found.comparisons}
+
+
+def _texts(generator, rows, filler, prefix="user", values=1 << 60):
+    codes = generator.integers(1, values, rows).tolist()
+    column = np.where(generator.random(rows) < filler, "n/k", [f"{prefix}-{code}" for code in codes])
+    analyzer = DataQualityAnalyzer()
+    return analyzer.describe(analyzer.summarize([pa.RecordBatch.from_pydict({"x": column})]))
+
+
+def _violations(baseline, window):
+    analyzer = DataQualityAnalyzer()
+    decision = analyzer.check(window, Baseline(baseline, analyzer.suggest(baseline, None)))
+    return [one.description for one in decision.violations.violations]
+
+
+@pytest.mark.parametrize("filler", [0.02, 0.125, 0.3, 0.5, 0.87])
+def test_ids_with_one_frequent_filler_raise_no_alarm(filler):
+    generator = np.random.default_rng(int(1_000 * filler))
+    for rows in (2_000, 5_000):
+        baseline = _texts(generator, rows, filler)
+        assert [_violations(baseline, _texts(generator, 2_000, filler)) for _ in range(12)] == [[]] * 12
+
+
+@pytest.mark.parametrize("filler", [0.0, 0.3, 0.87])
+def test_a_new_vocabulary_is_found_beside_a_frequent_filler(filler):
+    generator = np.random.default_rng(int(1_000 * filler))
+    baseline = _texts(generator, 20_000, filler, "word", 5_000)
+    (found,) = _violations(baseline, _texts(generator, 5_000, filler, "term", 5_000))
+    now = float(re.search(r"values that are new \S+ % -> (\S+) %", found)[1]) / 100.0
+    assert now == pytest.approx(1.0 - filler, abs=0.02)
+
+
+def test_an_id_half_unknown_is_found():
+    generator = np.random.default_rng(3)
+    (found,) = _violations(_texts(generator, 5_000, 0.1), _texts(generator, 2_000, 0.5))
+    assert "the single value 'n/k'" in found
