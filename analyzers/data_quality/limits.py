@@ -49,13 +49,16 @@ def check_type(pair: columns.FeaturePair, alpha: float) -> columns.Found | None:
     threshold = pair.config.datatype_check_threshold
     ratio = 1.0 - mismatches / present
     then, now = "", (mismatches, present)
-    known = _mismatches(pair.baseline, expected) if pair.baseline and ratio < threshold else 0
+    # A type that the baseline does not have is somebody's decision, so that its limit is exact.
+    edited = pair.baseline is not None and pair.baseline.inferred_type not in (expected, "Unknown")
+    is_sampled = ratio < threshold and not edited
+    known = _mismatches(pair.baseline, expected) if pair.baseline and is_sampled else 0
     if pair.baseline is not None and known:
         before = (known, pair.baseline.num_present)
         then = wording("limits.types_before", known=known, rows=before[1])
         p_value, state = _growth(before, now, dependence(pair), alpha, pair.config)
     else:
-        p_value, state = _tail(now, 1.0 - threshold, dependence(pair), alpha)
+        p_value, state = _tail(now, 1.0 - threshold, dependence(pair), 1.0 if edited else alpha)
     counts = columns.class_counts(pair.current)
     wrong = [(name, count) for name, count in counts.items() if count and name not in CLASSES[expected]]
     found = ", ".join(f"{count} {'infinite' if name == 'NonFinite' else name}" for name, count in wrong)

@@ -32,6 +32,17 @@ def test_types(expected_integral, types, violates):
         assert f"Expected data type: {kind}, Expected match: 100.0%." in only(decision).description
 
 
+@pytest.mark.parametrize("expected", ["Fractional", "Integral"])
+@pytest.mark.parametrize("threshold", [1.0, 0.95])
+def test_a_type_that_somebody_set_is_exact_whatever_the_baseline_holds(expected, threshold):
+    baseline = baseline_of(text("x", ["a", "b"] * 1_000), numeric("y", np.arange(ROWS) + 0.5))
+    baseline.constraints.monitoring_config["datatype_check_threshold"] = threshold
+    for feature in baseline.constraints.features:
+        feature.inferred_type = "Integral" if feature.name == "y" else expected
+    window = document(text("x", ["a", "b"] * 20), numeric("y", np.arange(ROWS) + 0.5))
+    assert listed(check(window, baseline)) == [("x", "data_type_check"), ("y", "data_type_check")]
+
+
 def test_text_that_was_numbers_before_and_nothing_is_unknown():
     digits = text("x", {"1": 3000, "2": 2000}, data_types={"Integral": 5000})
     baseline = baseline_of(digits, unknown("y", ROWS))
