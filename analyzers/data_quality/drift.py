@@ -93,6 +93,11 @@ class Change:
         """Return whether it is beyond the limit and beyond chance."""
         return abs(self.effect) > self.limit and self.evidence > self.least
 
+    @property
+    def is_open(self) -> bool:
+        """Return whether it is beyond the limit, and ten times the false alarms would have found it."""
+        return abs(self.effect) > self.limit and self.least - math.log(10.0) < self.evidence <= self.least
+
 
 @dataclass(frozen=True)
 class _Shares:

@@ -172,3 +172,22 @@ def test_an_id_half_unknown_is_found():
     generator = np.random.default_rng(3)
     (found,) = _violations(_texts(generator, 5_000, 0.1), _texts(generator, 2_000, 0.5))
     assert "the single value 'n/k'" in found
+
+
+def test_a_share_beyond_its_limit_and_almost_beyond_chance_is_left_open():
+    def rows(sentinels, seed):
+        ages = np.random.default_rng(seed).integers(18, 80, 2_000)
+        ages[:sentinels] = -999
+        return _statistics(2_000, seed, age=np.random.default_rng(seed).permutation(ages))
+
+    analyzer, before = DataQualityAnalyzer(), rows(40, 1)
+    states = {}
+    for sentinels in (45, 95, 140):
+        decision = analyzer.check(rows(sentinels, 2), Baseline(before, analyzer.suggest(before, None)))
+        (one,) = [c for c in decision.comparisons if (c.subject, c.check) == ("age", "baseline_drift_check")]
+        states[sentinels] = one.state
+        if one.state is State.UNDECIDED:
+            assert one.effect > one.limit
+            assert "too few rows" in one.reason
+            assert not decision.fails_gate
+    assert states == {45: State.HOLDS, 95: State.UNDECIDED, 140: State.VIOLATED}
