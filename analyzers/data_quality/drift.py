@@ -16,6 +16,7 @@ evidence
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -31,7 +32,7 @@ from analyzers.data_quality.distance import Distribution, bucket_distance, share
 from analyzers.data_quality.documents import NumericalStatistics, SampleStatistics, Statistics, tail_ranks
 from analyzers.data_quality.sample_statistics import CORRELATION_BLOCK, KNOWN_VALUES
 from analyzers.data_quality.text import read_texts
-from analyzers.shared.cells import Floats
+from analyzers.shared.cells import Floats, as_float32
 from analyzers.shared.dependence import student_ratio
 from analyzers.shared.significance import kolmogorov_band
 from contract.api import SHIFT, CheckType, Comparison, Part, Shift, State
@@ -226,9 +227,7 @@ def _tail_shares(before: SampleStatistics, now: SampleStatistics, *, low_end: bo
         np.searchsorted(ranks, [rank for rank in _TAIL_RANKS if rank <= ranks[-1]], side="right") - 1
     )
     sign = 1.0 if low_end else -1.0
-    known, seen = (
-        sign * np.array(side.low if low_end else side.high, dtype=np.float64) for side in (before, now)
-    )
+    known, seen = (sign * as_float32(side.low if low_end else side.high) for side in (before, now))
     limits = known[chosen]
     fewest_before, most_before = _rows_below(known, limits, before.rows)
     fewest, most = _rows_below(seen, limits, now.rows)
@@ -265,7 +264,10 @@ def _listed_shares(before: dict[str, int], now: dict[str, int], rows_now: int) -
 
 def _repeated_shares(before: SampleStatistics, now: SampleStatistics) -> _Shares:
     """Return the rows of values listed on either side; the other may have as many as it does not list."""
-    sides = [dict(before.repeated), dict(now.repeated)]
+    sides: list[Counter[float | str]] = [Counter(), Counter()]
+    for counts, known in zip(sides, (before, now), strict=True):
+        for one, count in known.repeated:
+            counts[one if isinstance(one, str) else float(as_float32(one))] += count
     values = list({**sides[0], **sides[1]})
     spare = (before.next_repeated, now.next_repeated)
     rows = [

@@ -18,7 +18,7 @@ from analyzers.data_quality.drift import Dependence, dependence, effect_size, ev
 from analyzers.data_quality.kll import weighted_values
 from analyzers.data_quality.suggest import DOMAIN_THRESHOLD, domain_threshold
 from analyzers.data_quality.text import read_texts
-from analyzers.shared.cells import as_number
+from analyzers.shared.cells import as_float32, as_number
 from analyzers.shared.significance import binomial_tail
 from contract.api import CheckType, State
 from contract.errors import wording
@@ -225,10 +225,10 @@ def _unseen(pair: columns.FeaturePair, domains: list[str]) -> dict[str, int] | N
     if numbers.sketch is None:
         return None
     # The baseline was text and the window holds numbers only: compare as numbers, because "07" was read as 7.
-    parsed = {value for text in domains if (value := as_number(text)) is not None}
+    parsed = {float(as_float32(value)) for text in domains if (value := as_number(text)) is not None}
     unseen = Counter[str]()
     for value, weight in zip(*map(np.ndarray.tolist, weighted_values(numbers.sketch.levels)), strict=True):
-        if value not in parsed:
+        if float(as_float32(value)) not in parsed:
             unseen[number(value)] += int(weight)
     return unseen
 
@@ -258,7 +258,7 @@ def check_range(pair: columns.FeaturePair, alpha: float) -> columns.Found | None
         (-1.0, expected.minimum, "smallest", "minimum", numbers.min),
         (1.0, expected.maximum, "largest", "maximum", numbers.max),
     ):
-        if bound is not None and sign * value > sign * bound:
+        if bound is not None and as_float32(sign * value) > as_float32(sign * bound):
             text = f"The {side} value is {number(value)}, beyond the {limit} of {number(bound)}."
             return columns.Found(text, value, bound)
     if not expected.is_non_negative:

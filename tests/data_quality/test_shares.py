@@ -14,6 +14,7 @@ from analyzers.data_quality.analyzer import DataQualityAnalyzer
 from analyzers.data_quality.documents import read_statistics, statistics_to_json
 from analyzers.data_quality.drift import effect_size, evidence
 from analyzers.shared import row_sample
+from analyzers.shared.cells import as_float32
 from analyzers.shared.dependence import design_effect, quantile_groups
 from analyzers.shared.row_sample import RowSample, seed_of
 from contract.api import Baseline, State
@@ -191,3 +192,39 @@ def test_a_share_beyond_its_limit_and_almost_beyond_chance_is_left_open():
             assert "too few rows" in one.reason
             assert not decision.fails_gate
     assert states == {45: State.HOLDS, 95: State.UNDECIDED, 140: State.VIOLATED}
+
+
+def _noisy(values):
+    return {
+        "float32": values.astype(np.float32),
+        "sums": values + np.where(np.arange(values.size) % 3, 0.0, np.spacing(values)),
+        "steps": (values * 10.0).round() * 0.1,
+    }
+
+
+@pytest.mark.parametrize("kind", ["float32", "sums", "steps"])
+@pytest.mark.parametrize("values", [4, 50, 200])
+def test_the_same_numbers_in_another_precision_are_no_drift(kind, values):
+    generator = np.random.default_rng(values)
+    prices = (generator.permutation(400)[:values] + 1) / 10.0
+    before, now = (generator.choice(prices, 5_000) for _ in range(2))
+    baseline = _statistics(5_000, 1, price=before)
+    assert not _violations(baseline, _statistics(5_000, 2, price=_noisy(now)[kind]))
+    analyzer = DataQualityAnalyzer()
+    constraints = analyzer.suggest(baseline, None)
+    constraints.features[-1].numeric_extra = {"maximum": float(prices.max())}
+    window = _statistics(5_000, 2, price=_noisy(now)[kind])
+    assert not analyzer.check(window, Baseline(baseline, constraints)).violations.violations
+    (found,) = _violations(
+        baseline, _statistics(5_000, 2, price=_noisy(np.where(now < 5.0, prices[0], now))[kind])
+    )
+    assert "the single value" in found or "share of values up to" in found.lower()
+
+
+@given(st.floats(-1e300, 1e300), st.floats(-1e300, 1e300))
+def test_float32_keeps_the_order_and_whole_numbers(one, other):
+    kept = as_float32([min(one, other), max(one, other)])
+    assert kept[0] <= kept[1]
+    assert kept[1] == pytest.approx(max(one, other), rel=1e-6, abs=1e-29)
+    whole = float(int(one))
+    assert as_float32(whole) == whole
