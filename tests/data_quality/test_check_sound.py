@@ -269,3 +269,13 @@ def test_features_that_are_always_complete_take_no_share_of_the_budget():
 )
 def test_tarones_count(smallest, able):
     assert _tarone(smallest, 0.003) == pytest.approx(0.003 / able)
+
+
+@pytest.mark.parametrize("rules", ["sound", "sagemaker"])
+def test_statistics_of_another_table_are_refused(rules):
+    constraints = baseline_of(numeric("x", normal())).constraints
+    statistics = document(numeric("y", normal()))
+    with pytest.raises(DocumentError) as refused:
+        check(document(numeric("x", normal())), Baseline(statistics, constraints), rules=rules)
+    assert refused.value.code == "data_quality_documents.other_features"
+    assert "give baseline_statistics and baseline_constraints of one baseline job" in str(refused.value)
