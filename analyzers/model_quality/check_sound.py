@@ -22,7 +22,7 @@ from analyzers.shared.dependence import student_ratio
 from contract.api import Decision, Finding, State, Violation, Violations
 from contract.errors import DocumentError, wording
 from contract.schema import nearest
-from contract.wording import chance, listing, number, several
+from contract.wording import chance, number, several
 
 _LOSSES = frozenset(("mae", "mse", "rmse", "mape", "log_loss", "brier_score", "expected_calibration_error"))
 _SMALLEST_P = 1e-12
@@ -330,12 +330,6 @@ def check_sound(
     notes += _small_window(statistics, tests)
     if baseline is None:
         notes.append("There is no baseline_statistics, so thresholds are taken as exact.")
-    elif statistics.problem_type == "MulticlassClassification":
-        then, now = (list(side.confusion_matrix or ()) for side in (baseline, statistics))
-        if then and (new := [label for label in now if label not in then]):
-            gone = [label for label in then if label not in now]
-            lost = f", and {listing(gone)} of the baseline not in the window" if gone else ""
-            notes.append(wording("quality_notes.other_classes", new=listing(new), gone=lost))
     why_open, comparisons = _why_open(tests, statistics), []
     for name, constraint in constraints.metrics.items():
         if name not in tested:

@@ -403,24 +403,3 @@ def test_a_smallest_change_that_is_no_size_is_refused(value: object) -> None:
     baseline.constraints.extra["monitoring_config"] = {"error_comparison_threshold": value}
     with pytest.raises(DocumentError, match="error_comparison_threshold"):
         analyzer.check(measure(analyzer, _right_and_wrong(500, 0.8, seed=2)), baseline)
-
-
-@pytest.mark.parametrize(
-    ("now", "said"),
-    [
-        ([0, 1, 2], None),
-        ([0, 1], None),
-        ([1, 2, 3], "The classes '3' are not in the baseline, and '0' of the baseline not in the window"),
-        ([0, 1, 2, 3], "The classes '3' are not in the baseline;"),
-    ],
-)
-def test_classes_that_the_baseline_has_not_are_said(now: list[int], said: str | None) -> None:
-    analyzer = multiclass_analyzer()
-    before, window = (batch(label=labels * 100, prediction=labels * 100) for labels in ([0, 1, 2], now))
-    notes = analyzer.check(measure(analyzer, window), baseline_of(analyzer, before)).notes
-    assert [note for note in notes if said is not None and note.startswith(said)] == notes_of_classes(notes)
-    assert len(notes_of_classes(notes)) == (said is not None)
-
-
-def notes_of_classes(notes: tuple[str, ...]) -> list[str]:
-    return [note for note in notes if note.startswith("The classes")]
