@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from analyzers.data_quality.analyzer import DataQualityAnalyzer
 from analyzers.shared.rules import Rules
@@ -111,6 +112,10 @@ def _ids(g: Generator, n: int, constant: float) -> pa.Array:
     return pa.array([f"user-{code}" for code in codes.tolist()])
 
 
+def _filled(g: Generator, values: pa.Array, share: float) -> pa.Array:
+    return pc.if_else(pa.array(g.random(len(values)) < share), "n/k", values.dictionary_decode())
+
+
 def _pair(g: Generator, n: int, correlation: float) -> tuple[Floats, Floats]:
     first, noise = g.normal(size=(2, n))
     return first, correlation * first + math.sqrt(1.0 - correlation**2) * noise
@@ -173,6 +178,13 @@ SEE: dict[str, Draw] = {
     ),
     "id made constant": lambda g, n, changed: {"": _ids(g, n, float(changed))},
     "id, half of the rows one value": lambda g, n, changed: {"": _ids(g, n, 0.5 * changed)},
+    "5,000 texts, half n/k, new vocabulary": lambda g, n, changed: {
+        "": _filled(
+            g,
+            texts(zipf(g, n, 5_000, 0.7), [f"{'term' if changed else 'word'} {i}" for i in range(5_000)]),
+            0.5,
+        )
+    },
     "correlation 0 -> 0.3": _correlated,
     "two columns swapped, equal margins": _swapped,
     "2 % text in a column of numbers": _texts_among_numbers,
@@ -278,6 +290,11 @@ def _word_groups(g: Generator, n: int) -> Table:
     }
 
 
+def _fillers(g: Generator, n: int) -> Table:
+    """Draw ids of which a fixed share is one stand-in."""
+    return {f"{share:.1%} n/k": _ids(g, n, share) for share in (0.02, 0.125, 0.3, 0.5, 0.87)}
+
+
 def _wide(g: Generator, n: int) -> Table:
     shared = g.normal(size=n)
     table: Table = {f"r{place}": 0.9 * shared + 0.4 * g.normal(size=n) for place in range(100)}
@@ -334,6 +351,7 @@ def bears() -> list[Bear]:
         ("sessions, geometric, mean 10", _still(long_sessions(10))),
         *((f"AR(1) {c}", _still(autoregressive(c))) for c in (0.3, 0.5, 0.7, 0.9)),
         ("words in groups of 2, 3 and 10", _still(_word_groups)),
+        ("ids with one frequent filler", _still(_fillers)),
     ]
     found = [Bear(name, (2_000, 20_000), 5_000, draw) for name, draw in both]
     known = ("control|session",)

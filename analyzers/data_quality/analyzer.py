@@ -20,7 +20,8 @@ from analyzers.data_quality.suggest import suggest
 from analyzers.data_quality.summary import DatasetSummary
 from analyzers.shared.rules import Rules, SharesErrors, constraints_to_check, nothing_checked, unused_notes
 from contract.api import Analyzer, Comparison, Decision, Facts, Metric
-from contract.errors import DatasetError
+from contract.errors import DatasetError, DocumentError, wording
+from contract.wording import listing
 
 _GAUGE = "model_monitor_feature"
 
@@ -32,6 +33,13 @@ def _data_metric(name: str, numbers: NumericalStatistics) -> list[Metric]:
         return []
     values = {"SampleCount": float(numbers.num_present), **known}
     return [Metric(f"feature_data_{name}", statistic_values=values, gauge=_GAUGE, labels={"feature": name})]
+
+
+def _coarse(statistics: Statistics) -> tuple[str, ...]:
+    """Return the note on whole numbers that float64 cannot tell apart, if there are any."""
+    whole = [(one.name, one.numerical) for one in statistics.features if one.inferred_type == "Integral"]
+    large = [name for name, of in whole if of and max(-(of.min or 0.0), of.max or 0.0) >= 2.0**53]
+    return (wording("drift.coarse", names=listing(large)),) if large else ()
 
 
 @dataclass(frozen=True)
@@ -117,7 +125,7 @@ class DataQualityAnalyzer(SharesErrors, Analyzer[DatasetSummary, Statistics, Con
         Raises
         ------
         DocumentError
-            When the constraints' configuration is unusable.
+            When the constraints' configuration is unusable, or the statistics are of other features.
         """
         constraints = constraints_to_check(baseline, self.rules, suggest)
         if constraints is None:
@@ -125,13 +133,20 @@ class DataQualityAnalyzer(SharesErrors, Analyzer[DatasetSummary, Statistics, Con
             return nothing_checked(f"there is no {missing}")
         if not constraints.features:
             return nothing_checked(f"{constraints.where} has no feature")
+        if (known := baseline.statistics) is not None and known.features:
+            sides = [[one.name for one in document.features] for document in (known, constraints)]
+            if not set(sides[0]).intersection(sides[1]):
+                then, asked = map(listing, sides)
+                told = {"file": known.where, "constraints": constraints.where, "then": then, "asked": asked}
+                raise DocumentError.of("data_quality_documents.other_features", **told)
         if not any(constraints.config(feature).evaluate_constraints for feature in constraints.features):
             return nothing_checked("evaluate_constraints is Disabled")
         if self.rules == "sagemaker":
             decision = check_sagemaker(statistics, constraints, baseline.statistics)
         else:
             decision = check_sound(statistics, constraints, baseline.statistics, self.error_share)
-        return replace(decision, notes=(*decision.notes, *unused_notes(constraints)))
+        notes = (*decision.notes, *unused_notes(constraints), *_coarse(statistics))
+        return replace(decision, notes=notes)
 
     def unanswered(self, baseline: DataQualityBaseline, reason: str) -> tuple[Comparison, ...]:
         """Return what the constraints ask for, not decided for a reason."""
@@ -140,8 +155,8 @@ class DataQualityAnalyzer(SharesErrors, Analyzer[DatasetSummary, Statistics, Con
         return () if constraints is None else unanswered(constraints, reason, with_ranges=is_sound)
 
     def facts(self, statistics: Statistics) -> Facts:
-        """Return whether the columns came without names."""
-        return Facts(positional=statistics.positional)
+        """Return whether the columns came without names, and what their numbers do not tell."""
+        return Facts(_coarse(statistics), positional=statistics.positional)
 
     def metrics(
         self, statistics: Statistics, baseline: DataQualityBaseline | None, decision: Decision | None

@@ -13,7 +13,7 @@ from dataclasses import replace
 from analyzers.data_quality import columns
 from analyzers.data_quality.columns import FeaturePair, compare_columns, comparisons, pair_features
 from analyzers.data_quality.documents import Constraints, Statistics
-from analyzers.data_quality.drift import changed_correlations, compares_drift, measure_drift
+from analyzers.data_quality.drift import Change, changed_correlations, compares_drift, measure_drift
 from analyzers.data_quality.limits import LIMITS, smallest_completeness_p_value
 from analyzers.shared.rules import nothing_checked
 from analyzers.shared.significance import rows_to_tell
@@ -90,8 +90,18 @@ def check_sound(
     parts = {(drift.name, str(CheckType.BASELINE_DRIFT)): drift.parts for drift in drifts}
     compared = comparisons(constraints, pairs, violations, measured, found, changed=changed, with_ranges=True)
     answers = [replace(one, parts=parts.get((one.subject, str(one.check)), {})) for one in compared]
+    untold = {drift.name: change for drift in drifts for change in drift.changes if change.is_open}
+    answers = [_left_open(one, untold.get(one.subject)) for one in answers]
     answers += _comparisons_of_rows(baseline, pairs, correlations)
     return Decision(Violations(violations), tuple(findings), notes, tuple(answers))
+
+
+def _left_open(one: Comparison, change: Change | None) -> Comparison:
+    """Return a comparison of drift undecided where a share of rows moved almost beyond chance."""
+    if change is None or one.check != CheckType.BASELINE_DRIFT or one.state is State.VIOLATED:
+        return one
+    left = replace(one, state=State.UNDECIDED, reason=columns.FEW_ROWS)
+    return replace(left, effect=abs(change.effect), limit=change.limit, noise=None)
 
 
 def _notes(

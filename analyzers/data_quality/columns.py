@@ -194,12 +194,15 @@ def holds_dates(feature: FeatureStatistics | None) -> bool:
     return feature is not None and feature.string is not None and "dates" in feature.string.extra
 
 
+FEW_ROWS = "there are too few rows to tell so large a drift from chance"
+
+
 def _obstacle(pair: FeaturePair | None, check: CheckType, drift: Finding | None) -> tuple[str, bool]:
     """Return why a check cannot be decided, and whether only the window is to blame; empty where it can."""
     if pair is None:
         return "the window lacks columns, or names to match them by", True
     if drift is not None and drift.noise and (drift.limit or 0.0) < (drift.distance or 0.0) <= drift.noise:
-        return "there are too few rows to tell so large a drift from chance", False
+        return FEW_ROWS, False
     if check is CheckType.COMPLETENESS or drift is not None:
         return "", False
     known = pair.baseline

@@ -26,7 +26,7 @@ import numpy as np
 
 from analyzers.data_quality.documents import NumericalStatistics, QuantileSketch
 from analyzers.data_quality.kll import weighted_values
-from analyzers.shared.cells import Floats
+from analyzers.shared.cells import Floats, as_float32
 from analyzers.shared.significance import chi_squared_tail
 
 # Expected rows per cell from which the chi-squared distribution fits the far tail (Cochran 1952 asks for 5
@@ -57,6 +57,7 @@ def sketch_distribution(sketch: QuantileSketch, *, collapsed: bool = False) -> D
     values, weights = weighted_values(sketch.levels)
     if not len(values):
         return None
+    values = values if collapsed else as_float32(values)
     last_of_ties = np.append(values[1:] != values[:-1], True)
     cumulative = np.cumsum(weights[last_of_ties]) if collapsed else np.cumsum(weights)[last_of_ties]
     count, error = float(cumulative[-1]), 0.0 if collapsed else sketch_rank_error(sketch)
@@ -107,13 +108,13 @@ def bucket_distance(baseline: NumericalStatistics, current: Distribution) -> tup
     counts = np.array([bucket.count for bucket in buckets])
     if not counts.sum():
         return None
-    bounds = np.array([bucket.upper_bound for bucket in buckets[:-1]])
+    bounds = as_float32([bucket.upper_bound for bucket in buckets[:-1]])
     shares = np.cumsum(counts)[:-1] / counts.sum()
     # Buckets are open above, so a value on the bound counts as above it.
     below = shares_at(current, bounds, side="left")
     difference = np.abs(shares - below)
     widest = int(np.argmax(difference))
-    return float(difference[widest]), float(bounds[widest])
+    return float(difference[widest]), buckets[widest].upper_bound
 
 
 def collapsed_distance(first: QuantileSketch, second: QuantileSketch, *, robust: bool) -> float | None:

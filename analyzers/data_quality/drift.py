@@ -16,6 +16,7 @@ evidence
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -23,13 +24,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from analyzers.data_quality import distance as distances
 from analyzers.data_quality.columns import FeaturePair, category_counts, holds_dates, number_count
 from analyzers.data_quality.distance import Distribution, bucket_distance, shares_at, sketch_distribution
 from analyzers.data_quality.documents import NumericalStatistics, SampleStatistics, Statistics, tail_ranks
 from analyzers.data_quality.sample_statistics import CORRELATION_BLOCK, KNOWN_VALUES
-from analyzers.shared.cells import Floats
+from analyzers.data_quality.text import read_texts
+from analyzers.shared.cells import Floats, as_float32
 from analyzers.shared.dependence import student_ratio
 from analyzers.shared.significance import kolmogorov_band
 from contract.api import SHIFT, CheckType, Comparison, Part, Shift, State
@@ -90,6 +93,11 @@ class Change:
     def violated(self) -> bool:
         """Return whether it is beyond the limit and beyond chance."""
         return abs(self.effect) > self.limit and self.evidence > self.least
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether it is beyond the limit, and ten times the false alarms would have found it."""
+        return abs(self.effect) > self.limit and self.least - math.log(10.0) < self.evidence <= self.least
 
 
 @dataclass(frozen=True)
@@ -214,8 +222,7 @@ def _tail_shares(before: SampleStatistics, now: SampleStatistics, *, low_end: bo
     wanted = [rank for rank in _TAIL_RANKS if rank <= ranks[-1]]
     chosen = np.unique(np.searchsorted(ranks, wanted, side="right") - 1)
     sign = 1.0 if low_end else -1.0
-    ends = (side.low if low_end else side.high for side in (before, now))
-    known, seen = (sign * np.array(end, dtype=np.float64) for end in ends)
+    known, seen = (sign * as_float32(side.low if low_end else side.high) for side in (before, now))
     limits = known[chosen]
     fewest_before, most_before = _rows_below(known, limits, before.rows)
     fewest, most = _rows_below(seen, limits, now.rows)
@@ -252,7 +259,10 @@ def _listed_shares(before: dict[str, int], now: dict[str, int], rows_now: int) -
 
 def _repeated_shares(before: SampleStatistics, now: SampleStatistics) -> _Shares:
     """Return the rows of values listed on either side; the other may have as many as it does not list."""
-    sides = [dict(before.repeated), dict(now.repeated)]
+    sides: list[Counter[float | str]] = [Counter(), Counter()]
+    for counts, known in zip(sides, (before, now), strict=True):
+        for one, count in known.repeated:
+            counts[one if isinstance(one, str) else float(as_float32(one))] += count
     values = list({**sides[0], **sides[1]})
     spare = (before.next_repeated, now.next_repeated)
     pairs = zip(sides, spare, strict=True)
@@ -279,20 +289,29 @@ def _new_values(
     if before.fresh is None or not before.rows or not now.known:
         return None
     largest = [side.known[-1] if len(side.known) >= KNOWN_VALUES else math.inf for side in (before, now)]
-    old = set(before.known)
+    # A choice of values tells nothing of one that is frequent: those are compared by themselves.
+    frequent = [dict(side.repeated) for side in (before, now)]
+    texts = pa.array([str(value) for side in frequent for value in side], pa.string())
+    hashes = read_texts(texts, hash_as_text=True).hashes >> np.uint64(32)
+    old, apart = set(before.known), set(hashes.tolist())
     pairs = zip(now.known, now.known_rows, strict=False)
-    rows = {value: count for value, count in pairs if value <= min(largest)}
+    rows = {value: count for value, count in pairs if value <= min(largest) and value not in apart}
     total = sum(rows.values())
-    if not total:
+    others = [side.rows - sum(listed.values()) for side, listed in zip((before, now), frequent, strict=True)]
+    if not total or min(others) <= 0:
         return None
     new = sum(count for value, count in rows.items() if value not in old)
     # Values were chosen, not rows: rows of one value stand or fall together (Kish's effective number).
-    independent = min(total * total / sum(count * count for count in rows.values()), now.rows / found.now)
-    share, usual = new / total, before.fresh / before.rows
+    independent = min(total * total / sum(count * count for count in rows.values()), others[1] / found.now)
+    share, usual = new / total, min(1.0, before.fresh / others[0])
     if share <= usual:
         return None
-    counts, totals = (before.fresh, share * independent), (before.rows, independent)
-    measured = float(evidence(*counts, totals, (found.before, 1.0)))
+    measured = float(
+        evidence(usual * others[0], share * independent, (others[0], independent), (found.before, 1.0))
+    )
+    # As shares of all rows of the window.
+    part = 1.0 - sum(count for value, count in now.repeated if value in frequent[0]) / now.rows
+    share, usual = share * part, usual * part
     text = wording("drift.new_values", usual=percent(usual), share=percent(share))
     effect = float(effect_size(usual, share))
     return Change("new values", text, effect, limit, measured, found.least_evidence(alpha))

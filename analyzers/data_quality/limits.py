@@ -18,7 +18,7 @@ from analyzers.data_quality.drift import Dependence, dependence, effect_size, ev
 from analyzers.data_quality.kll import weighted_values
 from analyzers.data_quality.suggest import DOMAIN_THRESHOLD, domain_threshold
 from analyzers.data_quality.text import read_texts
-from analyzers.shared.cells import as_number
+from analyzers.shared.cells import as_float32, as_number
 from analyzers.shared.significance import binomial_tail
 from contract.api import CheckType, State
 from contract.errors import wording
@@ -49,13 +49,16 @@ def check_type(pair: columns.FeaturePair, alpha: float) -> columns.Found | None:
     threshold = pair.config.datatype_check_threshold
     ratio = 1.0 - mismatches / present
     then, now = "", (mismatches, present)
-    known = _mismatches(pair.baseline, expected) if pair.baseline and ratio < threshold else 0
+    # A type that the baseline does not have is somebody's decision, so that its limit is exact.
+    edited = pair.baseline is not None and pair.baseline.inferred_type not in (expected, "Unknown")
+    is_sampled = ratio < threshold and not edited
+    known = _mismatches(pair.baseline, expected) if pair.baseline and is_sampled else 0
     if pair.baseline is not None and known:
         before = (known, pair.baseline.num_present)
         then = wording("limits.types_before", known=known, rows=before[1])
         p_value, state = _growth(before, now, dependence(pair), alpha, pair.config)
     else:
-        p_value, state = _tail(now, 1.0 - threshold, dependence(pair), alpha)
+        p_value, state = _tail(now, 1.0 - threshold, dependence(pair), 1.0 if edited else alpha)
     counts = columns.class_counts(pair.current)
     wrong = [(name, count) for name, count in counts.items() if count and name not in CLASSES[expected]]
     found = ", ".join(f"{count} {'infinite' if name == 'NonFinite' else name}" for name, count in wrong)
@@ -221,10 +224,10 @@ def _unseen(pair: columns.FeaturePair, domains: list[str]) -> dict[str, int] | N
     if numbers.sketch is None:
         return None
     # The baseline was text and the window holds numbers only: compare as numbers, because "07" was read as 7.
-    parsed = {value for text in domains if (value := as_number(text)) is not None}
+    parsed = {float(as_float32(value)) for text in domains if (value := as_number(text)) is not None}
     unseen = Counter[str]()
     for value, weight in zip(*map(np.ndarray.tolist, weighted_values(numbers.sketch.levels)), strict=True):
-        if value not in parsed:
+        if float(as_float32(value)) not in parsed:
             unseen[number(value)] += int(weight)
     return unseen
 
@@ -252,7 +255,7 @@ def check_range(pair: columns.FeaturePair, alpha: float) -> columns.Found | None
         (-1.0, expected.minimum, "smallest", "minimum", numbers.min),
         (1.0, expected.maximum, "largest", "maximum", numbers.max),
     ):
-        if bound is not None and sign * value > sign * bound:
+        if bound is not None and as_float32(sign * value) > as_float32(sign * bound):
             text = f"The {side} value is {number(value)}, beyond the {limit} of {number(bound)}."
             return columns.Found(text, value, bound)
     if not expected.is_non_negative:

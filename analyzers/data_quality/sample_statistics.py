@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from analyzers.data_quality.documents import Correlations, SampleStatistics, tail_ranks
 from analyzers.data_quality.text import CellKind, read_texts
-from analyzers.shared.cells import Codes, Flags, Floats, is_textual
+from analyzers.shared.cells import Codes, Flags, Floats, as_float32, is_textual
 from analyzers.shared.dependence import design_effect, is_dependent, quantile_groups
 from analyzers.shared.row_sample import RowSample
 
@@ -117,7 +117,8 @@ def _numeric_statistics(values: Floats, clusters: Codes | None) -> SampleStatist
     found.low, found.high = ordered[ranks - 1].tolist(), ordered[ordered.size - ranks].tolist()
     groups = quantile_groups(present, ordered)
     found.design_effect, found.blocks = design_effect(*groups, cumulative=True, clusters=clusters)
-    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    single = as_float32(ordered)
+    starts = np.flatnonzero(np.append(True, single[1:] != single[:-1]))
     counts = np.diff(np.append(starts, ordered.size))
     places, found.next_repeated = _most_repeated(counts, ordered.size)
     found.repeated = [(float(ordered[starts[place]]), int(counts[place])) for place in places]

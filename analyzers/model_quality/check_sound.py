@@ -418,10 +418,16 @@ def _least_changes(constraints: QualityConstraints) -> list[float]:
 def _refuse_unknown(statistics: QualityStatistics, constraints: QualityConstraints) -> None:
     usual = check_sagemaker.CONSTRAINED[statistics.problem_type]
     known = {*usual, *statistics.metrics, *documents.FACTS["further"]}
+    facts = documents.FACTS
+    worse = usual | facts["losses"]
+    worse |= {name: documents.GREATER if is_loss(name) else documents.LESS for name in facts["further"]}
     for name, constraint in constraints.metrics.items():
         if constraint.threshold > 1.0 and not is_loss(name):
             value = constraint.threshold
             raise DocumentError.of("quality_documents.range", file=constraints.where, field=name, value=value)
+        if constraint.operator != (way := worse.get(name, constraint.operator)):
+            told = {"file": constraints.where, "field": name, "operator": constraint.operator}
+            raise DocumentError.of("quality_documents.operator", worse=way, **told)
         if name not in known:
             close = nearest(name, known)
             hint = f"did you mean {close!r}?" if close else f"known are {', '.join(sorted(known))}."

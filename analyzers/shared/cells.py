@@ -208,3 +208,13 @@ def _hashed(array: pa.Array, out: Codes | None = None) -> Coded:
         lookup = [0 if v is None else places.setdefault(v, len(places) + 1) for v in values]
         return Coded(np.array([0, *lookup], dtype=np.int64)[codes], list(places))
     return Coded(codes, values)
+
+
+def as_float32(numbers: npt.ArrayLike) -> Floats:
+    """Return numbers in the precision of float32, in which 0.7, float32's 0.7 and 0.1 * 7 are equal.
+
+    From 2**24 on, where that would merge whole numbers, they stay as they are. Order is kept.
+    """
+    values = np.asarray(numbers, dtype=np.float64)
+    fits = (np.abs(values) < 2.0**24) & (np.abs(values) > 1e-30)
+    return np.where(fits, np.where(fits, values, 0.0).astype(np.float32), values)

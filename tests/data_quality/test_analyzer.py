@@ -140,3 +140,19 @@ def test_a_real_drifted_window(rules):
     # The altered rows come together, so that 10 missing of 320 tell no more than 5 would.
     drifted = [(name, "baseline_drift_check") for name in ("age_range", "gender", "household_income_range")]
     assert found == sorted([shared[1], *drifted])
+
+
+@pytest.mark.parametrize("rules", ["sound", "sagemaker"])
+def test_whole_numbers_that_floating_point_merges_are_noted(rules):
+    analyzer = DataQualityAnalyzer(rules)
+
+    def statistics(largest):
+        columns = {"id": [largest, largest - 1], "n": [1, 2], "amount": [1e300, 0.5]}
+        return analyzer.describe(analyzer.summarize([pa.RecordBatch.from_pydict(columns)]))
+
+    large = statistics(-(2**53)), statistics(2**53 + 1)
+    for one in large:
+        (note,) = analyzer.facts(one).notes
+        assert note.startswith("'id': whole numbers from 2^53 on")
+        assert note in analyzer.check(one, Baseline(one, analyzer.suggest(one, None))).notes
+    assert analyzer.facts(statistics(2**53 - 1)).notes == ()

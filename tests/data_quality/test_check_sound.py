@@ -32,6 +32,17 @@ def test_types(expected_integral, types, violates):
         assert f"Expected data type: {kind}, Expected match: 100.0%." in only(decision).description
 
 
+@pytest.mark.parametrize("expected", ["Fractional", "Integral"])
+@pytest.mark.parametrize("threshold", [1.0, 0.95])
+def test_a_type_that_somebody_set_is_exact_whatever_the_baseline_holds(expected, threshold):
+    baseline = baseline_of(text("x", ["a", "b"] * 1_000), numeric("y", np.arange(ROWS) + 0.5))
+    baseline.constraints.monitoring_config["datatype_check_threshold"] = threshold
+    for feature in baseline.constraints.features:
+        feature.inferred_type = "Integral" if feature.name == "y" else expected
+    window = document(text("x", ["a", "b"] * 20), numeric("y", np.arange(ROWS) + 0.5))
+    assert listed(check(window, baseline)) == [("x", "data_type_check"), ("y", "data_type_check")]
+
+
 def test_text_that_was_numbers_before_and_nothing_is_unknown():
     digits = text("x", {"1": 3000, "2": 2000}, data_types={"Integral": 5000})
     baseline = baseline_of(digits, unknown("y", ROWS))
@@ -258,3 +269,13 @@ def test_features_that_are_always_complete_take_no_share_of_the_budget():
 )
 def test_tarones_count(smallest, able):
     assert _tarone(smallest, 0.003) == pytest.approx(0.003 / able)
+
+
+@pytest.mark.parametrize("rules", ["sound", "sagemaker"])
+def test_statistics_of_another_table_are_refused(rules):
+    constraints = baseline_of(numeric("x", normal())).constraints
+    statistics = document(numeric("y", normal()))
+    with pytest.raises(DocumentError) as refused:
+        check(document(numeric("x", normal())), Baseline(statistics, constraints), rules=rules)
+    assert refused.value.code == "data_quality_documents.other_features"
+    assert "give baseline_statistics and baseline_constraints of one baseline job" in str(refused.value)

@@ -56,6 +56,7 @@ EFFECTS: dict[str, tuple[Callable[[Columns], Columns], set[str], set[str]]] = {
     "Add one known category": (replaced("city", "Turin", 20), {"categorical_values_check"}, set()),
     "Tolerate missing values": (replaced("age", "", 25), {"completeness_check"}, set()),
     "Tolerate 5 % of another type": (replaced("age", "old", 25), {"data_type_check"}, set()),
+    "Demand another type": (dict, set(), {"data_type_check"}),
     "Watch a range": (replaced("age", 150, 400), set(), {"value_range_check"}),
     "Leave one feature alone": (drifted, {"baseline_drift_check"}, set()),
     "Switch drift off for all features": (drifted, {"baseline_drift_check"}, set()),

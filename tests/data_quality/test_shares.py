@@ -1,6 +1,7 @@
 """Shares, dependence and the row sample: against scipy, against simulation, and against one pass."""
 
 import json
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ from analyzers.data_quality.analyzer import DataQualityAnalyzer
 from analyzers.data_quality.documents import read_statistics, statistics_to_json
 from analyzers.data_quality.drift import effect_size, evidence
 from analyzers.shared import row_sample
+from analyzers.shared.cells import as_float32
 from analyzers.shared.dependence import design_effect, quantile_groups
 from analyzers.shared.row_sample import RowSample, seed_of
 from contract.api import Baseline, State
@@ -135,3 +137,94 @@ def test_what_is_written_decides_as_what_was_in_memory():
     found = analyzer.check(window, Baseline(baseline, constraints))
     assert found == analyzer.check(read[1], Baseline(read[0], constraints))
     assert State.VIOLATED in {comparison.state for comparison in found.comparisons}
+
+
+def _texts(generator, rows, filler, prefix="user", values=1 << 60):
+    codes = generator.integers(1, values, rows).tolist()
+    column = np.where(generator.random(rows) < filler, "n/k", [f"{prefix}-{code}" for code in codes])
+    analyzer = DataQualityAnalyzer()
+    return analyzer.describe(analyzer.summarize([pa.RecordBatch.from_pydict({"x": column})]))
+
+
+def _violations(baseline, window):
+    analyzer = DataQualityAnalyzer()
+    decision = analyzer.check(window, Baseline(baseline, analyzer.suggest(baseline, None)))
+    return [one.description for one in decision.violations.violations]
+
+
+@pytest.mark.parametrize("filler", [0.02, 0.125, 0.3, 0.5, 0.87])
+def test_ids_with_one_frequent_filler_raise_no_alarm(filler):
+    generator = np.random.default_rng(int(1_000 * filler))
+    for rows in (2_000, 5_000):
+        baseline = _texts(generator, rows, filler)
+        assert [_violations(baseline, _texts(generator, 2_000, filler)) for _ in range(12)] == [[]] * 12
+
+
+@pytest.mark.parametrize("filler", [0.0, 0.3, 0.87])
+def test_a_new_vocabulary_is_found_beside_a_frequent_filler(filler):
+    generator = np.random.default_rng(int(1_000 * filler))
+    baseline = _texts(generator, 20_000, filler, "word", 5_000)
+    (found,) = _violations(baseline, _texts(generator, 5_000, filler, "term", 5_000))
+    now = float(re.search(r"values that are new \S+ % -> (\S+) %", found)[1]) / 100.0
+    assert now == pytest.approx(1.0 - filler, abs=0.02)
+
+
+def test_an_id_half_unknown_is_found():
+    generator = np.random.default_rng(3)
+    (found,) = _violations(_texts(generator, 5_000, 0.1), _texts(generator, 2_000, 0.5))
+    assert "the single value 'n/k'" in found
+
+
+def test_a_share_beyond_its_limit_and_almost_beyond_chance_is_left_open():
+    def rows(sentinels, seed):
+        ages = np.random.default_rng(seed).integers(18, 80, 2_000)
+        ages[:sentinels] = -999
+        return _statistics(2_000, seed, age=np.random.default_rng(seed).permutation(ages))
+
+    analyzer, before = DataQualityAnalyzer(), rows(40, 1)
+    states = {}
+    for sentinels in (45, 95, 140):
+        decision = analyzer.check(rows(sentinels, 2), Baseline(before, analyzer.suggest(before, None)))
+        (one,) = [c for c in decision.comparisons if (c.subject, c.check) == ("age", "baseline_drift_check")]
+        states[sentinels] = one.state
+        if one.state is State.UNDECIDED:
+            assert one.effect > one.limit
+            assert "too few rows" in one.reason
+            assert not decision.fails_gate
+    assert states == {45: State.HOLDS, 95: State.UNDECIDED, 140: State.VIOLATED}
+
+
+def _noisy(values):
+    return {
+        "float32": values.astype(np.float32),
+        "sums": values + np.where(np.arange(values.size) % 3, 0.0, np.spacing(values)),
+        "steps": (values * 10.0).round() * 0.1,
+    }
+
+
+@pytest.mark.parametrize("kind", ["float32", "sums", "steps"])
+@pytest.mark.parametrize("values", [4, 50, 200])
+def test_the_same_numbers_in_another_precision_are_no_drift(kind, values):
+    generator = np.random.default_rng(values)
+    prices = (generator.permutation(400)[:values] + 1) / 10.0
+    before, now = (generator.choice(prices, 5_000) for _ in range(2))
+    baseline = _statistics(5_000, 1, price=before)
+    assert not _violations(baseline, _statistics(5_000, 2, price=_noisy(now)[kind]))
+    analyzer = DataQualityAnalyzer()
+    constraints = analyzer.suggest(baseline, None)
+    constraints.features[-1].numeric_extra = {"maximum": float(prices.max())}
+    window = _statistics(5_000, 2, price=_noisy(now)[kind])
+    assert not analyzer.check(window, Baseline(baseline, constraints)).violations.violations
+    (found,) = _violations(
+        baseline, _statistics(5_000, 2, price=_noisy(np.where(now < 5.0, prices[0], now))[kind])
+    )
+    assert "the single value" in found or "share of values up to" in found.lower()
+
+
+@given(st.floats(-1e300, 1e300), st.floats(-1e300, 1e300))
+def test_float32_keeps_the_order_and_whole_numbers(one, other):
+    kept = as_float32([min(one, other), max(one, other)])
+    assert kept[0] <= kept[1]
+    assert kept[1] == pytest.approx(max(one, other), rel=1e-6, abs=1e-29)
+    whole = float(int(one))
+    assert as_float32(whole) == whole

@@ -114,6 +114,25 @@ def test_a_constraint_on_no_metric_is_refused() -> None:
         analyzer.check(measure(analyzer, binary_batch(np.random.default_rng(5), 500)), baseline)
 
 
+@pytest.mark.parametrize("name", ["accuracy", "false_positive_rate", "log_loss", "average_precision"])
+def test_a_comparison_operator_turned_round_is_refused(name: str) -> None:
+    analyzer = binary_analyzer()
+    baseline = baseline_of(analyzer, binary_batch(np.random.default_rng(4), 500))
+    assert baseline.constraints is not None
+    right, wrong = "LessThanThreshold", "GreaterThanThreshold"
+    if name in ("false_positive_rate", "log_loss"):
+        right, wrong = wrong, right
+    window = measure(analyzer, binary_batch(np.random.default_rng(5), 500))
+    baseline.constraints.metrics[name] = MetricConstraint(0.5, right)
+    analyzer.check(window, baseline)
+    baseline.constraints.metrics[name] = MetricConstraint(0.5, wrong)
+    with pytest.raises(DocumentError) as refused:
+        analyzer.check(window, baseline)
+    assert refused.value.code == "quality_documents.operator"
+    assert f"of {name} is {wrong}" in str(refused.value)
+    assert f"set it to {right}" in str(refused.value)
+
+
 def test_a_baseline_of_another_problem_is_refused() -> None:
     baseline = baseline_of(binary_analyzer(), binary_batch(np.random.default_rng(4), 500))
     analyzer = regression_analyzer()
