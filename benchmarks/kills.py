@@ -19,7 +19,7 @@ from reporting.history.read import read_runs
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("statistics.json", "constraints.json", "report.html")
-LEFTOVER = re.compile(r"\.[\w.]+\.[0-9a-f]{8}-[0-9a-f]{16}\.partial|\.writing\.lock")
+LEFTOVER = re.compile(r"\.[\w.-]+\.[0-9a-f]{8}-[0-9a-f]{16}\.partial|\.writing\.lock")
 
 
 @dataclass
