@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 HERE = Path(__file__).parent
 OURS = "monitor-data-quality"
 PEERS = ("duckdb", "polars", "pyspark", "evidently")
+# When the captures of months begin.
+MONTHS_START = datetime(2026, 3, 2, tzinfo=UTC)
 SECTIONS = ("parquet", "csv", "captures", "memory")
 
 _CAPTURES = '{"sagemakerCaptureJson":{"captureIndexNames":["endpointInput","endpointOutput"]}}'
@@ -18,6 +21,7 @@ DATASET_FORMATS = {
     "csv": '{"csv":{"header":true}}',
     "captures": _CAPTURES,
     "small-captures": _CAPTURES,
+    "months": _CAPTURES,
 }
 
 

@@ -6,6 +6,7 @@ Every file is written in chunks of one row group, each with its own seed, so mem
 from __future__ import annotations
 
 import argparse
+import itertools
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,12 +19,16 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from benchmarks.contenders import MONTHS_START
+
 SEED = 20130101
 CHUNK_ROWS = 1 << 20  # pyarrow's default row group
 LARGE_FILE_RECORDS = 100_000  # about 80 MB
 SMALL_FILE_RECORDS = 250
 CAPTURE_START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 CAPTURE_WINDOW = timedelta(hours=4)
+MONTHS_HOURS = 90 * 24
+MONTHS_COLUMNS = ["normal_0", "lognormal_1", "uniform_2", "small_count", "plan", "month"]
 
 CATEGORIES = {"plan": 3, "month": 12, "state": 50, "carrier": 200}
 MISSING_SHARE = 0.02
@@ -113,6 +118,20 @@ def write_captures(path: Path, rows: int, records_per_file: int = LARGE_FILE_REC
             written += len(part)
 
 
+def write_months(path: Path, rows: int) -> None:
+    """Write endpoint captures of 90 days, a file an hour: 6 inputs and 1 output each."""
+    random = np.random.default_rng([SEED, 1 << 33])
+    payloads = itertools.chain.from_iterable(
+        _payloads(chunk.select(MONTHS_COLUMNS)) for chunk in table_chunks(rows)
+    )
+    for hour in range(MONTHS_HOURS):
+        count = rows * (hour + 1) // MONTHS_HOURS - rows * hour // MONTHS_HOURS
+        first = MONTHS_START + timedelta(hours=hour)
+        times = [first + timedelta(hours=number / count) for number in range(count)]
+        if times:
+            _write_capture_file(path, list(itertools.islice(payloads, count)), times, random)
+
+
 def _payloads(table: pa.Table) -> list[str]:
     sink = pa.BufferOutputStream()
     options = pa.csv.WriteOptions(include_header=False, quoting_style="none")
@@ -167,6 +186,7 @@ WRITERS: dict[str, Callable[[Path, int], None]] = {
     "segmented": write_segmented,
     "captures": write_captures,
     "small-captures": partial(write_captures, records_per_file=SMALL_FILE_RECORDS),
+    "months": write_months,
 }
 
 

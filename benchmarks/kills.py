@@ -1,4 +1,4 @@
-"""Killing jobs at random points, to see that none leaves a half-written file."""
+"""Killing jobs at random points: none leaves a half-written file, and a job about many windows goes on."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from reporting.history.read import read_runs
+
+from benchmarks.same_bytes import content_of, difference
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("statistics.json", "constraints.json", "report.html")
@@ -24,11 +29,13 @@ class Kills:
 
     points: Counter[str] = field(default_factory=Counter)
     leftovers: int = 0
+    compared: int = 0
     problems: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         hits = ", ".join(f"{count} {point}" for point, count in sorted(self.points.items()))
-        text = f"{self.points.total()} kills ({hits}), {self.leftovers} hidden partial files left"
+        of = f", {self.compared:,} files compared" if self.compared else ""
+        text = f"{self.points.total()} kills ({hits}), {self.leftovers} hidden partial files left{of}"
         return f"{text}: {len(self.problems)} problems" + "".join(
             f"\n  {problem}" for problem in self.problems
         )
@@ -90,6 +97,72 @@ def kill_at_random_points(
     if left := sorted(_state(output)[1]):
         result.problems.append(f"the next job left {', '.join(left)}")
     return result
+
+
+def kill_and_go_on(run: Sequence[str], folder: Path, kills: int, *, seed: int = 1) -> Kills:
+    """Kill a job about many windows again and again, and compare what it left with one that never was.
+
+    Parameters
+    ----------
+    run
+        Its command line; it writes to ``folder/job/output`` and ``folder/job/history``.
+    kills
+        They fall at random times, so that the job is about done after the last one. One more run ends it.
+    """
+    generator, work, result = random.Random(seed), folder / "job", Kills()
+    started = time.monotonic()
+    _run_to_its_end(run, work)
+    duration = time.monotonic() - started
+    work.rename(folder / "whole")
+    windows = _windows_in(folder / "whole")
+    for number in range(kills):
+        work.mkdir(exist_ok=True)
+        process = subprocess.Popen(run, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(generator.uniform(0, 2.0 * duration / kills))
+        ended = process.poll() is not None
+        process.kill()
+        process.wait()
+        done = _windows_in(work)
+        result.points["after the end" if ended else "while it ran"] += 1
+        half = [path for path in work.rglob(".*") if LEFTOVER.fullmatch(path.name)]
+        result.leftovers += len(half)
+        print(f"kill {number + 1}: {done:,} of {windows:,} windows, {len(half)} hidden files", flush=True)
+    _run_to_its_end(run, work)
+    sides = [_files_of_windows(folder / name) for name in ("whole", "job")]
+    result.problems += difference(*sides)
+    result.compared = len(sides[0])
+    return result
+
+
+def _run_to_its_end(run: Sequence[str], work: Path) -> None:
+    work.mkdir(exist_ok=True)
+    with (work / "log").open("wb") as log:
+        subprocess.run(run, cwd=ROOT, stdout=log, stderr=log, check=True)
+
+
+def _windows_in(work: Path) -> int:
+    return sum(1 for _ in (work / "output").glob("*/report.html"))
+
+
+def _files_of_windows(work: Path) -> dict[str, bytes]:
+    """Return what is left of a job by path, as `same_bytes` compares it.
+
+    Names of runs are random, so records and statistics in the history are named by the window they are about.
+    """
+    history, named = work / "history", {}
+    times: Counter[str] = Counter()
+    for run in read_runs(str(history)):
+        window = run.window[0].isoformat() if run.window else ""
+        times[window] += 1
+        again = f", {times[window]}" if times[window] > 1 else ""
+        named[f"runs/{run.run}.jsonl.gz"] = f"record of {window}{again}"
+        named[run.statistics or ""] = f"statistics of {window}{again}"
+    found = {}
+    for path in sorted(work.rglob("*")):
+        if path.is_file() and not LEFTOVER.fullmatch(path.name) and path.name not in ("log", "message"):
+            name = str(path.relative_to(work))
+            found[named.get(name.removeprefix("history/"), name)] = content_of(path)
+    return found
 
 
 def inspect(output: Path) -> list[str]:

@@ -159,10 +159,13 @@ def run(root: Path, jobs: list[Job], work: Path, demo: bool) -> dict[str, bytes]
         with (work / "demo.txt").open("wb") as log:
             command = [sys.executable, "-m", "demo", "--output", str(work / "demo")]
             subprocess.run(command, env=environment, cwd=root, stdout=log, stderr=log, check=True)
-    return {_plain(str(path.relative_to(work))): _content(path) for path in work.rglob("*") if path.is_file()}
+    return {
+        _plain(str(path.relative_to(work))): content_of(path) for path in work.rglob("*") if path.is_file()
+    }
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
+    """Return what a file holds, unpacked, without what differs between two runs of one job."""
     content = path.read_bytes()
     if path.suffix == ".gz":
         content = gzip.decompress(content)

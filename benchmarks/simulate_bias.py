@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from scipy import stats
 
-from analyzers.bias.analyzer import BiasAnalyzer, check, suggest
+from analyzers.bias.analyzer import BiasAnalyzer, suggest
 from analyzers.bias.check_sound import tables_of
 from analyzers.bias.documents import BiasStatistics, FacetStatistics, MetricValue
 from analyzers.bias.metrics import METRICS, Floats
@@ -34,6 +34,7 @@ from analyzers.shared.rules import Rules
 from contract.api import Baseline
 
 RULES: tuple[Rules, ...] = ("sound", "sagemaker")
+NO_DATA = BiasRequest("label", (1,), (), post_training=None)
 WINDOW_ROWS = (500, 2_000, 20_000)
 BASELINE_ROWS = (2_000, 20_000)
 CHANGED_ROWS = 5_000
@@ -232,7 +233,8 @@ def simulate(cell: Cell) -> dict[Rules, Rates]:
         baseline = Baseline(known, suggest(known, None))
         window = look(now, draw_counts(now, cell.rows, generator))
         for rules, rate in rates.items():
-            found = check(window, baseline, rules=rules, seed=number).violations.violations
+            decision = BiasAnalyzer(rules, NO_DATA, number).check(window, baseline)
+            found = decision.violations.violations
             if cell.changed:
                 found = [one for one in found if one.metric_name in ("DPPL", "DI")]
                 found = [one for one in found if one.extra["facet"] == "sex"]

@@ -54,12 +54,7 @@ class Scope:
         return charts.intervals(title, items, shares=shares)
 
     def row(
-        self,
-        name: str,
-        texts: Iterable[str],
-        last: Iterable[Cell],
-        chart: Chart | None,
-        text: Text = number,
+        self, name: str, texts: Iterable[str], last: Iterable[Cell], chart: Chart | None, text: Text = number
     ) -> Row:
         """Return the row of a metric: texts, its values then and now with their interval, and last cells."""
         then, now = self.estimates(name)

@@ -122,12 +122,10 @@ def _facet(entries: JsonObject, place: str) -> Facet | None:
         names = _facet_columns(entries, place)
         return None if names is None else Facet(names)
     members = entries.within(place)
-    names = _facet_columns(members, "name_or_index")
-    found = _facet_values(members, 1 if names is None else len(names))
+    facet = read_members(Facet, members)
     if members.raw("name_or_index") is None:
         members.require("name_or_index", '"name_or_index":"sex"')
-    members.finish()
-    return None if names is None else Facet(names, found)
+    return facet if facet.name_or_index else None
 
 
 def _facet_columns(members: JsonObject, key: str) -> tuple[str | int, ...] | None:
@@ -146,16 +144,17 @@ def _facet_columns(members: JsonObject, key: str) -> tuple[str | int, ...] | Non
     return None
 
 
-def _facet_values(members: JsonObject, count: int) -> tuple[Any, ...]:
-    if count == 1:
-        found: tuple[Any, ...] = values(schema.is_value, _VALUES)(members, "value_or_threshold")
-        return found
+def _facet_values(members: JsonObject, key: str) -> Any:
+    columns = members.members.get("name_or_index")
+    count = len(columns) if isinstance(columns, list) else 1
+    if count < 2:
+        return values(schema.is_value, _VALUES)(members, key)
 
     def fits(value: Any) -> bool:
         return isinstance(value, list) and len(value) == count and all(map(schema.is_value, value))
 
     expected = f"lists of {count} values, one for each column of name_or_index"
-    return tuple(tuple(cells) for cells in values(fits, expected)(members, "value_or_threshold"))
+    return tuple(tuple(cells) for cells in values(fits, expected)(members, key))
 
 
 def _all_segments(members: JsonObject, key: str) -> tuple[Segments, ...]:
@@ -198,8 +197,8 @@ class Facet:
         combination.
     """
 
-    name_or_index: tuple[Locator, ...]
-    value_or_threshold: tuple[Value, ...] | tuple[tuple[Value, ...], ...] = ()
+    name_or_index: tuple[Locator, ...] = member(_facet_columns, ())
+    value_or_threshold: tuple[Value, ...] | tuple[tuple[Value, ...], ...] = member(_facet_values, ())
 
 
 @dataclass(frozen=True)

@@ -12,20 +12,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-# What is imported under its own name is part of the public types, too.
-from contract.dataset import Dataset as Dataset
-from contract.dataset import Declared as Declared
-from contract.dataset import Plan as Plan
-from contract.dataset import Split as Split
+# What is imported here is part of the public types, too.
+from contract.dataset import Dataset, Declared, Plan, Split
 from contract.decision import LASTING_CHECK as LASTING_CHECK
 from contract.decision import PRESENCE_CHECK as PRESENCE_CHECK
 from contract.decision import SHIFT as SHIFT
 from contract.decision import CheckType as CheckType
-from contract.decision import Comparison as Comparison
-from contract.decision import Decision as Decision
-from contract.decision import Facts as Facts
+from contract.decision import Comparison, Decision, Facts, Metric
 from contract.decision import Finding as Finding
-from contract.decision import Metric as Metric
 from contract.decision import Part as Part
 from contract.decision import Shift as Shift
 from contract.decision import State as State
@@ -33,13 +27,9 @@ from contract.decision import Violation as Violation
 from contract.decision import Violations as Violations
 from contract.decision import read_violations as read_violations
 from contract.errors import ConfigurationError
-from contract.page import Body as Body
-from contract.page import Source as Source
+from contract.page import Body, Source
 from contract.schema import write_document
-from contract.settings import Program
-from contract.settings import Rules as Rules
-from contract.settings import Settings as Settings
-from contract.settings import Variable as Variable
+from contract.settings import Program, Rules, Settings, Variable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,6 +55,9 @@ class Baseline[Statistics, Constraints]:
     def natural_variation(self) -> dict[str, Any]:
         """Return the member of the constraints file that has the variation; none where it is not known."""
         return {} if self.variation is None else {VARIATION: write_document(self.variation)}
+
+
+AnyBaseline = Baseline[Any, Any]
 
 
 def _empty(*values: Any) -> Mapping[str, Any]:
@@ -120,6 +113,9 @@ class DocumentSet[Statistics, Constraints]:
     constraints_names: tuple[str, ...] = ("constraints.json",)
     not_in_baseline: tuple[str, ...] = ()
     column_types: Callable[[Constraints], Mapping[str, str] | None] = _nothing
+
+
+AnyDocuments = DocumentSet[Any, Any]
 
 
 class Pass(Protocol):
@@ -291,7 +287,7 @@ class Monitor(Program):
 
     title: str
     lead: str = "The window is not as the baseline was."
-    load_documents: Callable[[], DocumentSet[Any, Any]] = DocumentSet
+    load_documents: Callable[[], AnyDocuments] = DocumentSet
     make_analyzer: MakeAnalyzer | None = None
     arrange: Callable[[Settings, Dataset], tuple[Dataset, MakeAnalyzer]] | None = None
     adjust: Callable[[Settings], Settings] | None = None

@@ -105,12 +105,11 @@ def parse_dataset_format(text: str) -> DatasetFormat:
     )
 
 
-def _switch(members: JsonObject, key: str) -> bool | None:
+def _switch(members: JsonObject, key: str) -> Any:
     value = members.raw(key)
     if isinstance(value, str) and value.strip().casefold() in ("true", "false"):
         return value.strip().casefold() == "true"
-    found: bool | None = switch(members, key)
-    return found
+    return switch(members, key)
 
 
 def _indices(members: JsonObject, key: str) -> tuple[str, ...]:

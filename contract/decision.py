@@ -246,7 +246,7 @@ class Decision:
 
     violations: Violations
     findings: tuple[Finding, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     reason: str = ""
 

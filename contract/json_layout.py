@@ -118,11 +118,9 @@ def _not_finite(data: bytes) -> str | None:
     def search(value: Any, path: str) -> Iterator[str]:
         if isinstance(value, float) and not math.isfinite(value):
             yield f"{path} is {json.dumps(value)}"
-        members = (
-            value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else ())
-        )
-        for key, member in members:
-            step = f"[{key}]" if isinstance(value, list) else f".{key}"
+        is_list = isinstance(value, list)
+        for key, member in enumerate(value) if is_list else value.items() if isinstance(value, dict) else ():
+            step = f"[{key}]" if is_list else f".{key}"
             yield from search(member, f"{path}{step}".removeprefix("."))
 
     try:

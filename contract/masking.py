@@ -44,9 +44,8 @@ def learn(settings: Iterable[str], secrets: Iterable[str] = (), *, anew: bool = 
     found |= {secret for text in secrets for secret in (text, *text.split())}
     _secrets.update(found, map(unquote, found))
     longest_first = sorted((one for one in _secrets if len(one) >= _SHORTEST), key=len, reverse=True)
-    _known = (
-        re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)") if longest_first else None
-    )
+    any_of = "|".join(map(re.escape, longest_first))
+    _known = re.compile(rf"(?<!\w)(?:{any_of})(?!\w)") if any_of else None
 
 
 def mask(text: str) -> str:

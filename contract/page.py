@@ -230,9 +230,12 @@ class Card:
 
 @dataclass
 class Body:
-    """What a monitor says: facts for the head, cards, sections."""
+    """What a monitor says: facts for the head, cards, of which the heaviest comes first, and sections."""
 
     cards: list[Card]
     sections: list[Section]
     facts: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.cards = sorted(self.cards, key=lambda card: -card.weight)

@@ -104,11 +104,9 @@ class Said:
             for (code, *members), count in islice(alike, _MOST_SAID):
                 self.say(code, **dict(members), count=count, rows=rows)
 
-    def lines(self) -> Iterator[str]:
-        """Yield all sentences, each with its subject."""
-        for subject, sentences in self.sentences.items():
-            for sentence in sentences:
-                yield f"{subject}: {sentence}"
+    def lines(self) -> list[str]:
+        """Return all sentences, each with its subject."""
+        return [f"{subject}: {one}" for subject, said in self.sentences.items() for one in said]
 
 
 def notice(code: str, count: int = 1, **members: Any) -> None:

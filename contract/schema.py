@@ -194,9 +194,9 @@ class JsonObject:
 
     def note_near_misses(self, known: Iterable[str] = ()) -> None:
         """Note unknown members whose names are nearly known, or in `known`; ``x-`` begins a user's."""
-        plain = {_plain(name): name for name in (*known, *self._known)}
+        plain = {plain_name(name): name for name in (*known, *self._known)}
         for key in () if self.mistakes.names_known else self.extra():
-            meant = None if key in known or key.startswith(_OWN) else _nearest(_plain(key), plain, _NEAR)
+            meant = None if key in known or key.startswith(_OWN) else _nearest(plain_name(key), plain, _NEAR)
             if meant:
                 self.mistakes.forget("members.missing", self.place(meant))
                 self.note(key, "members.near_miss", meant=meant, place="")
@@ -217,7 +217,8 @@ class JsonObject:
 _OWN, _NEAR = "x-", 0.8
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Return a name without case and separators, by which near misses are found."""
     return name.replace("_", "").replace("-", "").casefold()
 
 
@@ -284,9 +285,9 @@ def _unused(
             mistakes.add("members.misplaced", field=place, home=homes[name])
         else:
             # Of two spellings the first is shown, and what belongs here before what belongs elsewhere.
-            names = {_plain(one): one for one in reversed([*level.members, *homes])}
+            names = {plain_name(one): one for one in reversed([*level.members, *homes])}
             names |= {short: full for short, full in _SHORT.items() if full in homes}
-            meant = _nearest(_plain(name), names, _NEAR)
+            meant = _nearest(plain_name(name), names, _NEAR)
             if not meant:
                 yield place
                 continue
@@ -311,9 +312,7 @@ _SHORT = {"min": "minimum", "max": "maximum"}
 def features_have(value: dict[str, Any], *keys: str) -> bool:
     """Return whether any of the features of a document has one of `keys`."""
     features = value.get("features")
-    return isinstance(features, list) and any(
-        isinstance(feature, dict) and not feature.keys().isdisjoint(keys) for feature in features
-    )
+    return isinstance(features, list) and any(one.keys() & keys for one in features if isinstance(one, dict))
 
 
 @dataclass(kw_only=True)
@@ -429,26 +428,18 @@ def read_members[T](
     return kind(**found, **others)
 
 
-def read_document[T](
-    kind: Callable[..., T], members: JsonObject, *, known: Iterable[str] | None = (), **others: Any
-) -> T:
+def read_document[T](kind: Callable[..., T], members: JsonObject, **others: Any) -> T:
     """Return a dataclass made of an object of a document; what is unknown is kept in its ``extra``.
 
-    Parameters
-    ----------
-    known
-        Further names: unknown ones that are nearly known are noted. None leaves all of them alone.
-    others
-        Fields that are no members.
+    Unknown names that are nearly known are noted. `others` are fields that are no members.
     """
     found = _read(kind, members) | others
-    if known is not None:
-        members.note_near_misses(known)
-        inner = dict.fromkeys(how.inside for _, _, _, how in _members(kind) if how.inside)
-        for path in inner:
-            keys = [key for _, key, _, how in _members(kind) if how.inside[: len(path)] == path]
-            deeper = [one[len(path)] for one in inner if len(one) > len(path) and one[: len(path)] == path]
-            members.within(*path).note_near_misses([*keys, *deeper])
+    members.note_near_misses()
+    inner = dict.fromkeys(how.inside for _, _, _, how in _members(kind) if how.inside)
+    for path in inner:
+        keys = [key for _, key, _, how in _members(kind) if how.inside[: len(path)] == path]
+        deeper = [one[len(path)] for one in inner if len(one) > len(path) and one[: len(path)] == path]
+        members.within(*path).note_near_misses([*keys, *deeper])
     schema: Any = kind
     names = {one.name for one in fields(schema)}
     if "extra" in names:

@@ -22,11 +22,11 @@ from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 import contract
 from contract import window as windows
 from contract.dataset_format import DatasetFormat, Shape, parse_dataset_format, parse_rows
-from contract.errors import ConfigurationError
+from contract.errors import ConfigurationError, topic
 from contract.masking import learn, mask
-from contract.schema import Mistakes, nearest
+from contract.schema import Mistakes, nearest, plain_name
 from contract.sink_addresses import SinkAddress, parse_sinks
-from contract.window import FEWEST_WINDOWS, Window, parse_duration, read_instant, read_zone, resolve_window
+from contract.window import Window, parse_duration, read_instant, read_zone, resolve_window
 from contract.wording import as_float
 
 # What a command offers. Shared variables say which of these they need, never which command.
@@ -420,21 +420,16 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser(program: Program, *, with_help: bool) -> _Parser:
     """Return the parser of a console command: one flag per variable, plus --validate and --version."""
+    told = topic("help") if with_help else {}
     parser = _Parser(
         prog=program.program,
         usage=f"{program.program} [--validate] [--FLAG VALUE ...]",
         description=program.description,
         allow_abbrev=False,
-        epilog="Every flag is also an environment variable of the name in docs/settings.md; the flag wins. "
-        "Exit codes: 0 completed, 1 our fault, 2 input or configuration at fault, 3 violations and "
-        "fail_on_violations, 4 not delivered and fail_on_sink_error, 5 not decided and fail_on_undecided.",
+        epilog=told.get("epilog"),
     )
     parser.add_argument("--version", action="version", version=f"{program.program} {contract.__version__}")
-    parser.add_argument(
-        "--validate",
-        action="store_true",
-        help="Check the settings, the baseline, the scripts and the first rows; write nothing.",
-    )
+    parser.add_argument("--validate", action="store_true", help=told.get("validate"))
     for variable in program.variables:
         text = argparse.SUPPRESS if variable.ignored or not with_help else _help(variable, program)
         flags = [variable.flag, *("--" + alias.replace("_", "-") for alias in variable.aliases)]
@@ -514,13 +509,6 @@ def read_settings(
     values["window"] = mistakes.attempt(
         resolve_window, **times, now=now or datetime.now(UTC), each=each, zone=zone
     )
-    if (
-        each == "baseline_window"
-        and values["window"]
-        and (found := len(values["window"].edges)) < FEWEST_WINDOWS
-    ):
-        about = {"text": times["window"], "count": found, "least": FEWEST_WINDOWS}
-        mistakes.add("baseline_window.few", field=each, **about)
     # Commands without the setting read captures.
     values["dataset_format"] = values["dataset_format"] or DatasetFormat("sagemakerCaptureJson")
     if values["fail_on_undecided"] is None:
@@ -600,15 +588,26 @@ def _note_contradictions(values: Mapping[str, Any], program: Program, mistakes: 
         mistakes.add("new_baseline.nothing_before", field=field)
 
 
+# Without them a job compares or refuses nothing, and nobody else's variables are called so.
+_OF_THE_VERDICT = {"baseline_constraints", "baseline_statistics", "register_new_baseline"} | {
+    "fail_on_violations",
+    "fail_on_undecided",
+}
+
+
 def _note_near_misses(environment: Mapping[str, str], program: Program, mistakes: Mistakes) -> None:
     """Note what looks like a misspelt setting; log settings in upper case, which others may have set."""
     names = {*VARIABLE_BY_NAME, *(variable.name for variable in program.own_variables)}
     # One short word is too near to what other programs' variables are called, such as mode.
     known = sorted(names - {"model", "report"})
+    folded = {plain_name(variable): variable for variable in known}
     for name in environment:
         meant = name.lower()
+        plain = folded.get(plain_name(name), name)
         if name == meant and name not in names and (close := nearest(name, known, cutoff=0.84)):
             mistakes.add("setting.near_miss", field=name, meant=close)
+        elif plain != name and plain in _OF_THE_VERDICT and plain not in environment:
+            mistakes.add("setting.near_miss", field=name, meant=plain)
         # A single word is too likely somebody else's.
         if "_" not in name or meant not in names:
             continue

@@ -77,7 +77,10 @@ def _parse(variable: str, text: str) -> SinkAddress:
         raise ConfigurationError.of("sinks.kind", field=variable, text=shown, hint=_advice(variable, name))
     kind: Kind = next(kind for kind in get_args(Kind) if kind == name)
     if kind in _HTTP:
-        return _http(variable, kind, text, scheme.partition("+")[2].casefold(), rest)
+        parts = http_parts(f"{scheme.partition('+')[2].casefold()}:{rest}")
+        if parts is None or any(not 32 < ord(character) < 127 for character in text):
+            raise ConfigurationError.of("sinks.no_address", field=variable, text=text, form=forms[kind])
+        return SinkAddress(kind, parts._replace(fragment="").geturl(), mask(text))
     if kind == "cloudwatch":
         namespace = rest or DEFAULT_NAMESPACE
         if not _NAMESPACE.fullmatch(namespace) or namespace.upper().startswith("AWS/"):
@@ -109,11 +112,3 @@ def http_parts(url: str) -> SplitResult | None:
         if is_http and not any(character.isspace() or ord(character) < 33 for character in url):
             return parts
     return None
-
-
-def _http(variable: str, kind: Kind, text: str, protocol: str, rest: str) -> SinkAddress:
-    parts = http_parts(f"{protocol}:{rest}")
-    if parts is None or any(not 32 < ord(character) < 127 for character in text):
-        form = written()[variable][kind]
-        raise ConfigurationError.of("sinks.no_address", field=variable, text=text, form=form)
-    return SinkAddress(kind, parts._replace(fragment="").geturl(), mask(text))

@@ -158,6 +158,9 @@ def _edges(span: Window, field: str, text: str, zone: tzinfo) -> tuple[datetime,
     if found[len(edges)] != span.end:
         last = edges[-1].astimezone(zone)
         raise ConfigurationError.of("window.part", field="end_time", text=text, last=last, count=len(edges))
+    if field == "baseline_window" and len(edges) < FEWEST_WINDOWS:
+        count, least = len(edges), FEWEST_WINDOWS
+        raise ConfigurationError.of("baseline_window.few", field=field, text=text, count=count, least=least)
     return edges
 
 

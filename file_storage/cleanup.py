@@ -4,8 +4,6 @@ Success and failure come to the end of `all_undone`; SIGTERM and SIGINT too, as 
 A program without it undoes what is left when its process exits. Nothing helps against SIGKILL.
 """
 
-from __future__ import annotations
-
 import atexit
 import os
 import signal

@@ -5,8 +5,6 @@ server, ``AWS_REGION`` or ``AWS_DEFAULT_REGION`` the region, ``AWS_CA_BUNDLE`` a
 Functions raise OSError; `file_storage.storage`, which everybody else uses, names the path.
 """
 
-from __future__ import annotations
-
 import errno
 import functools
 import importlib.util
@@ -16,12 +14,9 @@ import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
-
-if TYPE_CHECKING:
-    from pyarrow.fs import S3FileSystem
 
 SCHEME = "s3://"
 # The least size of a part of several: what is not larger is one request.
@@ -33,8 +28,8 @@ _encryption: dict[str, str] = {}
 
 
 @functools.cache
-def file_system() -> S3FileSystem:
-    """Return the connection, made once."""
+def file_system() -> Any:
+    """Return the connection, an `S3FileSystem` of Arrow's, made once."""
     from pyarrow.fs import S3FileSystem
 
     scheme, host = _server() or (None, None)

@@ -6,8 +6,6 @@ defines ``postprocess_handler([logger])``, called once when the results are writ
 with the logger it is given reaches the job's log.
 """
 
-from __future__ import annotations
-
 import contextlib
 import difflib
 import functools
@@ -211,8 +209,7 @@ def reject_result(preprocessor: Preprocessor, problem: str, where: str) -> Scrip
 @functools.cache
 def _handler(path: str, digest: str, function: str, arguments: int) -> Handler:
     """Return the function with the logger bound when it takes one beside its `arguments`."""
-    module = _module(path, digest)
-    handler: Handler = getattr(module, function)
+    handler: Handler = getattr(_module(path, digest), function)
     try:
         signature = inspect.signature(handler)
     except (TypeError, ValueError):

@@ -4,8 +4,6 @@ Paths that start with ``s3://`` go to S3 or what speaks its protocol (see `file_
 streamed, never copied to disk.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import fcntl
@@ -589,9 +587,10 @@ def reading(
     except OSError as problem:
         if problem.errno == errno.ENOMEM:
             raise MemoryError from problem
-        code = "stored_file.unwritable" if is_written else "stored_file.unreadable"
         told = {"role": role, "cause": cause_of(problem), "field": role.strip()}
-        raise error.of(code, file=path, **told) from problem
+        raise error.of(
+            "stored_file.unwritable" if is_written else "stored_file.unreadable", file=path, **told
+        ) from problem
 
 
 def writing(path: str, role: str = "") -> contextlib.AbstractContextManager[None]:
@@ -641,8 +640,7 @@ def _walk(folder: str) -> list[SourceFile]:
                 elif entry.is_dir():
                     folders.append((entry.path, f"{real}/{entry.name}"))
                 elif entry.is_file():
-                    file = SourceFile(entry.path, entry.stat().st_size)
-                    found.setdefault(f"{real}/{entry.name}", file)
+                    found.setdefault(f"{real}/{entry.name}", SourceFile(entry.path, entry.stat().st_size))
     return list(found.values())
 
 

@@ -3,8 +3,6 @@
 Retrying and the size of requests are decided in `model_clients.batching`; a channel only sends.
 """
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import http.client
@@ -121,10 +119,9 @@ class HttpChannel:
                 content = read_bounded(response.read, self._timeout)
         except HTTPError as error:
             raise unanswered(error, self._timeout) from error
-        try:
+        pause: float | None = None
+        with contextlib.suppress(InvalidHeader, ValueError, OverflowError):
             pause = Retry().get_retry_after(response)
-        except (InvalidHeader, ValueError, OverflowError):
-            pause = None
         return Reply(response.status, content, pause)
 
     def close(self) -> None:
@@ -252,6 +249,23 @@ def aws_client(service: str, whole: float | None, *, server: str | None = None, 
 
     client.meta.events.register("before-send", send)
     return client
+
+
+_THROTTLED = ("Throttling", "TooManyRequests", "RequestLimitExceeded")
+
+
+def refused(error: Exception) -> tuple[str, str, int]:
+    """Return the code, the text and the status of a service's refusal; empty and 0 where no answer came.
+
+    Of a service that is asked too often it is status 429, which not all of them give.
+    """
+    from botocore.exceptions import ClientError
+
+    if not isinstance(error, ClientError):
+        return "", "", 0
+    told, code = error.response.get("Error", {}), str(error.response.get("Error", {}).get("Code") or "")
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
+    return code, one_line(told.get("Message", "")), 429 if code.startswith(_THROTTLED) else status
 
 
 def require_url(url: str) -> SplitResult:

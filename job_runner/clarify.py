@@ -16,26 +16,17 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from contract import dataset
 from contract.analysis_config import AnalysisConfig, Locator, PredictorConfig, Segments, read_analysis_config
 from contract.analysis_config import Kind as Purpose
+from contract.api import Dataset, Settings
 from contract.checklist import NotTriedError
-from contract.dataset import (
-    GROUND_TRUTH,
-    CellRules,
-    ColumnPaths,
-    Dataset,
-    LabelPlaces,
-    Location,
-    Prediction,
-    SegmentColumn,
-)
+from contract.dataset import GROUND_TRUTH, CellRules, ColumnPaths, LabelPlaces, Location
 from contract.dataset_format import DatasetFormat, Kind
 from contract.errors import ConfigurationError
 from contract.schema import Mistakes, nearest
-from contract.settings import Settings
 from contract.wording import as_float, listing, several, some_of
 from file_storage import storage
-from file_storage.storage import list_files
 from model_clients.model import Model
 from readers.captures.split import first_sides, survey
 from readers.cell_types import PANDAS_MARKERS
@@ -176,14 +167,14 @@ def log_other_methods(config: AnalysisConfig, names: Iterable[str], log: logging
 # The segments of an analysis configuration, as columns that divide the rows.
 
 
-def segment_names(config: AnalysisConfig) -> tuple[str, ...]:
-    """Return the names of the columns that tell the segments."""
-    return tuple(_name(segments) for segments in config.segment_config)
+def segment_name(segments: Segments) -> str:
+    """Return the name of the column that tells these segments."""
+    return segments.config_name or f"{segments.name_or_index} segment"
 
 
 def segment_columns(
     config: AnalysisConfig, columns: Columns, mistakes: Mistakes
-) -> tuple[SegmentColumn, ...]:
+) -> tuple[dataset.SegmentColumn, ...]:
     """Return how the configuration divides the rows; columns that are not in the data are noted."""
     found = []
     for number, segments in enumerate(config.segment_config):
@@ -191,16 +182,11 @@ def segment_columns(
         source = find_column(segments.name_or_index, columns.names, place, mistakes, config.headers)
         for member in (member for members in segments.segments for member in members):
             if isinstance(member, str) and member[:1] in "[(" and not is_interval(member):
-                place = f"segment_config[{number}].segments"
-                mistakes.add("column.no_interval", field=place, text=member)
+                mistakes.add("column.no_interval", field=f"segment_config[{number}].segments", text=member)
         texts = [*(",".join(map(str, members)) for members in segments.segments), REST]
         labels = (*segments.display_aliases, *texts[len(segments.display_aliases) :])
-        found.append(SegmentColumn(_name(segments), source or "", segments.segments, labels))
+        found.append(dataset.SegmentColumn(segment_name(segments), source or "", segments.segments, labels))
     return tuple(found)
-
-
-def _name(segments: Segments) -> str:
-    return segments.config_name or f"{segments.name_or_index} segment"
 
 
 # Finding and parsing the analysis configuration that the settings name.
@@ -368,16 +354,14 @@ def add_separate_files(
     """Add the columns of ``facet_dataset_uri`` and ``predicted_label_dataset_uri``."""
     if config.facet_dataset_uri:
         wanted = [name for facet in config.facet for name in facet.name_or_index if isinstance(name, str)]
-        uri, headers = config.facet_dataset_uri, config.facet_headers
-        other = _separate(uri, request, headers, wanted, "facet_headers", "facet_", mistakes)
+        other = _separate(config, "facet", request, wanted, "facet_", mistakes)
         names = column_names(other)
         request = replace(request, beside=(*request.beside, other))
         columns = replace(columns, names=tuple(dict.fromkeys((*columns.names, *names))), facets=names)
     if config.predicted_label_dataset_uri:
-        uri, headers = config.predicted_label_dataset_uri, config.predicted_label_headers
         asked = config.predicted_label
         wanted = [asked] if isinstance(asked, str) else []
-        other = _separate(uri, request, headers, wanted, "predicted_label_headers", _PREDICTED, mistakes)
+        other = _separate(config, _PREDICTED, request, wanted, _PREDICTED, mistakes)
         if other.format.kind == "json" and asked is not None:
             location = Location(_PREDICTED, str(asked), variable=_PREDICTED)
             document = request.locations.document if request.locations else False
@@ -393,19 +377,14 @@ def add_separate_files(
 
 
 def _separate(
-    uri: str,
-    request: Dataset,
-    headers: tuple[str, ...],
-    wanted: list[str],
-    member: str,
-    prefix: str,
-    mistakes: Mistakes,
+    config: AnalysisConfig, role: str, request: Dataset, wanted: list[str], prefix: str, mistakes: Mistakes
 ) -> Dataset:
+    uri, headers = getattr(config, f"{role}_dataset_uri"), getattr(config, f"{role}_headers")
     form = DatasetFormat(_BY_SUFFIX.get(uri.rpartition(".")[2].casefold(), request.format.kind))
     other = replace(request, source=uri, format=form, beside=(), locations=None, column_names=None)
     if other.format.kind != "csv":
         return other
-    other = _named_csv(other, headers, wanted, member, mistakes, header_told=False)
+    other = _named_csv(other, headers, wanted, f"{role}_headers", mistakes, header_told=False)
     names = column_names(other)
     if names and not headers and not other.format.header:
         # Its columns must not be mistaken for those of the dataset, which may be called the same.
@@ -458,7 +437,7 @@ def _has_header(request: Dataset, names: list[str], *, needs_name: bool) -> bool
     needs_name
         Whether only a row with one of them is a header.
     """
-    for file in list_files(request.source):
+    for file in storage.list_files(request.source):
         records = first_records(file.path)
         if records:
             cells, *rows = records
@@ -476,7 +455,6 @@ def _has_header(request: Dataset, names: list[str], *, needs_name: bool) -> bool
 
 
 _ENOUGH_ROWS = 10
-_TWO = 2
 
 
 def arrange_nested(
@@ -489,7 +467,7 @@ def arrange_nested(
     others = with_classes([Location(role, str(path), variable=place) for role, path, place in told], config)
     is_whole = config.dataset_type == "application/json"
     if config.dataset_type not in ("application/json", "application/jsonlines"):
-        files = list_files(request.source, "dataset_source")
+        files = storage.list_files(request.source, "dataset_source")
         is_whole = bool(files) and is_document(files[0].path)
     locations = ColumnPaths(config.features, others, document=is_whole)
     request = replace(request, locations=locations)
@@ -503,7 +481,7 @@ def with_classes(others: list[Location], config: AnalysisConfig) -> tuple[Locati
     Two classes may have one score as well as two, so they are left to a threshold.
     """
     headers = () if config.predictor is None else config.predictor.label_headers
-    if len(headers) <= _TWO or any(other.name == _PREDICTED for other in others):
+    if len(headers) <= 2 or any(other.name == _PREDICTED for other in others):
         return tuple(others)
     return tuple(
         replace(other, name=_PREDICTED, classes=headers) if other.name == _PROBABILITY else other
@@ -536,13 +514,9 @@ def name_columns(
     named = tuple(names.get(name, name) for name in features)
     # Records may name their features themselves; headers are for those that do not.
     locations = replace(locations, others=others, headers=named)
-    columns = Columns(
-        names=(*named, *(other.name for other in others)) if found else (),
-        label=names.get(_LABEL, _LABEL) if _LABEL in beside else None,
-        predicted_label=names.get(_PREDICTED, _PREDICTED) if _PREDICTED in beside else None,
-        probability=_PROBABILITY if _PROBABILITY in beside else None,
-        label_name=names.get(_LABEL, _LABEL),
-    )
+    every = (*named, *(other.name for other in others)) if found else ()
+    known: dict[str, Any] = {role: names.get(role, role) for role in _ROLES if role in beside}
+    columns = Columns(every, **known, label_name=names.get(_LABEL, _LABEL))
     return replace(request, locations=locations), columns
 
 
@@ -601,25 +575,19 @@ def _csv_captures(
     """Arrange captures whose payloads are all CSV, which are read in bulk."""
     form = replace(request.format, capture_indices=sides)
     request = replace(request, format=form, labels=True, typed_labels=True)
-    decoder = survey(files_of(request)[0], request)
-    widths = decoder.layout.widths
+    widths = survey(files_of(request)[0], request).layout.widths
     answers = sum(widths) - widths[-1]
     features = _feature_names(config, widths[-1], mistakes)
     response = tuple(f"response_{at}" for at in range(answers))
-    found: dict[str, str | None] = {}
+    found: dict[str, Any] = {}
     asked = roles(settings, config, captured=True)
     for role, (path, place) in ((role, asked[role]) for role in (_PREDICTED, _PROBABILITY) if role in asked):
         if str(path).isdecimal() and int(path) < answers:
             found[role] = response[int(path)]
         else:
             mistakes.add("column.no_position", field=place, text=str(path), columns=answers)
-    columns = Columns(
-        names=(*features, GROUND_TRUTH),
-        label=GROUND_TRUTH,
-        label_name=config.label if isinstance(config.label, str) else GROUND_TRUTH,
-        predicted_label=found.get(_PREDICTED),
-        probability=found.get(_PROBABILITY),
-    )
+    label = config.label if isinstance(config.label, str) else GROUND_TRUTH
+    columns = Columns((*features, GROUND_TRUTH), GROUND_TRUTH, **found, label_name=label)
     return replace(request, column_names=(*response, *features)), columns
 
 
@@ -627,7 +595,7 @@ def _single_labels(request: Dataset) -> bool:
     """Return whether labels that are joined with the records are cells of CSV, as far as the first says."""
     if request.ground_truth_source is None:
         return True
-    files = list_files(request.ground_truth_source, "ground_truth_source")
+    files = storage.list_files(request.ground_truth_source, "ground_truth_source")
     first = next(read_labels(files[:1], request.label_places or LabelPlaces()), None)
     if first is None or not len(first.data):
         return True
@@ -681,17 +649,12 @@ def arrange_dataset(
     if not told:
         # The configuration of a monitor says nothing of the data, which are captures.
         form = DatasetFormat(KINDS[config.dataset_type] if config.dataset_type else "sagemakerMergeJson")
-    request = replace(
-        request,
-        source=config.dataset_uri or settings.dataset_source,
-        format=form,
-        # Types are told from the values under both sets of rules, as the originals' reader did.
-        text_only=False,
-        column_names=None,
-        cells=None if request.cells is None else replace(request.cells, dates=False),
-    )
+    cells = request.cells and replace(request.cells, dates=False)
     if settings.rules == "sagemaker" and form.kind == "csv":
-        request = replace(request, cells=CellRules(PANDAS_MARKERS, judged=True, like_pandas=True))
+        cells = CellRules(PANDAS_MARKERS, judged=True, like_pandas=True)
+    source = config.dataset_uri or settings.dataset_source
+    # Types are told from the values under both sets of rules, as the originals' reader did.
+    request = replace(request, source=source, format=form, text_only=False, column_names=None, cells=cells)
     if form.kind in CAPTURES:
         return arrange_captures(settings, config, request, mistakes)
     if form.kind == "json" and config.features is not None:
@@ -700,12 +663,6 @@ def arrange_dataset(
 
 
 # Predictions that a model is asked for, where the data has none.
-
-
-def names_a_model(settings: Settings, config: AnalysisConfig) -> bool:
-    """Return whether settings or configuration say which model to ask."""
-    predictor = config.predictor
-    return settings.model is not None or bool(predictor and (predictor.endpoint_name or predictor.model_name))
 
 
 def ask_model(
@@ -747,7 +704,7 @@ def ask_model(
     while name in columns.names:
         name += "_"
     ask = model.predict_labels if as_label else functools.partial(_scores, model)
-    prediction = Prediction(name, features, ask, model.where, model.close)
+    prediction = dataset.Prediction(name, features, ask, model.where, model.close)
     columns = replace(columns, predicted_label=name) if as_label else replace(columns, probability=name)
     return replace(request, prediction=prediction), columns
 

@@ -54,9 +54,8 @@ _log = logging.getLogger("monitor")
 
 _MOST_LINES = 12
 _ROOM = "more room, in output_path and in the folder for temporary files (TMPDIR)"
-_FILES = "to open more files at once (ulimit -n)"
 _LACKING = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _ROOM)
-_LACKING |= dict.fromkeys((errno.EMFILE, errno.ENFILE), _FILES)
+_LACKING |= dict.fromkeys((errno.EMFILE, errno.ENFILE), "to open more files at once (ulimit -n)")
 _LONGEST_WAIT = 5.0
 
 
@@ -217,10 +216,9 @@ def _run_here(settings: Settings, monitor: Monitor, cluster: Cluster | None = No
 
             keep_failure(settings, monitor.name, started, error.exit_code, error.message)
         raise error from None
-    decision = outcome.decision
     for note in outcome.notes:
         _log.warning("%s", note)
-    violations = decision.violations.violations if decision else []
+    violations = outcome.decision.violations.violations if outcome.decision else []
     for violation in violations[:_MOST_LINES]:
         _log.warning("%s %s: %s", violation.constraint_check_type, violation.subject, violation.description)
     if len(violations) > _MOST_LINES:
@@ -235,13 +233,9 @@ def _arrange_process(settings: Settings, message_path: str) -> None:
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
     # Code of the user's may want pandas: scripts, a model's own inference.py, whatever is pickled.
-    users_code = (
-        settings.record_preprocessor_script
-        or settings.post_analytics_processor_script
-        or (settings.model or "").endswith((".tar.gz", ".tgz"))
-        or settings.allow_pickled_model
-    )
-    if not users_code:
+    scripts = settings.record_preprocessor_script or settings.post_analytics_processor_script
+    is_archive = (settings.model or "").endswith((".tar.gz", ".tgz"))
+    if not (scripts or is_archive or settings.allow_pickled_model):
         leave_out_pandas()
         return
     # Imported late: most jobs have no scripts.

@@ -14,6 +14,7 @@ from contract import api
 from contract.errors import MonitorError, wording
 from contract.window import LONGER, Window
 from contract.wording import chance, percent
+from file_storage import storage
 from job_runner.variation import usual_shifts
 from reporting.history.folder import read_runs
 from reporting.history.record import Alert, Earlier, Run, RunFinding, checking_of, digest, found_in
@@ -35,6 +36,8 @@ def earlier_of(
     endpoint, schedule = settings.sagemaker_endpoint_name, settings.sagemaker_monitoring_schedule_name
     until = window.start if window else datetime.now(UTC)
     try:
+        if settings.alert_after:  # no window is counted where none can be kept
+            storage.prepare_output(settings.history_path or "", "history_path")
         wanted = Selection(monitor.name, endpoint, schedule, until=until)
         runs = read_runs(settings.history_path or "", wanted)
     except MonitorError as error:
@@ -107,7 +110,7 @@ _FEWEST_WINDOWS, _FEWER_LABELS, _LABELS_RATE = 3, 0.1, 0.0005
 
 
 def with_lasting(
-    settings: api.Settings, earlier: Earlier, baseline: api.Baseline[Any, Any], decision: api.Decision
+    settings: api.Settings, earlier: Earlier, baseline: api.AnyBaseline, decision: api.Decision
 ) -> api.Decision:
     """Add what moved to one side in windows that are each too small to show it.
 

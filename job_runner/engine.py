@@ -60,12 +60,11 @@ def summarize_splits(
         return merged(analyzer, (summarize_split(analyzer, split) for split in splits), noticed)
     executor = ThreadPoolExecutor(workers, thread_name_prefix="split")
     try:
-        summaries = in_order(
-            splits,
-            submit=lambda split: executor.submit(summarize_split, analyzer, split),
-            ahead=lambda: 2 * workers,
-        )
-        return merged(analyzer, summaries, noticed)
+
+        def submit(split: Split) -> Pending:
+            return executor.submit(summarize_split, analyzer, split)
+
+        return merged(analyzer, in_order(splits, submit, lambda: 2 * workers), noticed)
     finally:
         # After a failure nobody waits for the splits still being read.
         executor.shutdown(wait=False, cancel_futures=True)

@@ -17,7 +17,7 @@ from contract.dataset import MARKERS, CellRules, Dataset, LabelPlaces, Plan, Pre
 from contract.decision import dump_comparisons
 from contract.errors import DatasetError, DocumentError, OutputError, wording
 from contract.outcome import EXIT_COMPLETED, EXIT_NOT_DELIVERED, EXIT_UNDECIDED, EXIT_VIOLATIONS
-from contract.reading import Said, Tally
+from contract.reading import Tally
 from contract.schema import gathered, write_document
 from contract.settings import Settings
 from contract.window import between
@@ -40,8 +40,6 @@ CONSTRAINTS = "constraints.json"
 VIOLATIONS = "constraint_violations.json"
 COMPARISONS = "comparisons.json"
 REPORT = "report.html"
-
-AnyBaseline = api.Baseline[Any, Any]
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +66,7 @@ class _Found:
     rows: int
     statistics: Any
     constraints: Any
-    compared: AnyBaseline | None
+    compared: api.AnyBaseline | None
     decision: api.Decision | None
     facts: api.Facts
 
@@ -96,7 +94,7 @@ def run(
     """
     job = prepare(settings, monitor, cluster)
     storage.prepare_output(settings.output_path)
-    plan, analyzer, summary = summarize(job.settings, job.make, job.request, cluster)
+    plan, analyzer, summary = summarize(job)
     require_excluded(job.settings, job.request)
     return finish(job, plan, analyzer, summary, learn)
 
@@ -107,8 +105,8 @@ class Job:
 
     settings: Settings
     monitor: api.Monitor
-    files: api.DocumentSet[Any, Any]
-    baseline: AnyBaseline | None
+    files: api.AnyDocuments
+    baseline: api.AnyBaseline | None
     request: Dataset
     make: api.MakeAnalyzer
     sinks: publishing.Sinks | None
@@ -116,7 +114,7 @@ class Job:
     started: float
 
 
-Learn = Callable[[Job, Mapping[str, bytes]], AnyBaseline]
+Learn = Callable[[Job, Mapping[str, bytes]], api.AnyBaseline]
 
 
 def prepare(settings: Settings, monitor: api.Monitor, cluster: Cluster | None = None) -> Job:
@@ -143,7 +141,7 @@ def finish(
     job: Job, plan: Plan, analyzer: api.AnyAnalyzer, summary: Any, learn: Learn | None = None
 ) -> Outcome:
     """Conclude from the summary of a window, write its files, and tell others."""
-    settings, monitor, files, request = job.settings, job.monitor, job.files, job.request
+    settings, monitor, files = job.settings, job.monitor, job.files
     rows = analyzer.row_count(summary)
     _tell_rows(settings, plan, rows, time.monotonic() - job.started)
 
@@ -161,14 +159,13 @@ def finish(
             decision = with_label_coverage(settings, earlier, found.facts, found.decision)
             decision = with_lasting(settings, earlier, found.compared, decision)
             found = replace(found, decision=decision)
-    documents = _documents(settings, files, found, request.said)
+    documents = _documents(job, found)
     known = job.baseline or api.Baseline()
     if learn is not None:
         known = learn(job, {name: _content(documents[name]) for name in (STATISTICS, CONSTRAINTS)})
     documents[CONSTRAINTS] |= known.natural_variation
     contents = {name: _content(document) for name, document in documents.items()}
     outdated = {VIOLATIONS, COMPARISONS, REPORT, *files.occasional_files} - contents.keys()
-    said = tuple(request.said.lines())
     published = analyzer.metrics(found.statistics, found.compared, found.decision)
     seconds = time.monotonic() - job.started
     run = completed_run(settings, monitor, seconds, rows, found.facts, found.decision, published, contents)
@@ -176,7 +173,7 @@ def finish(
     # A gate is about this window alone.
     if settings.alert_after and found.decision is not None and not settings.register_new_baseline:
         run = replace(run, alert=alert_of(settings.alert_after, earlier, run))
-    page = _page(job, documents, found, run, said, earlier)
+    page = _page(job, documents, found, run, earlier)
     # One set: two jobs with one output folder never leave the page of one beside the figures of the other.
     storage.write_files_atomically(settings.output_path, contents | page, outdated - page.keys())
     written = (*documents, *page)
@@ -225,28 +222,23 @@ def _conclude(job: Job, analyzer: api.AnyAnalyzer, summary: Any) -> _Found:
         statistics = analyzer.estimate(statistics, compared)
     constraints = analyzer.suggest(statistics, baseline)
     decision = None
-    if compared is not None:
+    if compared is not None and not rows:
         where = f"{settings.dataset_source}{between(settings.window)}"
-        decision = api.Decision(
-            api.Violations(),
-            notes=(f"No rows in {where}, so nothing was checked.",),
-            reason=f"there are no rows in {where}",
-        )
-        decision = replace(decision, comparisons=analyzer.unanswered(compared, decision.reason))
-        if rows:
-            if compared.variation is None or settings.rules == "sagemaker":
-                decision = analyzer.check(statistics, compared)
-            else:
-                from job_runner.variation import check
+        reason, notes = f"there are no rows in {where}", (f"No rows in {where}, so nothing was checked.",)
+        decision = api.Decision(api.Violations(), (), notes, analyzer.unanswered(compared, reason), reason)
+    elif compared is not None and (compared.variation is None or settings.rules == "sagemaker"):
+        decision = analyzer.check(statistics, compared)
+    elif compared is not None:
+        from job_runner.variation import check
 
-                decision = check(analyzer, statistics, compared, settings.window)
-        if settings.rules == "sound":
-            decision = _with_payloads(job, analyzer, rows, compared, decision)
+        decision = check(analyzer, statistics, compared, settings.window)
+    if compared is not None and decision is not None and settings.rules == "sound":
+        decision = _with_payloads(job, analyzer, rows, compared, decision)
     return _Found(rows, statistics, constraints, compared, decision, analyzer.facts(statistics))
 
 
 def _with_payloads(
-    job: Job, analyzer: api.AnyAnalyzer, rows: int, compared: AnyBaseline, decision: api.Decision
+    job: Job, analyzer: api.AnyAnalyzer, rows: int, compared: api.AnyBaseline, decision: api.Decision
 ) -> api.Decision:
     """Add whether more payloads than at the baseline could not be decoded, where some could not."""
     unread, before, known = job.request.said.undecodable, compared.undecodable, compared.statistics
@@ -260,16 +252,15 @@ def _with_payloads(
     return with_presence(decision, of, (unread, rows), (before, max(before, rows_before or 0)), 1.0)
 
 
-def _documents(
-    settings: Settings, files: api.DocumentSet[Any, Any], found: _Found, said: Said
-) -> dict[str, Any]:
+def _documents(job: Job, found: _Found) -> dict[str, Any]:
     """Return JSON values, text or bytes by the name of the file they make."""
+    settings, files = job.settings, job.files
     documents = {
         STATISTICS: files.write_statistics(found.statistics, settings.rules == "sound"),
         CONSTRAINTS: files.write_constraints(found.constraints),
         **files.further_files(found.statistics, found.constraints),
     }
-    if reading := said.document(with_sentences=settings.rules == "sound"):
+    if reading := job.request.said.document(with_sentences=settings.rules == "sound"):
         documents[STATISTICS] |= {"reading": reading}
     if found.decision is not None:
         documents[VIOLATIONS] = write_document(found.decision.violations)
@@ -278,9 +269,7 @@ def _documents(
     return documents
 
 
-def _page(
-    job: Job, documents: dict[str, Any], found: _Found, run: Run, said: tuple[str, ...], earlier: Earlier
-) -> dict[str, bytes]:
+def _page(job: Job, documents: dict[str, Any], found: _Found, run: Run, earlier: Earlier) -> dict[str, bytes]:
     """Return the page people look at by its name; empty where none is asked for, or none can be made."""
     if not job.settings.report:
         return {}
@@ -289,14 +278,10 @@ def _page(
     from reporting.report import page
 
     before, files = found.compared or api.Baseline(), job.files
-    source = view.Source(
-        statistics=documents[STATISTICS],
-        constraints=documents[CONSTRAINTS],
-        baseline_statistics=files.write_statistics(before.statistics, True) if before.statistics else {},
-        baseline_constraints=files.write_constraints(before.constraints) if before.constraints else {},
-        decision=found.decision,
-    )
-    notes = (*(found.decision.notes if found.decision else ()), *said)
+    known = files.write_statistics(before.statistics, True) if before.statistics else {}
+    expected = files.write_constraints(before.constraints) if before.constraints else {}
+    source = view.Source(documents[STATISTICS], documents[CONSTRAINTS], known, expected, found.decision)
+    notes = (*(found.decision.notes if found.decision else ()), *job.request.said.lines())
     content = page.make_report(job.settings, job.monitor, run, source, notes, earlier)
     return {} if content is None else {REPORT: content}
 
@@ -308,7 +293,7 @@ def _content(document: Any) -> bytes:
     return document.encode() if isinstance(document, str) else json_layout.dumps(document)
 
 
-def load_documents(settings: Settings, monitor: api.Monitor) -> api.DocumentSet[Any, Any]:
+def load_documents(settings: Settings, monitor: api.Monitor) -> api.AnyDocuments:
     """Return how the job's documents are read and written."""
     documents = monitor.load_documents()
     if not settings.segment_by:
@@ -328,7 +313,7 @@ def make_analyzer(settings: Settings, plan: Plan, make: api.MakeAnalyzer) -> api
     return SegmentedAnalyzer(analyzer, settings.segment_by)
 
 
-def read_baseline(settings: Settings, documents: api.DocumentSet[Any, Any]) -> AnyBaseline | None:
+def read_baseline(settings: Settings, documents: api.AnyDocuments) -> api.AnyBaseline | None:
     """Read the baseline documents the settings name, None in a baseline job.
 
     Where the check is skipped, a baseline still lends its names and an expert's additions, if it is there.
@@ -367,14 +352,13 @@ def read_baseline(settings: Settings, documents: api.DocumentSet[Any, Any]) -> A
     told: dict[str, Any] = {}
     constraints = read("baseline_constraints", documents.constraints_names, documents.read_constraints)
     statistics = read("baseline_statistics", (STATISTICS,), documents.read_statistics)
-    known = api.Baseline(statistics, constraints, **told)
-    return known if constraints or statistics else None
+    return api.Baseline(statistics, constraints, **told) if constraints or statistics else None
 
 
 def dataset_request(
     settings: Settings,
-    files: api.DocumentSet[Any, Any],
-    baseline: AnyBaseline | None,
+    files: api.AnyDocuments,
+    baseline: api.AnyBaseline | None,
     preprocessor: Preprocessor | None,
 ) -> Dataset:
     """Return what to read; columns that come without names get those of the baseline, and cells its types."""
@@ -398,7 +382,7 @@ def dataset_request(
 
 
 def _cell_rules(
-    settings: Settings, files: api.DocumentSet[Any, Any], baseline: AnyBaseline | None
+    settings: Settings, files: api.AnyDocuments, baseline: api.AnyBaseline | None
 ) -> CellRules | None:
     if settings.rules == "sagemaker":
         return None  # the originals take every cell as it is
@@ -417,22 +401,21 @@ def _cell_rules(
     )
 
 
-def summarize(
-    settings: Settings, make: api.MakeAnalyzer, request: Dataset, cluster: Cluster | None
-) -> tuple[Plan, api.AnyAnalyzer, Any]:
+def summarize(job: Job) -> tuple[Plan, api.AnyAnalyzer, Any]:
     """Read the data and return how, the analyzer, and its summary."""
+    settings, request = job.settings, job.request
     plan = plan_dataset(request)
-    analyzer = make(settings, plan)
+    analyzer = job.make(settings, plan)
 
     def summarized(plan: Plan) -> Any:
         noticed = Tally()
-        if cluster is None:
+        if job.cluster is None:
             summary = engine.summarize_splits(analyzer, plan.splits, settings.workers, noticed)
         else:
             # What all hosts must see alike.
             paths = [*(one.source for one in (request, *request.beside)), request.ground_truth_source]
             paths += [settings.record_preprocessor_script, settings.model]
-            summary = cluster.summarize(analyzer, plan.splits, [path for path in paths if path], noticed)
+            summary = job.cluster.summarize(analyzer, plan.splits, [path for path in paths if path], noticed)
         request.said.add(noticed, analyzer.row_count(summary))
         found = {dict(members)["marker"] for code, *members in noticed if code == "reading.marker"}
         for marker in settings.missing_values or ():
@@ -576,11 +559,8 @@ def register_baseline(folder: str, documents: Mapping[str, bytes], now: datetime
     folder = folder.rstrip("/") or "/"
     kept = f"{folder}/previous/{now.astimezone(UTC):%Y-%m-%dT%H%M%S.%fZ}"
     with storage.alone(folder):
-        before = {
-            name: content
-            for name in documents
-            if (content := storage.read_if_there(f"{folder}/{name}", OutputError)) is not None
-        }
+        stored = ((name, storage.read_if_there(f"{folder}/{name}", OutputError)) for name in documents)
+        before = {name: content for name, content in stored if content is not None}
         if before:
             storage.write_files_atomically(kept, before)
         try:

@@ -26,7 +26,6 @@ from contract.settings import Settings
 from contract.window import Window, between, folder_hour, folder_overlaps
 from contract.wording import several
 from file_storage import s3, storage
-from file_storage.storage import SourceFile, join_parts, staging_folder
 from job_runner.engine import available_processors
 from readers.arrow_json import text_buffer
 from readers.captures.envelope import Envelope, parse_instant
@@ -221,7 +220,7 @@ def merge(settings: Settings) -> str:
     _log.info("Read %s in %.1f s", several(index.records, "label"), time.monotonic() - started)
     used = np.zeros(len(index.keys), np.bool_)
     merged = Merged()
-    with staging_folder(settings.output_path) as folder:
+    with storage.staging_folder(settings.output_path) as folder:
         for more in _merged_in_order(files, index, used, settings.window, folder):
             merged.add(more)
         labels, orphans = _counts(index.hours), _counts(index.hours[~used])
@@ -235,14 +234,14 @@ def merge(settings: Settings) -> str:
     return _message(report, settings, labels_source)
 
 
-def _captures(settings: Settings) -> list[SourceFile]:
+def _captures(settings: Settings) -> list[storage.SourceFile]:
     """Return the capture files that can hold records of the window."""
     files = storage.list_files(settings.dataset_source)
     return [file for file in files if folder_overlaps(file.path, settings.window, CAPTURE_SLACK)]
 
 
 def _merged_in_order(
-    files: Sequence[SourceFile],
+    files: Sequence[storage.SourceFile],
     index: LabelIndex,
     used: npt.NDArray[np.bool_],
     window: Window | None,
@@ -294,7 +293,7 @@ def _joined_parts(parts: dict[Target, list[Path]], settings: Settings) -> dict[s
             name = f"{stem}-{number}.jsonl"
         taken[name] = files
     with ThreadPoolExecutor(_MOST_WORKERS, thread_name_prefix="join") as executor:
-        return dict(zip(taken, executor.map(join_parts, taken.values()), strict=True))
+        return dict(zip(taken, executor.map(storage.join_parts, taken.values()), strict=True))
 
 
 def _share(part: int, whole: int) -> float | None:
@@ -304,14 +303,12 @@ def _share(part: int, whole: int) -> float | None:
 def _log_report(report: dict[str, Any]) -> None:
     hours = report["hours"]
     totals = (report["captures"], report["labels"], report["joined"], report["orphan_labels"])
-    worst = sorted(
-        (hour for hour in hours if hour["joined"] < hour["captures"]),
-        key=lambda hour: hour["joined"] - hour["captures"],
-    )[:_HOURS_LOGGED]
+    lacking = [hour for hour in hours if hour["joined"] < hour["captures"] and len(hours) > 1]
+    worst = sorted(lacking, key=lambda hour: hour["joined"] - hour["captures"])[:_HOURS_LOGGED]
     title = "Label coverage"
-    if worst and len(hours) > 1:
+    if worst:
         title += f", the hours with most captures without label first ({REPORT} has all {len(hours)})"
-    _log.info("%s\n%s", title, _coverage_table(worst if len(hours) > 1 else [], totals))
+    _log.info("%s\n%s", title, _coverage_table(worst, totals))
     _log.debug("Label coverage by hour\n%s", _coverage_table(hours, totals))
     if report["duplicate_labels"]:
         replaced = several(report["duplicate_labels"], "label")
@@ -332,8 +329,7 @@ def _message(report: dict[str, Any], settings: Settings, labels_source: str) -> 
     if report["joined"]:
         return ""  # as the originals
     if not report["captures"]:
-        window = between(settings.window)
-        return wording("merge.no_captures", source=settings.dataset_source, window=window)
+        return wording("merge.no_captures", source=settings.dataset_source, window=between(settings.window))
     if not report["labels"]:
         return wording("merge.no_labels", source=labels_source)
     return wording("merge.no_common_id", captures=report["captures"], labels=report["labels"])

@@ -112,19 +112,11 @@ def windows_of_history(history: str, runs: Iterable[Run]) -> list[PastWindow]:
             key = (*about, str(run.checking.get("segment_by")))
         if key not in latest or latest[key].finished <= run.finished:
             latest[key] = run
-    return [
-        PastWindow(
-            name=window_text(run),
-            monitor=run.monitor,
-            rules=run.rules,
-            rows=run.rows,
-            violations=run.violations,
-            load=functools.partial(_load, history, run),
-            checking=run.checking,
-            run=run,
-        )
-        for run in latest.values()
-    ]
+    windows = []
+    for run in latest.values():
+        known = window_text(run), run.monitor, run.rules, run.rows, run.violations
+        windows.append(PastWindow(*known, functools.partial(_load, history, run), run.checking, run))
+    return windows
 
 
 def _load(history: str, run: Run) -> Material:
@@ -467,8 +459,7 @@ class Backtest:
 def to_text(backtest: Backtest) -> str:
     """Return a table: a line per window, below it one per violation that goes (-) or comes (+), and a sum."""
     head = ("WINDOW", "MONITOR", "OF", "BEFORE", "AFTER", "")
-    lines = [head, *map(_line, backtest.windows)]
-    table = aligned(lines).splitlines()
+    table = aligned([head, *map(_line, backtest.windows)]).splitlines()
     text = table[:1]
     # What all windows have in common is said once.
     notes = backtest.windows[0].notes if len(backtest.windows) > 1 else ()

@@ -77,11 +77,9 @@ class SegmentedStatistics[Statistics]:
 SegmentedBaseline = api.Baseline[SegmentedStatistics[Any], Any]
 
 
-def whole_baseline(baseline: SegmentedBaseline | None) -> api.Baseline[Any, Any] | None:
+def whole_baseline(baseline: SegmentedBaseline) -> api.AnyBaseline:
     """Return the baseline without its segments, as the inner analyzer knows it."""
-    if baseline is None or baseline.statistics is None:
-        return baseline
-    return replace(baseline, statistics=baseline.statistics.whole)
+    return replace(baseline, statistics=baseline.statistics and baseline.statistics.whole)
 
 
 def expected_segments(baseline: SegmentedBaseline) -> Sequence[Segment[Any]]:
@@ -89,9 +87,7 @@ def expected_segments(baseline: SegmentedBaseline) -> Sequence[Segment[Any]]:
     return baseline.statistics.segments if baseline.statistics else ()
 
 
-def segmented_documents(
-    documents: api.DocumentSet[Any, Any],
-) -> api.DocumentSet[SegmentedStatistics[Any], Any]:
+def segmented_documents(documents: api.AnyDocuments) -> api.DocumentSet[SegmentedStatistics[Any], Any]:
     """Return how a monitor's documents are read and written when there are segments.
 
     Parameters
@@ -124,13 +120,13 @@ def segmented_documents(
         documents,
         read_statistics=read,
         write_statistics=write,
-        declared=lambda baseline: documents.declared(whole_baseline(baseline) or api.Baseline()),
-        column_names=lambda baseline: documents.column_names(whole_baseline(baseline) or api.Baseline()),
+        declared=lambda baseline: documents.declared(whole_baseline(baseline)),
+        column_names=lambda baseline: documents.column_names(whole_baseline(baseline)),
         further_files=lambda statistics, constraints: documents.further_files(statistics.whole, constraints),
     )
 
 
-def _read_segment(members: JsonObject, documents: api.DocumentSet[Any, Any]) -> Segment[Any]:
+def _read_segment(members: JsonObject, documents: api.AnyDocuments) -> Segment[Any]:
     values = members.get("segment", dict)
     if not all(value is None or isinstance(value, str) for value in values.values()):
         members.wrong("segment", "an object of texts, or null for missing values")
@@ -206,8 +202,7 @@ class DividedRows:
         if not keys:
             return
         pieces = [piece for piece in self.pieces if piece.places]
-        table = pa.Table.from_batches([piece.batch for piece in pieces]).unify_dictionaries()
-        batches = table.to_batches()
+        batches = pa.Table.from_batches([piece.batch for piece in pieces]).unify_dictionaries().to_batches()
         for key in keys:
             parts = [
                 batch.slice(*piece.places[key])
@@ -249,8 +244,7 @@ def sort_rows(
     ranges = zip(itertools.accumulate(counts, initial=0), counts, strict=False)
     places = {keys[place]: rows for place, rows in zip(wanted, ranges, strict=True) if rows[1]}
     # Stable, and in time proportional to the rows as long as the codes are small numbers.
-    order = pc.array_sort_indices(codes)[: sum(counts)]
-    return SortedRows(pc.take(batch, order, boundscheck=False), places)
+    return SortedRows(pc.take(batch, pc.array_sort_indices(codes)[: sum(counts)], boundscheck=False), places)
 
 
 def positions_of(names: Sequence[str], columns: Sequence[str]) -> list[int | None]:
@@ -312,8 +306,7 @@ def _combine(
 
 def _compact(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return the batch without dictionaries larger than itself: each segment would walk all of them."""
-    arrays = [_compacted(array) for array in batch.columns]
-    bare = pa.RecordBatch.from_arrays(arrays, batch.schema.names)
+    bare = pa.RecordBatch.from_arrays([_compacted(array) for array in batch.columns], batch.schema.names)
     return bare.replace_schema_metadata(batch.schema.metadata)
 
 
@@ -425,10 +418,9 @@ class SegmentedAnalyzer(api.Analyzer[SegmentedSummary, Statistics, Any]):
         self._give_up(left, {key: segment.rows for key, segment in left.segments.items()})
         return left
 
-    def unanswered(self, baseline: api.Baseline[Any, Any], reason: str) -> tuple[api.Comparison, ...]:
+    def unanswered(self, baseline: api.AnyBaseline, reason: str) -> tuple[api.Comparison, ...]:
         """Return what the baseline asks for of the whole."""
-        whole = whole_baseline(baseline)
-        return () if whole is None else self.inner.unanswered(whole, reason)
+        return self.inner.unanswered(whole_baseline(baseline), reason)
 
     def row_count(self, summary: SegmentedSummary) -> int:
         """Return how many rows were summarized."""
@@ -444,8 +436,7 @@ class SegmentedAnalyzer(api.Analyzer[SegmentedSummary, Statistics, Any]):
         """
         absent = [column for column in self.columns if column not in summary.found]
         if absent and self.row_count(summary):
-            hint = self._hint(absent[0], summary)
-            raise DatasetError.of("segments.absent", field=absent[0], hint=hint)
+            raise DatasetError.of("segments.absent", field=absent[0], hint=self._hint(absent[0], summary))
         largest = sorted(summary.segments.items(), key=lambda item: (-item[1].rows, _sorted_key(item[0])))
         # By name where the data has one, as they were given where two are the same.
         titles = tuple(summary.titles.get(column, column) for column in self.columns)
@@ -462,7 +453,7 @@ class SegmentedAnalyzer(api.Analyzer[SegmentedSummary, Statistics, Any]):
 
         Columns that the data has no names for take those of the baseline's segments.
         """
-        before = whole_baseline(baseline) or api.Baseline()
+        before = whole_baseline(baseline)
         segments = [
             replace(segment, statistics=self.inner.estimate(segment.statistics, before))
             for segment in named_alike(statistics.segments, expected_segments(baseline))
@@ -479,7 +470,7 @@ class SegmentedAnalyzer(api.Analyzer[SegmentedSummary, Statistics, Any]):
 
     def suggest(self, statistics: Statistics, baseline: SegmentedBaseline | None) -> Any:
         """Suggest constraints of the whole; those of a segment follow from the baseline's statistics."""
-        return self.inner.suggest(statistics.whole, whole_baseline(baseline))
+        return self.inner.suggest(statistics.whole, baseline and whole_baseline(baseline))
 
     def check(self, statistics: Statistics, baseline: SegmentedBaseline) -> api.Decision:
         """Compare the whole and every segment with the baseline's."""
@@ -497,7 +488,7 @@ class SegmentedAnalyzer(api.Analyzer[SegmentedSummary, Statistics, Any]):
         self, statistics: Statistics, baseline: SegmentedBaseline | None, decision: api.Decision | None
     ) -> list[api.Metric]:
         """Return the values of the whole: metrics are published without a dimension for segments."""
-        return self.inner.metrics(statistics.whole, whole_baseline(baseline), decision)
+        return self.inner.metrics(statistics.whole, baseline and whole_baseline(baseline), decision)
 
     def _divide(
         self, batches: Iterable[pa.RecordBatch], summary: SegmentedSummary
@@ -561,8 +552,7 @@ class SegmentedAnalyzer(api.Analyzer[SegmentedSummary, Statistics, Any]):
 
     def _require_few(self, given_up: int) -> None:
         if given_up > _MOST_REMEMBERED:
-            columns = ",".join(self.columns)
-            raise DatasetError.of("segments.too_many", columns=columns, most=_MOST_REMEMBERED)
+            raise DatasetError.of("segments.too_many", columns=",".join(self.columns), most=_MOST_REMEMBERED)
 
     def _hint(self, column: str, summary: SegmentedSummary) -> str:
         close = nearest(column, summary.names)
@@ -653,7 +643,7 @@ def check_segments(
         Violations of the whole first, then those of the segments, the worst segment first. Findings stay
         the whole's, with one per segment behind them.
     """
-    expected, baseline = expected_segments(segmented), whole_baseline(segmented) or api.Baseline()
+    expected, baseline = expected_segments(segmented), whole_baseline(segmented)
     columns = list(statistics.segments[0].values) if statistics.segments else []
     gone = {segment.key(columns): segment for segment in expected}
     found = [(segment, gone.pop(segment.key(columns), None)) for segment in statistics.segments]
@@ -682,6 +672,9 @@ def check_segments(
         comparisons.append(_undecided(before, f"the window has no rows of the segment {before.text}", lost))
     if statistics.segments and not expected:
         notes = [wording("segments.no_baseline")]
+        comparisons += [
+            _undecided(segment, "the baseline has no segments") for segment in statistics.segments
+        ]
     elif statistics.segments and not pairs:
         notes = [wording("segments.other_baseline", by=", ".join(expected[0].values))]
     else:

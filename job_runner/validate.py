@@ -11,13 +11,12 @@ import socket
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.api import Baseline, DocumentSet, MakeAnalyzer, Monitor
+from contract.api import AnyBaseline, AnyDocuments, Baseline, MakeAnalyzer, Monitor
 from contract.checklist import Line, attempt, obtain
 from contract.dataset import GROUND_TRUTH, Dataset, Preprocessor
 from contract.errors import ConfigurationError, DatasetError, ModelError, OutputError, wording
@@ -28,10 +27,9 @@ from contract.window import Window, path_span
 from contract.wording import several, some_of
 from file_storage import storage
 from file_storage.scripts import load_postprocessor, load_preprocessor
-from file_storage.storage import nearby
 from file_storage.transport import require_url
 from job_runner.clarify import batches_of, missing_columns
-from job_runner.job import AnyBaseline, dataset_request, load_documents, make_analyzer, read_baseline
+from job_runner.job import dataset_request, load_documents, make_analyzer, read_baseline
 from readers.dataset import segments_of
 from readers.plan import CAPTURES, files_of, plan_dataset
 from reporting.sinks import publishing
@@ -62,8 +60,7 @@ def unlike_baseline(
     names = list(batch.schema.names)
     positional = (batch.schema.metadata or {}).get(b"positional") == b"true"
     if positional and len(names) != len(expected):
-        columns = several(len(names), "column")
-        yield wording("columns.unnamed", columns=columns, expected=len(expected))
+        yield wording("columns.unnamed", columns=several(len(names), "column"), expected=len(expected))
         return
     missing = [name for name in expected if name not in names]
     extra = [name for name in names if name not in expected]
@@ -78,16 +75,12 @@ def unlike_baseline(
             continue
         column = batch.column(names.index(name)).drop_null()
         if len(column) and _share_of_numbers(column) < _MOSTLY:
-            value = str(column[0].as_py())[:40]
-            yield wording("columns.type", field=name, value=value, kind=kind)
+            yield wording("columns.type", field=name, value=str(column[0].as_py())[:40], kind=kind)
 
 
 def _share_of_numbers(cells: pa.Array) -> float:
-    kind = cells.type
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+    if pa.types.is_integer(cells.type) or pa.types.is_floating(cells.type):
         return 1.0
-    if pa.types.is_boolean(kind):
-        return 0.0
     return float(pc.mean(pc.match_substring_regex(cells.cast(pa.string()), _NUMBER)).as_py())
 
 
@@ -182,7 +175,7 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[Line]:
         yield Line("skip", "rows, columns and model are not looked at before there are files to read")
 
 
-def _baseline(settings: Settings, files: DocumentSet[Any, Any]) -> Generator[Line, None, AnyBaseline | None]:
+def _baseline(settings: Settings, files: AnyDocuments) -> Generator[Line, None, AnyBaseline | None]:
     """Read both documents of the baseline, each whatever is wrong with the other."""
 
     def read(name: str, alone: Settings) -> Generator[Line, None, AnyBaseline | None]:
@@ -236,7 +229,7 @@ def _files_in_window(request: Dataset, source: str, *, format_known: bool) -> li
 def _rows(
     settings: Settings,
     monitor: Monitor,
-    files: DocumentSet[Any, Any],
+    files: AnyDocuments,
     baseline: AnyBaseline | None,
     arranged: tuple[Dataset, MakeAnalyzer],
 ) -> Iterator[Line]:
@@ -294,8 +287,7 @@ def _trial(settings: Settings, request: Dataset, make: MakeAnalyzer, first: pa.R
     prediction = request.prediction
     if prediction is not None:
         first = prediction.append(first.slice(0, _ROWS_ASKED))
-        rows = several(first.num_rows, "row")
-        yield f"the model {prediction.where} answers {rows} with {prediction.name}"
+        yield f"the model {prediction.where} answers {several(first.num_rows, 'row')} with {prediction.name}"
     for division in request.segments:
         first = first.append_column(division.name, segments_of(first, division))
     analyzer = make_analyzer(settings, plan_dataset(request), make)
@@ -312,8 +304,7 @@ def _columns_line(first: pa.RecordBatch) -> str:
 
 
 def _source(request: Dataset, settings: Settings) -> str:
-    same = request.source == settings.dataset_source
-    return "dataset_source" if same else f"dataset_uri {request.source}"
+    return "dataset_source" if request.source == settings.dataset_source else f"dataset_uri {request.source}"
 
 
 # Whether the places a job writes to can be written, without writing to them.
@@ -321,11 +312,8 @@ def _source(request: Dataset, settings: Settings) -> str:
 
 def check_places(settings: Settings) -> Iterator[Line]:
     """Yield a line for each folder or file that the job writes."""
-    folders = {
-        "output_path": settings.output_path,
-        "register_new_baseline": settings.register_new_baseline,
-        "history_path": settings.history_path,
-    }
+    always = ("output_path", "register_new_baseline", "history_path")
+    folders = {variable: getattr(settings, variable) for variable in always}
     if settings.publish_cloudwatch_metrics and "cloudwatch_metrics_directory" in settings.given:
         folders["cloudwatch_metrics_directory"] = settings.cloudwatch_metrics_directory
     # Outside of SageMaker the default place seldom exists, which fails no job.
@@ -422,7 +410,7 @@ def _find_model(model: str) -> str:
         _connect(model, f"model is {model}", _LONGEST_WAIT)
         return f"the model's server {urlsplit(model).netloc.rpartition('@')[2]} can be reached"
     if "://" not in model and not Path(model).is_file():
-        raise ModelError.of("model.no_file", file=model, hint=nearby(model))
+        raise ModelError.of("model.no_file", file=model, hint=storage.nearby(model))
     return f"the model is at {model}"
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from analyzers.shared.significance import chi_squared_tail, student_quantile
 from contract import schema
-from contract.api import SHIFT, VARIATION, Baseline, Checker, Comparison, Decision, Part, State, Violation
+from contract.api import SHIFT, VARIATION, AnyBaseline, Checker, Comparison, Decision, Part, State, Violation
 from contract.errors import wording
 from contract.window import FEWEST_WINDOWS, LONGER, Window, parse_duration, read_zone
 
@@ -100,9 +100,8 @@ def usual_shifts(variation: Variation | None, window: Window) -> dict[str, tuple
     if variation is None or not _is_of(variation, window):
         return {}
     start = window.start.astimezone(read_zone("time_zone", variation.time_zone))
-    return {
-        one.subject: one.middle(start) for one in variation.usual if one.part == SHIFT and not one.segment
-    }
+    shifts = (one for one in variation.usual if one.part == SHIFT and not one.segment)
+    return {one.subject: one.middle(start) for one in shifts}
 
 
 def _is_of(variation: Variation, window: Window) -> bool:
@@ -142,7 +141,7 @@ def _key(one: Comparison, part: str) -> tuple[str, str, str, str]:
 
 
 def check(
-    checker: Checker[Any, Any], statistics: Any, baseline: Baseline[Any, Any], window: Window | None
+    checker: Checker[Any, Any], statistics: Any, baseline: AnyBaseline, window: Window | None
 ) -> Decision:
     """Compare a window with a baseline that knows what its windows do by themselves.
 
@@ -158,7 +157,7 @@ def check(
 
 
 def _checked(
-    checker: Checker[Any, Any], statistics: Any, baseline: Baseline[Any, Any], effects: Effects
+    checker: Checker[Any, Any], statistics: Any, baseline: AnyBaseline, effects: Effects
 ) -> Decision:
     of_windows = baseline.statistics and checker.with_design_effects(baseline.statistics, effects)
     return checker.check(statistics, replace(baseline, statistics=of_windows))
@@ -177,17 +176,13 @@ def within(decision: Decision, variation: Variation, window: Window) -> Decision
     usual = {id(one) for one in decision.comparisons if one.state is State.VIOLATED and is_usual(one)}
     left = [one for one in decision.violations.violations if id(_comparison_of(one, decision)) not in usual]
     alarming = {one.subject for one in left}
-    return replace(
-        decision,
-        violations=replace(decision.violations, violations=left),
-        findings=tuple(
-            replace(one, violated=one.violated and one.subject in alarming) for one in decision.findings
-        ),
-        comparisons=tuple(
-            replace(one, state=State.CHANGED, text=_usual_text(one, variation)) if id(one) in usual else one
-            for one in decision.comparisons
-        ),
+    violations = replace(decision.violations, violations=left)
+    findings = (replace(one, violated=one.violated and one.subject in alarming) for one in decision.findings)
+    comparisons = (
+        replace(one, state=State.CHANGED, text=_usual_text(one, variation)) if id(one) in usual else one
+        for one in decision.comparisons
     )
+    return replace(decision, violations=violations, findings=tuple(findings), comparisons=tuple(comparisons))
 
 
 def _usual_text(one: Comparison, variation: Variation) -> str:
@@ -196,21 +191,14 @@ def _usual_text(one: Comparison, variation: Variation) -> str:
 
 def _comparison_of(violation: Violation, decision: Decision) -> Comparison | None:
     """Return the comparison that a violation is of: the one in its words, else the one about its subject."""
-    about = [
-        one
-        for one in decision.comparisons
-        if (one.check, dict(one.segment))
-        == (violation.constraint_check_type, violation.extra.get("segment", {}))
-    ]
+    key = violation.constraint_check_type, violation.extra.get("segment", {})
+    about = [one for one in decision.comparisons if (one.check, dict(one.segment)) == key]
     in_words = [one for one in about if one.text and violation.description.endswith(one.text)]
     return next((one for one in in_words or about if in_words or one.subject == violation.subject), None)
 
 
 def variation_of(
-    each: Iterable[tuple[Checker[Any, Any], Window, Any]],
-    baseline: Baseline[Any, Any],
-    length: str,
-    zone: tzinfo,
+    each: Iterable[tuple[Checker[Any, Any], Window, Any]], baseline: AnyBaseline, length: str, zone: tzinfo
 ) -> Variation:
     """Return what windows of a baseline do by themselves; each has what checks it, and its statistics."""
     moved: dict[tuple[str, str, str, str], tuple[Mapping[str, Any], list[tuple[datetime, Part]]]] = {}

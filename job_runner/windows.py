@@ -122,21 +122,18 @@ def _read_each(
     for together in _stretches(windows, most):
         # What is said of reading these is not said of others.
         request = replace(job.request, window=together, said=copy.deepcopy(job.request.said))
-        for found in _read(replace(job, request=request)):
+        for found in _read(replace(job, request=request), together):
             said = request.said
             if len(together.edges) > 1:
                 said = replace(said, undecodable=said.undecodable_in[together.place(found[0].start)])
             yield replace(job, request=replace(request, said=said), started=time.monotonic()), *found
 
 
-def _read(job: jobs.Job) -> Iterator[tuple[Window, Plan, AnyAnalyzer, object]]:
+def _read(job: jobs.Job, together: Window) -> Iterator[tuple[Window, Plan, AnyAnalyzer, object]]:
     """Yield each window's summary, and the analyzer that made it, after one pass over the rows of all."""
-    together = job.request.window
-    assert together is not None  # noqa: S101 - for mypy
     windows, inner = together.each(), []
     if len(windows) == 1:
-        alone = replace(job.request, window=windows[0])
-        yield windows[0], *jobs.summarize(job.settings, job.make, alone, job.cluster)
+        yield windows[0], *jobs.summarize(replace(job, request=replace(job.request, window=windows[0])))
         return
 
     def make_windowed(settings: Settings, plan: Plan) -> AnyAnalyzer:
@@ -146,7 +143,7 @@ def _read(job: jobs.Job) -> Iterator[tuple[Window, Plan, AnyAnalyzer, object]]:
         inner.append(job.make(settings, plan))
         return WindowedAnalyzer(inner[-1], (WINDOW,), most=len(windows))
 
-    plan, _, summaries = jobs.summarize(job.settings, make_windowed, job.request, job.cluster)
+    plan, _, summaries = jobs.summarize(replace(job, make=make_windowed))
     for place, window in enumerate(windows):
         found = summaries.segments.pop((str(place),), None)
         yield window, plan, inner[-1], found.summary if found else inner[-1].empty()
@@ -157,7 +154,7 @@ def run_baseline(settings: Settings, monitor: Monitor, cluster: Cluster | None =
     return jobs.run(settings, monitor, cluster, _learned)
 
 
-def _learned(job: jobs.Job, documents: Mapping[str, bytes]) -> api.Baseline[Any, Any]:
+def _learned(job: jobs.Job, documents: Mapping[str, bytes]) -> api.AnyBaseline:
     """Return a baseline, given by file name, with what its windows do by themselves."""
     settings, span = job.settings, job.settings.window
     assert span is not None  # noqa: S101 - for mypy: it has windows
@@ -173,13 +170,8 @@ def _learned(job: jobs.Job, documents: Mapping[str, bytes]) -> api.Baseline[Any,
 
 
 # A baseline job looks at its windows without telling anyone.
-_QUIET: dict[str, Any] = {
-    "skip_check": False,
-    "register_new_baseline": None,
-    "history_path": None,
-    "metrics_sinks": (),
-    "event_sinks": (),
-}
+_QUIET: dict[str, Any] = {"skip_check": False, "register_new_baseline": None, "history_path": None}
+_QUIET |= {"metrics_sinks": (), "event_sinks": ()}
 
 
 def _ended_before(job: jobs.Job, of: Mapping[Window, Settings]) -> dict[Window, jobs.Outcome]:

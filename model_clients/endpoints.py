@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -144,9 +144,8 @@ def open_http(
         When the predictor's templates or locations are at fault.
     """
     codec = make_codec(predictor)
-    headers = {"Content-Type": codec.content_type, "Accept": codec.accept_type}
+    headers = {"Content-Type": codec.content_type, "Accept": codec.accept_type, **_NOT_CAPTURED}
     headers |= {f"X-Amzn-SageMaker-{name}": text for name, text in passed_on(predictor).items()}
-    headers |= _NOT_CAPTURED
     channel = transport.HttpChannel(url, headers, policy.timeout)
     path = urlsplit(url).path
     if path.endswith(INVOCATIONS):
@@ -191,8 +190,7 @@ _JSON = "application/json"
 _INFER = "/infer"
 
 
-@dataclass(frozen=True)
-class Tensor:
+class Tensor(NamedTuple):
     """A tensor of a model's description; unknown sizes are -1."""
 
     name: str
@@ -291,7 +289,7 @@ def _data(tensor: Tensor, table: pa.RecordBatch, where: str) -> Any:
 
 def _output(body: bytes, locator: Locator | None, field: str) -> dict[str, Any]:
     try:
-        outputs = orjson.loads(body)["outputs"]
+        outputs: list[dict[str, Any]] = orjson.loads(body)["outputs"]
         names = [str(output["name"]) for output in outputs]
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise AnswerError("is not an answer of the Open Inference Protocol") from error
@@ -302,8 +300,7 @@ def _output(body: bytes, locator: Locator | None, field: str) -> dict[str, Any]:
         floats = [at for at, one in enumerate(outputs) if str(one.get("datatype")).startswith("FP")]
         place = floats[-1] if floats else len(outputs) - 1
     if isinstance(place, int) and 0 <= place < len(outputs):
-        found: dict[str, Any] = outputs[place]
-        return found
+        return outputs[place]
     raise AnswerError(f"has the outputs {', '.join(names)}, but {field} is {locator!r}")
 
 
@@ -327,9 +324,6 @@ def _scores(output: dict[str, Any], rows: int) -> Scores:
 # ``AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME``, ``AWS_ENDPOINT_URL`` and credentials are boto3's to find; so is
 # the
 # region, where ``AWS_REGION`` does not tell.
-
-
-_THROTTLED = ("ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded")
 
 
 class SageMakerChannel:
@@ -366,7 +360,7 @@ class SageMakerChannel:
                 answer = self._client.invoke_endpoint(Body=body, **self._options)
                 return transport.Reply(200, answer["Body"].read())
             except exceptions.ClientError as error:
-                return _refusal(error.response)
+                return _refusal(error)
             except exceptions.HTTPClientError as error:
                 raise transport.unanswered(error, self._timeout) from error
 
@@ -394,17 +388,13 @@ def open_sagemaker(
     return EndpointModel(channel, codec, predictor, policy, progress, (open_sagemaker, (predictor, policy)))
 
 
-def _refusal(response: dict[str, Any]) -> transport.Reply:
+def _refusal(error: Any) -> transport.Reply:
     """Return what the service, or the model behind it, answered."""
-    metadata = response.get("ResponseMetadata", {})
-    error = response.get("Error", {})
-    status = int(metadata.get("HTTPStatusCode", 500))
-    if error.get("Code") in _THROTTLED:
-        status = 429
-    elif error.get("Code") == "ModelError":
-        status = int(response.get("OriginalStatusCode") or 500)
-    elif error.get("Code") == "ValidationError" and "not found" in str(error.get("Message")).lower():
+    code, said, status = transport.refused(error)
+    if code == "ModelError":
+        status = int(error.response.get("OriginalStatusCode") or 500)
+    elif code == "ValidationError" and "not found" in said.lower():
         status = 404
-    text = str(response.get("OriginalMessage") or error.get("Message") or error.get("Code") or "")
-    after = str(metadata.get("HTTPHeaders", {}).get("retry-after", ""))
+    text = str(error.response.get("OriginalMessage") or said or code)
+    after = str(error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", ""))
     return transport.Reply(status, text.encode(), float(after) if after.isdigit() else None)

@@ -27,7 +27,7 @@ from contract.errors import ConfigurationError, ModelError, wording
 from contract.schema import nearest
 from contract.wording import one_line
 from file_storage.cleanup import IsUrged, at_end, signals_held_back
-from file_storage.transport import aws_client
+from file_storage.transport import aws_client, refused
 from model_clients.batching import Progress
 from model_clients.codec import make_codec
 from model_clients.endpoints import open_sagemaker
@@ -38,7 +38,6 @@ from model_clients.model import Model, Policy
 
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized")
 _LIMITED = ("ResourceLimitExceeded", "LimitExceededException", "ServiceQuotaExceededException")
-_BUSY = ("Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded")
 _PAGES_OF_NAMES = 5
 
 
@@ -55,7 +54,7 @@ def refusal(error: Exception, client: Any, predictor: PredictorConfig) -> ModelE
         Names the model and the instances.
     """
     model, kind = predictor.model_name or "", predictor.instance_type or ""
-    code, text = answer_of(error)
+    code, text, _ = refused(error)
     if not code:
         return ModelError.of("temporary_endpoint.no_service", model=model, problem=one_line(error))
     if code in _DENIED:
@@ -76,20 +75,12 @@ def refusal(error: Exception, client: Any, predictor: PredictorConfig) -> ModelE
 
 def is_passing(error: Exception) -> bool:
     """Return whether another attempt may go through: out of reach, or the service is busy or broken."""
-    return isinstance(error, NotConnected) or answer_of(error)[0] in _BUSY or may_have_worked(error)
+    return isinstance(error, NotConnected) or refused(error)[2] == 429 or may_have_worked(error)
 
 
 def may_have_worked(error: Exception) -> bool:
     """Return whether a request may have been served although its answer does not say so."""
-    if isinstance(error, ClientError):
-        return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)) >= 500
-    return isinstance(error, HTTPClientError)
-
-
-def answer_of(error: Exception) -> tuple[str, str]:
-    """Return the service's code for a refusal and what it says, both empty when there was no answer."""
-    told = error.response.get("Error", {}) if isinstance(error, ClientError) else {}
-    return str(told.get("Code") or ""), one_line(told.get("Message", ""))
+    return isinstance(error, HTTPClientError) or refused(error)[2] >= 500
 
 
 def _names_of_models(client: Any) -> list[str]:
@@ -193,7 +184,7 @@ class ModelToStart:
         try:
             client.describe_model(ModelName=self._predictor.model_name)
         except (BotoCoreError, ClientError) as error:
-            if answer_of(error)[0] in _DENIED:  # the job itself does not need to
+            if refused(error)[0] in _DENIED:  # the job itself does not need to
                 return None
             raise refusal(error, client, self._predictor) from error
         finally:
@@ -311,14 +302,12 @@ class _Shadow:
         """Delete what is left; what cannot be deleted is told, and costs the job nothing else."""
         try:
             # While an endpoint is being created it needs its configuration: without it, it gets stuck.
-            if "endpoint" in self.left and not self._delete_endpoint(is_urged):
-                return
-            if "configuration" not in self.left:
-                return
-            error = self._attempt("delete_endpoint_config", EndpointConfigName=self.config_name)
-            if error is not None:
-                text = "Endpoint configuration %s, which costs nothing, could not be deleted: %s"
-                _log.warning(text, self.config_name, one_line(error))
+            is_gone = "endpoint" not in self.left or self._delete_endpoint(is_urged)
+            if is_gone and "configuration" in self.left:
+                error = self._attempt("delete_endpoint_config", EndpointConfigName=self.config_name)
+                if error is not None:
+                    text = "Endpoint configuration %s, which costs nothing, could not be deleted: %s"
+                    _log.warning(text, self.config_name, one_line(error))
         finally:
             self.client.close()
 

@@ -1,7 +1,5 @@
 """JSON as columns by Arrow's reader, without what that reader dies of or changes."""
 
-from __future__ import annotations
-
 import operator
 import re
 from collections.abc import Iterable
@@ -59,8 +57,7 @@ def parse_json(data: bytes | pa.Buffer, fields: JsonFields) -> pa.RecordBatch:
         batch = read_json(data, pa.schema(list(fields.text.items())))
     found = dict(zip(batch.schema.names, batch.columns, strict=True))
     names = [name for name in fields.order if name in found]
-    columns = [_ordered(found[name], fields.order[name]) for name in names]
-    return pa.RecordBatch.from_arrays(columns, names)
+    return pa.RecordBatch.from_arrays([_ordered(found[name], fields.order[name]) for name in names], names)
 
 
 def read_json(data: bytes | pa.Buffer, schema: pa.Schema, others: str = "infer") -> pa.RecordBatch:

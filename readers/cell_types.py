@@ -13,8 +13,6 @@ In a column of numbers, booleans or dates a text such as ``NA`` is a missing val
 except in columns of labels, groups and segments (`CellRules.judged`), and there too where it is listed.
 """
 
-from __future__ import annotations
-
 import contextlib
 import operator
 import re
@@ -135,8 +133,7 @@ def _within(column: pa.Array, span: tuple[float, float] | None) -> bool:
     """Return whether nearly all numbers of a column lie in a range; text and unknown ranges fit anything."""
     if span is None or not _is_number(column.type):
         return span is None
-    inside = pc.and_(pc.greater_equal(column, span[0]), pc.less_equal(column, span[1]))
-    share = pc.mean(inside).as_py()
+    share = pc.mean(pc.and_(pc.greater_equal(column, span[0]), pc.less_equal(column, span[1]))).as_py()
     return share is None or share >= MOSTLY
 
 

@@ -1,7 +1,5 @@
 """CSV files as record batches: byte ranges of large files side by side, small files together."""
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import functools
@@ -54,21 +52,18 @@ def read_csv(pieces: Pieces, request: Dataset, head: CsvHead | None = None) -> I
     NotSplittable
         When a byte range may begin inside a quoted field.
     """
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        learnt: dict[tuple[str, ...], _Types] = {}
-        files: list[list[str]] = []
-        for piece in pieces:
-            found = head or read_head(piece.path, request, learnt)
-            if found is not None:
+    learnt: dict[tuple[str, ...], _Types] = {}
+    files: list[list[str]] = []
+    for piece in pieces:
+        found = head or read_head(piece.path, request, learnt)
+        if found is not None:
+            if piece.start == 0:
                 dataset.say_unexcluded(found.columns.names, request.exclude)
-                files += [found.columns.kept] if piece.start == 0 else []
-                columns = replace(found.columns, types=dict(found.columns.types))
-                yield from _piece_batches(piece, found, columns, request)
-                learnt[tuple(columns.names)] = columns.types
-        dataset.say_odd_columns(files, has_names=request.format.header)
-
-    return splitting.joined(batches())
+                files.append(found.columns.kept)
+            columns = replace(found.columns, types=dict(found.columns.types))
+            yield from _piece_batches(piece, found, columns, request)
+            learnt[tuple(columns.names)] = columns.types
+    dataset.say_odd_columns(files, has_names=request.format.header)
 
 
 def csv_splits(files: Sequence[SourceFile], request: Dataset, *, whole_files: bool = False) -> Splits:
@@ -92,7 +87,8 @@ def csv_splits(files: Sequence[SourceFile], request: Dataset, *, whole_files: bo
             head = None
         elif pieces[0].start == 0:
             head = read_head(pieces[0].path, request)
-        splits.append(FileSplit(pieces, functools.partial(read_csv, request=request, head=head)))
+        read = functools.partial(read_csv, request=request, head=head)
+        splits.append(FileSplit(pieces, read, (splitting.joined,)))
     return tuple(splits)
 
 

@@ -4,8 +4,6 @@ Everything after this module reads cells separated by commas, quotes written twi
 brought into that form byte by byte, so that places in a file stay what they are.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import itertools

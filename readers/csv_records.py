@@ -4,8 +4,6 @@ A quote opens a field only as its first character (RFC 4180); inside, two quotes
 other quote, such as that of ``5" pipe``, is an ordinary character.
 """
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Collection, Iterator

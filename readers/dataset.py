@@ -1,7 +1,5 @@
 """Names of columns without names, and the columns that segments add."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections import Counter

@@ -1,7 +1,5 @@
 """Which files of a folder are data, and whether they are what ``dataset_format`` says."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter
@@ -60,8 +58,7 @@ def data_files(files: list[SourceFile], kind: str, said: Said) -> list[SourceFil
         Of the format.
     """
     kept = _listed_in_manifests(files, said)
-    documents = [file for file in kept if _NO_DATA.match(file.path)]
-    kept = [file for file in kept if file not in documents] or kept
+    kept = [file for file in kept if not _NO_DATA.match(file.path)] or kept
     endings = Counter(_ending(file) for file in kept)
     usual = endings.most_common(1)[0][0] if endings else ""
     odd = [file for file in kept if _ending(file) != usual][:_MOST_LOOKED_AT]

@@ -5,8 +5,6 @@ become ISO 8601 text (instants in UTC), decimals the nearest float64, or int64 w
 durations seconds, binary values text where they are UTF-8 and else hexadecimal digits.
 """
 
-from __future__ import annotations
-
 import contextlib
 import datetime
 import decimal
@@ -336,13 +334,13 @@ class _Alike:
     values: list[Any]
 
     @cached_property
-    def members(self) -> dict[str, _Alike]:
+    def members(self) -> "dict[str, _Alike]":
         """Return what lies below each key."""
         mappings = [value for value in map(_simple, self.values) if isinstance(value, Mapping)]
         return {key: _Alike(children) for key, children in _by_key(mappings).items()}
 
     @cached_property
-    def items(self) -> _Alike:
+    def items(self) -> "_Alike":
         """Return what lies at any position."""
         lists = [value for value in map(_simple, self.values) if isinstance(value, list)]
         return _Alike([item for value in lists for item in value])
@@ -354,8 +352,7 @@ def _expand(
     """Yield the flat columns of a field; without others that are alike, its values decide on the order."""
     if depth > DEEPEST:
         raise too_deep(name)
-    kinds = {type(value) for value in values}
-    if kinds <= {str, int, float, bool, type(None)}:
+    if {type(value) for value in values} <= {str, int, float, bool, type(None)}:
         yield name, values
         return
     values = [_simple(value) for value in values]

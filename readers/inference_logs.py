@@ -6,8 +6,6 @@ servers' sources: KServe's logger (its events, and what it stores in buckets), M
 monitoring, inference tables of Databricks, the data collector of Azure Machine Learning, Triton's trace.
 """
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import itertools
@@ -350,17 +348,16 @@ def _decoded(text: Any, place: Place) -> str:
 
 
 def _databricks(log: LogFiles) -> Iterator[Half]:
-    for path in log.files:
-        for row, place in _records(path):
-            identifier = row.get("databricks_request_id")
-            status = row.get("status_code")
-            if status not in (None, 200) or row.get("request") is None or row.get("response") is None:
-                notice("reading.failed")
-                continue
-            client = row.get("client_request_id")
-            time = row.get("request_time", row.get("timestamp_ms"))
-            parts = {_REQUEST: _part(row["request"]), _RESPONSE: _part(row["response"])}
-            yield Half((str(identifier),), parts, (client or None, identifier), _time(time), place)
+    for row, place in itertools.chain.from_iterable(map(_records, log.files)):
+        identifier = row.get("databricks_request_id")
+        status = row.get("status_code")
+        if status not in (None, 200) or row.get("request") is None or row.get("response") is None:
+            notice("reading.failed")
+            continue
+        client = row.get("client_request_id")
+        time = row.get("request_time", row.get("timestamp_ms"))
+        parts = {_REQUEST: _part(row["request"]), _RESPONSE: _part(row["response"])}
+        yield Half((str(identifier),), parts, (client or None, identifier), _time(time), place)
 
 
 def _bentoml(log: LogFiles) -> Iterator[Half]:
@@ -376,16 +373,15 @@ def _bentoml(log: LogFiles) -> Iterator[Half]:
     if not roles:
         notice("reading.roles")
     sides = {"prediction": _RESPONSE, "target": GROUND_TRUTH}
-    for path in rows:
-        for row, place in _records(path):
-            parts: dict[str, dict[str, Any]] = {_REQUEST: {}, _RESPONSE: {}, GROUND_TRUTH: {}}
-            for name, value in row.items():
-                if name not in _BENTOML:
-                    parts[sides.get(roles.get(name, ""), _REQUEST)][name] = value
-            label = next(iter(parts.pop(GROUND_TRUTH).values()), None)
-            identifier = None if row.get("request_id") is None else str(row["request_id"])
-            payloads = {side: _part(part) for side, part in parts.items() if part}
-            yield Half((), payloads, (identifier, None), _time(row.get("timestamp")), place, label)
+    for row, place in itertools.chain.from_iterable(map(_records, rows)):
+        parts: dict[str, dict[str, Any]] = {_REQUEST: {}, _RESPONSE: {}, GROUND_TRUTH: {}}
+        for name, value in row.items():
+            if name not in _BENTOML:
+                parts[sides.get(roles.get(name, ""), _REQUEST)][name] = value
+        label = next(iter(parts.pop(GROUND_TRUTH).values()), None)
+        identifier = None if row.get("request_id") is None else str(row["request_id"])
+        payloads = {side: _part(part) for side, part in parts.items() if part}
+        yield Half((), payloads, (identifier, None), _time(row.get("timestamp")), place, label)
 
 
 def _triton(log: LogFiles) -> Iterator[Half]:

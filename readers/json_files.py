@@ -1,7 +1,5 @@
 """JSON files as record batches: JSON Lines in byte ranges, or one document that holds all rows."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import itertools
@@ -46,24 +44,20 @@ def read_json_files(pieces: Pieces, request: Dataset) -> Iterator[pa.RecordBatch
         Naming file and line of what is not a JSON object, or where a path finds nothing.
     """
     reader, located = _LineReader(request), request.locations
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        for piece in pieces:
-            if located is not None and located.document:
-                found = reader.document(piece.path)
-            elif located is None and piece.is_whole_file and is_document(piece.path):
-                found = _document_batches(piece.path, request)
-            else:
-                found = (reader.read(block) for block in splitting.line_blocks(piece))
-            try:
-                for batch in found:
-                    yield from splitting.balanced(batch if located is not None else _arranged(batch, request))
-            except DatasetError as error:
-                if error.message.startswith(piece.path):
-                    raise
-                raise DatasetError.of("data_files.in_file", file=piece.path, error=error) from error
-
-    return splitting.joined(batches())
+    for piece in pieces:
+        if located is not None and located.document:
+            found = reader.document(piece.path)
+        elif located is None and piece.is_whole_file and is_document(piece.path):
+            found = _document_batches(piece.path, request)
+        else:
+            found = (reader.read(block) for block in splitting.line_blocks(piece))
+        try:
+            for batch in found:
+                yield from splitting.balanced(batch if located is not None else _arranged(batch, request))
+        except DatasetError as error:
+            if error.message.startswith(piece.path):
+                raise
+            raise DatasetError.of("data_files.in_file", file=piece.path, error=error) from error
 
 
 class _LineReader:
@@ -131,8 +125,7 @@ class _LineReader:
             try:
                 found = [_record(line, place)]
             except DatasetError:
-                found = _glued(line)
-                if not found:
+                if not (found := _glued(line)):
                     raise
             if not all(isinstance(row, dict) for row in found):
                 raise _bad_line(place, line, "is not a JSON object")
@@ -168,7 +161,8 @@ def json_splits(files: Sequence[SourceFile], request: Dataset, *, whole_files: b
         return not (whole_files or document) and splitting.has_lines(file)
 
     read = functools.partial(read_json_files, request=request)
-    return tuple(FileSplit(pieces, read) for pieces in splitting.divide(files, may_cut=may_cut))
+    divided = splitting.divide(files, may_cut=may_cut)
+    return tuple(FileSplit(pieces, read, (splitting.joined,)) for pieces in divided)
 
 
 def is_document(path: str) -> bool:

@@ -6,8 +6,6 @@ anywhere below a folder, commonly ``yyyy/mm/dd/hh`` of the hour when the label w
 human reviewers and tables are accepted beside them.
 """
 
-from __future__ import annotations
-
 import itertools
 import logging
 import re
@@ -163,8 +161,7 @@ def _label(line: Line) -> dict[str, Any]:
 
 def _as_line(identifier: str, data: str | None, encoding: str | None) -> dict[str, Any]:
     """Return the members of a label's line."""
-    part = {"data": data, "encoding": encoding}
-    return {"groundTruthData": part, "eventMetadata": {"eventId": identifier}}
+    return {"groundTruthData": {"data": data, "encoding": encoding}, "eventMetadata": {"eventId": identifier}}
 
 
 def _no_label(line: Line, reason: str) -> DatasetError:
@@ -290,8 +287,7 @@ def read_answers(file: SourceFile, places: LabelPlaces) -> bytes | None:
     labels = [_label_of(answer, places, file.path) for answer in answers]
     latest = {label: position for position, label in enumerate(labels)}
     label, encoding = max(latest, key=lambda each: (labels.count(each), latest[each]))
-    line = _as_line(_identifier(loop, places, file.path), label, encoding)
-    return json_text(line).encode() + b"\n"
+    return json_text(_as_line(_identifier(loop, places, file.path), label, encoding)).encode() + b"\n"
 
 
 def _identifier(loop: dict[str, Any], places: LabelPlaces, path: str) -> str:

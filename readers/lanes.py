@@ -4,8 +4,6 @@ A reader tries to read many records at once. Those that do not fit are found by 
 by one. What comes out is put together again in the order of the records.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Parquet files as record batches: row groups of large files side by side, small files together."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 from collections.abc import Iterator, Sequence
@@ -33,18 +31,14 @@ def read_parquet(pieces: Pieces, request: Dataset) -> Iterator[pa.RecordBatch]:
     DatasetError
         Naming the file that is damaged or is not Parquet.
     """
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        files: list[list[str]] = []
-        for piece in pieces:
-            names: list[str] = []
-            for batch in _piece_batches(piece, request):
-                names = batch.schema.names
-                yield batch
-            files += [names] if not any(piece.row_groups[:1]) else []
-        say_odd_columns(files)
-
-    return joined(batches())
+    files: list[list[str]] = []
+    for piece in pieces:
+        names: list[str] = []
+        for batch in _piece_batches(piece, request):
+            names = batch.schema.names
+            yield batch
+        files += [names] if not any(piece.row_groups[:1]) else []
+    say_odd_columns(files)
 
 
 def parquet_splits(files: Sequence[SourceFile], request: Dataset) -> tuple[FileSplit, ...]:
@@ -66,7 +60,7 @@ def parquet_splits(files: Sequence[SourceFile], request: Dataset) -> tuple[FileS
             path = pieces[0].path
             divided += [(FileRange(path, row_groups=groups),) for groups in _row_groups(path, target)]
     read = functools.partial(read_parquet, request=request)
-    return tuple(FileSplit(pieces, read) for pieces in divided)
+    return tuple(FileSplit(pieces, read, (joined,)) for pieces in divided)
 
 
 def parquet_sample(path: str, request: Dataset) -> pa.RecordBatch | None:

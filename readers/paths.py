@@ -5,8 +5,6 @@ several rows are a list of these. Labels and predictions are one value, or a lis
 rows.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import re

@@ -289,7 +289,7 @@ def _typed(splits: Splits, request: Dataset, index: LabelIndex | None) -> Splits
 
 def _first_rows(split: FileSplit, place: int, request: Dataset) -> pa.RecordBatch | None:
     """Return some rows of a split at little cost; None where they cost as much as reading all."""
-    if split.transforms:
+    if request.preprocessor is not None:
         return None  # a script is run once for each row
     path = split.pieces[place].path
     if request.format.kind == "csv":

@@ -1,7 +1,5 @@
 """Datasets that pass through a user's script: record by record, or batch by batch as data frames."""
 
-from __future__ import annotations
-
 import csv
 import functools
 import io
@@ -106,10 +104,8 @@ class InferenceRecord:
         metadata = event.get("eventMetadata")
         self.event_metadata = EventMetadata(metadata if isinstance(metadata, dict) else {})
         self.event_version = event.get("eventVersion")
-        captured = event.get("captureData")
-        captured = captured if isinstance(captured, dict) else {}
         for attribute, name in _PARTS.items():
-            setattr(self, attribute, _part(captured, name))
+            setattr(self, attribute, _part(event["captureData"], name))
         self.ground_truth = _part(event, GROUND_TRUTH)
 
     @property
@@ -186,10 +182,10 @@ class Gathered:
             When it is none of the documented kinds.
         """
         if isinstance(result, InferenceRecord):
-            self._add_record(result.as_dict())
+            self._records.append(orjson.dumps(result.as_dict(), default=str) + b"\n")
         elif isinstance(result, Mapping):
             if isinstance(result.get("captureData"), dict) and self._decoder.sides:
-                self._add_record(dict(result))
+                self._records.append(orjson.dumps(dict(result), default=str) + b"\n")
             else:
                 self._mappings.append({str(key): result[key] for key in sorted(result, key=str)})
         elif isinstance(result, list | tuple):
@@ -215,11 +211,6 @@ class Gathered:
             envelope = open_envelope(block, self._decoder.sides, labels=self._request.labels)
             yield table_of(envelope, self._decoder, self._record_parser, Notes())
         self._mappings, self._lines, self._records = [], [], []
-
-    def _add_record(self, record: dict[str, Any]) -> None:
-        if not isinstance(record.get("captureData"), dict):
-            raise UnusableResultError("returned a record without captureData; return it whole, or a dict")
-        self._records.append(orjson.dumps(record, default=str) + b"\n")
 
     def _add_text(self, text: str) -> None:
         if self._request.format.kind == "csv":

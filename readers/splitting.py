@@ -1,7 +1,5 @@
 """Dividing files into pieces of similar size, and walking through a piece in blocks of whole lines."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,7 +32,7 @@ class LogFiles(storage.SourceFile):
     `blocks` returns their calls as blocks of capture records, given this and the size of a block.
     """
 
-    blocks: Callable[[LogFiles, int], Iterator[LineBlock]]
+    blocks: "Callable[[LogFiles, int], Iterator[LineBlock]]"
     files: tuple[str, ...] = ()
     server: str = ""
 
@@ -84,7 +82,7 @@ class FileSplit:
         """Return the file and the range in it."""
         return self.name or label(self.pieces)
 
-    def then(self, transform: Transform) -> FileSplit:
+    def then(self, transform: Transform) -> "FileSplit":
         """Return the split with one transform more."""
         return replace(self, transforms=(*self.transforms, transform))
 
@@ -329,7 +327,7 @@ class Line:
     path: str
     data: bytes
     number: int
-    block: LineBlock
+    block: "LineBlock"
 
     def is_first_of_file(self) -> bool:
         """Return whether no other line but blank ones stands before it in the file."""

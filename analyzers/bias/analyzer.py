@@ -18,17 +18,10 @@ from analyzers.bias.documents import BiasBaseline, BiasConstraints, BiasStatisti
 from analyzers.bias.explain import impact_findings
 from analyzers.bias.metrics import METRICS
 from analyzers.bias.summary import BiasRequest, BiasSummary, SummaryPlan
+from analyzers.shared import rules as both_rules
 from analyzers.shared.analysis_json import with_version
-from analyzers.shared.cells import as_number, label_of
-from analyzers.shared.rules import (
-    Rules,
-    SharesErrors,
-    constraints_to_check,
-    nothing_checked,
-    unused_notes,
-    why_unchecked,
-    with_presence,
-)
+from analyzers.shared.cells import as_number, changed_labels, label_of
+from analyzers.shared.rules import Rules, SharesErrors, constraints_to_check, why_unchecked
 from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, Violation
 from contract.dataset import GROUND_TRUTH
 from contract.errors import ConfigurationError, DatasetError, DocumentError
@@ -67,9 +60,8 @@ def suggest(
             before = known.group(name, facet.facet, facet.value_or_threshold)
             former = [None if before is None else before.metric(one.name) for one in metrics]
             kept = list(map(_with_additions, metrics, former))
-            stage.facets.setdefault(facet.facet, []).append(
-                documents.FacetMetrics(facet.value_or_threshold, kept)
-            )
+            group = documents.FacetMetrics(facet.value_or_threshold, kept)
+            stage.facets.setdefault(facet.facet, []).append(group)
     return BiasConstraints(stages.get("post"), stages.get("pre"))
 
 
@@ -80,59 +72,20 @@ def _with_additions(metric: MetricValue, known: MetricValue | None) -> MetricVal
     return replace(metric, allowed=known.allowed, threshold=known.threshold, extra=extra)
 
 
-# Compare a window's bias with the baseline's, by the rules chosen.
-
-
-def check(
-    statistics: BiasStatistics,
-    baseline: BiasBaseline,
-    *,
-    rules: Rules,
-    error_share: float = 1.0,
-    seed: int = 0,
-) -> Decision:
-    """Return the violations of a window, what was found on the way, and notes.
-
-    Parameters
-    ----------
-    statistics
-        The window.
-    baseline
-        What it is compared with; `constraints_to_check` says what becomes of one without constraints.
-    rules
-        ``sound`` or ``sagemaker``.
-    error_share
-        Share of the false-alarm rate that this check may spend.
-    seed
-        Of the resampling.
-    """
-    notes = [*statistics.notes, *(f"{what}: {why}" for what, why in statistics.problems.items())]
-    constraints = constraints_to_check(baseline, rules, suggest)
-    notes += unused_notes(constraints)
-    reason = why_unchecked(constraints, constraints is not None and bool(list(constraints.stages())))
-    if constraints is None or reason:
-        return nothing_checked(reason, notes, with_version([]))
-    if rules == "sagemaker":
-        decision = check_sagemaker(statistics, constraints)
-    else:
-        _require_same_label(statistics, constraints)
-        before = baseline.statistics
-        decision = check_sound(statistics, constraints, before, error_share=error_share, seed=seed)
-        decision = _with_presence(decision, statistics, before, error_share)
-    # A violation of DI says as much of a group as the finding on four fifths.
-    about = [one.extra for one in decision.violations.violations if one.metric_name == "DI"]
-    violated = [(extra.get("facet"), extra.get("facet_value")) for extra in about]
-    facets = [facet for facet in statistics.facets if (facet.facet, facet.value_or_threshold) in violated]
-    told = impact_findings(facets).values()
-    said = [note for note in notes if note not in told]
-    return replace(decision, notes=(*said, *decision.notes))
+# So much further than at the baseline outcomes cut between 0 and 1 go when they have become percent.
+_UNITS = 10.0
 
 
 def _require_same_label(statistics: BiasStatistics, before: BiasConstraints) -> None:
-    """Refuse a baseline whose positive labels are others; thresholds are left alone."""
+    """Refuse a baseline whose positive labels are others, or whose labels are in another unit."""
     now = statistics.label_value_or_threshold
     for then in {stage.label_value_or_threshold for _, stage in before.stages()}:
-        if not then or not now or "(" in then + now:
+        if not then or not now:
+            continue
+        if "(" in then + now:
+            near, far = documents.interval_of(then), documents.interval_of(now)
+            if near and far and 0.0 < near[0] < near[1] <= 1.0 < far[1] / _UNITS:
+                raise DocumentError.of("bias_documents.other_scale", file=before.where, then=then, now=now)
             continue
         known, wanted = ({label_of(one) for one in text.split(",")} for text in (then, now))
         if known != wanted:
@@ -158,7 +111,7 @@ def _with_presence(
         of = Violation(PRESENCE_CHECK, text, metric_name="complete_rows", extra=extra)
         lacking = statistics.item_count - rows, statistics.item_count
         usual = (before.item_count - known[name], before.item_count) if before else (0, 0)
-        decision = with_presence(decision, of, lacking, usual, error_share / len(used))
+        decision = both_rules.with_presence(decision, of, lacking, usual, error_share / len(used))
     return decision
 
 
@@ -246,8 +199,36 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
         return suggest(statistics, baseline, sound=self.rules == "sound")
 
     def check(self, statistics: BiasStatistics, baseline: BiasBaseline) -> Decision:
-        """Compare a window's statistics with the baseline."""
-        return check(statistics, baseline, rules=self.rules, error_share=self.error_share, seed=self.seed)
+        """Compare a window's statistics with the baseline.
+
+        Raises
+        ------
+        DocumentError
+            When the baseline's positive labels are others.
+        """
+        notes = [*statistics.notes, *(f"{what}: {why}" for what, why in statistics.problems.items())]
+        constraints = constraints_to_check(baseline, self.rules, suggest)
+        notes += both_rules.unused_notes(constraints)
+        reason = why_unchecked(constraints, constraints is not None and bool(list(constraints.stages())))
+        if constraints is None or reason:
+            return both_rules.nothing_checked(reason, notes, with_version([]))
+        if self.rules == "sagemaker":
+            decision = check_sagemaker(statistics, constraints)
+        else:
+            _require_same_label(statistics, constraints)
+            before, share = baseline.statistics, self.error_share
+            matrices = before.confusion_matrix if before else None, statistics.confusion_matrix
+            if before is not None and (recoded := changed_labels(*matrices)) and len(matrices[1] or ()) == 2:
+                raise DocumentError.of("quality_documents.recoded", file=before.where, **recoded)
+            decision = check_sound(statistics, constraints, before, error_share=share, seed=self.seed)
+            decision = _with_presence(decision, statistics, before, share)
+        # A violation of DI says as much of a group as the finding on four fifths.
+        about = [one.extra for one in decision.violations.violations if one.metric_name == "DI"]
+        violated = [(extra.get("facet"), extra.get("facet_value")) for extra in about]
+        facets = [facet for facet in statistics.facets if (facet.facet, facet.value_or_threshold) in violated]
+        told = impact_findings(facets).values()
+        said = [note for note in notes if note not in told]
+        return replace(decision, notes=(*said, *decision.notes))
 
     def unanswered(self, baseline: BiasBaseline, reason: str) -> tuple[Comparison, ...]:
         """Return what the constraints ask for, not decided for a reason."""
@@ -306,9 +287,12 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
             if self.rules == "sound":
                 raise evidence.errors[what]
             raise DatasetError.of("bias_request.stopped", field=what, why=why)
-        if not is_baseline or not statistics.item_count:
+        if not statistics.item_count:
             return
         summary = evidence.summary
+        if not is_baseline:
+            self._refuse_respelt(summary)
+            return
         columns = [("label", label, statistics.has_labels)]
         if self._plan.prediction is not None and self.request.post_training is not None:
             columns.append(("predicted_label", self._plan.prediction, statistics.has_predictions))
@@ -324,6 +308,24 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
             self._refuse_without_groups(summary)
         if all(one.value is None for facet in statistics.facets for _, of in facet.stages() for one in of):
             raise DatasetError.of("no_baseline.no_bias")
+
+    def _refuse_respelt(self, summary: BiasSummary) -> None:
+        """Stop where no outcome is positive, but one is spelt nearly so."""
+        labels = groups.select_labels(summary, self._plan) if self.rules == "sound" else None
+        if labels is None:
+            return
+        predictions, name = None, self._plan.prediction
+        if name is not None and self.request.post_training is not None:
+            predictions = groups.select_predictions(summary, self._plan, labels)
+        for role, column, chosen in (
+            ("label", self.request.label, labels),
+            ("prediction", name, predictions),
+        ):
+            if chosen is None or column is None or not groups.respelt(summary.columns[column], chosen):
+                continue
+            about = self._plan.columns[column], summary.columns[column]
+            if (error := groups.unselected_outcomes(role, *about, chosen)) is not None:
+                raise error
 
     def _refuse_without_positives(self, summary: BiasSummary) -> None:
         """Stop where no label is positive: every metric of labels would be 0 or undefined."""

@@ -36,7 +36,7 @@ def check_sagemaker(statistics: documents.BiasStatistics, constraints: documents
                 continue  # as at the baseline
             lost = metric.value is None
             reason = why_no_value(facet, metric) if lost else f"the baseline has no value of {metric.name}"
-            comparisons.append(undecided_comparison(facet, metric.name, reason, lost))
+            comparisons.append(undecided(facet, metric.name, reason, lost))
             continue
         size, limit = abs(metric.value), abs(before.value)
         # In their last digits the same rows may differ (GE, by their order).
@@ -70,9 +70,7 @@ def why_no_value(facet: documents.FacetStatistics, metric: documents.MetricValue
     return (metric.error or f"the window does not define {metric.name}").rstrip(".")
 
 
-def undecided_comparison(
-    facet: documents.FacetStatistics, name: str, reason: str, lost: bool = False
-) -> Comparison:
+def undecided(facet: documents.FacetStatistics, name: str, reason: str, lost: bool = False) -> Comparison:
     """Return the comparison of a metric of a group that has no answer."""
     return Comparison(subject_of(facet, name), CHECK_TYPE, State.UNDECIDED, reason=reason, lost=lost)
 
@@ -94,7 +92,7 @@ def absent_groups(
         for metric in member.metrics:
             is_asked = metric.asks_for_something if is_sound else metric.value is not None
             if is_asked and (id(member), metric.name) not in there:
-                found.append(undecided_comparison(group, metric.name, reason, lost=True))
+                found.append(undecided(group, metric.name, reason, lost=True))
     return found
 
 

@@ -29,7 +29,7 @@ import numpy as np
 from analyzers.bias import check_sagemaker
 from analyzers.bias.documents import BiasConstraints, BiasStatistics, FacetStatistics, MetricValue, paired
 from analyzers.bias.explain import explain, group_text, impact_findings, requirement_text
-from analyzers.bias.metrics import RATES, WITHOUT_LABELS
+from analyzers.bias.metrics import METRICS, RATES, WITHOUT_LABELS
 from analyzers.bias.resampling import DISTANCES, Draws, Tables, draw, draw_together, scale_of, to_scale
 from analyzers.shared.analysis_json import with_version
 from analyzers.shared.cells import Floats
@@ -89,10 +89,10 @@ class Limit:
     own: bool = False
     decided: bool = False
 
-    def is_left(self, name: str, value: float) -> bool:
-        """Return whether a value is beyond the limit, be it by chance."""
+    def growth(self, name: str, value: float) -> float:
+        """Return how far a value is beyond the limit on the comparison scale; negative inside."""
         position = to_scale(name, value)
-        return position < self.low or position > self.high
+        return max(position - self.high, self.low - position)
 
 
 def limit_of(constraint: MetricValue, before: MetricValue | None) -> Limit | None:
@@ -292,6 +292,18 @@ class Held:
         return (frozenset((first.tobytes(), second.tobytes())), question, asked)
 
 
+def _all_alike(name: str, window: Tables) -> str:
+    """Return which outcomes that a metric rests on are all alike; empty where none are."""
+    confusion, why = window.confusion.sum(axis=0), ""
+    outcomes = [("label", confusion.sum(axis=1))] if name not in WITHOUT_LABELS else []
+    if METRICS[name].stage == "post":
+        outcomes.append(("prediction", confusion.sum(axis=0)))
+    for role, counts in outcomes if name not in ("FT", "CI") else ():
+        if counts.any() and not counts.all():
+            why = f"{'no' if counts[0] else 'every'} {role} is positive"
+    return why
+
+
 def hold(
     statistics: BiasStatistics, constraints: BiasConstraints, baseline: BiasStatistics | None
 ) -> tuple[list[Held], list[str], list[Comparison]]:
@@ -309,14 +321,15 @@ def hold(
         lost = metric.value is None
         if lost and not constraint.asks_for_something:
             continue  # as at the baseline
-        if not statistics.has_labels and metric.name not in WITHOUT_LABELS:
-            undecided.append(
-                check_sagemaker.undecided_comparison(facet, metric.name, "no row has a label", lost=True)
-            )
+        alike = _all_alike(metric.name, group.window)
+        if alike and statistics.has_labels and not lost:
+            undecided.append(check_sagemaker.undecided(facet, metric.name, alike, lost=True))
+        elif not statistics.has_labels and metric.name not in WITHOUT_LABELS:
+            undecided.append(check_sagemaker.undecided(facet, metric.name, "no row has a label", lost=True))
         elif lost or limit is None:
             reason = f"the baseline has no finite value of {metric.name}"
             reason = check_sagemaker.why_no_value(facet, metric) if lost else reason
-            undecided.append(check_sagemaker.undecided_comparison(facet, metric.name, reason, lost))
+            undecided.append(check_sagemaker.undecided(facet, metric.name, reason, lost))
         else:
             group.metrics[metric.name] = metric
             group.limits[metric.name] = limit
@@ -325,9 +338,7 @@ def hold(
         notes.append("No row has a label, so only metrics that need none were checked.")
     for group in groups.values():
         left_out = _leave_out(group).items()
-        undecided += [
-            check_sagemaker.undecided_comparison(group.facet, name, reason) for name, reason in left_out
-        ]
+        undecided += [check_sagemaker.undecided(group.facet, name, reason) for name, reason in left_out]
     return list(groups.values()), notes, undecided
 
 
@@ -492,11 +503,6 @@ class MetricTest:
     limit: Limit
     p_value: float
 
-    @property
-    def is_beyond(self) -> bool:
-        """Return whether the value is beyond the limit, be it by chance."""
-        return self.limit.is_left(self.metric.name, self.value)
-
     def is_certain(self, level: float) -> bool:
         """Return whether chance does not explain the value, `level` being that of a weight of 1."""
         return self.p_value < level * _WEIGHTS.get(self.metric.name, 1.0)
@@ -510,9 +516,8 @@ class MetricTest:
 
     @property
     def growth(self) -> float:
-        """Return how far the value is beyond the limit on the comparison scale; negative inside."""
-        position = to_scale(self.metric.name, self.value)
-        return max(position - self.limit.high, self.limit.low - position)
+        """Return how far the value is beyond the limit, be it by chance; negative inside."""
+        return self.limit.growth(self.metric.name, self.value)
 
 
 def check_sound(
@@ -547,16 +552,13 @@ def check_sound(
     violated, level = _violated(groups, comparisons, FALSE_ALARM_RATE * error_share, seed)
     found = {one: _finding(one, one in violated) for one in comparisons}
     findings = sorted(found.values(), key=lambda finding: (not finding.violated, -(finding.distance or 0.0)))
-    findings += [
-        Finding(f"DI of {group}", text) for group, text in impact_findings(statistics.facets).items()
-    ]
+    impacts = impact_findings(statistics.facets)
+    findings += [Finding(f"DI of {group}", text) for group, text in impacts.items()]
     limits = [limit for group in groups for limit in group.limits.values() if not limit.decided]
     if limits and not any(limit.own or limit.error for limit in limits):
         notes.append(wording("bias_notes.exact"))
     shown = [one for one in comparisons if one in violated]
-    violations = [
-        check_sagemaker.violation(one.group.facet, one.metric.name, _violation_text(one)) for one in shown
-    ]
+    violations = [check_sagemaker.violation(one.group.facet, one.metric.name, _told(one)) for one in shown]
     answers = [_comparison(one, finding, level) for one, finding in found.items()]
     for one in entropies[1:]:
         subject = check_sagemaker.subject_of(one.group.facet, "GE")
@@ -623,7 +625,7 @@ def _tests(groups: list[Held], rejected: set[Test]) -> list[tuple[Held, dict[str
 
 def _compare(group: Held, seed: int) -> list[MetricTest]:
     values = {name: metric.value for name, metric in group.metrics.items() if metric.value is not None}
-    beyond = {name: limit for name, limit in group.limits.items() if limit.is_left(name, values[name])}
+    beyond = {name: limit for name, limit in group.limits.items() if limit.growth(name, values[name]) > 0.0}
     found = p_values(group.window, group.before, beyond, seed)
     if "FT" in beyond:
         found["FT"] = 0.0  # has no interval, so somebody's limit is taken at its word
@@ -633,7 +635,7 @@ def _compare(group: Held, seed: int) -> list[MetricTest]:
     ]
 
 
-def _violation_text(one: MetricTest) -> str:
+def _told(one: MetricTest) -> str:
     """Return the counts of both times and how sure it is, before Clarify's sentence, which parsers read."""
     known, name = one.group.known, one.metric.name
     texts = [explain(one.group.facet, one.metric)]
@@ -655,7 +657,7 @@ def _finding(comparison: MetricTest, violated: bool) -> Finding:
     verdict = "holds"
     if violated:
         verdict = "is beyond that by more than chance explains"
-    elif comparison.is_beyond:
+    elif comparison.growth > 0.0:
         verdict = "is beyond that, but no more than chance explains"
     subject = f"{metric.name} of {group_text(comparison.group.facet)}"
     text = f"{subject} is {_text(comparison.value)}{interval}, {limit}: {verdict}"

@@ -342,10 +342,9 @@ def _reduced(value: Kept, plan: ColumnPlan, *, listed: bool = True) -> Kept:
         return value
     known = as_number(value)
     number = math.nan if known is None else known  # above no threshold
-    above, truncated_above = (
-        tuple(each > threshold for threshold in plan.thresholds) for each in (number, truncated(number))
-    )
-    return Beyond(isinstance(value, str), above, truncated_above)
+    either = (number, truncated(number))
+    sides = (tuple(each > threshold for threshold in plan.thresholds) for each in either)
+    return Beyond(isinstance(value, str), *sides)
 
 
 def truncated(number: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -33,9 +33,8 @@ def model_metrics(counts: Floats) -> list[MetricValue]:
     counted = (tp + tn, tp + fp, tn + fn, tp, tn, tp, tn, tp + fn, tn + fp, 2.0 * precision * recall)
     of = (total, total, total, tp + fn, tn + fp, tp + fp, tn + fn, tp + fp, tn + fn, precision + recall)
     values = quotient(np.array(counted), np.array(of)).tolist()
-    return [
-        MetricValue(*text, value) for text, value in zip(topic("model_metrics").items(), values, strict=True)
-    ]
+    texts = topic("model_metrics").items()
+    return [MetricValue(*text, value) for text, value in zip(texts, values, strict=True)]
 
 
 def _ratio(numerator: float, denominator: float) -> float:
@@ -238,13 +237,13 @@ def _describe_group(analysis: _Analysis, group: Group, counts: Tables, number: l
         basic_statistics=basic_statistics(counts.confusion, with_predictions=has_predictions),
     )
     if request.pre_training is not None and "label" not in analysis.statistics.problems:
-        facet.pre = _measured(analysis, sorted(request.pre_training), counts, None)
+        facet.pre = [_measured(analysis, name, counts) for name in sorted(request.pre_training)]
     if request.post_training is not None and has_predictions:
         flip, sample, prediction = None, analysis.summary.sample, analysis.plan.prediction
         if sample is not None and prediction is not None and not METRICS["FT"].problem(counts.confusion):
             flip = flip_of(sample, group, prediction, reading, analysis.plan.seed)
             analysis.note(*flip.notes)
-        facet.post = _measured(analysis, sorted(request.post_training), counts, flip)
+        facet.post = [_measured(analysis, name, counts, flip) for name in sorted(request.post_training)]
     if reading.leave_out:
         metrics = [metric for _, stage in facet.stages() for metric in stage]
         values = {metric.name: float(metric.value) for metric in metrics if metric.value is not None}
@@ -283,33 +282,21 @@ def _dependence(analysis: _Analysis, group: Group) -> tuple[float, int]:
     return effect, blocks
 
 
-def _measured(
-    analysis: _Analysis, names: Iterable[str], counts: Tables, flip: Flip | None
-) -> list[MetricValue]:
-    return [
-        MetricValue(name, METRICS[name].description, *_measure(analysis, name, counts, flip))
-        for name in names
-    ]
-
-
-def _measure(
-    analysis: _Analysis, name: str, counts: Tables, flip: Flip | None
-) -> tuple[float | None, str | None]:
-    """Return the value of a metric, or why there is none."""
+def _measured(analysis: _Analysis, name: str, counts: Tables, flip: Flip | None = None) -> MetricValue:
+    """Return a metric with its value, or why there is none."""
     metric, table = METRICS[name], counts.of(name)
+    measured, problem = MetricValue(name, metric.description), None
     if analysis.reading.labels is None and name not in WITHOUT_LABELS:
-        return None, "No row has a label"
-    if metric.table == "strata":
+        problem = "No row has a label"
+    elif metric.table == "strata":
         problem = _strata_problem(analysis, counts.strata.get(name))
-        if problem is not None or name not in counts.strata:
-            return None, problem or NO_GROUP_VARIABLE
-        table = counts.strata[name]
-    problem = metric.problem(table)
-    if problem is not None:
-        return None, problem
-    if metric.table == "neighbours":
-        return (None, None) if flip is None else (flip.value, flip.problem)
-    return float(metric.function(table)), None
+        table = counts.strata.get(name, np.empty(0))
+    measured.error = problem = problem or metric.problem(table)
+    if problem is None and metric.table != "neighbours":
+        measured.value = float(metric.function(table))
+    elif problem is None and flip is not None:
+        measured.value, measured.error = flip.value, flip.problem
+    return measured
 
 
 def _strata_problem(analysis: _Analysis, counts: Floats | None) -> str | None:
@@ -382,7 +369,7 @@ def _compare_with_best(
     both = groups.counts_of(cells.where(inside | other), group, analysis.reading, analysis.plan)
     names = [one.name for metrics in (facet.pre, facet.post) for one in metrics or ()]
     asked = [name for name in names if METRICS[name].table == "confusion" and name != "GE"]
-    facet.against_best = FacetMetrics(best.text, _measured(analysis, asked, both, None))
+    facet.against_best = FacetMetrics(best.text, [_measured(analysis, name, both) for name in asked])
 
 
 def _describe_model(analysis: _Analysis) -> None:

@@ -295,13 +295,14 @@ def same_group(first: str, second: str) -> bool:
     """
     if first == second:
         return True
-    one, other = _interval(first), _interval(second)
+    one, other = interval_of(first), interval_of(second)
     if one is None or other is None:
         return one is other and sorted(first.split(",")) == sorted(second.split(","))
     return one[0] == other[0] or one[1] == other[0] or one[0] == other[1]
 
 
-def _interval(text: str) -> tuple[float, float] | None:
+def interval_of(text: str) -> tuple[float, float] | None:
+    """Return the ends of a group or outcome printed as an interval; None for another."""
     match = _INTERVAL.fullmatch(text)
     try:
         return None if match is None else (float(match[1]), float(match[2]))

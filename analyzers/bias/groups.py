@@ -155,9 +155,7 @@ def every_value_sound(name: str, column: ColumnSummary) -> list[Selection]:
         count = max(column.distinct_count(), len(groups))
         raise ColumnError.of("bias_groups.values", field=shorten(name), count=count, most=MOST_GROUPS)
     first = {group: str(column.values[texts.index(group)]) for group in groups}
-    return [
-        Selection(first[group], np.array([False, *(text == group for text in texts)])) for group in groups
-    ]
+    return [Selection(first[one], np.array([False, *(text == one for text in texts)])) for one in groups]
 
 
 def _texts(column: ColumnSummary) -> list[str | None]:
@@ -512,9 +510,8 @@ def absent_values(name: str, column: ColumnSummary, values: Sequence[Value]) -> 
         return None
     selection = Selection(values_text(tuple(nowhere)), np.zeros(0, dtype=np.bool_))
     found = _occurring(column, selection)
-    return wording(
-        "bias_groups.absent_values", name=name, values=listing([str(value) for value in nowhere]), found=found
-    )
+    absent = listing(list(map(str, nowhere)))
+    return wording("bias_groups.absent_values", name=name, values=absent, found=found)
 
 
 def several_numbers(name: str, column: ColumnSummary, values: Sequence[Value]) -> str | None:
@@ -602,10 +599,16 @@ def _occurring(column: ColumnSummary, selection: Selection) -> str:
     if column.collapsed or (selection.threshold is not None and not extent.has_words):
         return f"goes from {number(extent.least)} to {number(extent.greatest)}."
     values = [str(value) for value in column.values if not isinstance(value, Beyond)]
+    meant = respelt(column, selection)
+    return f"holds {listing(values, _MOST_NAMED)}" + (f"; did you mean {meant!r}?" if meant else ".")
+
+
+def respelt(column: ColumnSummary, selection: Selection) -> str | None:
+    """Return the value of a column that is nearly one of those listed; None where none is."""
+    values = [str(value) for value in column.values if not isinstance(value, Beyond)]
     close = {label_of(value).lower(): value for value in values}
     meant = (nearest(label_of(asked), close) for asked in selection.text.split(","))
-    suggested = next((f"; did you mean {close[one]!r}?" for one in meant if one), ".")
-    return f"holds {listing(values, _MOST_NAMED)}{suggested}"
+    return next((close[one] for one in meant if one), None)
 
 
 # Facet names and groups of intersections; a comma separates the values of one group.
@@ -693,14 +696,12 @@ def select_groups(summary: BiasSummary, plan: SummaryPlan, facet: int) -> list[G
         listed = tuple(value for value in request.values if not isinstance(value, tuple))
         return [
             Group(name, selection.text, columns, ((selection,),), selection.threshold)
-            for selection in _of_column(summary, plan, columns[0], listed)
+            for selection in _chosen(summary, plan, columns[0], listed)
         ]
     if not request.values:
         return _combinations(summary, plan, facet, name)
     rows = (zip(columns, values, strict=True) for values in request.values if isinstance(values, tuple))
-    alternatives = tuple(
-        tuple(_select(summary, plan, column, (value,)) for column, value in row) for row in rows
-    )
+    alternatives = tuple(tuple(_select(summary, plan, name, (one,)) for name, one in row) for row in rows)
     text = ",".join(INTERSECTION.join(_part(part) for part in parts) for parts in alternatives)
     return [Group(name, text, columns, alternatives)]
 
@@ -710,9 +711,7 @@ def _part(selection: Selection) -> str:
     return selection.text if selection.threshold is None else f">{selection.threshold:g}"
 
 
-def _of_column(
-    summary: BiasSummary, plan: SummaryPlan, name: str, values: tuple[Value, ...]
-) -> list[Selection]:
+def _chosen(summary: BiasSummary, plan: SummaryPlan, name: str, values: tuple[Value, ...]) -> list[Selection]:
     if values:
         return [_select(summary, plan, name, values)]
     every_value = every_value_sagemaker if plan.rules == "sagemaker" else every_value_sound
@@ -730,11 +729,9 @@ def _combinations(summary: BiasSummary, plan: SummaryPlan, facet: int, name: str
     """Return a group for each combination of values that occurs."""
     columns = plan.request.facets[facet].columns
     cells = cells_of(summary, plan, facet)
-    choices = [_of_column(summary, plan, column, ()) for column in columns]
-    groups = [
-        Group(name, INTERSECTION.join(part.text for part in parts), columns, (parts,))
-        for parts in itertools.product(*choices)
-    ]
+    choices = [_chosen(summary, plan, column, ()) for column in columns]
+    named = [(INTERSECTION.join(one.text for one in parts), parts) for parts in itertools.product(*choices)]
+    groups = [Group(name, text, columns, (parts,)) for text, parts in named]
     occurring = [group for group in groups if group.contains(cells.places).any()]
     if (count := len(occurring)) > MOST_GROUPS:
         raise ColumnError.of("bias_groups.combinations", field=shorten(name), count=count, most=MOST_GROUPS)

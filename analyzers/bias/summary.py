@@ -129,9 +129,8 @@ class RowSample(row_sample.RowSample):
     def _feature(self, batch: pa.RecordBatch, name: str, plan: SummaryPlan) -> cells.Floats:
         if name in batch.schema.names and name not in self.not_numeric:
             numbers = cells.read_numbers(batch.column(name))
-            if not numbers.unusable and (
-                plan.rules == "sound" or not cells.is_textual(batch.column(name).type)
-            ):
+            is_text = cells.is_textual(batch.column(name).type)
+            if not numbers.unusable and (plan.rules == "sound" or not is_text):
                 return numbers.values
             self.not_numeric |= {name}
         return np.full(batch.num_rows, np.nan)
@@ -449,9 +448,8 @@ def merge(left: BiasSummary, right: BiasSummary, plan: SummaryPlan) -> BiasSumma
     for axes in plan.axes:
         for name, moved in _shrink(columns, axes, plan):
             moves[name] = [moved[places] for places in moves[name]]
-    merged = BiasSummary(
-        rows=left.rows + right.rows, names=tuple(dict.fromkeys((*left.names, *right.names))), columns=columns
-    )
+    names = tuple(dict.fromkeys((*left.names, *right.names)))
+    merged = BiasSummary(rows=left.rows + right.rows, names=names, columns=columns)
     for index, axes in enumerate(plan.axes):
         tables = [left.tables[index], right.tables[index]]
         for side in range(2):

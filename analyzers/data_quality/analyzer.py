@@ -17,6 +17,7 @@ from analyzers.data_quality.columns import unanswered
 from analyzers.data_quality.describe import MOST_CATEGORIES, describe
 from analyzers.data_quality.documents import Constraints, DataQualityBaseline, NumericalStatistics, Statistics
 from analyzers.data_quality.suggest import suggest
+from analyzers.data_quality.summary import DatasetSummary
 from analyzers.shared.rules import Rules, SharesErrors, constraints_to_check, nothing_checked, unused_notes
 from contract.api import Analyzer, Comparison, Decision, Facts, Metric
 from contract.errors import DatasetError, DocumentError, wording
@@ -42,7 +43,7 @@ def _coarse(statistics: Statistics) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class DataQualityAnalyzer(SharesErrors, Analyzer[summaries.DatasetSummary, Statistics, Constraints]):
+class DataQualityAnalyzer(SharesErrors, Analyzer[DatasetSummary, Statistics, Constraints]):
     """Data quality by either set of rules.
 
     Parameters
@@ -79,13 +80,12 @@ class DataQualityAnalyzer(SharesErrors, Analyzer[summaries.DatasetSummary, Stati
             if (sample := one.sample) is not None:
                 missing = effects.get(f"{one.name} (missing)", sample.missing_design_effect)
                 values = effects.get(one.name, sample.design_effect)
-                one = replace(
-                    one, sample=replace(sample, design_effect=values, missing_design_effect=missing)
-                )
+                sample = replace(sample, design_effect=values, missing_design_effect=missing)
+                one = replace(one, sample=sample)
             features.append(one)
         return replace(statistics, features=features)
 
-    def summarize(self, batches: Iterable[pa.RecordBatch]) -> summaries.DatasetSummary:
+    def summarize(self, batches: Iterable[pa.RecordBatch]) -> DatasetSummary:
         """Summarize the record batches of one split, in order, in bounded memory."""
         return summaries.summarize(batches, self._options())
 
@@ -93,17 +93,15 @@ class DataQualityAnalyzer(SharesErrors, Analyzer[summaries.DatasetSummary, Stati
         """Return what begins a pass of the caller's own, one of several that take turns."""
         return summaries.begin_passes(self._options())
 
-    def merge(
-        self, left: summaries.DatasetSummary, right: summaries.DatasetSummary
-    ) -> summaries.DatasetSummary:
+    def merge(self, left: DatasetSummary, right: DatasetSummary) -> DatasetSummary:
         """Combine two summaries; associative."""
         return summaries.merge(left, right)
 
-    def row_count(self, summary: summaries.DatasetSummary) -> int:
+    def row_count(self, summary: DatasetSummary) -> int:
         """Return how many rows were summarized."""
         return summary.row_count
 
-    def describe(self, summary: summaries.DatasetSummary) -> Statistics:
+    def describe(self, summary: DatasetSummary) -> Statistics:
         """Turn a summary into the statistics document."""
         return describe(summary, rules=self.rules, as_of=self.as_of)
 

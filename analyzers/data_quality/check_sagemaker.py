@@ -16,16 +16,10 @@ from contract.wording import counted, listing
 
 # Deequ's classes of a cell that count towards each expected type. In columns that were typed before they were
 # read, 3.0 is fractional, and so are the infinities.
-_CLASSES = {
-    "Integral": (columns.INTEGRAL,),
-    "Fractional": columns.FRACTIONAL,
-    "String": ("String", "Boolean"),
-}
+_CLASSES = {"Integral": ("Integral",), "Fractional": columns.FRACTIONAL, "String": ("String", "Boolean")}
 
 
-def check_sagemaker(
-    statistics: Statistics, constraints: Constraints, baseline: Statistics | None
-) -> Decision:
+def check_sagemaker(statistics: Statistics, constraints: Constraints, before: Statistics | None) -> Decision:
     """Compare a window with the baseline as the originals did.
 
     Parameters
@@ -34,7 +28,7 @@ def check_sagemaker(
         The window.
     constraints
         What is expected.
-    baseline
+    before
         Statistics of the baseline; without them drift is not measured.
 
     Raises
@@ -48,7 +42,7 @@ def check_sagemaker(
         note = "The numbers of columns differ, so no feature was checked, as in the originals."
         answers = columns.unanswered(constraints, "the numbers of columns differ", with_ranges=False)
         return Decision(Violations(mismatch), notes=(note,), comparisons=answers)
-    pairs = columns.pair_features(statistics, constraints, baseline)
+    pairs = columns.pair_features(statistics, constraints, before)
     told = [(code, check(pair), pair.name) for code, check in _CHECKS for pair in pairs]
     violations = [Violation(code, text, name) for code, text, name in told if text is not None]
     findings = [finding for pair in pairs if (finding := _measure_drift(pair)) is not None]

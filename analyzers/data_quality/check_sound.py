@@ -30,7 +30,6 @@ FALSE_ALARM_RATES = {
     "correlations": 0.001,
 }
 _MOST_CORRELATIONS = 10
-_PAIR = 2
 _ALL_FEATURES = "rows side by side"
 
 
@@ -66,9 +65,8 @@ def check_sound(
     every = ((pair, *limit) for limit in LIMITS for pair in pairs)
     told = {(pair.name, code): check(pair, alphas[family]) for pair, code, check, family in every}
     found = {about: one for about, one in told.items() if one is not None}
-    violations += [
-        Violation(code, one.text, name) for (name, code), one in found.items() if one.state is State.VIOLATED
-    ]
+    below = [about for about, one in found.items() if one.state is State.VIOLATED]
+    violations += [Violation(code, found[name, code].text, name) for name, code in below]
     drifts = [drift for pair in pairs if (drift := measure_drift(pair, alphas["drift"])) is not None]
     drifts.sort(key=lambda drift: (not drift.violated, -drift.excess))
     correlations = changed_correlations(pairs, baseline, statistics, alphas["correlations"])
@@ -141,7 +139,7 @@ def _comparisons_of_rows(
         return tuple(comparison for _, comparison in correlations)
     if all(pair.baseline and pair.baseline.sample is None for pair in compared):
         reason = wording("drift.old_baseline")
-    elif sum(pair.baseline is not None and pair.baseline.numerical is not None for pair in compared) < _PAIR:
+    elif sum(pair.baseline is not None and pair.baseline.numerical is not None for pair in compared) < 2:
         return ()
     else:
         reason = "there are too few rows or features for correlations"

@@ -135,9 +135,8 @@ class ValueCounts:
         numeric = np.isfinite(cells.numbers)
         finite = {value: count for value, count in self.floats.items() if math.isfinite(value)}
         values = [np.fromiter(table, np.float64, len(table)) for table in (self.integers, finite)]
-        counts = [
-            np.fromiter(table.values(), np.int64, len(table)) for table in (self.integers, finite, self.texts)
-        ]
+        tables = (self.integers, finite, self.texts)
+        counts = [np.fromiter(table.values(), np.int64, len(table)) for table in tables]
         counts[2] = counts[2][numeric]
         return np.concatenate([*values, cells.numbers[numeric]]), np.concatenate(counts)
 

@@ -16,9 +16,8 @@ from contract.wording import listing
 # What the statistics of one feature say about its cells: their classes and their categories.
 
 
-INTEGRAL = "Integral"
 FRACTIONAL = ("Fractional", "IntegralValued", "NonFinite")
-NUMBERS = (INTEGRAL, "IntegralValued", "Fractional")
+NUMBERS = ("Integral", "IntegralValued", "Fractional")
 
 # Deequ's histogram counts missing cells under this text.
 _NULL_CATEGORY = "NullValue"
@@ -145,10 +144,10 @@ def comparisons(
     by_name = {pair.name: pair for pair in pairs}
     found = []
     for feature in constraints.features:
-        config = constraints.config(feature)
+        pair = by_name.get(feature.name)
+        config = pair.config if pair else constraints.config(feature)
         if not config.evaluate_constraints:
             continue
-        pair = by_name.get(feature.name)
         sides = (pair.current, pair.baseline) if pair else (None, None)
         asked = {
             CheckType.DATA_TYPE: feature.inferred_type in _TYPED,
@@ -228,9 +227,8 @@ _TYPED = ("Integral", "Fractional", "String")
 
 def counts_text(statistics: Statistics, constraints: Constraints) -> str:
     """Return the ending that the originals give every column violation."""
-    return wording(
-        "expected_columns.counts", current=len(statistics.features), expected=len(constraints.features)
-    )
+    current, expected = len(statistics.features), len(constraints.features)
+    return wording("expected_columns.counts", current=current, expected=expected)
 
 
 def compare_counts(statistics: Statistics, constraints: Constraints, *, explain: bool) -> list[Violation]:

@@ -85,10 +85,10 @@ def sketch_rank_error(sketch: QuantileSketch) -> float:
 
 def numeric_distance(first: Distribution, second: Distribution) -> tuple[float, float]:
     """Return the Kolmogorov-Smirnov distance and the value up to which the shares differ most."""
-    points = np.concatenate([first.values, second.values])
-    difference = np.abs(shares_at(first, points) - shares_at(second, points))
+    sides = [first.shares - shares_at(second, first.values), shares_at(first, second.values) - second.shares]
+    difference = np.abs(np.concatenate(sides))
     widest = int(np.argmax(difference))
-    return float(difference[widest]), float(points[widest])
+    return float(difference[widest]), float(np.concatenate([first.values, second.values])[widest])
 
 
 def shares_at(distribution: Distribution, points: Floats, side: Literal["left", "right"] = "right") -> Floats:

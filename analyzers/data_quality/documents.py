@@ -442,7 +442,8 @@ class Constraints(Checked):
                 # One threshold given for one feature means that feature, text or number.
                 overrides["categorical_comparison_threshold"] = overrides["comparison_threshold"]
         members = JsonObject(_flatten(self.monitoring_config) | overrides, where, mistakes)
-        config = schema.read_document(MonitoringConfig, members, known=None)
+        mistakes.names_known = True  # they were looked at when the file was read
+        config = schema.read_document(MonitoringConfig, members)
         # The statistic of chi-squared has no upper end; distances and p-values have.
         for name in ("comparison_threshold", "categorical_comparison_threshold"):
             if config.categorical_drift_method != "ChiSquared" and (getattr(config, name) or 0.0) > 1.0:
@@ -495,9 +496,9 @@ def read_constraints(value: dict[str, Any], where: str) -> Constraints:
         mistakes = members.mistakes
         unused = schema.unused_members(value, FILE, mistakes)
         members.number("version", 0.0)
-        features = [_read_constraints_of(each, mistakes, unused) for each in members.children("features")]
+        features = [_read_feature(each, mistakes, unused) for each in members.children("features")]
         others = {"features": features, "unused": unused, "where": where}
-        document = schema.read_document(Constraints, members, known=None, **others)
+        document = schema.read_document(Constraints, members, **others)
         names = Counter(feature.name for feature in features)
         for name, times in names.items():
             if times > 1:
@@ -517,16 +518,13 @@ def _refuse_twice(config: dict[str, Any], where: str, mistakes: schema.Mistakes)
             mistakes.add("data_quality_documents.said_twice", field=f"{where}.{name}")
 
 
-def _read_constraints_of(
-    members: JsonObject, mistakes: schema.Mistakes, unused: list[str]
-) -> FeatureConstraints:
+def _read_feature(members: JsonObject, mistakes: schema.Mistakes, unused: list[str]) -> FeatureConstraints:
     """Return the constraints of one feature, and note what is wrong or without effect in them."""
-    feature = schema.read_document(FeatureConstraints, members, known=None)
+    feature = schema.read_document(FeatureConstraints, members)
     numeric, string = members.within(_NUMBERS), members.within(_TEXTS)
     feature.numeric_extra = {key: each for key, each in numeric.members.items() if key != "is_non_negative"}
-    feature.string_extra = {
-        key: each for key, each in string.members.items() if key not in ("domains", _STRING_OVERRIDES)
-    }
+    own = ("domains", _STRING_OVERRIDES)
+    feature.string_extra = {key: each for key, each in string.members.items() if key not in own}
     here = f"feature {feature.name!r}"
     # A text NaN is no number; it would switch the check off.
     share = math.nan if members.raw("completeness") == "NaN" else feature.completeness

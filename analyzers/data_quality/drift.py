@@ -175,16 +175,14 @@ def changed_shares(
         kinds.append(("values", listed, listed.before.size))
     elif before is not None and now is not None:
         kinds.append(("values", _repeated_shares(before, now), COMPARED))
-    found = dependence(pair)
+    found, limit = dependence(pair), pair.config.share_threshold(text=baseline is None)
     changes = [
-        _most_telling(
-            kind, shares, found, pair.config.share_threshold(text=baseline is None), alpha / compared
-        )
+        _most_telling(kind, shares, found, limit, alpha / compared)
         for kind, shares, compared in kinds
         if shares is not None and shares.before.size and all(shares.totals)
     ]
     if counts[0] is None and before is not None and now is not None and baseline is None:
-        fresh = _new_values(before, now, found, pair.config.share_threshold(text=True), alpha / COMPARED)
+        fresh = _new_values(before, now, found, limit, alpha / COMPARED)
         changes += [fresh] if fresh else []
     return changes
 
@@ -202,17 +200,15 @@ def _most_telling(kind: str, shares: _Shares, found: Dependence, limit: float, a
 
 
 def _quantile_shares(baseline: Distribution, current: Distribution) -> _Shares:
-    points = np.unique(
-        baseline.values[np.minimum(np.searchsorted(baseline.shares, _QUANTILES), baseline.values.size - 1)]
-    )
+    places = np.searchsorted(baseline.shares, _QUANTILES)
+    points = np.unique(baseline.values[np.minimum(places, baseline.values.size - 1)])
     before, now = shares_at(baseline, points), shares_at(current, points)
     # What the sketches may have misplaced is no change.
     error = baseline.rank_error + current.rank_error
     now = before + np.sign(now - before) * np.maximum(np.abs(now - before) - error, 0.0)
     counts = baseline.count, current.count
-    return _Shares(
-        before * counts[0], now * counts[1], counts, lambda place: f"values up to {number(points[place])}"
-    )
+    rows = before * counts[0], now * counts[1]
+    return _Shares(*rows, counts, lambda place: f"values up to {number(points[place])}")
 
 
 def _tail_shares(before: SampleStatistics, now: SampleStatistics, *, low_end: bool) -> _Shares | None:
@@ -223,9 +219,8 @@ def _tail_shares(before: SampleStatistics, now: SampleStatistics, *, low_end: bo
     if not before.low or not now.low:
         return None
     ranks = tail_ranks(before.rows)
-    chosen = np.unique(
-        np.searchsorted(ranks, [rank for rank in _TAIL_RANKS if rank <= ranks[-1]], side="right") - 1
-    )
+    wanted = [rank for rank in _TAIL_RANKS if rank <= ranks[-1]]
+    chosen = np.unique(np.searchsorted(ranks, wanted, side="right") - 1)
     sign = 1.0 if low_end else -1.0
     known, seen = (sign * as_float32(side.low if low_end else side.high) for side in (before, now))
     limits = known[chosen]
@@ -270,10 +265,8 @@ def _repeated_shares(before: SampleStatistics, now: SampleStatistics) -> _Shares
             counts[one if isinstance(one, str) else float(as_float32(one))] += count
     values = list({**sides[0], **sides[1]})
     spare = (before.next_repeated, now.next_repeated)
-    rows = [
-        np.array([side.get(value, most) for value in values], dtype=np.float64)
-        for side, most in zip(sides, spare, strict=True)
-    ]
+    pairs = zip(sides, spare, strict=True)
+    rows = [np.array([side.get(value, most) for value in values], np.float64) for side, most in pairs]
 
     # A value listed on one side only is compared with the bound, which must not pass for a change itself.
     for side, other, total, other_total in ((0, 1, before.rows, now.rows), (1, 0, now.rows, before.rows)):
@@ -301,11 +294,8 @@ def _new_values(
     texts = pa.array([str(value) for side in frequent for value in side], pa.string())
     hashes = read_texts(texts, hash_as_text=True).hashes >> np.uint64(32)
     old, apart = set(before.known), set(hashes.tolist())
-    rows = {
-        value: count
-        for value, count in zip(now.known, now.known_rows, strict=False)
-        if value <= min(largest) and value not in apart
-    }
+    pairs = zip(now.known, now.known_rows, strict=False)
+    rows = {value: count for value, count in pairs if value <= min(largest) and value not in apart}
     total = sum(rows.values())
     others = [side.rows - sum(listed.values()) for side, listed in zip((before, now), frequent, strict=True)]
     if not total or min(others) <= 0:
@@ -385,9 +375,8 @@ class Drift:
     @property
     def text(self) -> str:
         """Return a sentence; it ends as the originals' does, because parsers read two numbers from there."""
-        changed = sorted(
-            (change for change in self.changes if change.violated), key=lambda change: -abs(change.effect)
-        )
+        changed = [change for change in self.changes if change.violated]
+        changed.sort(key=lambda change: -abs(change.effect))
         parts = [change.text for change in changed if change.text not in self.moved][:_MOST_CHANGES]
         if self.moved and self.moved not in parts:
             explained = "" if self.band is None else f", where chance explains up to {percent(self.band)}"
@@ -487,10 +476,8 @@ def _shift(before: Distribution, now: Distribution, found: Dependence, threshold
     """
     ranks = (shares_at(before, now.values) + shares_at(before, now.values, "left")) / 2.0
     by = float(np.dot(ranks, np.diff(now.shares, prepend=0.0))) - 0.5
-    errors = [
-        math.sqrt(effect / (12.0 * side.count)) + side.rank_error
-        for side, effect in ((now, found.now), (before, found.before))
-    ]
+    sides = ((now, found.now), (before, found.before))
+    errors = [math.sqrt(effect / (12.0 * side.count)) + side.rank_error for side, effect in sides]
     return Shift(by, errors[0], errors[1], threshold)
 
 

@@ -32,9 +32,7 @@ _INDEX_SHIFT = np.uint64(64 - _INDEX_BITS)
 _RANK_SHIFT = np.uint64(_INDEX_BITS)
 _INDEX_MASK = np.uint64(((1 << _INDEX_BITS) - 1) << (64 - _INDEX_BITS))
 # By register: the hash bits after the index must be below this to raise it.
-_RAISING = np.array(
-    [1 << (64 - _INDEX_BITS - rank) for rank in range(65 - _INDEX_BITS)] + [0], dtype=np.uint64
-)
+_RAISING = np.array([*(1 << bits for bits in range(64 - _INDEX_BITS, -1, -1)), 0], dtype=np.uint64)
 _SENTINEL = np.uint64(1 << (_INDEX_BITS - 1))
 
 

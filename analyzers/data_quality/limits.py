@@ -103,9 +103,8 @@ def _usual_numbers(known: FeatureStatistics) -> float | None:
 
 
 def _mismatches(feature: FeatureStatistics, expected: str) -> int:
-    return sum(
-        count for name, count in columns.class_counts(feature).items() if name not in CLASSES[expected]
-    )
+    counts = columns.class_counts(feature)
+    return sum(count for name, count in counts.items() if name not in CLASSES[expected])
 
 
 def check_completeness(pair: columns.FeaturePair, alpha: float) -> columns.Found | None:
@@ -184,7 +183,7 @@ def check_categories(pair: columns.FeaturePair, alpha: float) -> columns.Found |
     threshold, is_sampled = _known_share(pair, domains)
     unseen = _unseen(pair, domains)
     if unseen is None:
-        return _check_number_of_categories(pair, domains, threshold)
+        return _check_count(pair, domains, threshold)
     present = pair.current.num_present
     outside = sum(unseen.values())
     ratio = 1.0 - outside / present
@@ -233,9 +232,7 @@ def _unseen(pair: columns.FeaturePair, domains: list[str]) -> dict[str, int] | N
     return unseen
 
 
-def _check_number_of_categories(
-    pair: columns.FeaturePair, domains: list[str], threshold: float
-) -> columns.Found | None:
+def _check_count(pair: columns.FeaturePair, domains: list[str], threshold: float) -> columns.Found | None:
     text = pair.current.string
     distinct = (text.distinct_count or 0.0) if text is not None else 0.0
     if threshold < _CLOSED_DOMAIN or distinct * _DISTINCT_COUNT_MARGIN <= len(domains):

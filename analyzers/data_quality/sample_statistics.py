@@ -115,7 +115,7 @@ def _numeric_statistics(values: Floats, clusters: Codes | None) -> SampleStatist
     ordered = np.sort(present)
     ranks = tail_ranks(ordered.size)
     found.low, found.high = ordered[ranks - 1].tolist(), ordered[ordered.size - ranks].tolist()
-    groups = quantile_groups(present)
+    groups = quantile_groups(present, ordered)
     found.design_effect, found.blocks = design_effect(*groups, cumulative=True, clusters=clusters)
     single = as_float32(ordered)
     starts = np.flatnonzero(np.append(True, single[1:] != single[:-1]))
@@ -186,23 +186,23 @@ def _correlations(numbers: dict[str, Floats]) -> Correlations | None:
     if len(numbers) < 2 or length < 16:
         return None
     blocks = rows // length
-    values = np.stack([column[: blocks * length] for column in numbers.values()], axis=1)
-    scores = _centred_ranks(values.reshape(blocks, length, -1)).reshape(blocks * length, -1)
+    values = np.stack([column[: blocks * length] for column in numbers.values()])
+    scores = _centred_ranks(values.reshape(-1, length)).reshape(values.shape)
     present = np.isfinite(values)
     scores[~present] = 0.0
     held = present.astype(np.float64)
-    squares = (scores * scores).T @ held
+    squares = (scores * scores) @ held.T
     with np.errstate(invalid="ignore", divide="ignore"):
-        matrix = scores.T @ scores / np.sqrt(squares * squares.T)
+        matrix = scores @ scores.T / np.sqrt(squares * squares.T)
     pairs = matrix[np.triu_indices(len(numbers), 1)]
     return Correlations(list(numbers), blocks * length, np.round(np.nan_to_num(pairs), 3).tolist())
 
 
 def _centred_ranks(values: Floats) -> Floats:
-    """Return twice the ranks of the cells of each block and column, ties averaged, less twice their mean."""
+    """Return twice the ranks of the cells of each line, ties averaged, less twice their mean."""
     order = np.argsort(values, axis=1)
     ordered = np.take_along_axis(values, order, axis=1)
-    places = np.arange(values.shape[1]).reshape(1, -1, 1)
+    places = np.arange(values.shape[1])
     starts = np.ones(values.shape, dtype=np.bool_)
     starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
     first = np.maximum.accumulate(np.where(starts, places, 0), axis=1)

@@ -20,6 +20,7 @@ from analyzers.shared.significance import poisson_upper_bound
 
 DOMAIN_THRESHOLD = "domain_content_threshold"
 
+_CONFIG = resources.files(__package__).joinpath("monitoring_config.json").read_text("utf-8")
 # Chance that the true share of unseen categories is above what the suggestion leaves room for.
 _MISSING_MASS_ALPHA = 0.001
 _MISSING_MASS_DEVIATIONS = 3.09
@@ -48,7 +49,7 @@ def suggest(
     categorical_drift_method
         ``LInfinity`` or ``ChiSquared``, written into ``monitoring_config``; None for the default.
     """
-    config = json.loads(resources.files(__package__).joinpath("monitoring_config.json").read_text("utf-8"))
+    config = json.loads(_CONFIG)
     if categorical_drift_method:
         config["distribution_constraints"]["categorical_drift_method"] = categorical_drift_method
     if rules == "sound":

@@ -209,10 +209,8 @@ def read_texts(texts: pa.Array, *, hash_as_text: bool) -> TextCells:
         first = data[starts[rows]]
         last = data[starts[rows] + lengths[rows] - 1]
         _mark_booleans(texts, rows[(first == ord("t")) | (first == ord("f"))], lengths, kinds)
-        starts_like_number = (
-            _is_digit(first) | (first == ord("-")) | (first == ord("+")) | (first == ord(" "))
-        )
-        _mark_numbers(texts, rows[starts_like_number & _is_digit(last)], kinds, numbers)
+        begins = _is_digit(first) | (first == ord("-")) | (first == ord("+")) | (first == ord(" "))
+        _mark_numbers(texts, rows[begins & _is_digit(last)], kinds, numbers)
         if not hash_as_text:
             # Digits with a leading zero are no numbers.
             numeric = np.flatnonzero(~np.isnan(numbers))

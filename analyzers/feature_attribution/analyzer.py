@@ -14,6 +14,7 @@ from analyzers.feature_attribution import documents
 from analyzers.feature_attribution import summary as summaries
 from analyzers.feature_attribution.documents import AttributionConstraints, AttributionStatistics
 from analyzers.feature_attribution.partial_dependence import Dependence, partial_dependence
+from analyzers.feature_attribution.summary import AttributionSummary
 from analyzers.shared.analysis_json import with_version
 from analyzers.shared.rules import Rules, nothing_checked, unused_notes, why_unchecked
 from contract.api import Analyzer, Checker, Comparison, Decision, Facts, Metric
@@ -24,9 +25,7 @@ _Z_95 = 1.959964
 _SAME = 1e-4
 
 
-def _require_comparable(
-    before: AttributionConstraints | AttributionStatistics, statistics: AttributionStatistics
-) -> None:
+def _require_comparable(before: documents.Former, statistics: AttributionStatistics) -> None:
     for member in ("agg_method", "use_logit"):
         then, now = getattr(before.design, member), getattr(statistics.design, member)
         if then is not None and now is not None and then != now:
@@ -35,9 +34,7 @@ def _require_comparable(
             raise DocumentError.of("attributions.other_design", file=before.where, **said)
 
 
-def _other_reference(
-    before: AttributionConstraints | AttributionStatistics, statistics: AttributionStatistics
-) -> list[str]:
+def _other_reference(before: documents.Former, statistics: AttributionStatistics) -> list[str]:
     """Note when the model's mean answer on the baseline rows is not what it was."""
     if len(before.labels) != len(statistics.labels):
         return []
@@ -113,15 +110,11 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
         else:
             decision = checks.check_sagemaker(pairs)
         others = checks.decision_of(checks.unpaired(before.labels, statistics.labels, with_sizes=is_sound))
-        notes = (
-            *statistics.notes,
-            *unused_notes(baseline.constraints),
-            *others.notes,
-            *(note for pair in pairs for note in pair.notes),
-            *_other_reference(before, statistics),
-            *decision.notes,
-        )
-        return replace(decision, notes=notes, comparisons=(*decision.comparisons, *others.comparisons))
+        notes = [*statistics.notes, *unused_notes(baseline.constraints), *others.notes]
+        notes += [note for pair in pairs for note in pair.notes]
+        notes += [*_other_reference(before, statistics), *decision.notes]
+        comparisons = (*decision.comparisons, *others.comparisons)
+        return replace(decision, notes=tuple(notes), comparisons=comparisons)
 
     def unanswered(self, baseline: documents.AttributionBaseline, reason: str) -> tuple[Comparison, ...]:
         """Return what the baseline asks for, not decided for a reason."""
@@ -133,7 +126,7 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureAttributionAnalyzer(
-    AttributionChecker, Analyzer[summaries.AttributionSummary, AttributionStatistics, AttributionConstraints]
+    AttributionChecker, Analyzer[AttributionSummary, AttributionStatistics, AttributionConstraints]
 ):
     """Feature attribution by either set of rules, which differ in what is checked, not in what is computed.
 
@@ -161,21 +154,19 @@ class FeatureAttributionAnalyzer(
     finish: Callable[[], None] | None = None
     dependence: Dependence | None = None
 
-    def summarize(self, batches: Iterable[pa.RecordBatch]) -> summaries.AttributionSummary:
+    def summarize(self, batches: Iterable[pa.RecordBatch]) -> AttributionSummary:
         """Explain the rows of one split, in order, in bounded memory."""
         return summaries.summarize(batches, self.request, self.ask, self.budget, self.shortcut)
 
-    def merge(
-        self, left: summaries.AttributionSummary, right: summaries.AttributionSummary
-    ) -> summaries.AttributionSummary:
+    def merge(self, left: AttributionSummary, right: AttributionSummary) -> AttributionSummary:
         """Combine two summaries; associative."""
         return summaries.merge(left, right)
 
-    def row_count(self, summary: summaries.AttributionSummary) -> int:
+    def row_count(self, summary: AttributionSummary) -> int:
         """Return how many rows were read."""
         return summary.rows_read
 
-    def describe(self, summary: summaries.AttributionSummary) -> AttributionStatistics:
+    def describe(self, summary: AttributionSummary) -> AttributionStatistics:
         """Turn a summary into the statistics document; the model is asked for partial dependence alone."""
         statistics = summaries.describe(summary, self.request, self.budget.spent)
         if self.dependence is not None and self.dependence.rows.num_rows:
@@ -206,15 +197,10 @@ class FeatureAttributionAnalyzer(
                 if value is None:
                     continue
                 error = found.standard_errors.get(name)
-                metric = Metric(
-                    f"feature_{name}",
-                    value,
-                    dimensions=about | {"ValueType": "GlobalShapValues"},
-                    interval=None if error is None else (value - _Z_95 * error, value + _Z_95 * error),
-                    gauge="model_monitor_attribution",
-                    labels={"feature": name},
-                )
-                published.append(metric)
+                interval = None if error is None else (value - _Z_95 * error, value + _Z_95 * error)
+                kind, labels = about | {"ValueType": "GlobalShapValues"}, {"feature": name}
+                metric = Metric(f"feature_{name}", value, dimensions=kind, interval=interval, labels=labels)
+                published.append(replace(metric, gauge="model_monitor_attribution"))
             if (expected := found.expected_value) is not None:
                 about |= {"ValueType": "ExpectedValue"}
                 gauge = "model_monitor_expected_value"
@@ -227,19 +213,10 @@ class FeatureAttributionAnalyzer(
             return ()
         name, first = next(iter(statistics.labels.items()))
         feature, value = max(first.values.items(), key=lambda item: abs(item[1] or 0.0))
-        expected, largest = (
-            "unknown" if one is None else f"{one:.4g}" for one in (first.expected_value, value)
-        )
-        line = wording(
-            "attributions.tried",
-            model=self.request.model,
-            scores=several(len(statistics.labels), "score"),
-            labels=listing(list(statistics.labels)),
-            rows=several(statistics.explained.model_rows, "row"),
-            seconds=statistics.explained.seconds,
-            label=name,
-            expected=expected,
-            feature=feature,
-            value=largest,
-        )
-        return (line,)
+        known = (first.expected_value, value)
+        expected, largest = ("unknown" if one is None else f"{one:.4g}" for one in known)
+        rows, scores = statistics.explained.model_rows, several(len(statistics.labels), "score")
+        asked = {"rows": several(rows, "row"), "seconds": statistics.explained.seconds}
+        told = {"model": self.request.model, "scores": scores, "labels": listing(list(statistics.labels))}
+        one = {"label": name, "expected": expected, "feature": feature, "value": largest}
+        return (wording("attributions.tried", **told, **asked, **one),)

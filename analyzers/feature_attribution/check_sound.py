@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import NormalDist
 from typing import Any
 
@@ -93,10 +94,8 @@ def ndcg_error(baseline: Attributions, live: Attributions, generator: np.random.
     """
     if not (np.isfinite(baseline.errors).all() and np.isfinite(live.errors).all()):
         return math.inf
-    moved = [
-        np.abs(side.values + side.errors * generator.standard_normal((_DRAWS, side.values.size)))
-        for side in (baseline, live)
-    ]
+    draw = partial(generator.standard_normal, (_DRAWS, live.values.size))
+    moved = [np.abs(side.values + side.errors * draw()) for side in (baseline, live)]
     order = np.argsort(-moved[1], axis=1, kind="stable")
     discounts = _discounts(baseline.values.size)
     gained = np.take_along_axis(moved[0], order, axis=1) @ discounts
@@ -274,9 +273,7 @@ def counterparts(baseline: Labels, live: Labels) -> Labels:
     return {name: baseline[name] for name in live if name in baseline}
 
 
-def pair_labels(
-    before: documents.AttributionConstraints | AttributionStatistics, statistics: AttributionStatistics
-) -> Iterator[Pair]:
+def pair_labels(before: documents.Former, statistics: AttributionStatistics) -> Iterator[Pair]:
     """Yield the labels that baseline and window both have.
 
     Raises
@@ -492,15 +489,12 @@ def _state(violated: bool, changed: bool, is_told: bool) -> tuple[State, str]:
 
 def _moved(pair: Pair) -> str:
     """Say which features changed their rank the most, weighed by what they were worth."""
-    before, after = (
-        np.argsort(np.argsort(-side.values, kind="stable"), kind="stable") + 1
-        for side in (pair.baseline, pair.live)
-    )
+    orders = (np.argsort(-side.values, kind="stable") for side in (pair.baseline, pair.live))
+    before, after = (np.argsort(order, kind="stable") + 1 for order in orders)
     worth = np.abs(1.0 / np.log2(before + 1.0) - 1.0 / np.log2(after + 1.0)) * pair.baseline.values
     places = [place for place in np.argsort(-worth, kind="stable")[:_NAMED] if worth[place] > 0.0]
-    return ", ".join(
-        f"{pair.features[place]} went from rank {before[place]} to {after[place]}" for place in places
-    )
+    ranks = ((pair.features[place], before[place], after[place]) for place in places)
+    return ", ".join(f"{name} went from rank {then} to {now}" for name, then, now in ranks)
 
 
 def _sizes(pair: Pair, alpha: float) -> Outcomes:
@@ -508,10 +502,8 @@ def _sizes(pair: Pair, alpha: float) -> Outcomes:
     if factor == 0.0:
         return
     baseline, live = in_common(pair.baseline, pair.live, 1.0)
-    shares = [
-        side.values / side.total if side.total else np.zeros(side.values.size)
-        for side in (pair.baseline, pair.live)
-    ]
+    sides = (pair.baseline, pair.live)
+    shares = [side.values / side.total if side.total else 0.0 * side.values for side in sides]
     watched = np.flatnonzero(np.maximum(*shares) >= MATTERS).tolist()
     quantile = NormalDist().inv_cdf(1.0 - alpha / (2.0 * (1 + len(watched))))
     total = size_change((baseline.total, baseline.total_error), (live.total, live.total_error), quantile)

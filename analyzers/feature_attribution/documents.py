@@ -26,7 +26,7 @@ from analyzers.shared.rules import SWITCH, Checked, read_unused
 from contract import schema
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
-from contract.schema import JsonObject, Level, count, member, number, of_kind, read_document, write_document
+from contract.schema import REQUIRED, JsonObject, Level, count, member, of_kind, read_document, write_document
 
 # The tables of feature-attribution jobs.
 
@@ -115,9 +115,7 @@ class LabelAttributions(schema.Kept):
         with standard errors; of what is no number, whether values of any kind do.
     """
 
-    values: dict[str, float | None] = member(
-        _values, schema.REQUIRED, key="global_shap_values", write=_to_json
-    )
+    values: dict[str, float | None] = member(_values, REQUIRED, key="global_shap_values", write=_to_json)
     expected_value: float | None = figure(written="always")
     standard_errors: dict[str, float] = member(_numbers, {}, write=_to_json, written="if any", ours=True)
     sampling_errors: dict[str, float] = member(_numbers, {}, write=_to_json, written="if any", ours=True)
@@ -173,15 +171,11 @@ class AttributionConstraints(Checked):
     further_explanations: dict[str, Any] = field(default_factory=dict)
 
 
-_OF_LABEL = Level(
-    KERNEL_SHAP, {"*": schema.level_of(LabelAttributions, "a label", global_top_shap_text=None)}
-)
-_EXPLANATIONS = {
-    KERNEL_SHAP: _OF_LABEL,
-    "sampling_design": schema.level_of(SamplingDesign, "sampling_design"),
-}
+_LABEL = schema.level_of(LabelAttributions, "a label", global_top_shap_text=None)
+_DESIGN = schema.level_of(SamplingDesign, "sampling_design")
+_EXPLANATIONS = {KERNEL_SHAP: Level(KERNEL_SHAP, {"*": _LABEL}), "sampling_design": _DESIGN, "pdp": None}
 _OTHERS = dict.fromkeys(("version", "pre_training_bias_metrics", "post_training_bias_metrics"))
-_FILE = Level("the file", {**_OTHERS, EXPLANATIONS: Level(EXPLANATIONS, {**_EXPLANATIONS, "pdp": None})})
+_FILE = Level("the file", {**_OTHERS, EXPLANATIONS: Level(EXPLANATIONS, _EXPLANATIONS)})
 
 
 @dataclass
@@ -205,7 +199,7 @@ class Explained:
     rows: int = member(count, 0)
     rows_read: int = member(count, 0)
     model_rows: int = member(count, 0)
-    seconds: float = member(number, 0.0)
+    seconds: float = member(schema.number, 0.0)
     partial: bool = member(of_kind(bool), False)
 
 
@@ -223,6 +217,7 @@ class AttributionStatistics:
     dependence: list[dict[str, Any]] = field(default_factory=list)
 
 
+type Former = AttributionConstraints | AttributionStatistics
 AttributionBaseline = Baseline[AttributionStatistics, AttributionConstraints]
 
 
@@ -265,9 +260,8 @@ def constraints_to_json(document: AttributionConstraints) -> dict[str, Any]:
     if design := write_document(document.design):
         explanations["sampling_design"] = design
     members = {"version": VERSION, EXPLANATIONS: explanations | document.further_explanations}
-    return schema.in_order(
-        members, document.extra if document.order else SWITCH | document.extra, document.order
-    )
+    extra = document.extra if document.order else SWITCH | document.extra
+    return schema.in_order(members, extra, document.order)
 
 
 def _values_to_json(document: AttributionConstraints, labels: dict[str, Any]) -> dict[str, Any]:
@@ -281,10 +275,8 @@ def _labels_to_json(labels: dict[str, LabelAttributions]) -> dict[str, Any]:
 
 def analysis_to_json(document: AttributionConstraints) -> dict[str, Any]:
     """Return what ``analysis.json`` holds: the constraints without members that Clarify lacks."""
-    labels = {
-        name: write_document(replace(label, extra={}, order=()), with_ours=False)
-        for name, label in document.labels.items()
-    }
+    shown = {name: replace(label, extra={}, order=()) for name, label in document.labels.items()}
+    labels = {name: write_document(label, with_ours=False) for name, label in shown.items()}
     explanations = _values_to_json(document, labels) | document.further_explanations
     members = {"version": VERSION, EXPLANATIONS: explanations}
     return schema.in_order(members, document.extra, document.order)

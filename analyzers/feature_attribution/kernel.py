@@ -249,9 +249,8 @@ def exact_design(players: int) -> Design:
     inside = np.array([0.0] + [1.0 / (size * comb(players, size)) for size in range(1, players + 1)])
     outside = np.array([1.0 / ((players - size) * comb(players, size)) for size in range(players)] + [0.0])
     weights = np.where(everything, inside[sizes][:, None], -outside[sizes][:, None])
-    return Design(
-        masks, np.ascontiguousarray(2.0 * weights.T), np.zeros((0, len(weights))), np.zeros(players)
-    )
+    projection, residuals = np.ascontiguousarray(2.0 * weights.T), np.zeros((0, len(weights)))
+    return Design(masks, projection, residuals, np.zeros(players))
 
 
 def sampled_design(players: int, pairs: int, generator: np.random.Generator) -> Design:
@@ -338,11 +337,8 @@ def _solve(masks: Masks, residuals: NDArray[np.int64]) -> Design:
     information = np.linalg.pinv(signs.T @ signs_solved, rcond=1e-10, hermitian=True)
     trend = 2.0 * np.eye(players) - signs.T @ target_solved
     projection = (target_solved + signs_solved @ (information @ trend)).T
-    variance = (
-        kernel.of_value
-        - np.einsum("ci,ci->i", target, target_solved)
-        + np.einsum("ti,tu,ui->i", trend, information, trend)
-    )
+    variance = kernel.of_value - np.einsum("ci,ci->i", target, target_solved)
+    variance += np.einsum("ti,tu,ui->i", trend, information, trend)
     left_out = (picked_solved - signs_solved @ (information @ (signs.T @ picked_solved))).T
     precision = left_out[np.arange(len(residuals)), 1 + residuals]
     told = precision > 1e-9 * kernel.of_value
@@ -622,7 +618,7 @@ def explain_windows(
     expected = asked.link(asked.answers(reference).mean(axis=0))
     for start in range(0, max(1, len(instances)), WINDOW_ROWS):
         window = Rows(instances[start : start + WINDOW_ROWS], baselines)
-        yield _explain_window(asked, window, expected, sampling, first_position + start)
+        yield _explained(asked, window, expected, sampling, first_position + start)
 
 
 class _Asked:
@@ -691,9 +687,7 @@ class _Piece:
         return masks
 
 
-def _explain_window(
-    asked: _Asked, rows: Rows, expected: Floats, sampling: Sampling, position: int
-) -> Explanation:
+def _explained(asked: _Asked, rows: Rows, expected: Floats, sampling: Sampling, position: int) -> Explanation:
     """Return the values of one window; rows that occur again are solved once."""
     differing = rows.differing()
     count, columns = differing.shape
@@ -707,7 +701,7 @@ def _explain_window(
         result.predictions[block] = asked.link(asked.answers(rows.instances(block)))
     most_rows = block_rows // len(rows.baselines)
     for some in _packed(_pieces(differing, distinct, sampling, position, most_rows), most_rows):
-        for piece, values in zip(some, _values(asked, rows, some, columns, most_rows), strict=True):
+        for piece, values in zip(some, _values(asked, rows, some, most_rows), strict=True):
             _write(piece, values, result)
     return replace(result.take(first), model_rows=asked.counted())
 
@@ -727,17 +721,14 @@ def _pieces(
             generator = np.random.default_rng([sampling.seed % 2**64, position, size, start])
             design = sampled_design(size, pairs, generator)
             together = max(1, most_rows // max(1, 2 * len(design.masks)))
-            for rows in _same_pattern(differing, chunk):
+            # In groups that differ from the baseline in the same features.
+            packed = np.packbits(differing[chunk], axis=1)
+            _, inverse = np.unique(packed, axis=0, return_inverse=True)
+            order = np.argsort(inverse, kind="stable")
+            for rows in np.split(chunk[order], np.flatnonzero(np.diff(inverse[order])) + 1):
                 for part in np.split(rows, range(together, len(rows), together)):
                     yield _Piece(part, np.flatnonzero(differing[part[0]]), design, number)
             number += 1
-
-
-def _same_pattern(differing: Masks, rows: Positions) -> Iterator[Positions]:
-    """Return the rows in groups that differ from the baseline in the same features."""
-    _, inverse = np.unique(np.packbits(differing[rows], axis=1), axis=0, return_inverse=True)
-    order = np.argsort(inverse, kind="stable")
-    yield from np.split(rows[order], np.flatnonzero(np.diff(inverse[order])) + 1)
 
 
 def _packed(pieces: Iterator[_Piece], most_rows: int) -> Iterator[list[_Piece]]:
@@ -755,11 +746,9 @@ def _packed(pieces: Iterator[_Piece], most_rows: int) -> Iterator[list[_Piece]]:
         yield some
 
 
-def _values(
-    asked: _Asked, rows: Rows, pieces: Sequence[_Piece], columns: int, most_rows: int
-) -> Iterator[Floats]:
+def _values(asked: _Asked, rows: Rows, pieces: Sequence[_Piece], most_rows: int) -> Iterator[Floats]:
     """Yield the values of the coalitions of every piece, each of shape (rows, 2 pairs, outputs)."""
-    wanted = [(piece.rows, piece.masks(columns)) for piece in pieces]
+    wanted = [(piece.rows, piece.masks(rows.baselines.num_columns)) for piece in pieces]
     baseline_rows = len(rows.baselines)
     shapes = [(len(instances), baseline_rows, len(masks)) for instances, masks in wanted]
     if not any(len(masks) for _, masks in wanted):
@@ -790,9 +779,8 @@ def _write(piece: _Piece, values: Floats, result: Explanation) -> None:
     odd[:, :, 0] = (result.predictions[piece.rows] - result.expected) / 2
     if pairs:
         odd[:, :, 1:] = (values[:, :pairs] - values[:, pairs:]).transpose(0, 2, 1) / 2
-    result.local[piece.rows[:, None, None], np.arange(outputs)[:, None], piece.players] = (
-        odd @ design.projection.T
-    )
+    places = (piece.rows[:, None, None], np.arange(outputs)[:, None], piece.players)
+    result.local[places] = odd @ design.projection.T
     result.coalitions[piece.rows] = 2 * pairs
     if design.exact:
         return

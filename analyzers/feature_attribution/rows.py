@@ -7,6 +7,7 @@ being the same as missing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -75,11 +76,10 @@ class Rows:
 
     def mixed(self, mixtures: Sequence[Mixture]) -> pa.RecordBatch:
         """Return a table of all rows wanted, one mixture after the other."""
-        arrays = [
-            self._mixed_column(column, mixtures).cast(field.type, safe=False)
-            for column, field in enumerate(self._instances.schema)
-        ]
-        return pa.RecordBatch.from_arrays(arrays, schema=self._instances.schema)
+        schema = self._instances.schema
+        columns = (self._mixed_column(place, mixtures) for place in range(len(schema)))
+        arrays = [column.cast(kind, safe=False) for column, kind in zip(columns, schema.types, strict=True)]
+        return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
     def _mixed_column(self, column: int, mixtures: Sequence[Mixture]) -> pa.Array:
         count = self.baselines.num_rows
@@ -407,11 +407,7 @@ def _mean(column: pa.Array) -> float | int | None:
 
 
 def _mode(column: pa.Array) -> object:
-    plain = plain_values(column)
-    if pa.types.is_null(plain.type):
-        return None
-    counts = {item["values"]: item["counts"] for item in pc.value_counts(plain).to_pylist()}
+    counts = Counter(plain_values(column).to_pylist())
     most = max(counts.values())
-    frequent = [value for value, count in counts.items() if count == most]
-    present = [value for value in frequent if value is not None]
-    return min(present) if present else None
+    frequent = [value for value, count in counts.items() if count == most and value is not None]
+    return min(frequent, default=None)

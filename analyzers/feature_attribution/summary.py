@@ -14,6 +14,7 @@ import xxhash
 
 from analyzers.feature_attribution import aggregate, documents
 from analyzers.feature_attribution.aggregate import Aggregation, GlobalValues
+from analyzers.feature_attribution.documents import AttributionStatistics, LabelAttributions
 from analyzers.feature_attribution.kernel import WINDOW_ROWS, Explanation, Sampling, explain_windows
 from analyzers.feature_attribution.rows import FeatureStream, is_number
 from analyzers.shared.cells import Floats, floats
@@ -347,7 +348,7 @@ def _blocks(stream: FeatureStream, request: AttributionRequest, budget: Budget) 
 
 def describe(
     summary: AttributionSummary, request: AttributionRequest, seconds: float
-) -> documents.AttributionStatistics:
+) -> AttributionStatistics:
     """Return the statistics.
 
     Parameters
@@ -359,7 +360,7 @@ def describe(
     seconds
         Spent on explaining.
     """
-    labels: dict[str, documents.LabelAttributions] = {}
+    labels: dict[str, LabelAttributions] = {}
     notes = list(request.notes)
     if summary.totals is not None and summary.expected is not None:
         effect, _ = effect_of_numbers(summary.sample)
@@ -367,43 +368,32 @@ def describe(
         if effect > 1.0:
             notes.append(dependence_note(summary.rows, effect))
         names = request.label_names(len(summary.expected))
-        labels = {
-            name: _label(values, number, float(summary.expected[number]), request.shown)
-            for number, name in enumerate(names)
-        }
+        expected = summary.expected.tolist()
+        labels = {name: _label(values, at, expected[at], request.shown) for at, name in enumerate(names)}
         notes += [*_notes(values, request, len(names)), *_far_baseline(summary, request.baseline)]
         if summary.is_hard and summary.rows >= _FEWEST_ROWS_OF_HARD and not request.sampling.use_logit:
             notes.append(wording("attributions.hard"))
     if summary.partial:
         notes.append(wording("attributions.out_of_time", rows=summary.rows, all_rows=summary.rows_read))
-    return documents.AttributionStatistics(
-        labels=labels,
-        explained=documents.Explained(
-            summary.rows, summary.rows_read, summary.model_rows, seconds, summary.partial
-        ),
-        design=documents.SamplingDesign(
-            agg_method=request.agg_method,
-            use_logit=request.sampling.use_logit,
-            num_samples=request.sampling.num_samples,
-            seed=request.sampling.seed,
-            baseline_rows=request.baseline.num_rows,
-            rows=summary.rows,
-        ),
-        notes=tuple(dict.fromkeys(notes)),
-        local_values=_local_table(summary, request) if request.keep_local and labels else None,
-        baseline_rows=request.baseline,
-    )
+    counts = (summary.rows, summary.rows_read, summary.model_rows)
+    explained = documents.Explained(*counts, seconds, summary.partial)
+    drawn, rows = request.sampling, (request.baseline.num_rows, summary.rows)
+    how = (request.agg_method, drawn.use_logit, drawn.num_samples, drawn.seed)
+    design, said = documents.SamplingDesign(*how, *rows), tuple(dict.fromkeys(notes))
+    table = _local_table(summary, request) if request.keep_local and labels else None
+    found = AttributionStatistics(labels, explained, design, said, local_values=table)
+    return replace(found, baseline_rows=request.baseline)
 
 
 def _label(
     values: GlobalValues, number: int, expected: float, features: tuple[str, ...]
-) -> documents.LabelAttributions:
+) -> LabelAttributions:
     def by_name(numbers: Floats, unknown: float = np.inf) -> dict[str, float]:
         # An error that cannot be told may be of any size.
         return dict(zip(features, np.nan_to_num(numbers[number], nan=unknown).tolist(), strict=True))
 
     floors = by_name(values.noise_floor, unknown=0.0)
-    return documents.LabelAttributions(
+    return LabelAttributions(
         values=dict(zip(features, values.values[number].tolist(), strict=True)),
         expected_value=expected,
         standard_errors=by_name(values.standard_error),

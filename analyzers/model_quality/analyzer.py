@@ -15,19 +15,12 @@ from analyzers.model_quality.check_sagemaker import check_sagemaker, suggest, un
 from analyzers.model_quality.check_sound import check_sound
 from analyzers.model_quality.confusion import binary_metrics
 from analyzers.model_quality.describe import Evidence, describe
-from analyzers.model_quality.documents import ModelQualityBaseline, ModelQualityStatistics, ScoreCalibration
+from analyzers.model_quality.documents import QualityBaseline, QualityConstraints, QualityStatistics
 from analyzers.model_quality.scores import Cumulative, ScoreHistogram, probabilities
-from analyzers.model_quality.summary import ModelQualitySummary, Task, merge, summarize
-from analyzers.shared.cells import Floats
-from analyzers.shared.rules import (
-    Rules,
-    SharesErrors,
-    constraints_to_check,
-    nothing_checked,
-    unused_notes,
-    why_unchecked,
-    with_presence,
-)
+from analyzers.model_quality.summary import QualitySummary, Task, merge, summarize
+from analyzers.shared import rules as both_rules
+from analyzers.shared.cells import Floats, changed_labels
+from analyzers.shared.rules import Rules, SharesErrors, constraints_to_check, why_unchecked
 from analyzers.shared.significance import sum_of_products
 from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, Violation
 from contract.dataset import GROUND_TRUTH
@@ -48,7 +41,7 @@ _MOST_BEYOND = 0.05
 
 
 def estimate(
-    statistics: ModelQualityStatistics, unlabelled: ScoreHistogram, calibration: ScoreCalibration
+    statistics: QualityStatistics, unlabelled: ScoreHistogram, calibration: documents.ScoreCalibration
 ) -> dict[str, Any] | None:
     """Return the ``estimated`` member of the statistics, None without unlabelled scores.
 
@@ -97,9 +90,7 @@ def _binary(unlabelled: ScoreHistogram, chances: Floats) -> dict[str, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelQualityAnalyzer(
-    Task,
-    SharesErrors,
-    Analyzer[ModelQualitySummary, ModelQualityStatistics, documents.ModelQualityConstraints],
+    Task, SharesErrors, Analyzer[QualitySummary, QualityStatistics, QualityConstraints]
 ):
     """Model quality by either set of rules.
 
@@ -130,35 +121,33 @@ class ModelQualityAnalyzer(
         if self.probability_attribute is None:
             raise ConfigurationError.of("quality_settings.probability", field="probability_attribute")
 
-    def design_effects(self, statistics: ModelQualityStatistics) -> dict[str, float]:
+    def design_effects(self, statistics: QualityStatistics) -> dict[str, float]:
         """Return the design effect of the rows."""
         return {"rows": statistics.design_effect}
 
     def with_design_effects(
-        self, statistics: ModelQualityStatistics, effects: Mapping[str, float]
-    ) -> ModelQualityStatistics:
+        self, statistics: QualityStatistics, effects: Mapping[str, float]
+    ) -> QualityStatistics:
         """Return the statistics with another design effect of the rows."""
         return replace(statistics, design_effect=effects.get("rows", statistics.design_effect))
 
-    def summarize(self, batches: Iterable[pa.RecordBatch]) -> ModelQualitySummary:
+    def summarize(self, batches: Iterable[pa.RecordBatch]) -> QualitySummary:
         """Summarize the record batches of one split, in order, in bounded memory."""
         return summarize(batches, self)
 
-    def merge(self, left: ModelQualitySummary, right: ModelQualitySummary) -> ModelQualitySummary:
+    def merge(self, left: QualitySummary, right: QualitySummary) -> QualitySummary:
         """Combine two summaries; associative."""
         return merge(left, right)
 
-    def row_count(self, summary: ModelQualitySummary) -> int:
+    def row_count(self, summary: QualitySummary) -> int:
         """Return how many rows were summarized."""
         return summary.rows
 
-    def describe(self, summary: ModelQualitySummary) -> ModelQualityStatistics:
+    def describe(self, summary: QualitySummary) -> QualityStatistics:
         """Turn a summary into the statistics document."""
         return describe(summary, self, rules=self.rules, seed=self.seed)
 
-    def estimate(
-        self, statistics: ModelQualityStatistics, baseline: ModelQualityBaseline
-    ) -> ModelQualityStatistics:
+    def estimate(self, statistics: QualityStatistics, baseline: QualityBaseline) -> QualityStatistics:
         """Return the statistics with what is estimated for rows without a label, under sound rules."""
         before, evidence = baseline.statistics, statistics.evidence
         known = before.calibration if before is not None and self.rules == "sound" else None
@@ -166,9 +155,7 @@ class ModelQualityAnalyzer(
             return statistics
         return replace(statistics, estimated=estimate(statistics, evidence.unlabelled_scores, known))
 
-    def suggest(
-        self, statistics: ModelQualityStatistics, baseline: ModelQualityBaseline | None
-    ) -> documents.ModelQualityConstraints:
+    def suggest(self, statistics: QualityStatistics, baseline: QualityBaseline | None) -> QualityConstraints:
         """Suggest constraints; under sound rules an expert's changes to the baseline's are carried over.
 
         Raises
@@ -180,7 +167,16 @@ class ModelQualityAnalyzer(
         self._refuse(statistics, is_baseline=baseline is None)
         return suggest(statistics, baseline, sound=self.rules == "sound")
 
-    def check(self, statistics: ModelQualityStatistics, baseline: ModelQualityBaseline) -> Decision:
+    def _changed_labels(self, before: QualityStatistics | None, now: QualityStatistics) -> list[str]:
+        """Return that labels are gone while others are new; of two that is another coding, and refused."""
+        found = changed_labels(before.confusion_matrix, now.confusion_matrix) if before is not None else None
+        if before is None or found is None or self.rules != "sound":
+            return []
+        if now.problem_type == "BinaryClassification":
+            raise DocumentError.of("quality_documents.recoded", file=before.where, **found)
+        return [wording("quality_notes.recoded", **found)]
+
+    def check(self, statistics: QualityStatistics, baseline: QualityBaseline) -> Decision:
         """Compare a window's statistics with the baseline.
 
         Raises
@@ -197,23 +193,22 @@ class ModelQualityAnalyzer(
         if known is not None and now and known.positive_label not in (None, now):
             said = {"file": known.where, "field": "positive_label", "then": known.positive_label, "now": now}
             raise DocumentError.of("quality_documents.positive_label", **said)
-        notes = list(statistics.notes)
+        notes = [*statistics.notes, *self._changed_labels(known, statistics)]
         if estimated := statistics.estimated:
             found = estimated["metrics"].items()
             values = ", ".join(f"{name} {number(round(metric['value'], 4))}" for name, metric in found)
-            notes.append(
-                f"Of {estimated['item_count']} rows without label: {values}. {estimated['assumption']}"
-            )
+            rows, assumption = estimated["item_count"], estimated["assumption"]
+            notes.append(f"Of {rows} rows without label: {values}. {assumption}")
         constraints = constraints_to_check(baseline, self.rules, suggest)
-        notes += unused_notes(constraints)
+        notes += both_rules.unused_notes(constraints)
         why = why_unchecked(constraints, bool(constraints and constraints.metrics))
         if constraints is None or why:
-            return nothing_checked(why, notes)
+            return both_rules.nothing_checked(why, notes)
         if not statistics.item_count:
             why = "no row with a label has a usable prediction"
             if not statistics.unpredicted_count:
                 why = f"no row has a label{'' if statistics.unlabelled_count else ' and a prediction'}"
-            return nothing_checked(why, notes, comparisons=self.unanswered(baseline, why))
+            return both_rules.nothing_checked(why, notes, comparisons=self.unanswered(baseline, why))
         if self.rules == "sagemaker":
             decision = check_sagemaker(statistics, constraints)
         else:
@@ -227,25 +222,25 @@ class ModelQualityAnalyzer(
             )
             lacks = "labelled rows lack a usable prediction"
             of = Violation(PRESENCE_CHECK, lacks, metric_name="predictions")
-            decision = with_presence(decision, of, lacking, usual, share)
+            decision = both_rules.with_presence(decision, of, lacking, usual, share)
         return replace(decision, notes=(*notes, *decision.notes))
 
-    def unanswered(self, baseline: ModelQualityBaseline, reason: str) -> tuple[Comparison, ...]:
+    def unanswered(self, baseline: QualityBaseline, reason: str) -> tuple[Comparison, ...]:
         """Return what the constraints ask for, not decided for a reason."""
         constraints = constraints_to_check(baseline, self.rules, suggest)
         if constraints is None or why_unchecked(constraints, asks_for_any=True):
             return ()
         return tuple(undefined(name, one, reason) for name, one in constraints.metrics.items())
 
-    def facts(self, statistics: ModelQualityStatistics) -> Facts:
+    def facts(self, statistics: QualityStatistics) -> Facts:
         """Return the notes, and how many rows have a label."""
         labelled = statistics.item_count + statistics.unpredicted_count
         return Facts(tuple(statistics.notes), labelled, statistics.unlabelled_count)
 
     def metrics(
         self,
-        statistics: ModelQualityStatistics,
-        baseline: ModelQualityBaseline | None,
+        statistics: QualityStatistics,
+        baseline: QualityBaseline | None,
         decision: Decision | None,
     ) -> list[Metric]:
         """Return the values to publish: every metric by its name, estimated ones as ``estimated_<name>``."""
@@ -261,7 +256,7 @@ class ModelQualityAnalyzer(
             for name, metric in estimated.items()
         ]
 
-    def _refuse(self, statistics: ModelQualityStatistics, *, is_baseline: bool) -> None:
+    def _refuse(self, statistics: QualityStatistics, *, is_baseline: bool) -> None:
         evidence = statistics.evidence
         if not isinstance(evidence, Evidence):
             return

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from analyzers.model_quality import documents
-from analyzers.model_quality.documents import FACTS, LESS, MetricConstraint, ModelQualityConstraints, Operator
+from analyzers.model_quality.documents import LESS, MetricConstraint, QualityConstraints, QualityStatistics
 from analyzers.shared.rules import SMALL_MAP, category_order
 from contract.api import Comparison, Decision, Finding, State, Violation, Violations
 from contract.json_layout import java_double
@@ -15,15 +15,15 @@ from contract.json_layout import java_double
 
 
 # Which direction is worse, for every metric that is constrained by itself, in the originals' order.
-CONSTRAINED: dict[str, dict[str, Operator]] = FACTS["constrained"]
+CONSTRAINED: dict[str, dict[str, documents.Operator]] = documents.FACTS["constrained"]
 
 
 def suggest(
-    statistics: documents.ModelQualityStatistics,
-    baseline: documents.ModelQualityBaseline | None = None,
+    statistics: QualityStatistics,
+    baseline: documents.QualityBaseline | None = None,
     *,
     sound: bool = True,
-) -> ModelQualityConstraints:
+) -> QualityConstraints:
     """Return constraints with the value of each metric as its threshold.
 
     Under sound rules what an expert changed in the baseline's constraints is kept: metrics left out stay out,
@@ -38,7 +38,7 @@ def suggest(
     sound
         Whether sound rules apply.
     """
-    operators = {**CONSTRAINED[statistics.problem_type], **(FACTS["losses"] if sound else {})}
+    operators = {**CONSTRAINED[statistics.problem_type], **(documents.FACTS["losses"] if sound else {})}
     known = baseline.constraints if baseline is not None and sound else None
     if known is None:
         metrics = {
@@ -46,7 +46,7 @@ def suggest(
             for name, operator in operators.items()
             if (value := statistics.value(name)) is not None
         }
-        return ModelQualityConstraints(statistics.problem_type, metrics)
+        return QualityConstraints(statistics.problem_type, metrics)
     metrics = {}
     before = baseline.statistics if baseline is not None else None
     for name, constraint in known.metrics.items():
@@ -54,7 +54,7 @@ def suggest(
         decided = before is not None and not is_own_value(constraint, before.value(name))
         threshold = constraint.threshold if decided or value is None else value
         metrics[name] = MetricConstraint(threshold, constraint.operator, constraint.extra)
-    return ModelQualityConstraints(statistics.problem_type, metrics, extra=known.extra, order=known.order)
+    return QualityConstraints(statistics.problem_type, metrics, extra=known.extra, order=known.order)
 
 
 def is_own_value(constraint: MetricConstraint, value: float | None) -> bool:
@@ -63,15 +63,13 @@ def is_own_value(constraint: MetricConstraint, value: float | None) -> bool:
     return value is not None and math.isclose(constraint.threshold, value, rel_tol=1e-5, abs_tol=1e-5)
 
 
-def check_sagemaker(
-    statistics: documents.ModelQualityStatistics, constraints: ModelQualityConstraints
-) -> Decision:
+def check_sagemaker(statistics: QualityStatistics, constraints: QualityConstraints) -> Decision:
     """Compare a window with the constraints as the originals did.
 
     A metric that is undefined in the window raises no violation.
     """
     violations, findings, comparisons = [], [], []
-    names = {FACTS["reported"].get(name, name): name for name in constraints.metrics}
+    names = {documents.FACTS["reported"].get(name, name): name for name in constraints.metrics}
     ordered = list(names)
     if len(names) > SMALL_MAP:
         # f0_5 was not among the ten first violations recorded, although it was one; so it comes last.
@@ -92,9 +90,7 @@ def check_sagemaker(
     return Decision(Violations(violations), tuple(findings), comparisons=tuple(comparisons))
 
 
-def compared(
-    finding: Finding, constraint: MetricConstraint, statistics: documents.ModelQualityStatistics
-) -> Comparison:
+def compared(finding: Finding, constraint: MetricConstraint, statistics: QualityStatistics) -> Comparison:
     """Return a finding as a comparison."""
     state = State.VIOLATED if finding.violated else State.HOLDS
     found = Comparison(finding.subject, constraint.operator, state, finding.text, rows=statistics.item_count)

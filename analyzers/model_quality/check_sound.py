@@ -15,7 +15,7 @@ import numpy as np
 
 from analyzers.model_quality import check_sagemaker, documents
 from analyzers.model_quality.confusion import binary_cells, binary_metrics
-from analyzers.model_quality.documents import LEAST_CHANGES, LESS, MetricConstraint, ModelQualityStatistics
+from analyzers.model_quality.documents import MetricConstraint, QualityConstraints, QualityStatistics
 from analyzers.model_quality.intervals import TABLE_RESAMPLES, Z_95, table_draws
 from analyzers.shared.cells import Floats
 from analyzers.shared.dependence import student_ratio
@@ -67,6 +67,7 @@ _UNEXPLAINED = _Scale(
     lambda moved: 1.0 - math.exp(min(700.0, -moved)),
     lambda value: 1.0 / max(1e-12, 1.0 - value),
 )
+_RATIOS = (_RATIO, _UNEXPLAINED)
 _SHARE = _Scale(_log_odds, lambda moved: 1.0 / (1.0 + math.exp(-moved)), _log_odds_slope, (0.0, 1.0))
 
 
@@ -84,7 +85,7 @@ class Side:
     side shows, and for far tails where dependence is known from few blocks.
     """
 
-    statistics: ModelQualityStatistics
+    statistics: QualityStatistics
     draws: Mapping[str, Floats]
     widening: float = 1.0
 
@@ -151,14 +152,14 @@ class MetricTest:
         """Return by how much the metric is beyond its threshold, on the scale of the comparison."""
         scale = _scale_of(self.name)
         gap = scale.to(self.constraint.threshold) - scale.to(self.value)
-        return gap if self.constraint.operator == LESS else -gap
+        return gap if self.constraint.operator == documents.LESS else -gap
 
     @property
     def is_open(self) -> bool:
         """Return whether the metric is worse by as much as matters, but chance may explain it."""
         if self.p_value < self.alpha:
             return False
-        if _scale_of(self.name) in (_RATIO, _UNEXPLAINED):
+        if _scale_of(self.name) in _RATIOS:
             return self.worse >= math.log1p(RELEVANT_RATIO)
         return check_sagemaker.shortfall(self.value, self.constraint) >= RELEVANT_POINTS
 
@@ -178,15 +179,13 @@ class MetricTest:
         if not self.is_certain or not self.is_own:
             return self.is_certain
         scale, threshold = _scale_of(self.name), self.constraint.threshold
-        if scale in (_RATIO, _UNEXPLAINED):
+        if scale in _RATIOS:
             return abs(scale.to(self.value) - scale.to(threshold)) > math.log1p(self.least)
         angles = [2.0 * math.asin(math.sqrt(min(1.0, max(0.0, share)))) for share in (self.value, threshold)]
         return abs(angles[1] - angles[0]) > self.least
 
 
-def compare(
-    name: str, constraint: MetricConstraint, window: Side, baseline: Side | None
-) -> MetricTest | None:
+def _test(name: str, constraint: MetricConstraint, window: Side, baseline: Side | None) -> MetricTest | None:
     """Return the comparison of a metric, None when the window does not define it or its spread.
 
     Parameters
@@ -214,10 +213,7 @@ def compare(
     else:
         p_value = _normal_p_value(name, metric.value, constraint, error, baseline_error)
     scale = _scale_of(name)
-    if scale in (_RATIO, _UNEXPLAINED):
-        relevant = RELEVANT_RATIO
-    else:
-        relevant = RELEVANT_POINTS * scale.slope(metric.value)
+    relevant = RELEVANT_RATIO if scale in _RATIOS else RELEVANT_POINTS * scale.slope(metric.value)
     return MetricTest(name, metric, constraint, p_value, error, baseline_error, relevant, metric.value, own)
 
 
@@ -228,7 +224,7 @@ def is_loss(name: str) -> bool:
 
 def _drawn_p_value(drawn: Floats, constraint: MetricConstraint, threshold: Floats | None) -> float:
     limit = constraint.threshold if threshold is None else threshold
-    beyond = drawn >= limit if constraint.operator == LESS else drawn <= limit
+    beyond = drawn >= limit if constraint.operator == documents.LESS else drawn <= limit
     p_value = (1.0 + float(np.count_nonzero(beyond))) / (drawn.size + 1.0)
     if beyond.any():
         return p_value
@@ -244,7 +240,7 @@ def _normal_p_value(
     name: str, value: float, constraint: MetricConstraint, error: float, baseline_error: float
 ) -> float:
     gap = _scale_of(name).to(value) - _scale_of(name).to(constraint.threshold)
-    worse = -gap if constraint.operator == LESS else gap
+    worse = -gap if constraint.operator == documents.LESS else gap
     total = math.hypot(error, baseline_error)
     if total == 0.0:
         return _SMALLEST_P if worse > 0.0 else 1.0
@@ -286,9 +282,9 @@ _SAME_TEST: dict[str, str] = documents.FACTS["same_test"]
 
 
 def check_sound(
-    statistics: ModelQualityStatistics,
-    constraints: documents.ModelQualityConstraints,
-    baseline: ModelQualityStatistics | None,
+    statistics: QualityStatistics,
+    constraints: QualityConstraints,
+    baseline: QualityStatistics | None,
     *,
     positive: str,
     error_share: float,
@@ -352,7 +348,7 @@ def check_sound(
     return Decision(Violations(violations), tuple(findings), tuple(notes), tuple(comparisons))
 
 
-def _why_open(tests: list[MetricTest], statistics: ModelQualityStatistics) -> str:
+def _why_open(tests: list[MetricTest], statistics: QualityStatistics) -> str:
     """Return why metrics that are worse by as much as matters are not decided, and how many rows would do."""
     rows = statistics.item_count
     needed = [test.rows_needed(rows, test.worse) for test in tests if test.is_open]
@@ -364,9 +360,9 @@ def _why_open(tests: list[MetricTest], statistics: ModelQualityStatistics) -> st
 
 
 def _tests(
-    statistics: ModelQualityStatistics,
-    constraints: documents.ModelQualityConstraints,
-    baseline: ModelQualityStatistics | None,
+    statistics: QualityStatistics,
+    constraints: QualityConstraints,
+    baseline: QualityStatistics | None,
     positive: str,
     seed: int,
 ) -> list[MetricTest]:
@@ -378,9 +374,9 @@ def _tests(
         window = _side(statistics, baseline, positive, generators[0], resamples)
         before = None if baseline is None else _side(baseline, None, positive, generators[1], resamples)
         tests = [
-            replace(test, least=least[_scale_of(name) in (_RATIO, _UNEXPLAINED)])
+            replace(test, least=least[_scale_of(name) in _RATIOS])
             for name, constraint in constraints.metrics.items()
-            if (test := compare(name, constraint, window, before)) is not None
+            if (test := _test(name, constraint, window, before)) is not None
         ]
         if all(test.p_value > _SETTLED for test in tests if test.name in window.draws):
             break
@@ -388,8 +384,8 @@ def _tests(
 
 
 def _side(
-    statistics: ModelQualityStatistics,
-    baseline: ModelQualityStatistics | None,
+    statistics: QualityStatistics,
+    baseline: QualityStatistics | None,
     positive: str,
     generator: np.random.Generator,
     resamples: int,
@@ -407,30 +403,25 @@ def _side(
     return Side(statistics, draws, shared * far / student_ratio(Z_95, statistics.blocks))
 
 
-def _least_changes(constraints: documents.ModelQualityConstraints) -> list[float]:
+def _least_changes(constraints: QualityConstraints) -> list[float]:
     """Return the smallest changes of shares and of errors that count, as monitoring_config sets them."""
     config = constraints.extra.get("monitoring_config")
-    given = {**LEAST_CHANGES, **config} if isinstance(config, Mapping) else LEAST_CHANGES
-    for name, usual in LEAST_CHANGES.items():
+    given = {**documents.LEAST_CHANGES, **config} if isinstance(config, Mapping) else documents.LEAST_CHANGES
+    for name, usual in documents.LEAST_CHANGES.items():
         value = given[name]
         if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0.0:
-            raise DocumentError.of(
-                "quality_documents.change", file=constraints.where, field=name, value=value, usual=usual
-            )
-    return [given[name] for name in LEAST_CHANGES]
+            where = {"file": constraints.where, "field": name}
+            raise DocumentError.of("quality_documents.change", value=value, usual=usual, **where)
+    return [given[name] for name in documents.LEAST_CHANGES]
 
 
-def _refuse_unknown(
-    statistics: ModelQualityStatistics, constraints: documents.ModelQualityConstraints
-) -> None:
-    known = {
-        *check_sagemaker.CONSTRAINED[statistics.problem_type],
-        *statistics.metrics,
-        *documents.FACTS["further"],
+def _refuse_unknown(statistics: QualityStatistics, constraints: QualityConstraints) -> None:
+    usual = check_sagemaker.CONSTRAINED[statistics.problem_type]
+    known = {*usual, *statistics.metrics, *documents.FACTS["further"]}
+    worse = usual | documents.FACTS["losses"]
+    worse |= {
+        name: documents.GREATER if is_loss(name) else documents.LESS for name in documents.FACTS["further"]
     }
-    facts = documents.FACTS
-    worse = check_sagemaker.CONSTRAINED[statistics.problem_type] | facts["losses"]
-    worse |= {name: documents.GREATER if is_loss(name) else LESS for name in facts["further"]}
     for name, constraint in constraints.metrics.items():
         if constraint.threshold > 1.0 and not is_loss(name):
             value = constraint.threshold
@@ -444,14 +435,12 @@ def _refuse_unknown(
             raise DocumentError.of("quality_documents.metric", file=constraints.where, field=name, hint=hint)
 
 
-def _violation(
-    test: MetricTest, statistics: ModelQualityStatistics, baseline: ModelQualityStatistics | None
-) -> Violation:
+def _violation(test: MetricTest, now: QualityStatistics, baseline: QualityStatistics | None) -> Violation:
     """Say what happened in rounded numbers; the end is the originals' sentence, which parsers read."""
-    is_low = test.constraint.operator == LESS
+    is_low = test.constraint.operator == documents.LESS
     before = baseline.value(test.name) if baseline else None
     crossed = f"{'fell below' if is_low else 'rose above'} {number(test.constraint.threshold)}"
-    found = f"{number(test.value)}{test.interval_text} over {statistics.item_count:,} rows"
+    found = f"{number(test.value)}{test.interval_text} over {now.item_count:,} rows"
     text = f"{test.name} {crossed}: it is {found}"
     if baseline is not None and before is not None:
         text += f", and was {number(before)} over {baseline.item_count:,} at the baseline"
@@ -462,7 +451,7 @@ def _violation(
 
 def _finding(test: MetricTest) -> Finding:
     value, constraint = test.value, test.constraint
-    limit = "at least" if constraint.operator == LESS else "at most"
+    limit = "at least" if constraint.operator == documents.LESS else "at most"
     verdict = "holds"
     if test.is_violated:
         verdict = "is worse than chance explains"
@@ -481,7 +470,7 @@ def _finding(test: MetricTest) -> Finding:
     return replace(found, interval=test.metric.interval)
 
 
-def _small_window(statistics: ModelQualityStatistics, tests: list[MetricTest]) -> list[str]:
+def _small_window(statistics: QualityStatistics, tests: list[MetricTest]) -> list[str]:
     rows = statistics.item_count
     open_tests = [test for test in tests if test.name not in _SAME_TEST and not test.is_violated]
     needed = {test.name: test.rows_needed(rows) for test in open_tests}

@@ -118,10 +118,7 @@ def binary_metrics(cells: Floats) -> dict[str, Floats]:
 
 def binary_proportions(cells: Codes) -> dict[str, tuple[int, int]]:
     """Return hits and total of the metrics of a 2 x 2 table that are shares of independent rows."""
-    return {
-        name: (int(cells[hits].sum()), int(cells[total].sum()))
-        for name, (hits, total) in _PROPORTIONS.items()
-    }
+    return {name: (int(cells[hits].sum()), int(cells[of].sum())) for name, (hits, of) in _PROPORTIONS.items()}
 
 
 def constant_cells(cells: Codes) -> Codes:

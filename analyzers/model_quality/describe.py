@@ -12,11 +12,11 @@ import numpy as np
 
 from analyzers.model_quality import confusion, intervals, scores
 from analyzers.model_quality.check_sound import widened
-from analyzers.model_quality.documents import FACTS, PR_CURVE, ROC_CURVE, MetricValue, ModelQualityStatistics
+from analyzers.model_quality.documents import FACTS, PR_CURVE, ROC_CURVE, MetricValue, QualityStatistics
 from analyzers.model_quality.intervals import Interval, Spread, deviation
 from analyzers.model_quality.residuals import BUCKETS, Residuals, regression_metrics, regression_spreads
 from analyzers.model_quality.scores import calibrate, expected_calibration_error
-from analyzers.model_quality.summary import NEGATIVE, ModelQualitySummary, Task
+from analyzers.model_quality.summary import NEGATIVE, QualitySummary, Task
 from analyzers.shared.cells import Codes, Floats, as_number
 from analyzers.shared.dependence import dependence_note, effect_of_numbers, student_ratio
 from analyzers.shared.row_sample import RowSample
@@ -44,11 +44,11 @@ def first_values(metrics: Mapping[str, Floats]) -> dict[str, float]:
 class _Run:
     """What is described: rows of a task, the document that takes their metrics, and by which rules."""
 
-    summary: ModelQualitySummary
+    summary: QualitySummary
     task: Task
     sound: bool
     generator: np.random.Generator
-    statistics: ModelQualityStatistics
+    statistics: QualityStatistics
 
     def put(self, values: Mapping[str, float], draws: Mapping[str, Floats], suffix: str = "") -> None:
         """Add metrics, NaN for undefined, and how they vary under resampling."""
@@ -85,6 +85,7 @@ class _Run:
 
 _ORIGINAL = ("mae", "mse", "rmse", "r2")
 _ENOUGH_DEGREES = 30.0  # with fewer, the errors that decide a mean may not have been seen yet
+_ENOUGH_OF_PROBABILITIES = 10.0  # the same of log loss and Brier score, whose losses are bounded
 
 
 def _describe_regression(run: _Run) -> None:
@@ -104,7 +105,7 @@ def _describe_regression(run: _Run) -> None:
     run.put(values, {})
     spreads = regression_spreads(residuals)
     for name, metric in statistics.metrics.items():
-        spread, value = spreads.get("mse" if name == "rmse" else name), metric.value
+        spread, value = spreads.get(name), metric.value
         if value is None or spread is None:
             continue
         if name == "r2":
@@ -166,7 +167,7 @@ def _describe_binary(run: _Run) -> None:
 
 
 def _binary_matrix(
-    statistics: ModelQualityStatistics, counts: confusion.Confusion, positive: str
+    statistics: QualityStatistics, counts: confusion.Confusion, positive: str
 ) -> dict[str, dict[str, int]]:
     actual, predicted = _vocabularies(counts)
     labels = actual | predicted
@@ -195,9 +196,8 @@ def label_problem(counts: confusion.Confusion, task: Task) -> DatasetError | Non
     # A prediction made from a score is always one of two, so it tells only when the labels agree with it.
     seen = not others or task.positive in actual or (len(others) == 1 and task.positive in predicted)
     if not seen and (len(others) > 1 or (default and others != ["0"])):
-        return DatasetError.of(
-            "quality_labels.positive", field="positive_label", labels=listing(others), positive=task.positive
-        )
+        said = {"labels": listing(others), "positive": task.positive}
+        return DatasetError.of("quality_labels.positive", field="positive_label", **said)
     if len(others) > 1 and default:
         texts = listing(confusion.label_order(labels))
         return DatasetError.of("quality_labels.binary", field="problem_type", count=len(labels), labels=texts)
@@ -244,9 +244,7 @@ def _vocabularies(counts: confusion.Confusion) -> tuple[set[str], set[str]]:
 
 def _matrix(counts: Mapping[tuple[str, str], int], labels: set[str]) -> dict[str, dict[str, int]]:
     ordered = confusion.label_order(labels)
-    return {
-        actual: {predicted: counts.get((actual, predicted), 0) for predicted in ordered} for actual in ordered
-    }
+    return {one: {other: counts.get((one, other), 0) for other in ordered} for one in ordered}
 
 
 def _put_binary(run: _Run, cells: Codes) -> None:
@@ -271,8 +269,7 @@ def _put_binary(run: _Run, cells: Codes) -> None:
     # The cells that a constant prediction leaves empty stay empty in every draw.
     kept = np.isin(np.arange(4), (0, 2) if constant[0] else (1, 3)).astype(np.float64)
     spread = confusion.binary_metrics(tables(constant, intervals.RESAMPLES) * kept)
-    names = FACTS["constant"]["BinaryClassification"]
-    run.put({name: constants[name] for name in names}, spread, CONSTANT)
+    run.put({name: constants[name] for name in FACTS["constant"]["BinaryClassification"]}, spread, CONSTANT)
 
 
 def _put_scores(run: _Run) -> None:
@@ -318,9 +315,13 @@ def _put_probabilities(run: _Run) -> None:
         if run.task.inference_attribute is None and 0.0 < threshold < 1.0:
             run.statistics.notes.append(wording("quality_notes.threshold", threshold=number(threshold)))
         return
+    few = []
     for name, powers in (("log_loss", sums.log_loss), ("brier_score", sums.brier)) if sums.count else ():
         spread = intervals.spread_of_powers(sums.count, powers)
         run.put_mean(name, float(powers[0]) / sums.count, spread, intervals.logarithmic_interval)
+        few += [name] if spread is not None and spread.degrees < _ENOUGH_OF_PROBABILITIES else []
+    if few:
+        run.statistics.notes.append(wording("quality_notes.few_losses", names=listing(few)))
     if sums.bin_count.any():
         used = sums.bin_count > 0.0
         counts, sums_of_scores, hits = sums.bin_count[used], sums.bin_scores[used], sums.bin_hits[used]
@@ -352,8 +353,7 @@ def _describe_multiclass(run: _Run) -> None:
     sums = run.summary.probabilities
     if sums.unknown_class:
         names = listing(confusion.label_order(actual), 3)
-        note = wording("quality_notes.unknown_class", count=sums.unknown_class, names=names)
-        statistics.notes.append(note)
+        statistics.notes.append(wording("quality_notes.unknown_class", count=sums.unknown_class, names=names))
     if sums.other_class * 2 > sums.count > 0:
         of = {"count": sums.other_class, "rows": sums.count}
         statistics.notes.append(wording("quality_notes.class_order", **of))
@@ -397,7 +397,7 @@ class Evidence:
     problem: DatasetError | None
 
 
-def describe(summary: ModelQualitySummary, task: Task, *, rules: Rules, seed: int) -> ModelQualityStatistics:
+def describe(summary: QualitySummary, task: Task, *, rules: Rules, seed: int) -> QualityStatistics:
     """Return the statistics of the rows summarized.
 
     Parameters
@@ -413,7 +413,7 @@ def describe(summary: ModelQualitySummary, task: Task, *, rules: Rules, seed: in
         Of the resampling.
     """
     order = tuple(FACTS["order"].get(task.problem, ()))
-    statistics = ModelQualityStatistics(problem_type=task.problem, metrics={}, metric_order=order)
+    statistics = QualityStatistics(problem_type=task.problem, metrics={}, metric_order=order)
     describe_type = {
         "Regression": _describe_regression,
         "BinaryClassification": _describe_binary,
@@ -437,7 +437,7 @@ def describe(summary: ModelQualitySummary, task: Task, *, rules: Rules, seed: in
     return statistics
 
 
-def _widen(statistics: ModelQualityStatistics, sample: RowSample) -> None:
+def _widen(statistics: QualityStatistics, sample: RowSample) -> None:
     """Widen intervals where rows clearly depend on those before them or belong together, and say so."""
     effect, blocks = effect_of_numbers(sample)
     if effect <= 1.0:
@@ -453,7 +453,7 @@ def _widen(statistics: ModelQualityStatistics, sample: RowSample) -> None:
             metric.interval = low, high
 
 
-def _problem(summary: ModelQualitySummary, task: Task) -> DatasetError | None:
+def _problem(summary: QualitySummary, task: Task) -> DatasetError | None:
     """Return what is wrong with the data, if anything: cells that cannot be what the settings say."""
     for setting, count in summary.unusable.items():
         if count + summary.unlabelled >= summary.rows:
@@ -478,9 +478,7 @@ def _scale_problem(histogram: scores.ScoreHistogram, task: Task) -> DatasetError
     return DatasetError.of("quality_rows.scale", field="probability_attribute", side=side, **texts)
 
 
-def _backwards(
-    statistics: ModelQualityStatistics, histogram: scores.ScoreHistogram, positive: str
-) -> str | None:
+def _backwards(statistics: QualityStatistics, histogram: scores.ScoreHistogram, positive: str) -> str | None:
     """Say that scores rank labels backwards, where chance does not explain an area below one half."""
     area = statistics.metrics.get("auc")
     if area is None or area.value is None:
@@ -493,7 +491,7 @@ def _backwards(
     return wording("quality_notes.backwards", auc=number(area.value), positive=positive)
 
 
-def _row_notes(summary: ModelQualitySummary) -> list[str]:
+def _row_notes(summary: QualitySummary) -> list[str]:
     notes = []
     if summary.unlabelled:
         notes.append(f"{summary.unlabelled} of {summary.rows} rows have no label and are not in the metrics.")

@@ -88,7 +88,7 @@ class ScoreCalibration:
 
 
 @dataclass
-class ModelQualityStatistics(schema.Kept):
+class QualityStatistics(schema.Kept):
     """The whole of ``statistics.json``.
 
     Parameters
@@ -164,7 +164,7 @@ class MetricConstraint:
 
 
 @dataclass
-class ModelQualityConstraints(Checked):
+class QualityConstraints(Checked):
     """The whole of ``constraints.json``."""
 
     problem_type: ProblemType
@@ -178,7 +178,7 @@ LEAST_CHANGES = {"share_comparison_threshold": 0.03, "error_comparison_threshold
 _OF_METRIC = schema.Level("metrics", {"*": schema.level_of(MetricConstraint, "a metric")})
 _FILE = schema.Level("the file", {"version": None, **dict.fromkeys(_CONSTRAINTS.values(), _OF_METRIC)})
 
-ModelQualityBaseline = Baseline[ModelQualityStatistics, ModelQualityConstraints]
+QualityBaseline = Baseline[QualityStatistics, QualityConstraints]
 
 
 def _problem_type(
@@ -193,7 +193,7 @@ def _problem_type(
     raise DocumentError.of("quality_documents.other", names=names, name=document, **where)
 
 
-def read_statistics(value: dict[str, Any], where: str) -> ModelQualityStatistics:
+def read_statistics(value: dict[str, Any], where: str) -> QualityStatistics:
     """Build the statistics from parsed JSON.
 
     Raises
@@ -204,10 +204,8 @@ def read_statistics(value: dict[str, Any], where: str) -> ModelQualityStatistics
     with schema.gathered(value, where) as file:
         problem_type, members = _problem_type(file, _METRICS, "baseline_statistics", "statistics.json")
         file.number("version", 0.0)
-        found_in = {"metric_order": tuple(members.members), "where": where}
-        document = schema.read_document(
-            ModelQualityStatistics, file, problem_type=problem_type, metrics={}, **found_in
-        )
+        others = {"problem_type": problem_type, "metric_order": tuple(members.members), "where": where}
+        document = schema.read_document(QualityStatistics, file, metrics={}, **others)
         for name, found in members.members.items():
             if name == CONFUSION_MATRIX:
                 document.confusion_matrix = {
@@ -229,7 +227,7 @@ def read_statistics(value: dict[str, Any], where: str) -> ModelQualityStatistics
     return document
 
 
-def statistics_to_json(document: ModelQualityStatistics, with_extensions: bool = True) -> dict[str, Any]:
+def statistics_to_json(document: QualityStatistics, with_extensions: bool = True) -> dict[str, Any]:
     """Return the statistics as JSON values, in the key order of the original files.
 
     Parameters
@@ -253,16 +251,14 @@ def statistics_to_json(document: ModelQualityStatistics, with_extensions: bool =
     return _as_in_the_file(members, document)
 
 
-def _as_in_the_file(
-    members: dict[str, Any], document: ModelQualityStatistics | ModelQualityConstraints
-) -> dict[str, Any]:
+def _as_in_the_file(members: dict[str, Any], document: schema.Kept) -> dict[str, Any]:
     """Return members and those not known here; of a file that was read only what it had, in its order."""
     if document.order:
         members = {key: value for key, value in members.items() if key in document.order}
     return schema.in_order(members, document.extra, document.order)
 
 
-def read_constraints(value: dict[str, Any], where: str) -> ModelQualityConstraints:
+def read_constraints(value: dict[str, Any], where: str) -> QualityConstraints:
     """Build the constraints from parsed JSON.
 
     Raises
@@ -277,10 +273,10 @@ def read_constraints(value: dict[str, Any], where: str) -> ModelQualityConstrain
         present = [name for name in members.members if members.raw(name) is not None]
         metrics = {name: schema.read_document(MetricConstraint, members.within(name)) for name in present}
     kept: dict[str, Any] = {"extra": file.extra(), "order": tuple(value)}
-    return ModelQualityConstraints(problem_type, metrics, unused=unused, where=where, **kept)
+    return QualityConstraints(problem_type, metrics, unused=unused, where=where, **kept)
 
 
-def constraints_to_json(document: ModelQualityConstraints) -> dict[str, Any]:
+def constraints_to_json(document: QualityConstraints) -> dict[str, Any]:
     """Return the constraints as JSON values, in the key order of the original files."""
     metrics = {name: schema.write_document(constraint) for name, constraint in document.metrics.items()}
     members = {"version": 0.0, _CONSTRAINTS[document.problem_type]: metrics}

@@ -149,6 +149,7 @@ def regression_spreads(residuals: Residuals) -> dict[str, Spread]:
     sums = {
         "mae": (over + under, count),
         "mse": (residuals.squares, count),
+        "rmse": (residuals.squares, count),  # of its square
         "mape": (residuals.relative, residuals.relative_count),
     }
     for quantile in PINBALL_QUANTILES:
@@ -174,6 +175,5 @@ def _spread_of_unexplained(residuals: Residuals) -> Spread | None:
     if not squares.sum() > 0.0 or not label_squares.sum() > 0.0:
         return None
     rows = count.sum()
-    return spread_of_total(
-        squares * (rows / squares.sum()) - label_squares * (rows / label_squares.sum()), rows
-    )
+    apart = squares * (rows / squares.sum()) - label_squares * (rows / label_squares.sum())
+    return spread_of_total(apart, rows)

@@ -52,9 +52,8 @@ class ScoreHistogram:
     def settle(self) -> ScoreHistogram:
         """Sort pending rows in; return self."""
         if self.pending_rows:
-            positives, negatives = (
-                np.unique(np.concatenate(part), return_counts=True) for part in self.pending
-            )
+            waiting = map(np.concatenate, self.pending)
+            positives, negatives = (np.unique(part, return_counts=True) for part in waiting)
             self.pending, self.pending_rows = ([], []), 0
             self._combine(
                 ScoreHistogram(positives[0], positives[1], np.zeros_like(positives[1])),
@@ -218,9 +217,8 @@ def average_precision_spread(histogram: ScoreHistogram) -> Spread | None:
         At least one positive.
     """
     histogram.settle()
-    positives, negatives = (
-        counts[::-1].astype(np.float64) for counts in (histogram.positives, histogram.negatives)
-    )
+    classes = histogram.positives, histogram.negatives
+    positives, negatives = (counts[::-1].astype(np.float64) for counts in classes)
     true_positives, taken = np.cumsum(positives), np.cumsum(positives + negatives)
     precision, total = true_positives / taken, true_positives[-1]
     area = sum_of_products(precision, positives) / total

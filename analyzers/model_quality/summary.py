@@ -24,7 +24,6 @@ from contract.errors import DatasetError
 from contract.schema import hint
 from contract.wording import listing
 
-_POSITIONAL = b"positional"
 _INDEX = re.compile(r"\d+")
 
 
@@ -139,11 +138,9 @@ def _find_probabilities(schema: pa.Schema, attribute: str | None) -> tuple[tuple
 
 def _classes(names: list[str]) -> tuple[str, ...]:
     """Return the class in each name: what follows the part up to a separator that all names share."""
-    shared = re.match(r".*[._\- ]", names[0])
-    prefix = shared.group() if shared else ""
-    if prefix and all(name.startswith(prefix) and name != prefix for name in names):
-        return tuple(name.removeprefix(prefix) for name in names)
-    return tuple(names)
+    beginnings = [names[0][: separator.end()] for separator in re.finditer(r"[._\- ]", names[0])]
+    shared = [one for one in beginnings if all(name.startswith(one) and name != one for name in names)]
+    return tuple(name.removeprefix(shared[-1] if shared else "") for name in names)
 
 
 def find_column(schema: pa.Schema, attribute: str, setting: str) -> int:
@@ -190,7 +187,7 @@ def _path(attribute: str) -> str:
 
 
 def _is_positional(schema: pa.Schema) -> bool:
-    return (schema.metadata or {}).get(_POSITIONAL) == b"true"
+    return (schema.metadata or {}).get(b"positional") == b"true"
 
 
 # Stands for the negative label in predictions made from scores, until all labels are known.
@@ -198,7 +195,7 @@ NEGATIVE = "\0negative"
 
 
 @dataclass
-class ModelQualitySummary:
+class QualitySummary:
     """Counts and sums over rows; grows with the number of classes and distinct scores only, both bounded.
 
     Parameters
@@ -248,7 +245,7 @@ class ModelQualitySummary:
     sample_seed: int | None = None
 
 
-def merge(left: ModelQualitySummary, right: ModelQualitySummary) -> ModelQualitySummary:
+def merge(left: QualitySummary, right: QualitySummary) -> QualitySummary:
     """Return the summary of the rows of both; may reuse the memory of `left`."""
     add_up(left, right, "rows", "unlabelled", "not_predicted", "not_scored")
     left.unusable.update(right.unusable)
@@ -265,7 +262,7 @@ def merge(left: ModelQualitySummary, right: ModelQualitySummary) -> ModelQuality
     return left
 
 
-def summarize(batches: Iterable[pa.RecordBatch], task: Task) -> ModelQualitySummary:
+def summarize(batches: Iterable[pa.RecordBatch], task: Task) -> QualitySummary:
     """Return the summary of record batches.
 
     Raises
@@ -273,7 +270,7 @@ def summarize(batches: Iterable[pa.RecordBatch], task: Task) -> ModelQualitySumm
     DatasetError
         When a column is missing, or labels have more than 1000 classes.
     """
-    summary = ModelQualitySummary()
+    summary = QualitySummary()
     add = {
         "Regression": _add_regression,
         "BinaryClassification": _add_binary,
@@ -295,7 +292,7 @@ def summarize(batches: Iterable[pa.RecordBatch], task: Task) -> ModelQualitySumm
 
 
 def _keep(
-    summary: ModelQualitySummary, batch: pa.RecordBatch, task: Task, used: Flags, **columns: npt.NDArray[Any]
+    summary: QualitySummary, batch: pa.RecordBatch, task: Task, used: Flags, **columns: npt.NDArray[Any]
 ) -> None:
     """Keep how the rows `used` fared."""
     rows = pa.RecordBatch.from_pydict({name: column[used] for name, column in columns.items()})
@@ -307,7 +304,7 @@ def _keep(
         summary.sample.add(rows, summary.sample_seed, summary.sample.rows_seen, clusters=clusters)
 
 
-def _numbers(summary: ModelQualitySummary, batch: pa.RecordBatch, place: int, setting: str) -> Floats:
+def _numbers(summary: QualitySummary, batch: pa.RecordBatch, place: int, setting: str) -> Floats:
     cells = read_numbers(batch.column(place))
     if cells.unusable:
         summary.unusable[setting] += cells.unusable
@@ -318,7 +315,7 @@ def _numbers(summary: ModelQualitySummary, batch: pa.RecordBatch, place: int, se
     return np.where(infinite, np.nan, cells.values)
 
 
-def _pair(summary: ModelQualitySummary, actual: Coded, predicted: Coded) -> tuple[Flags, Flags, Flags]:
+def _pair(summary: QualitySummary, actual: Coded, predicted: Coded) -> tuple[Flags, Flags, Flags]:
     """Count labels against predictions; return which rows have a label, a prediction, and both."""
     labelled, has_prediction = actual.codes > 0, predicted.codes > 0
     summary.unlabelled += int((~labelled).sum())
@@ -328,9 +325,7 @@ def _pair(summary: ModelQualitySummary, actual: Coded, predicted: Coded) -> tupl
     return labelled, has_prediction, used
 
 
-def _add_regression(
-    summary: ModelQualitySummary, batch: pa.RecordBatch, columns: Columns, task: Task
-) -> None:
+def _add_regression(summary: QualitySummary, batch: pa.RecordBatch, columns: Columns, task: Task) -> None:
     assert columns.inference is not None  # noqa: S101 - for mypy: the analyzer demands the setting
     predictions = _numbers(summary, batch, columns.inference, "inference_attribute")
     if columns.label is None:
@@ -346,7 +341,7 @@ def _add_regression(
 
 
 def _labels(
-    summary: ModelQualitySummary, batch: pa.RecordBatch, place: int | None, setting: str, *, binary: bool
+    summary: QualitySummary, batch: pa.RecordBatch, place: int | None, setting: str, *, binary: bool
 ) -> Coded:
     if place is None:
         return Coded(np.zeros(batch.num_rows, dtype=np.int64), [])
@@ -361,7 +356,7 @@ def _is(cells: Coded, text: str) -> Flags:
     return np.array([False, *(known == text for known in cells.values)])[cells.codes]
 
 
-def _add_binary(summary: ModelQualitySummary, batch: pa.RecordBatch, columns: Columns, task: Task) -> None:
+def _add_binary(summary: QualitySummary, batch: pa.RecordBatch, columns: Columns, task: Task) -> None:
     actual = _labels(summary, batch, columns.label, "ground_truth_attribute", binary=True)
     scores = None
     if columns.probabilities:
@@ -390,9 +385,7 @@ def _add_binary(summary: ModelQualitySummary, batch: pa.RecordBatch, columns: Co
         summary.unlabelled_scores.add(scores[blank], _is(predicted, task.positive)[blank])
 
 
-def _add_multiclass(
-    summary: ModelQualitySummary, batch: pa.RecordBatch, columns: Columns, task: Task
-) -> None:
+def _add_multiclass(summary: QualitySummary, batch: pa.RecordBatch, columns: Columns, task: Task) -> None:
     assert columns.inference is not None  # noqa: S101 - for mypy: the analyzer demands the setting
     actual = _labels(summary, batch, columns.label, "ground_truth_attribute", binary=False)
     predicted = _labels(summary, batch, columns.inference, "inference_attribute", binary=False)

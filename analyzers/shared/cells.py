@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from contract.wording import listing
 
 Value = bool | int | float | str
 Codes = npt.NDArray[np.int64]
@@ -73,6 +75,14 @@ def label_of(value: Value, *, binary: bool = True) -> str:
     elif (lower := text.lower()) in _BOOLEANS:
         text = f"{_BOOLEANS[lower]:g}" if binary else lower
     return text
+
+
+def changed_labels(before: Iterable[str] | None, now: Iterable[str] | None) -> dict[str, str] | None:
+    """Return which labels are `gone` and which `new`, as text; None unless there are both."""
+    then, found = ({label_of(name) for name in names or ()} for names in (before, now))
+    if not then or not found or then <= found or found <= then:
+        return None
+    return {"gone": listing(sorted(then - found)), "new": listing(sorted(found - then))}
 
 
 def read_labels(array: pa.Array, *, binary: bool) -> Coded:

@@ -47,11 +47,12 @@ def student_ratio(deviations: float, blocks: int) -> float:
     return student_quantile(deviations, max(_FEWEST_DEGREES, blocks - 1)) / deviations if blocks else 1.0
 
 
-def quantile_groups(values: Floats) -> tuple[Codes, int]:
+def quantile_groups(values: Floats, ordered: Floats | None = None) -> tuple[Codes, int]:
     """Return between which deciles of all values each lies, and the number of groups."""
-    deciles = np.quantile(values, np.arange(1, 10) / 10.0, method="inverted_cdf")
-    cuts = np.unique(deciles)
-    return np.searchsorted(cuts, values, side="left"), cuts.size + 1
+    ordered = np.sort(values) if ordered is None else ordered
+    cuts = np.unique(ordered[np.ceil(np.arange(1, 10) / 10.0 * values.size - 1.0).astype(np.int64)])
+    # As `searchsorted` does, several times faster.
+    return np.sum([values > cut for cut in cuts], axis=0), cuts.size + 1
 
 
 def design_effect(
@@ -112,7 +113,7 @@ def _effect_in_order(groups: Codes, number: int, cumulative: bool) -> tuple[floa
     length, blocks = _SHORTEST_BLOCK, groups.size // _SHORTEST_BLOCK
     if blocks < 2 * _LARGEST_JUMPS:
         return 1.0, 0
-    places = np.arange(blocks * length) // length * number + groups[: blocks * length]
+    places = np.repeat(np.arange(blocks) * number, length) + groups[: blocks * length]
     counts = np.bincount(places, minlength=blocks * number).reshape(blocks, number).astype(np.float64)
     if cumulative:
         counts = counts.cumsum(axis=1)[:, :-1]
@@ -124,7 +125,7 @@ def _effect_in_order(groups: Codes, number: int, cumulative: bool) -> tuple[floa
     effects = [_effect(counts, length, spread)]
     while blocks // 2 >= _FEWEST_BLOCKS and length < RUN:
         length, blocks = 2 * length, blocks // 2
-        counts = counts[: 2 * blocks].reshape(blocks, 2, -1).sum(axis=1)
+        counts = counts[0 : 2 * blocks : 2] + counts[1 : 2 * blocks : 2]
         lengths.append(length)
         effects.append(_effect(counts, length, spread))
     # Of blocks shorter than a session most are followed by an equal one, so that only long ones show it.
@@ -137,7 +138,7 @@ def _effect_in_order(groups: Codes, number: int, cumulative: bool) -> tuple[floa
 
 
 def _effect(counts: Floats, length: int, spread: float) -> float:
-    jumps = np.sort((np.diff(counts, axis=0) ** 2).sum(axis=1))
+    jumps = np.sort((np.diff(counts, axis=0) ** 2) @ np.ones(counts.shape[1]))
     kept = jumps.size - _LARGEST_JUMPS
     # The three largest of exponential variables have this share of the sum of all.
     share = _LARGEST_JUMPS / jumps.size * (1.0 + math.log(jumps.size / _LARGEST_JUMPS))

@@ -214,10 +214,8 @@ def with_presence(
     counts = {"missing": missing, "rows": rows, "before": missing_before, "rows_before": rows_before}
     shares = {"share": percent(share), "share_before": percent(share_before), "sure": chance(p_value)}
     text = wording("presence.share", what=of.description, **counts, **shares)
-    effect = share - share_before
-    comparison = replace(
-        comparison, text=text, effect=effect, limit=LIMIT, p_value=p_value, baseline_rows=rows_before
-    )
+    comparison = replace(comparison, text=text, effect=share - share_before, limit=LIMIT)
+    comparison = replace(comparison, p_value=p_value, baseline_rows=rows_before)
     with_it = decision.with_tested(comparison, of, FALSE_ALARM_RATE * error_share)
     # That rows are complete decides nothing of what is in them.
     is_violated = len(with_it.violations.violations) > len(decision.violations.violations)

@@ -6,6 +6,7 @@ upper bound. NumPy has none of these and SciPy is no run-time dependency; tests 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -72,9 +73,8 @@ def binomial_tail(successes: int, trials: int, rate: float) -> float:
         return 1.0
     if successes <= trials * rate:
         return 1.0 - binomial_tail(trials - successes + 1, trials, 1.0 - rate)
-    log_first = (
-        _log_choose(trials, successes) + successes * math.log(rate) + (trials - successes) * math.log1p(-rate)
-    )
+    log_first = _log_choose(trials, successes) + successes * math.log(rate)
+    log_first += (trials - successes) * math.log1p(-rate)
     deviation = math.sqrt(trials * rate * (1.0 - rate))
     counts = _counts_from(successes, trials, deviation)
     log_ratios = np.log(trials - counts) - np.log(counts + 1.0) + math.log(rate) - math.log1p(-rate)
@@ -95,19 +95,12 @@ def hypergeometric_tail(drawn_marked: int, drawn: int, marked: int, total: int) 
     share = marked / total
     if drawn_marked <= drawn * share:
         return 1.0 - hypergeometric_tail(drawn - drawn_marked + 1, drawn, total - marked, total)
-    log_first = (
-        _log_choose(marked, drawn_marked)
-        + _log_choose(total - marked, drawn - drawn_marked)
-        - _log_choose(total, drawn)
-    )
+    log_first = _log_choose(marked, drawn_marked) + _log_choose(total - marked, drawn - drawn_marked)
+    log_first -= _log_choose(total, drawn)
     deviation = math.sqrt(drawn * share * (1.0 - share))
     counts = _counts_from(drawn_marked, largest, deviation)
-    log_ratios = (
-        np.log(marked - counts)
-        + np.log(drawn - counts)
-        - np.log(counts + 1.0)
-        - np.log(total - marked - drawn + counts + 1.0)
-    )
+    log_ratios = np.log(marked - counts) + np.log(drawn - counts) - np.log(counts + 1.0)
+    log_ratios -= np.log(total - marked - drawn + counts + 1.0)
     return _sum_of_terms(log_first, log_ratios)
 
 
@@ -157,6 +150,7 @@ def border(inside: float, outside: float, holds: Callable[[float], bool]) -> flo
     return inside
 
 
+@functools.lru_cache(maxsize=1024)
 def poisson_upper_bound(count: int, alpha: float) -> float:
     """Return the largest Poisson mean that gives `count` events or fewer with probability `alpha`.
 

@@ -1,7 +1,5 @@
 """Middleware that captures the calls of a service: ASGI (FastAPI, Starlette) and WSGI (Flask, Django)."""
 
-from __future__ import annotations
-
 import functools
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping

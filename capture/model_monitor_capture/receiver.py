@@ -13,8 +13,6 @@ JSON posts of one call: ``{"request": …, "response": …, "id": …, "time": �
 Answers: 202 taken, 4xx with a sentence when it cannot be, 503 when captures cannot be written now.
 """
 
-from __future__ import annotations
-
 import argparse
 import base64
 import contextlib

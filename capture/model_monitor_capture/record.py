@@ -1,7 +1,5 @@
 """One capture record: what is captured of a call, and how it is written down."""
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import json
@@ -71,7 +69,7 @@ class Masking:
         """Return the payload without what is masked; None where masking cannot be applied."""
         if encoding == "JSON" and self.members:
             try:
-                lines = [json.dumps(self._without(json.loads(line))) for line in _documents(text)]
+                lines = [json.dumps(self._without(value)) for value in _values(text)]
             except (ValueError, RecursionError):
                 return None
             return "\n".join(lines)
@@ -97,13 +95,12 @@ class Masking:
         return [self._without(entry) for entry in value] if isinstance(value, list) else value
 
 
-def _documents(text: str) -> list[str]:
-    """Return the payload whole, or line by line where it is JSON Lines."""
+def _values(text: str) -> list[Any]:
+    """Return what a payload holds: one value, or one a line where it is JSON Lines."""
     try:
-        json.loads(text)
+        return [json.loads(text)]
     except ValueError:
-        return [line for line in text.splitlines() if line.strip()]
-    return [text]
+        return [json.loads(line) for line in text.splitlines() if line.strip()]
 
 
 def new_id() -> str:

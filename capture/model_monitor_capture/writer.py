@@ -5,8 +5,6 @@ name, when its hour ends, when it is large or old enough, and when the writer cl
 left unfinished is cut at its last whole line and completed by the next writer in the folder.
 """
 
-from __future__ import annotations
-
 import atexit
 import contextlib
 import fcntl
@@ -30,7 +28,7 @@ _ABANDONED_SECONDS = 2 * 3600.0
 # How long the first record waits for others: a thread that wakes for each would slow the service down.
 _GATHER_SECONDS = 0.05
 _log = logging.getLogger("model_monitor_capture")
-_writers: weakref.WeakSet[CaptureWriter] = weakref.WeakSet()
+_writers: weakref.WeakSet["CaptureWriter"] = weakref.WeakSet()
 
 
 class CaptureWriter:

@@ -21,12 +21,14 @@ def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer
     """Return what ``analysis_config.json`` says to read, and how to make the analyzer it asks for."""
     config = clarify.load_analysis_config(settings, "groups")
     # Captures hold answers, whether or not a model is to be asked.
-    config = replace(config, predictor=clarify.predictor_of(config))
+    predictor = clarify.predictor_of(config)
+    config = replace(config, predictor=predictor)
     mistakes = Mistakes(config.where)
     request, columns = clarify.arrange_dataset(settings, config, request, mistakes)
     # A monitor without methods computes all it can.
     wants_predictions = config.methods is None or config.methods.post_training_bias is not None
-    if wants_predictions and not columns.has_predictions and clarify.names_a_model(settings, config):
+    model = settings.model or predictor.endpoint_name or predictor.model_name
+    if wants_predictions and not columns.has_predictions and model:
         request, columns = clarify.ask_model(settings, config, request, columns, mistakes)
     segments = clarify.segment_columns(config, columns, mistakes)
     wanted = bias_request(settings, config, columns, mistakes)
@@ -48,8 +50,8 @@ def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer
 
 def adjust(settings: Settings) -> Settings:
     """Return the settings with the segments of ``analysis_config.json``."""
-    names = clarify.segment_names(clarify.load_analysis_config(settings, "groups"))
-    return replace(settings, segment_by=(*settings.segment_by, *names))
+    segments = clarify.load_analysis_config(settings, "groups").segment_config
+    return replace(settings, segment_by=(*settings.segment_by, *map(clarify.segment_name, segments)))
 
 
 # What was asked for is in the statistics: metrics and their counts.
@@ -79,7 +81,13 @@ def bias_request(
     ConfigurationError
         With every column that is not in the data, and when predictions are missing that metrics need.
     """
-    facets = tuple(_facet(config, number, columns, mistakes) for number in range(len(config.facet)))
+    facets, names, headers = [], columns.names, config.headers
+    if columns.facets:
+        names, headers = columns.facets, config.facet_headers
+    for number, facet in enumerate(config.facet):
+        place = f"facet[{number}].name_or_index"
+        found = (clarify.find_column(one, names, place, mistakes, headers) for one in facet.name_or_index)
+        facets.append(FacetRequest(tuple(name or "" for name in found), facet.value_or_threshold))
     strata = config.group_variable
     group = clarify.find_column(strata, columns.names, "group_variable", mistakes, config.headers)
     pre, post = _stages(config, columns, mistakes)
@@ -89,7 +97,7 @@ def bias_request(
     return BiasRequest(
         label=columns.label or "",
         label_values=config.label_values_or_threshold,
-        facets=facets,
+        facets=tuple(facets),
         group_variable=group,
         predicted_label=columns.predicted_label,
         probability=columns.probability if columns.predicted_label is None else None,
@@ -118,16 +126,6 @@ def only_needed(
     if any(name.isdecimal() for name in (*columns.names, *divided)) or request.beside:
         return request
     return replace(request, exclude=(*request.exclude, *unneeded))
-
-
-def _facet(config: AnalysisConfig, number: int, columns: clarify.Columns, mistakes: Mistakes) -> FacetRequest:
-    facet = config.facet[number]
-    names, headers = columns.names, config.headers
-    if columns.facets:
-        names, headers = columns.facets, config.facet_headers
-    place = f"facet[{number}].name_or_index"
-    found = (clarify.find_column(column, names, place, mistakes, headers) for column in facet.name_or_index)
-    return FacetRequest(tuple(name or "" for name in found), facet.value_or_threshold)
 
 
 def _stages(

@@ -41,7 +41,7 @@ def body(source: page.Source) -> page.Body:
     if sections:
         used = (one for group in now.values() for stage, _ in _STAGES for one in group.get(stage) or ())
         sections[0].text = f"{sections[0].text} {_spelt_out(one['name'] for one in used)}".strip()
-    return page.Body(_cards(source, now, then), sections, facts, notes)
+    return page.Body([*_cards(source, now, then)], sections, facts, notes)
 
 
 def _spelt_out(names: Iterable[str]) -> str:
@@ -132,15 +132,13 @@ def _model_section(source: page.Source) -> list[page.Section]:
 
 def _cards(
     source: page.Source, now: Mapping[Key, Mapping[str, Any]], then: Mapping[Key, Mapping[str, Any]]
-) -> list[page.Card]:
-    """Return one card per group: the same gap shows in many metrics."""
+) -> Iterator[page.Card]:
+    """Yield one card per group: the same gap shows in many metrics."""
     groups = source.grouped(lambda violation: (_key(violation), charts.segment_text(violation)))
-    cards = []
     for (key, where), found in groups.items():
         # The documents are of all rows, so that they say nothing of a segment.
         current, before = ({}, {}) if where else (now.get(key, {}), then.get(key, {}))
-        cards.append(_card(key, where, found, _scope(current, before, *dict(_STAGES))))
-    return sorted(cards, key=lambda card: -card.weight)
+        yield _card(key, where, found, _scope(current, before, *dict(_STAGES)))
 
 
 def _card(key: Key, where: str, found: list[Violation], scope: Scope) -> page.Card:

@@ -72,12 +72,7 @@ def _address(text: str) -> str:
     return text
 
 
-_TYPES: dict[str, Callable[[str], Any]] = {
-    "text": str,
-    "number": int,
-    "monitor": _monitor,
-    "address": _address,
-}
+_TYPES: dict[str, Any] = {"text": str, "number": int, "monitor": _monitor, "address": _address}
 _FLAGS = tomllib.loads(resources.files(__package__).joinpath("flags.toml").read_text("utf-8"))
 
 

@@ -112,6 +112,5 @@ def _export(given: argparse.Namespace) -> None:
 def _compact(given: argparse.Namespace) -> None:
     from reporting.history.folder import compact
 
-    older_than = parse_duration("--older-than", given.older_than, "P1D")
-    done = compact(_history_of(given), older_than=older_than)
+    done = compact(_history_of(given), older_than=parse_duration("--older-than", given.older_than, "P1D"))
     print(f"Put {done.runs} runs from {done.files_before} files into {done.files_after}.")

@@ -38,20 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = new_parser(
-        "import-schedule",
-        "Write what a monitoring schedule of SageMaker did as a manifest of any orchestrator.",
-        __doc__,
-    )
+    about = "Write what a monitoring schedule of SageMaker did as a manifest of any orchestrator."
+    parser = new_parser("import-schedule", about, __doc__)
     parser.add_argument("--to", required=True, choices=tuple(WRITERS), help="whom to write for")
     add_flags(parser, "import-schedule")
-    parser.add_argument(
-        "--delay",
-        type=int,
-        choices=range(60),
-        metavar="MINUTES",
-        help="minutes past the full hour, for captures to arrive; default: %(default)s",
-    )
     parser.set_defaults(action=_write, **vars(Options()))
     return parser
 

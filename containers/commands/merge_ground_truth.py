@@ -10,7 +10,7 @@ from contract.checklist import Line, attempt
 from contract.outcome import EXIT_COMPLETED
 from contract.settings import Program, Settings
 from job_runner.cluster.role import find_role
-from job_runner.console import run_program
+from job_runner.console import call_named, run_program
 
 
 def _run(settings: Settings) -> tuple[int, str]:
@@ -24,9 +24,7 @@ def _run(settings: Settings) -> tuple[int, str]:
 
 
 def _validate(settings: Settings) -> Iterator[Line]:
-    from job_runner.merge import validate
-
-    return attempt(lambda: validate(settings))
+    return attempt(lambda: call_named("job_runner.merge:validate", settings))
 
 
 PROGRAM = Program(

@@ -28,11 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Command-line arguments; default those of the process.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = command_line.new_parser(
-        "monitor-validate",
-        "Check the whole set-up of a monitor, say how to mend what is wrong, and write nothing.",
-        __doc__,
-    )
+    about = "Check the whole set-up of a monitor, say how to mend what is wrong, and write nothing."
+    parser = command_line.new_parser("monitor-validate", about, __doc__)
     command_line.add_flags(parser, "validate")
     given, others = parser.parse_known_args(arguments)
     analysis = os.environ.get("analysis_type", "").upper()  # noqa: SIM112 - the contract's are lower-case

@@ -39,11 +39,11 @@ def body(source: page.Source) -> page.Body:
     findings = source.findings()
     rows = []
     for name in {**now, **then}:
-        cells = _cells(name, now.get(name), then.get(name), findings.get(name), source)
+        cells = [*_cells(name, now.get(name), then.get(name), findings.get(name)), source.verdict(name)]
         rows.append(page.Row(cells, chart(name), cells[-1].state == "violated"))
     rows.sort(key=lambda row: (not row.violated, -(row.cells[3].sort or -1.0)))
     features = page.Section("Features", wording("page_text.drift"), tables=[table("features", rows)])
-    return page.Body(_cards(source, chart), [features, *segment_section(source)], facts)
+    return page.Body([*_cards(source, chart)], [features, *segment_section(source)], facts)
 
 
 def _review(source: page.Source, now: Features) -> Iterator[tuple[str, list[page.Cell]]]:
@@ -82,11 +82,7 @@ def _features(statistics: Mapping[str, Any]) -> Features:
 
 
 def _cells(
-    name: str,
-    now: Mapping[str, Any] | None,
-    then: Mapping[str, Any] | None,
-    finding: Finding | None,
-    source: page.Source,
+    name: str, now: Mapping[str, Any] | None, then: Mapping[str, Any] | None, finding: Finding | None
 ) -> list[page.Cell]:
     before, after = _summary(then), _summary(now)
     means = [before["mean"], after["mean"]]
@@ -101,7 +97,6 @@ def _cells(
         _distance_cell(finding),
         *(page.Cell(page.percent(side["missing"]), side["missing"]) for side in (before, after)),
         *map(page.Cell, page.alike(means, noise), means),
-        source.verdict(name),
     ]
 
 
@@ -123,27 +118,21 @@ def _distance_cell(finding: Finding | None) -> page.Cell:
     return page.Cell(f"{finding.distance:.3f}", round(finding.distance, 6), gauge)
 
 
-def _cards(source: page.Source, chart: Callable[[str], page.Chart | None]) -> list[page.Card]:
-    """Return one card per feature, of all rows or of a segment, heaviest first."""
+def _cards(source: page.Source, chart: Callable[[str], page.Chart | None]) -> Iterator[page.Card]:
+    """Yield one card per feature, of all rows or of a segment."""
     groups = source.grouped(lambda one: (one.feature_name or one.metric_name or "", segment_text(one)))
     findings, weights = source.findings(), TABLES["weights"]
-    cards = []
     for (name, where), group in groups.items():
         # How much each violation matters, and the check that says what to do.
-        weighed = []
-        for violation in group:
-            check = violation.constraint_check_type
-            check = check if check in weights else CheckType.BASELINE_DRIFT
-            distance = findings[name].distance if name in findings and not where else None
-            drift = (distance or 0.0) if check == CheckType.BASELINE_DRIFT else 0.0
-            weighed.append((weights[check] + _WEIGHT_OF_DISTANCE * drift, check))
-        weight, check = max(weighed, key=lambda pair: pair[0])
-        title, drawn = page.short(name), chart(name)
+        distance = findings[name].distance if name in findings and not where else None
+        drift = weights[CheckType.BASELINE_DRIFT] + _WEIGHT_OF_DISTANCE * (distance or 0.0)
+        weighed = {**weights, CheckType.BASELINE_DRIFT: drift}
+        known = [one.constraint_check_type for one in group if one.constraint_check_type in weights]
+        check = max(known or [CheckType.BASELINE_DRIFT], key=weighed.__getitem__)
+        title, weight, drawn = page.short(name), weighed[check], chart(name)
         if where:  # a segment is a part of what its whole says
             title, weight, drawn = f"{title} in {where}", 0.5 * weight, None
-        advice = topic("page_advice")[check]
-        cards.append(page.Card(title, list(_sentences(group)), advice, weight, group, drawn))
-    return sorted(cards, key=lambda card: -card.weight)
+        yield page.Card(title, [*_sentences(group)], topic("page_advice")[check], weight, group, drawn)
 
 
 def _sentences(group: Iterable[Violation]) -> Iterable[str]:

@@ -18,11 +18,10 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from analyzers.feature_attribution import partial_dependence
 from analyzers.feature_attribution.analyzer import AttributionChecker, FeatureAttributionAnalyzer
 from analyzers.feature_attribution.documents import BASELINE_ROWS
 from analyzers.feature_attribution.kernel import Sampling
-from analyzers.feature_attribution.partial_dependence import MOST_ROWS as MOST_DEPENDENCE_ROWS
-from analyzers.feature_attribution.partial_dependence import Dependence
 from analyzers.feature_attribution.rows import FeatureStream, cluster_baselines
 from analyzers.feature_attribution.summary import AttributionRequest, Budget
 from containers.feature_attribution.shortcut import open_shortcut
@@ -143,8 +142,8 @@ class Asking:
         self._most = most
         self._answered = 0
         self._logged = time.monotonic() - INTERVAL + _FIRST
-        # A job that fails forgets the model anywhere on its way; its connections are closed all the same.
-        self._close = weakref.finalize(self, model.close)
+        # Closes the model. A job that fails forgets it anywhere on its way; it is closed all the same.
+        self.close = weakref.finalize(self, model.close)
 
     def __reduce__(self) -> tuple[object, ...]:
         # On another host it asks, and says how far it is, for itself.
@@ -156,10 +155,6 @@ class Asking:
         self._answered += table.num_rows
         self.log()
         return scores
-
-    def close(self) -> None:
-        """Close the model; it is not asked again."""
-        self._close()
 
     def log(self, underway: int = 0) -> None:
         """Say how far the job is, if it has not been said for a while.
@@ -283,8 +278,8 @@ def rows_of_files(uri: str, shape: Shape, *, has_header: bool = False) -> pa.Rec
     tables = [_read(file.path, shape, has_header) for file in storage.list_files(uri, _MEMBER)]
     if not any(table.num_rows for table in tables):
         raise ConfigurationError.of("shap_rows.none", field=_MEMBER, file=uri)
-    whole = [pa.Table.from_batches([table]) for table in tables]
-    return pa.concat_tables(whole, promote_options="permissive").combine_chunks().to_batches()[0]
+    cells = ([cell for table in tables for cell in table.column(name).to_pylist()] for name in shape.features)
+    return pa.RecordBatch.from_arrays([*map(_column, shape.features, cells)], names=list(shape.features))
 
 
 def _read(path: str, shape: Shape, has_header: bool) -> pa.RecordBatch:
@@ -348,7 +343,7 @@ def _table(rows: Sequence[Any], shape: Shape, where: str) -> pa.RecordBatch:
     cells = [_cells(row, number, shape, where) for number, row in enumerate(rows)]
     if not cells:
         raise ConfigurationError.of("shap_rows.none", field=_MEMBER, file=where)
-    columns = list(map(_column, shape.features, map(list, zip(*cells, strict=True))))
+    columns = [*map(_column, shape.features, map(list, zip(*cells, strict=True)))]
     return pa.RecordBatch.from_arrays(columns, names=list(shape.features))
 
 
@@ -403,10 +398,8 @@ def _scripted(
         kind = clarify.KINDS.get(str(config.dataset_type), "sagemakerCaptureJson")
         sides = ("endpointInput",) if kind in CAPTURES else ()
         form = DatasetFormat(kind, header=kind == "csv" and not config.headers, capture_indices=sides)
-    source = config.dataset_uri or settings.dataset_source
-    request = replace(
-        request, source=source, format=form, text_only=False, column_names=config.headers or None
-    )
+    source, headers = config.dataset_uri or settings.dataset_source, config.headers or None
+    request = replace(request, source=source, format=form, text_only=False, column_names=headers)
     names = clarify.column_names(request)
 
     def find(locator: Locator | None, place: str) -> str | None:
@@ -429,8 +422,7 @@ def _wanted(
     def among_features(locators: Sequence[Locator], place: str) -> tuple[str, ...]:
         found = set()
         for number, locator in enumerate(locators):
-            is_name = isinstance(locator, str) and not locator.isdecimal()
-            among = features if is_name else names
+            among = features if isinstance(locator, str) and not locator.isdecimal() else names
             found.add(clarify.find_column(locator, among, f"{place}[{number}]", mistakes, config.headers))
         return tuple(name for name in features if name in found)
 
@@ -533,9 +525,9 @@ def _make_analyzer(
         notes = (*notes, f"{model.where} has no feature called {listing(unused)}; the attribution is 0.")
     dependence = None
     if pdp is not None and columns and not settings.validate_only:
-        some = sample_rows(plan, request, wanted.features, sampling.seed, MOST_DEPENDENCE_ROWS)
+        some = sample_rows(plan, request, wanted.features, sampling.seed, partial_dependence.MOST_ROWS)
         asked_for = tuple(map(str, pdp.features))
-        dependence = Dependence(some, pdp.grid_resolution, asked_for, pdp.top_k_features)
+        dependence = partial_dependence.Dependence(some, pdp.grid_resolution, asked_for, pdp.top_k_features)
     wanted = replace(wanted, baseline=baseline, unused=unused, notes=notes, model=model.where)
     return FeatureAttributionAnalyzer(
         rules=settings.rules,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from containers.metrics import Metrics, Scope, table
@@ -25,7 +25,7 @@ def body(source: page.Source) -> page.Body:
     charts = {label: _label_chart(names[label], scope) for label, scope in scopes.items()}
     sections = [_section(label, names[label], scopes[label], charts[label], source) for label in now]
     sections += _dependence(source.constraints)
-    return page.Body(_cards(source, charts, names), sections, _facts(source.statistics))
+    return page.Body([*_cards(source, charts, names)], sections, _facts(source.statistics))
 
 
 def _dependence(constraints: Mapping[str, Any]) -> list[page.Section]:
@@ -80,9 +80,8 @@ def _chart(title: str, names: Sequence[str], scope: Scope) -> page.Chart:
 
 
 def _label_chart(of_label: str, scope: Scope) -> page.Chart:
-    names = sorted(
-        {**scope.now, **scope.then}, key=lambda name: -max(value or 0.0 for value in scope.values(name))
-    )
+    every = {**scope.now, **scope.then}
+    names = sorted(every, key=lambda name: -max(value or 0.0 for value in scope.values(name)))
     more = f", the {_MOST_BARS} largest of {page.count(len(names))}" if len(names) > _MOST_BARS else ""
     return _chart(f"Attribution{of_label}{more}", names[:_MOST_BARS], scope)
 
@@ -123,9 +122,8 @@ def _spelt_out(text: str) -> str:
 
 def _cards(
     source: page.Source, charts: Mapping[str, page.Chart], names: Mapping[str, str]
-) -> list[page.Card]:
-    """Return one card per feature, and one for all features together, of each label, heaviest first."""
-    cards = []
+) -> Iterator[page.Card]:
+    """Yield one card per feature, and one for all features together, of each label."""
     groups = source.grouped(lambda one: (str(one.extra.get("label", "")), one.feature_name))
     for (label, feature), group in groups.items():
         title = f"{page.short(feature) if feature else 'All features'}{names.get(label, '')}"
@@ -133,6 +131,4 @@ def _cards(
         # The order of all features says more than the size of one.
         weight = 1.0 if feature else 2.0
         chart = charts.get(label) or next(iter(charts.values()), None)
-        advice = wording("page_advice.attributions")
-        cards.append(page.Card(title, sentences, advice, weight, group, chart))
-    return sorted(cards, key=lambda card: -card.weight)
+        yield page.Card(title, sentences, wording("page_advice.attributions"), weight, group, chart)

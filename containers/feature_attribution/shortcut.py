@@ -66,9 +66,8 @@ def tree_shapley(
         return None
     answers = _scores(predict(instances[:_CHECKED_ROWS]))
     base = _scores(predict(baselines)).mean(axis=0)
-    sums = expected + checked.sum(axis=2)
-    is_alike = _same(sums, answers, use_logit, _TREE_TOLERANCE)
-    if not (is_alike and _same(expected, base, use_logit, _TREE_TOLERANCE)):
+    pairs = ((expected + checked.sum(axis=2), answers), (expected, base))
+    if not all(_same(ours, theirs, use_logit, _TREE_TOLERANCE) for ours, theirs in pairs):
         return None
     local = checked if len(rows) <= _CHECKED_ROWS else _local(explainer, rows)
     return kernel.exact_explanation(local, expected, model_rows=len(answers) + len(baselines))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -80,11 +80,10 @@ def segments_of(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 _SAME_AS_RECALL = ("true_positive_rate", "false_negative_rate")
 
 
-def cards(source: page.Source, whole: Scope) -> list[page.Card]:
-    """Return one card for all rows and one per segment: the same fall shows in many metrics."""
+def cards(source: page.Source, whole: Scope) -> Iterator[page.Card]:
+    """Yield one card for all rows and one per segment: the same fall shows in many metrics."""
     current, before = segments_of(source.statistics), segments_of(source.baseline_statistics)
     total = sum(side["item_count"] for side in current.values()) or 1
-    found = []
     for where, group in source.grouped(charts.segment_text).items():
         scope, share = whole, 1.0
         if where:
@@ -95,8 +94,7 @@ def cards(source: page.Source, whole: Scope) -> list[page.Card]:
             for name, (_, side) in whole.limits.items():
                 if (value := scope.values(name)[0]) is not None:
                     scope.limits[name] = value, side
-        found.append(_card(where, group, scope, share, _sure(source, where)))
-    return sorted(found, key=lambda card: -card.weight)
+        yield _card(where, group, scope, share, _sure(source, where))
 
 
 def _card(where: str, group: list[Violation], scope: Scope, share: float, sure: str) -> page.Card:
@@ -183,7 +181,7 @@ def body(source: page.Source) -> page.Body:
         for name, part, total in parts
         if total
     ]
-    return page.Body(cards(source, whole), sections, facts)
+    return page.Body([*cards(source, whole)], sections, facts)
 
 
 def _metric_section(whole: Scope, source: page.Source) -> list[page.Section]:
@@ -194,8 +192,7 @@ def _metric_section(whole: Scope, source: page.Source) -> list[page.Section]:
     for name in names:
         limit, side = whole.limits.get(name, (None, ""))
         last = [page.Cell(f"{side} {text_of(name, limit)}" if side else "–"), source.verdict(name)]
-        read = partial(text_of, name)
-        rows.append(whole.row(name, [title_of(name)], last, _chart(whole, [name]), read))
+        rows.append(whole.row(name, [title_of(name)], last, _chart(whole, [name]), partial(text_of, name)))
     shares = [name for name in names if SHARES.match(name) or name == "auc"]
     chart = _chart(whole, shares) if shares else None
     text = "Points with their 95 % intervals; the red line is what the constraints allow."
@@ -292,7 +289,6 @@ def _segment_section(source: page.Source) -> list[page.Section]:
 
 
 def _segment_chart(name: str, scopes: Mapping[str, Scope]) -> page.Chart | None:
-    shown = islice(scopes.items(), _MOST_IN_CHART)
-    items = ((text, *scope.estimates(name), None) for text, scope in shown)
+    items = ((text, *scope.estimates(name), None) for text, scope in islice(scopes.items(), _MOST_IN_CHART))
     title = f"{title_of(name)[0].upper()}{title_of(name)[1:]} by segment"
     return charts.intervals(title, items, shares=bool(SHARES.match(name)))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import importlib
 import importlib.util
 import logging
 import pickle
@@ -32,7 +31,6 @@ from contract.outcome import EXIT_COMPLETED
 from contract.reading import Tally
 from contract.wording import several
 from file_storage import storage
-from file_storage.storage import find_scratch_folder
 from job_runner import engine
 from job_runner.cluster.role import Role, split_address
 
@@ -62,7 +60,7 @@ def load() -> Any:
 
     dask.config.set(tomllib.loads(resources.files(__package__).joinpath("dask.toml").read_text("utf-8")))
     # Dask asks for one in several places, and finds none where the root is read-only.
-    tempfile.tempdir = find_scratch_folder("a cluster")
+    tempfile.tempdir = storage.find_scratch_folder("a cluster")
     # What Dask logs goes to this program's log, which shows it when everything is to be shown.
     show = logging.getLogger().level <= logging.DEBUG
     for name in _LOGGERS:
@@ -230,17 +228,15 @@ def summarize_piece(token: str, parcel: bytes, number: int) -> bytes:
     return pack(engine.summarize_split(opened.analyzer, opened.splits[number]))
 
 
-def compare_host(evidence: bytes) -> str:
-    """Make sure that this host sees what packed `Evidence` holds; return its name.
+def compare_host(evidence: bytes) -> None:
+    """Make sure that this host sees what packed `Evidence` holds.
 
     Raises
     ------
     InputError
         When it sees other files than the leader, or runs another version of this program.
     """
-    host = socket.gethostname()
-    verify(unpack(evidence), host)
-    return host
+    verify(unpack(evidence), socket.gethostname())
 
 
 # Leading a job on several hosts: splits go out, summaries come back and are merged here in split order.

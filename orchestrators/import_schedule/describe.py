@@ -124,8 +124,7 @@ def combine(documents: Sequence[dict[str, Any]]) -> Description:
             raise ConfigurationError.of("schedule_description.twice", mark=_MARKS[kinds[0]][0])
         given[kinds[0]] = checked(document, kinds[0], mistakes)
     mistakes.stop_if_any()
-    schedule = given.get("schedule")
-    if schedule is None:
+    if (schedule := given.get("schedule")) is None:
         raise ConfigurationError.of("schedule_description.no_schedule")
     configuration = schedule["MonitoringScheduleConfig"]
     named = configuration.get("MonitoringJobDefinitionName")

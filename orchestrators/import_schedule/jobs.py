@@ -372,21 +372,18 @@ def _timing(description: Description, cron: Cron | None, said: dict[str, str]) -
     text = f"changed: the window begins {-first} and ends {-last} hours before the full hour of the run"
     said |= {"DataAnalysisStartTime": text, "DataAnalysisEndTime": text}
     timing, bounds = {"window": f"PT{last - first}H"}, []
-    for name, member, bound in (
-        ("start_time_offset", "StartTimeOffset", first),
-        ("end_time_offset", "EndTimeOffset", last),
-    ):
-        written = str(description.source.get(member) or "PT0H")
+    for end_of, bound in (("start", first), ("end", last)):
+        name, member = f"{end_of}_time_offset", f"{end_of.title()}TimeOffset"
+        written = str(description.source.get(member) or "")
         if start and end:
-            written = "PT0H"
+            written = ""
             said[member] = "left out: DataAnalysisStartTime and DataAnalysisEndTime are said, and win"
-        offset = parse_duration(member, written, "-PT1H") + timedelta(hours=last)
-        bounds.append(offset + timedelta(hours=bound - last))
+        bounds.append(parse_duration(member, written or "PT0H", "-PT1H") + timedelta(hours=bound))
         if last:
-            hours = _hours(member, written) + last
+            hours = _hours(member, written or "PT0H") + last
             timing[name] = f"{'-' if hours < 0 else ''}PT{abs(hours)}H"
             said.setdefault(member, f"changed: {name} {timing[name]}, with DataAnalysisEndTime")
-        elif description.source.get(member) and not (start and end):
+        elif written:
             timing[name] = written
     if bounds[0] >= bounds[1]:
         raise ConfigurationError.of("job_definition.offsets", field="StartTimeOffset")

@@ -48,10 +48,8 @@ _Dumper.add_representer(str, _text)
 
 def dump(value: Any, header: str = "") -> str:
     """Return a document below its comment; texts that could be mistaken are quoted."""
-    text: str = yaml.dump(
-        value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**9, default_flow_style=False
-    )
-    return header + text
+    how = {"sort_keys": False, "allow_unicode": True, "width": 10**9, "default_flow_style": False}
+    return header + str(yaml.dump(value, Dumper=_Dumper, **how))
 
 
 def _json(value: Any) -> str:
@@ -156,12 +154,8 @@ def for_airflow(jobs: Jobs, operator: Literal["docker", "kubernetes"] = "docker"
     parts = ("image", "command", "arguments", "variables")
     steps = {step.name: {part: getattr(step, part) for part in parts} for step in jobs.steps}
     written = json.dumps(steps, indent=4, ensure_ascii=False)
-    text = _rendered(
-        "airflow.py.jinja",
-        jobs,
-        operator=operator,
-        steps=_literal(written) if operator == "kubernetes" else written,
-        name=json.dumps(jobs.name),
-        schedule=None if jobs.cron is None else json.dumps(str(jobs.cron)),
-    )
+    told: dict[str, Any] = {"operator": operator, "name": json.dumps(jobs.name), "steps": written}
+    if operator == "kubernetes":
+        told["steps"] = _literal(written)
+    text = _rendered("airflow.py.jinja", jobs, schedule=jobs.cron and json.dumps(str(jobs.cron)), **told)
     return jobs.header("airflow" if operator == "docker" else "airflow-kubernetes") + text

@@ -9,10 +9,11 @@ import contextlib
 import functools
 import gzip
 import logging
+import os
 import re
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -67,7 +68,7 @@ def list_runs(history: str) -> list[str]:
     elif Path(runs).is_dir():
         with storage.reading(history, "history_path "):
             # Names only: a file may go any moment, when its records are put elsewhere.
-            names = sorted(entry.name for entry in Path(runs).iterdir())
+            names = sorted(os.listdir(runs))  # noqa: PTH208 - several times faster, and many windows list it each
         return [join(runs, name) for name in names if not name.startswith(".")]
     storage.list_files(history, "history_path")  # says what is wrong, if anything is
     return []
@@ -131,9 +132,8 @@ def baseline_documents(baseline: Baseline[Any, Any] | None, files: DocumentSet[A
     """Return what was compared with, by its member of a record; nothing where nothing was."""
     found = {}
     if baseline is not None and baseline.constraints is not None:
-        found["constraints"] = to_json(
-            files.write_constraints(baseline.constraints) | baseline.natural_variation
-        )
+        constraints = files.write_constraints(baseline.constraints)
+        found["constraints"] = to_json(constraints | baseline.natural_variation)
     if baseline is not None and baseline.statistics is not None:
         found["statistics"] = to_json(files.write_statistics(baseline.statistics, True))
     return found
@@ -273,9 +273,10 @@ def _read_all(history: str, since: datetime | None) -> dict[str, Run]:
         if paths is not None and since is not None:
             # A run that ended before that time is about a time still earlier.
             paths = [path for path in paths if (name_time(path) or since) >= since]
-        runs = None if paths is None else _read_files(paths)
-        if runs is not None:
-            return runs
+        found = None if paths is None else [*map(_records_in, paths)]
+        # Records of a file that is no longer there are in another.
+        if found is not None and None not in found:
+            return {run.run: run for records in found for run in records or ()}
     raise DatasetError.of("history_file.changing", file=history)
 
 
@@ -290,16 +291,6 @@ def _list_steadily(history: str) -> list[str] | None:
     if first <= set(second) and not any(COMPACTED in path.rpartition("/")[2] for path in come):
         return second
     return None
-
-
-def _read_files(paths: Iterable[str]) -> dict[str, Run] | None:
-    """Return the runs in files by name, None when one is no longer there: its records are in another."""
-    runs: dict[str, Run] = {}
-    for path in paths:
-        if (records := _records_in(path)) is None:
-            return None
-        runs.update((run.run, run) for run in records)
-    return runs
 
 
 # A file is written once: a job about many windows reads each of them once.

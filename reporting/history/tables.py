@@ -44,10 +44,7 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
     if not lines:
         return ""
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    texts = (
-        _GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
+    texts = (_GAP.join(map(str.ljust, line, widths)).rstrip() for line in lines)
     return "\n".join(texts) + "\n"
 
 

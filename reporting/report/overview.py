@@ -147,7 +147,9 @@ def make_pages(
             models[model].append(Track(monitor, schedule, shown, steps, zone))
     for tracks in models.values():
         tracks.sort(key=lambda track: track.need, reverse=True)
-    models = dict(sorted(models.items(), key=lambda item: _need(item[1]), reverse=True))
+    # How many monitors violate, then the worst.
+    order = {name: (sum(track.is_violated for track in of), of[0].need) for name, of in models.items()}
+    models = {name: models[name] for name in sorted(order, key=lambda name: order[name], reverse=True)}
     files = _file_names(models)
     ends = [(_MONDAY + place * step).replace(tzinfo=clock) for place in (first, last + 1)]
     facts = [("From", _time(ends[0], zone)), (f"To ({zone})", _time(ends[1], zone))]
@@ -164,11 +166,6 @@ def _section(track: Track) -> Section:
     charts, left = trends(track.runs, MOST_TRENDS, track.zone)
     text = f"{several(len(track.runs), 'run')}; red dots are violations.{left_out(left)}"
     return Section(track.title, text, charts)
-
-
-def _need(tracks: Sequence[Track]) -> tuple[int, tuple[int, float]]:
-    """Return what is larger the sooner a model needs a look: how many monitors violate, then the worst."""
-    return sum(track.is_violated for track in tracks), tracks[0].need
 
 
 def _step(found: Iterable[list[Run]]) -> timedelta:

@@ -209,12 +209,12 @@ def render(
     )
 
 
-def fill_in(said: Body, template: str = "report", **words: Any) -> bytes:
+def fill_in(said: Body, template: str = "report", **shown: Any) -> bytes:
     """Return a page, UTF-8.
 
     Parameters
     ----------
-    words
+    shown
         What the template shows besides: `title`, `level` (``violated``, ``fine`` or ``plain``), `verdict`, a
         sentence, `lead`, which stands below it and may be empty, and the `program` and `source` of it all.
     """
@@ -238,7 +238,7 @@ def fill_in(said: Body, template: str = "report", **words: Any) -> bytes:
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         version=contract.__version__,
         made=minute(datetime.now(UTC)),
-        **words,
+        **shown,
     )
     return text.encode("utf-8", errors="replace")
 

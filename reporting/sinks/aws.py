@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Callable, Iterator
 from datetime import UTC
 from typing import Any
 
 from contract.api import Metric
-from contract.errors import ConfigurationError
 from contract.sink_addresses import SinkAddress
 from contract.wording import one_line
-from file_storage.transport import aws_client
+from file_storage.transport import aws_client, refused
 from reporting.history.record import Run
 from reporting.sinks.delivery import NotDeliveredError
-
-_BUSY = ("Throttling", "TooManyRequests", "RequestLimitExceeded", "ServiceUnavailable", "Internal")
-
-
-def require_boto3(shown: str) -> None:
-    """Make sure that boto3 is there, without loading it.
-
-    Raises
-    ------
-    ConfigurationError
-        Naming the sink that needs it, and ways to do without.
-    """
-    if importlib.util.find_spec("boto3") is None:
-        raise ConfigurationError.of("sink_library.no_boto3", sink=shown)
 
 
 def call(service: str, operation: str, arguments: dict[str, Any], timeout: float) -> dict[str, Any]:
@@ -55,11 +39,8 @@ def call(service: str, operation: str, arguments: dict[str, Any], timeout: float
         finally:
             client.close()
     except ClientError as error:
-        refused = error.response.get("Error", {})
-        code = str(refused.get("Code") or "")
-        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
-        again = status >= 500 or status == 429 or code.startswith(_BUSY)
-        raise NotDeliveredError(f"{code}: {one_line(refused.get('Message', ''))}", again=again) from error
+        code, text, status = refused(error)
+        raise NotDeliveredError(f"{code}: {text}", again=status >= 500 or status == 429) from error
     except HTTPClientError as error:
         raise NotDeliveredError(one_line(error), again=True) from error
     except BotoCoreError as error:  # no region, no credentials, or arguments that the service does not know

@@ -107,11 +107,8 @@ def deliver(
     for thread in threads:
         # A little longer, for an attempt that ends with the time tells more than we know here.
         thread.join(max(0.0, deadline - time.monotonic()) + 0.25)
-    return tuple(
-        Undelivered(parcel.address, parcel.content, reason)
-        for parcel, reason in zip(parcels, tuple(reasons), strict=True)
-        if reason is not None
-    )
+    ended = zip(parcels, tuple(reasons), strict=True)
+    return tuple(Undelivered(one.address, one.content, reason) for one, reason in ended if reason is not None)
 
 
 def _deliver(parcel: Delivery, timeout: float, deadline: float, pause: float) -> str | None:
@@ -215,10 +212,8 @@ def _headers_of(host: str, members: object, path: str, hosts: list[str]) -> dict
         raise ConfigurationError.of("sink_headers.no_sink", **told, hint=hint)
     if not isinstance(members, dict) or not all(isinstance(text, str) for text in members.values()):
         raise ConfigurationError.of("sink_headers.other_members", **told)
-    return {
-        name: _header(name, text, f"sink_headers_file {path}, {host}, {name}")
-        for name, text in members.items()
-    }
+    place = f"sink_headers_file {path}, {host}"
+    return {name: _header(name, text, f"{place}, {name}") for name, text in members.items()}
 
 
 def _header(name: str, text: str, where: str) -> str:

@@ -7,6 +7,7 @@ imported late: most jobs have none.
 from __future__ import annotations
 
 import functools
+import importlib.util
 import logging
 from dataclasses import dataclass
 from datetime import UTC
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from contract.errors import OutputError
+from contract.errors import ConfigurationError, OutputError
 from contract.settings import Settings
 from contract.sink_addresses import SinkAddress
 from contract.wording import several, some_of
@@ -91,11 +92,11 @@ def open_sinks(settings: Settings) -> Sinks | None:
     addresses = (*settings.metrics_sinks, *settings.event_sinks)
     if not (addresses or settings.sink_headers_file):
         return None
-    from reporting.sinks import aws, delivery
+    from reporting.sinks import delivery
 
     for address in addresses:
-        if address.kind in ("cloudwatch", "eventbridge"):
-            aws.require_boto3(address.shown)
+        if address.kind in ("cloudwatch", "eventbridge") and importlib.util.find_spec("boto3") is None:
+            raise ConfigurationError.of("sink_library.no_boto3", sink=address.shown)
     headers = delivery.read_headers(settings.sink_headers_file, addresses)
     return Sinks(settings.metrics_sinks, settings.event_sinks, headers, settings.sink_timeout)
 

@@ -8,7 +8,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks import floors, generate, peers_environment, report
+from benchmarks import floors, generate, months, peers_environment, report
 from benchmarks.__main__ import main, parse
 from benchmarks.contenders import Contender, Dataset, Section
 from benchmarks.measure import Cost
@@ -51,6 +51,28 @@ def test_captures_have_the_layout_and_rows_of_an_endpoint(tmp_path, records_per_
     written = pa.concat_tables(generate.table_chunks(ROWS)).drop_columns("customer_id")
     assert read.columns == written.columns
     assert len({record["eventMetadata"]["eventId"] for record in records}) == ROWS
+
+
+def test_captures_of_months_lie_in_the_folders_of_their_hours(tmp_path):
+    generate.write_months(tmp_path, ROWS)
+    paths = sorted(tmp_path.rglob("*.jsonl"))
+    assert len(paths) == generate.MONTHS_HOURS
+    records = {path: [orjson.loads(line) for line in path.read_bytes().splitlines()] for path in paths}
+    assert sum(map(len, records.values())) == ROWS
+    for path, lines in records.items():
+        hour = "/".join(path.parts[-5:-1])
+        times = [line["eventMetadata"]["inferenceTime"] for line in lines]
+        assert {time[:13].replace("-", "/").replace("T", "/") for time in times} == {hour}
+
+
+@pytest.mark.long
+def test_many_windows_are_measured_beside_one_and_survive_kills(tmp_path, capsys):
+    given = ["--rows", str(ROWS), "--window", "P10D", "--data", str(tmp_path)]
+    assert months.main(given) == 0
+    assert "windows of P10D" in capsys.readouterr().out
+    assert months.main([*given, "--kills", "3"]) == 0
+    # 9 windows of five files, their records and statistics, and the baseline's two documents.
+    assert "65 files compared: 0 problems" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv", "captures"])

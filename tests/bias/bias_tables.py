@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from analyzers.bias.analyzer import suggest
+from analyzers.bias.analyzer import BiasAnalyzer, suggest
 from analyzers.bias.check_sound import tables_of
 from analyzers.bias.documents import (
     BiasBaseline,
@@ -22,6 +22,8 @@ from analyzers.bias.documents import (
 from analyzers.bias.explain import impact_findings
 from analyzers.bias.metrics import METRICS
 from analyzers.bias.resampling import spreads
+from analyzers.bias.summary import BiasRequest
+from analyzers.shared.rules import Rules
 from contract.api import Baseline, Decision
 
 # counts[facet][observed][predicted]
@@ -32,6 +34,14 @@ HALVED = [FAIR[0], [[450, 50], [260, 140]]]
 COUNTS = st.lists(st.integers(0, 4_000), min_size=8, max_size=8).map(
     lambda cells: [[cells[:2], cells[2:4]], [cells[4:6], cells[6:]]]
 )
+
+
+def check(
+    window: BiasStatistics, baseline: BiasBaseline, *, rules: Rules, error_share: float = 1.0, seed: int = 0
+) -> Decision:
+    """Return what an analyzer decides, which has no data to look at."""
+    request = BiasRequest("label", (1,), (), post_training=None)
+    return BiasAnalyzer(rules, request, seed, error_share=error_share).check(window, baseline)
 
 
 def facet(

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from bias_tables import COUNTS, FAIR, HALVED, baseline_of, facet, names, notes, statistics
+from bias_tables import COUNTS, FAIR, HALVED, baseline_of, check, facet, names, notes, statistics
 from hypothesis import given
 
-from analyzers.bias.analyzer import check
 from analyzers.bias.documents import same_group
 from contract.api import Baseline
 

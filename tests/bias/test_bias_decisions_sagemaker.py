@@ -7,10 +7,10 @@ import re
 from typing import Any
 
 import pytest
-from bias_tables import names, notes, of_values
+from bias_tables import check, names, notes, of_values
 from fixtures import fixture
 
-from analyzers.bias.analyzer import check, suggest
+from analyzers.bias.analyzer import suggest
 from analyzers.bias.documents import BiasBaseline, BiasStatistics, read_constraints
 from contract.api import Baseline
 from contract.schema import write_document

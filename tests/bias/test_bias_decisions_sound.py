@@ -6,10 +6,9 @@ import json
 from typing import Any
 
 import numpy as np
-from bias_tables import COUNTS, FAIR, HALVED, baseline_of, facet, names, notes, statistics
+from bias_tables import COUNTS, FAIR, HALVED, baseline_of, check, facet, names, notes, statistics
 from hypothesis import given
 
-from analyzers.bias.analyzer import check
 from analyzers.bias.documents import BiasStatistics, MetricValue
 from analyzers.bias.resampling import to_scale
 from contract.api import Decision

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from bias_tables import FAIR, baseline_of, facet, statistics
+from bias_tables import FAIR, baseline_of, check, facet, statistics
 from fixtures import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzers.bias.analyzer import check
 from analyzers.bias.documents import MetricValue
 from analyzers.bias.explain import explain, group_text, impact_findings, requirement_text
 from analyzers.bias.metrics import METRICS

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from refusals import refused
 
 from analyzers.bias.analyzer import BiasAnalyzer
 from analyzers.bias.describe import describe
 from analyzers.bias.documents import BiasConstraints, BiasStatistics
 from analyzers.bias.summary import BiasRequest, FacetRequest, SummaryPlan, summarize
-from contract.api import Baseline
+from contract.api import Baseline, State
 from contract.errors import ConfigurationError, DatasetError, DocumentError
 
 _LABELS = [0, 1] * 20
@@ -326,10 +327,10 @@ def test_a_baseline_of_other_positive_labels_is_refused() -> None:
     before = BiasAnalyzer("sound", _request("g", "a"))
     statistics = before.describe(before.summarize([pa.RecordBatch.from_pydict(columns)]))
     baseline = Baseline(statistics, before.suggest(statistics, None))
-    for listed, refused in ((0, True), ("1", False), (True, False)):
+    for listed, is_refused in ((0, True), ("1", False), (True, False)):
         request = _request("g", "a", label_values=(listed,))
         window, analyzer = _statistics(columns, request), BiasAnalyzer("sound", request)
-        if not refused:
+        if not is_refused:
             analyzer.check(window, baseline)
             continue
         with pytest.raises(DocumentError) as error:
@@ -342,3 +343,46 @@ def test_text_beside_a_threshold_is_noted() -> None:
     plan = SummaryPlan(_request("age", 40), "sound", known_thresholds={"age": True})
     notes = describe(summarize([pa.RecordBatch.from_pydict(columns)], plan), plan).notes
     assert "'age' also holds text, such as '65+', which counts as not above 40." in notes
+
+
+def _checked(window: dict[str, Any], known: dict[str, Any], request: BiasRequest) -> Any:
+    """Return the verdict on a window; its baseline is made of `known`."""
+    analyzer = BiasAnalyzer("sound", request)
+    before = _statistics(known, request)
+    statistics = _statistics(window, request)
+    analyzer.suggest(statistics, baseline := Baseline(before, analyzer.suggest(before, None)))
+    return analyzer.check(statistics, baseline)
+
+
+def _people(labels: list[Any], rows: int = 400) -> dict[str, Any]:
+    places = range(rows)
+    return {
+        "g": [str(place % 2) for place in places],
+        "y": [labels[place // 2 % len(labels)] for place in places],
+    }
+
+
+def test_labels_spelt_otherwise_are_refused_and_those_of_one_kind_undecided() -> None:
+    request = _request("g", "1", label_values=("Yes",))
+    known = _people(["Yes", "No"])
+    with refused(DatasetError, "bias_groups.no_outcome"):
+        _checked(_people(["yes", "no"]), known, request)
+    for labels, why in ((["No"], "no label is positive"), (["Yes"], "every label is positive")):
+        decision = _checked(_people(labels), known, request)
+        states = {one.state for one in decision.comparisons if one.subject.startswith("DPL")}
+        assert states == {State.UNDECIDED}
+        assert why in decision.why_undecided
+
+
+def test_outcomes_that_become_percent_are_refused() -> None:
+    request = _request("g", "1", label_values=(0.5,))
+    shares = [place / 41 for place in range(41)]
+    with refused(DocumentError, "bias_documents.other_scale"):
+        _checked(_people([100 * share for share in shares]), _people(shares), request)
+
+
+def test_labels_coded_anew_are_refused() -> None:
+    request = _request("g", "1", post_training=("DPPL",), predicted_label="p")
+    known, now = _people([0, 1]), _people([1, 2])
+    with refused(DocumentError, "quality_documents.recoded"):
+        _checked(now | {"p": now["y"]}, known | {"p": known["y"]}, request)

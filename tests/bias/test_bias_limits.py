@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from bias_tables import FAIR, HALVED, baseline_of, facet, names, notes, statistics
+from bias_tables import FAIR, HALVED, baseline_of, check, facet, names, notes, statistics
 
-from analyzers.bias.analyzer import check, suggest
+from analyzers.bias.analyzer import suggest
 from analyzers.bias.check_sound import limit_of
 from analyzers.bias.documents import BiasStatistics, MetricValue
 

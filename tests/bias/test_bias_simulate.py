@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from bias_tables import check
 from scipy import stats
 
-from analyzers.bias.analyzer import check, suggest
+from analyzers.bias.analyzer import suggest
 from benchmarks import simulate_bias
 from benchmarks.simulate_bias import (
     ALLOWED_RATE,

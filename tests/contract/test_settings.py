@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from fixtures import ROOT
+from refusals import refused
 
 from containers.data_quality.main import MONITOR
 from contract.errors import ConfigurationError
@@ -122,12 +123,24 @@ def test_every_setting_is_documented() -> None:
 
 
 def test_names_in_upper_case_are_named(caplog: pytest.LogCaptureFixture) -> None:
-    read(**NEEDED, FAIL_ON_VIOLATIONS="Enabled", RULES="sagemaker")
-    assert (
-        "FAIL_ON_VIOLATIONS is set, but the name is lower-case: rename it to fail_on_violations"
-        in caplog.text
-    )
+    read(**NEEDED, HISTORY_PATH="/h", RULES="sagemaker")
+    assert "HISTORY_PATH is set, but the name is lower-case: rename it to history_path" in caplog.text
     assert "RULES" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("BASELINE_CONSTRAINTS", "baseline_constraints"),
+        ("Baseline_Statistics", "baseline_statistics"),
+        ("baselineConstraints", "baseline_constraints"),
+        ("FAIL_ON_VIOLATIONS", "fail_on_violations"),
+    ],
+)
+def test_what_decides_the_verdict_is_never_passed_over(name: str, meant: str) -> None:
+    with refused(ConfigurationError, "setting.near_miss") as caught:
+        read(**NEEDED, **{name: "Enabled"})
+    assert meant in caught.value.message
 
 
 def test_so_are_those_of_a_monitors_own_variables(caplog: pytest.LogCaptureFixture) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from dataset_reading import first_batch, plan, read, request, rows
+from dataset_reading import first_batch, heard, plan, read, request, rows
 from fixtures import fixture
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -273,6 +273,16 @@ def test_many_small_files_share_a_split_and_keep_their_own_header(tmp_path):
     assert "49 more" in found.splits[0].label
     expected = [{"a": i, "b": f"x{i}"} if i % 2 else {"b": i, "a": f"x{i}"} for i in range(50)]
     assert rows(found.splits) == expected
+
+
+def test_a_file_in_ranges_is_one_file_without_what_is_to_be_left_out(tmp_path):
+    (tmp_path / "a.csv").write_text("x,y\n" + 5_000 * f"1,{'y' * 1_000}\n")
+    with heard() as said:
+        splits = plan(tmp_path / "a.csv", '{"csv":{"header":true}}', exclude=("nope",)).splits
+        assert len(splits) > 1
+        assert len(rows(splits)) == 5_000
+    told = "columns: exclude_features_attribute names nope, which is no column in 1 files"
+    assert told in list(said.lines())
 
 
 def test_splits_can_be_pickled(tmp_path):

@@ -185,7 +185,7 @@ def document(name: str, written: dict[str, Path]) -> Document:
                 *places(data_quality.MonitoringConfig, value["monitoring_config"]),
             ],
             "model-quality statistics": lambda value: [
-                *places(model_quality.ModelQualityStatistics, value),
+                *places(model_quality.QualityStatistics, value),
                 *metrics_of(model_quality.MetricValue, value, "_metrics"),
             ],
             "model-quality constraints": lambda value: metrics_of(

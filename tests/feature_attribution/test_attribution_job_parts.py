@@ -119,6 +119,9 @@ def test_baseline_rows_in_several_files(tmp_path: Path) -> None:
     (tmp_path / "1.csv").write_text("1,x\n", encoding="utf-8")
     (tmp_path / "2.csv").write_text("2.5,y\n", encoding="utf-8")
     assert rows_of_files(str(tmp_path), SHAPE).to_pydict() == {"a": [1.0, 2.5], "b": ["x", "y"]}
+    (tmp_path / "3.csv").write_text("many,7\n", encoding="utf-8")
+    found = rows_of_files(str(tmp_path), SHAPE).to_pydict()
+    assert found == {"a": ["1", "2.5", "many"], "b": ["x", "y", "7"]}
 
 
 def test_lines_that_are_no_json_are_named(tmp_path: Path) -> None:

@@ -63,5 +63,5 @@ def test_compressed_labels_count_as_larger(tmp_path):
     ).read_bytes()
     path.write_bytes(gzip.compress(text))
     index = index_labels(str(path), memory=path.stat().st_size)
-    assert isinstance(index.keys, np.memmap)
+    assert not index.keys.flags.owndata  # they are mapped
     assert index.take(index.find(pa.array(["7"])))[0].to_pylist() == ["7"]

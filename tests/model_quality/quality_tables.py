@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from analyzers.model_quality.analyzer import ModelQualityAnalyzer
-from analyzers.model_quality.documents import ModelQualityStatistics
+from analyzers.model_quality.documents import QualityStatistics
 
 COLUMNS = {"inference_attribute": "prediction", "ground_truth_attribute": "label"}
 
@@ -26,7 +26,7 @@ def regression_analyzer(**settings: Any) -> ModelQualityAnalyzer:
     return ModelQualityAnalyzer(problem_type="Regression", **{**COLUMNS, **settings})
 
 
-def measure(analyzer: ModelQualityAnalyzer, *batches: pa.RecordBatch) -> ModelQualityStatistics:
+def measure(analyzer: ModelQualityAnalyzer, *batches: pa.RecordBatch) -> QualityStatistics:
     return analyzer.describe(analyzer.summarize(batches))
 
 

@@ -16,7 +16,7 @@ from analyzers.model_quality.documents import (
     MODEL_QUALITY,
     PR_CURVE,
     ROC_CURVE,
-    ModelQualityStatistics,
+    QualityStatistics,
     read_statistics,
 )
 from contract import json_layout
@@ -25,7 +25,7 @@ SERVICE_AUC = 0.9395127993393898
 
 
 def assert_equal_to_oracle(
-    statistics: ModelQualityStatistics, labels: np.ndarray, predictions: np.ndarray, scores: np.ndarray
+    statistics: QualityStatistics, labels: np.ndarray, predictions: np.ndarray, scores: np.ndarray
 ) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn warns where a metric is undefined

@@ -78,6 +78,19 @@ def test_probabilities_of_several_classes() -> None:
         assert statistics.value("expected_calibration_error") < 0.08
 
 
+@pytest.mark.parametrize("first", ["very_low", "low"])
+def test_classes_are_told_by_what_all_names_begin_with(first: str) -> None:
+    # Whichever column comes first: the part that they share ends at a separator that all of them have.
+    names = dict.fromkeys((first, "very_low", "low", "high"))
+    labels = ["very_low", "low", "high", "low"]
+    columns = {f"p_{name}": [0.8 if name == label else 0.1 for label in labels] for name in names}
+    analyzer = multiclass_analyzer(probability_attribute=",".join(columns))
+    statistics = measure(analyzer, batch(label=labels, prediction=labels, **columns))
+    assert statistics.value("log_loss") == pytest.approx(-np.log(0.8))
+    assert statistics.value("top_2_accuracy") == 1.0
+    assert not [note for note in statistics.notes if "p_" in note]
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_regression_metrics_equal_scikit_learn(seed: int) -> None:
     generator = np.random.default_rng(seed)

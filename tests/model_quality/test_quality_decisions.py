@@ -13,13 +13,14 @@ from quality_tables import (
     multiclass_analyzer,
     regression_analyzer,
 )
+from refusals import refused
 
 from analyzers.model_quality.analyzer import ModelQualityAnalyzer
 from analyzers.model_quality.documents import (
     MODEL_QUALITY,
     MetricConstraint,
-    ModelQualityBaseline,
-    ModelQualityStatistics,
+    QualityBaseline,
+    QualityStatistics,
     read_constraints,
     read_statistics,
 )
@@ -30,7 +31,7 @@ from contract.api import Baseline, Decision, State
 from contract.errors import DocumentError
 
 
-def baseline_of(analyzer: ModelQualityAnalyzer, table: pa.RecordBatch) -> ModelQualityBaseline:
+def baseline_of(analyzer: ModelQualityAnalyzer, table: pa.RecordBatch) -> QualityBaseline:
     """Return the baseline as a later job reads it from its files."""
     statistics = measure(analyzer, table)
     sound = analyzer.rules == "sound"
@@ -311,7 +312,7 @@ def _right_and_wrong(rows: int, accuracy: float, length: int = 1, seed: int = 0)
     return batch(label=labels, prediction=np.where(right, labels, 1 - labels))
 
 
-def _decided(before: pa.RecordBatch, now: pa.RecordBatch) -> tuple[ModelQualityStatistics, Decision]:
+def _decided(before: pa.RecordBatch, now: pa.RecordBatch) -> tuple[QualityStatistics, Decision]:
     analyzer = binary_analyzer(probability_attribute=None)
     window = measure(analyzer, now)
     return window, analyzer.check(window, baseline_of(analyzer, before))
@@ -403,3 +404,19 @@ def test_a_smallest_change_that_is_no_size_is_refused(value: object) -> None:
     baseline.constraints.extra["monitoring_config"] = {"error_comparison_threshold": value}
     with pytest.raises(DocumentError, match="error_comparison_threshold"):
         analyzer.check(measure(analyzer, _right_and_wrong(500, 0.8, seed=2)), baseline)
+
+
+def test_labels_coded_anew_are_refused_of_two_and_said_of_more() -> None:
+    labels = np.arange(400) % 2
+    baseline = baseline_of(
+        analyzer := binary_analyzer(), batch(label=labels, prediction=labels, score=labels * 0.8 + 0.1)
+    )
+    with refused(DocumentError, "quality_documents.recoded"):
+        analyzer.check(
+            measure(analyzer, batch(label=labels + 1, prediction=labels + 1, score=labels * 0.8 + 0.1)),
+            baseline,
+        )
+    classes = np.arange(400) % 3
+    baseline = baseline_of(analyzer := multiclass_analyzer(), batch(label=classes, prediction=classes))
+    decision = analyzer.check(measure(analyzer, batch(label=classes + 1, prediction=classes + 1)), baseline)
+    assert "label '0' is gone, and '3' is new" in " ".join(decision.notes)

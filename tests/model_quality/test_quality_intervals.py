@@ -181,3 +181,15 @@ def test_a_rare_class_in_few_rows_is_held_about_95_times_in_100() -> None:
                 counted[name] += 1
     for name, count in held.items():
         assert count / counted[name] == pytest.approx(0.95, abs=0.04), name
+
+
+def test_a_note_names_the_metrics_that_a_few_rows_decide() -> None:
+    generator = np.random.default_rng(2)
+    near_perfect = measure(binary_analyzer(), binary_batch(generator, 1_000, share=0.3, distance=6.0))
+    assert any("decide 'log_loss', 'brier_score'" in note for note in near_perfect.notes)
+    usual = measure(binary_analyzer(), binary_batch(generator, 1_000, share=0.3, distance=1.5))
+    assert not [note for note in usual.notes if "decide" in note]
+    predictions = generator.normal(0.0, 3.0, 1_000)
+    labels = predictions + generator.standard_t(2.0, 1_000)
+    heavy = measure(regression_analyzer(), batch(label=labels, prediction=predictions))
+    assert any("decide" in note and "'mse', 'rmse'" in note for note in heavy.notes)

@@ -7,7 +7,7 @@ import numpy as np
 from analyzers.model_quality.analyzer import estimate
 from analyzers.model_quality.scores import ProbabilitySums
 from analyzers.model_quality.scores import ScoreHistogram
-from analyzers.model_quality.documents import ModelQualityStatistics, ScoreCalibration
+from analyzers.model_quality.documents import QualityStatistics, ScoreCalibration
 rng = np.random.default_rng(7)
 scores = rng.random(90_000)
 hits = rng.random(90_000) < scores
@@ -17,7 +17,7 @@ unlabelled.add(scores, scores >= 0.5)
 calibration = ScoreCalibration("positive label", 1000, [0.0, 0.4, 1.0], [0.1, 0.3, 0.9])
 print(sums.log_loss.tolist(), sums.brier.tolist())
 for problem in ("BinaryClassification", "MulticlassClassification"):
-    statistics = ModelQualityStatistics(problem_type=problem, item_count=0, metrics={})
+    statistics = QualityStatistics(problem_type=problem, item_count=0, metrics={})
     print(estimate(statistics, unlabelled, calibration)["metrics"])
 """
 

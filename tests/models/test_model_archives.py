@@ -140,7 +140,7 @@ def test_archives_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 def test_archives_beyond_the_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("model_clients.files.MOST_BYTES", 1_000_000)
+    monkeypatch.setattr("model_clients.opening.MOST_BYTES", 1_000_000)
     with pytest.raises(ModelError, match="holds more than"):
         open_model(packed(tmp_path / "model.tar.gz", {"model.json": bytes(2_000_000)}))
 

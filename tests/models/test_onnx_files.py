@@ -115,7 +115,7 @@ def test_a_network_that_loops_for_ever(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_network_that_loops_on_some_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = open_model(looping_onnx(tmp_path / "model.onnx", only_above=1e20))
     assert np.allclose(model.predict(table()), ROWS.astype(np.float32))
-    monkeypatch.setattr("model_clients.onnx.LONGEST_RUN", 0.5)
+    monkeypatch.setattr("model_clients.local.LONGEST_RUN", 0.5)
     with pytest.raises(ModelError, match=r"cannot score these rows: .*terminate flag"):
         model.predict(table(np.full((3, 4), 1e30)))
 

@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 from fixtures import fixture
 
-from contract.dataset import Dataset
+from contract.dataset import CellRules, Dataset
 from contract.dataset_format import DatasetFormat
 from contract.errors import DatasetError, ScriptError
+from contract.reading import Said
 from contract.window import Window
 from file_storage.scripts import load_preprocessor
 from readers.plan import plan_dataset
@@ -281,3 +282,17 @@ def test_captures_returned_where_none_are_read_are_rows(tmp_path):
     source.write_text('{"a": 1}\n{"a": 2}\n')
     text = handler("return {'captureData': {}, 'a': 1} if '1' in record else {'a': 2}")
     assert run(tmp_path, text, source, "json")["a"] == [1, 2]
+
+
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_each_record_passes_a_script_once_and_cells_are_what_it_returns(tmp_path, kind):
+    folder, said = tmp_path / "data", Said()
+    folder.mkdir()
+    note = "x" * 30_000
+    row = json.dumps({"amount": "12 EUR", "note": note}) if kind == "json" else f"12 EUR,{note}"
+    for name in ("a", "b"):  # a split each
+        (folder / name).write_text("amount,note\n" * (kind == "csv") + 75 * f"{row}\n")
+    text = "count = 0\n" + handler("global count\ncount += 1\nreturn {'amount': count}")
+    found = run(tmp_path, text, folder, kind, cells=CellRules(), said=said)
+    assert found == {"amount": list(range(1, len(found["amount"]) + 1))}
+    assert not said.sentences

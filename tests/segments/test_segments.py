@@ -353,6 +353,7 @@ def test_a_baseline_without_segments_is_said_so(tmp_path: Path, capsys: pytest.C
     result = run_job(tmp_path, source, segment_by="carrier", log_level="WARNING", **baseline_of(baseline))
     assert result.violations == []
     assert "The baseline has no segments" in capsys.readouterr().err
+    assert "were not, because the baseline has no segments." in result.message
     # And the other way round: what a plain job does with a baseline that has some.
     segmented = run_job(tmp_path / "b", source, segment_by="carrier", output_path=tmp_path / "segmented")
     plain = run_job(tmp_path, source, **baseline_of(segmented))

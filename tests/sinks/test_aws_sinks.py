@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -16,7 +17,7 @@ from contract.api import Metric
 from contract.errors import ConfigurationError
 from contract.sink_addresses import parse_sinks
 from reporting.sinks import aws, events
-from reporting.sinks.publishing import Sinks
+from reporting.sinks.publishing import Sinks, open_sinks
 
 boto3 = pytest.importorskip("boto3")
 moto_server = pytest.importorskip("moto.server")
@@ -172,8 +173,10 @@ def test_no_credentials_is_told_at_once(
 
 
 def test_without_boto3_the_job_does_not_start() -> None:
+    told = {"event_sinks": (), "sink_headers_file": None}
+    settings: Any = SimpleNamespace(metrics_sinks=parse_sinks("metrics_sinks", "cloudwatch:"), **told)
     with (
         mock.patch.dict(sys.modules, {"boto3": None}),
         pytest.raises(ConfigurationError, match="needs boto3"),
     ):
-        aws.require_boto3("cloudwatch:ModelMonitor")
+        open_sinks(settings)
