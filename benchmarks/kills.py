@@ -20,7 +20,7 @@ from benchmarks.same_bytes import content_of, difference
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("statistics.json", "constraints.json", "report.html")
-LEFTOVER = re.compile(r"\.[\w.]+\.[0-9a-f]{8}-[0-9a-f]{16}\.partial|\.writing\.lock")
+LEFTOVER = re.compile(r"\.[\w.-]+\.[0-9a-f]{8}-[0-9a-f]{16}\.partial|\.writing\.lock")
 
 
 @dataclass
@@ -107,7 +107,7 @@ def kill_and_go_on(run: Sequence[str], folder: Path, kills: int, *, seed: int = 
     run
         Its command line; it writes to ``folder/job/output`` and ``folder/job/history``.
     kills
-        They fall at random times, so that the job is about done after the last one. One more run ends it.
+        Each falls at a random time after a random window is done, or before. One more run ends the job.
     """
     generator, work, result = random.Random(seed), folder / "job", Kills()
     started = time.monotonic()
@@ -115,10 +115,14 @@ def kill_and_go_on(run: Sequence[str], folder: Path, kills: int, *, seed: int = 
     duration = time.monotonic() - started
     work.rename(folder / "whole")
     windows = _windows_in(folder / "whole")
-    for number in range(kills):
+    # By windows and not by the clock, so that kills fall everywhere, whatever else the machine does.
+    places = sorted(generator.randrange(windows) for _ in range(kills))
+    for number, place in enumerate(places):
         work.mkdir(exist_ok=True)
         process = subprocess.Popen(run, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(generator.uniform(0, 2.0 * duration / kills))
+        while process.poll() is None and _windows_in(work) < place:
+            time.sleep(0.02)
+        time.sleep(generator.uniform(0, 2.0 * duration / windows))
         ended = process.poll() is not None
         process.kill()
         process.wait()

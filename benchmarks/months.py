@@ -103,8 +103,10 @@ def _row(contender: Contender, cost: Cost, one: Cost) -> tuple[str, ...]:
     if contender.goal is None:
         return (contender.name, *figures, "", "")
     ratio = cost.processor / one.processor
-    is_met = ratio <= contender.goal and cost.peak <= MOST_BYTES
-    goal = f"at most {contender.goal:.1f}, {MOST_BYTES / 1e6:,.0f} MB: {'met' if is_met else 'missed'}"
+    verdicts = [
+        "met" if is_met else "missed" for is_met in (ratio <= contender.goal, cost.peak <= MOST_BYTES)
+    ]
+    goal = f"at most {contender.goal:.1f}: {verdicts[0]}; {MOST_BYTES / 1e6:,.0f} MB: {verdicts[1]}"
     return (contender.name, *figures, f"{ratio:.2f}", goal)
 
 

@@ -19,14 +19,8 @@ Kind = Literal["groups", "attribution"]
 Value = int | float | str
 # A column's name, its zero-based position, or a JMESPath expression.
 Locator = str | int
-DatasetType = Literal[
-    "text/csv",
-    "application/jsonlines",
-    "application/json",
-    "application/x-parquet",
-    "application/sagemakercapturejson",
-]
 ContentType = Literal["text/csv", "application/jsonlines", "application/json"]
+DatasetType = Literal[ContentType, "application/x-parquet", "application/sagemakercapturejson"]
 AggMethod = Literal["mean_abs", "median", "mean_sq"]
 
 PRE_TRAINING_METRICS = ("CDDL", "CI", "DPL", "JS", "KL", "KS", "LP", "TVD")

@@ -43,7 +43,6 @@ class NotTriedError(Exception):
     def __init__(self, found: str | None, left_out: str) -> None:
         super().__init__(left_out)
         self.found = found
-        self.left_out = left_out
 
 
 def attempt(check: Callable[[], Iterable[str]]) -> Iterator[Line]:
@@ -54,7 +53,7 @@ def attempt(check: Callable[[], Iterable[str]]) -> Iterator[Line]:
     except NotTriedError as end:
         if end.found is not None:
             yield Line("ok", end.found)
-        yield Line("skip", end.left_out)
+        yield Line("skip", str(end))
     except MonitorError as error:
         yield Line("FAIL", error.message)
 

@@ -38,8 +38,7 @@ class Mistakes:
     """
 
     def __init__(self, where: str, what: str = "members") -> None:
-        self.where = where
-        self.what = what
+        self.where, self.what = where, what
         self.found: list[Mistake] = []
         # Names that were meant by others; whether all names of the document have been looked at.
         self.meant: set[str] = set()
@@ -121,10 +120,13 @@ class JsonObject:
         if self.is_object and key not in self.mistakes.meant:
             self.note(key, "members.missing")
 
-    def raw(self, key: str) -> Any:
-        """Return a member as it is, None when absent."""
+    def raw(self, key: str, default: Any = None) -> Any:
+        """Return a member as it is, None when absent; where the default is REQUIRED it must be there."""
         self._known[key] = None
-        return self.members.get(key)
+        value = self.members.get(key)
+        if value is None and default is REQUIRED:
+            self.note_missing(key)
+        return value
 
     def checked(self, key: str, fits: Callable[[Any], bool], expected: str, example: str = "") -> Any:
         """Return a member that fits; None when it is absent, or does not fit, which is noted."""
@@ -136,13 +138,11 @@ class JsonObject:
 
     def get(self, key: str, kind: type, default: Any = REQUIRED) -> Any:
         """Return a member of one of the kinds of JSON; without a default it must be there."""
-        value = self.raw(key)
+        value = self.raw(key, default)
         if type(value) is kind:
             return value
         if value is not None:
             self.wrong(key, _NAMES[kind])
-        elif default is REQUIRED:
-            self.note_missing(key)
         return kind() if default is REQUIRED else default
 
     def number(self, key: str, default: Any = REQUIRED) -> Any:
@@ -150,14 +150,12 @@ class JsonObject:
 
         One that is not a number is the default where that is None.
         """
-        value = self.raw(key)
+        value = self.raw(key, default)
         if type(value) in (int, float) or value in ("NaN", "Infinity", "-Infinity"):
             number = float(value)
             return default if default is None and math.isnan(number) else number
         if value is not None:
             self.wrong(key, "a number")
-        elif default is REQUIRED:
-            self.note_missing(key)
         return 0.0 if default is REQUIRED else default
 
     def count(self, key: str, default: Any = REQUIRED) -> int:

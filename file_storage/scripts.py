@@ -48,23 +48,9 @@ _call: tuple[float, str] | None = None
 _overdue = ""
 
 
-def handle_record(preprocessor: Preprocessor, record: Any) -> Any:
-    """Call `preprocess_handler` and return what it returns; what it raises is passed on."""
-    handler = _handler(preprocessor.path, preprocessor.digest, RECORD_HANDLER, 1)
-    return timed_call(preprocessor.path, RECORD_HANDLER, handler, record)
-
-
-def change_dataframe(preprocessor: Preprocessor, frame: Any) -> Any:
-    """Call `preprocess_dataframe` and return what it returns.
-
-    Raises
-    ------
-    ScriptError
-        When the function fails.
-    """
-    handler = _handler(preprocessor.path, preprocessor.digest, DATAFRAME_HANDLER, 1)
-    with script_lock:
-        return call_script(preprocessor.path, DATAFRAME_HANDLER, handler, frame)
+def handler_of(preprocessor: Preprocessor) -> Handler:
+    """Return the function of a preprocessor, ready to be called with a record or a data frame."""
+    return _handler(preprocessor.path, preprocessor.digest, preprocessor.function, 1)
 
 
 def load_preprocessor(path: str) -> Preprocessor:
@@ -79,7 +65,7 @@ def load_preprocessor(path: str) -> Preprocessor:
     if len(found) > 1:
         _log.warning("%s defines both functions; using %s, the faster one", path, DATAFRAME_HANDLER)
     preprocessor = Preprocessor(path, "dataframe" if DATAFRAME_HANDLER in found else "record", digest)
-    _handler(path, digest, preprocessor.function, 1)
+    handler_of(preprocessor)
     return preprocessor
 
 
@@ -157,8 +143,19 @@ def timed_call(path: str, name: str, function: Handler, *arguments: Any) -> Any:
         _call = None
 
 
-def call_script(path: str, name: str, function: Handler, *arguments: Any) -> Any:
+def call_script(
+    path: str, name: str, function: Handler, *arguments: Any, where: Callable[[], str] | None = None
+) -> Any:
     """Call a user's function as `timed_call` does.
+
+    Parameters
+    ----------
+    path
+        Of the script.
+    name
+        Of the function.
+    where
+        Tells what it is called with, such as ``"data/a.jsonl line 3: {...}"``.
 
     Raises
     ------
@@ -170,7 +167,8 @@ def call_script(path: str, name: str, function: Handler, *arguments: Any) -> Any
     except (MonitorError, *STOPS):
         raise
     except BaseException as error:
-        raise script_failure(path, name, error) from error
+        told = {"function": name, "occasion": f", for {where()}" if where else ""}
+        raise ScriptError.of("script_file.failed", **_told(path, error), **told) from error
 
 
 _process = os.getpid()
@@ -180,24 +178,6 @@ def _raise_exit(status: int) -> NoReturn:
     if os.getpid() != _process:
         _exit(status)  # a copy of this process that a library has made
     raise SystemExit(status)
-
-
-def script_failure(path: str, function: str, error: BaseException, where: str = "") -> ScriptError:
-    """Return the error for an exception that a user's function raised.
-
-    Parameters
-    ----------
-    path
-        Of the script.
-    function
-        That was called.
-    error
-        What it raised.
-    where
-        What it was called with, such as ``"data/a.jsonl line 3: {...}"``.
-    """
-    occasion = f", for {where}" if where else ""
-    return ScriptError.of("script_file.failed", **_told(path, error), function=function, occasion=occasion)
 
 
 def reject_result(preprocessor: Preprocessor, problem: str, where: str) -> ScriptError:

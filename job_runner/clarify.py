@@ -206,9 +206,8 @@ def load_analysis_config(settings: Settings, kind: Purpose) -> AnalysisConfig:
         When there is no such file.
     """
     path = storage.resolve_document(settings.analysis_config or "", (FILE_NAME,), "analysis_config")
-    data = storage.read_bytes(path, ConfigurationError)
     with ConfigurationError.instead_of("json.broken", orjson.JSONDecodeError, file=path, cause=str):
-        value = orjson.loads(data.removeprefix(b"\xef\xbb\xbf"))
+        value = orjson.loads(storage.read_bytes(path, ConfigurationError).removeprefix(b"\xef\xbb\xbf"))
     return read_analysis_config(value, path, kind)
 
 
@@ -314,16 +313,14 @@ def arrange_table(
     asked = roles(settings, config)
     columns = _with_joined_label(config, request, columns)
 
-    def find(role: str) -> str | None:
-        locator, place = asked.get(role, (None, ""))
-        return find_column(locator, columns.names, place, mistakes, config.headers)
-
-    found: dict[str, Any] = {role: getattr(columns, role) or find(role) for role in _ROLES}
-    label = found[_LABEL]
-    for role in (_PREDICTED, _PROBABILITY):
-        if label is not None and found[role] == label:
-            mistakes.add("column.label_twice", field=asked.get(role, (None, role))[1], column=label)
-    return request, replace(columns, **found, label_name=columns.label_name or label or "")
+    found: dict[str, Any] = {}
+    for role in _ROLES:
+        locator, place = asked.get(role, (None, role))
+        known = getattr(columns, role)
+        found[role] = known or find_column(locator, columns.names, place, mistakes, config.headers)
+        if role != _LABEL and found[role] is not None and found[role] == found[_LABEL]:
+            mistakes.add("column.label_twice", field=place, column=found[role])
+    return request, replace(columns, **found, label_name=columns.label_name or found[_LABEL] or "")
 
 
 def _fit_headers(headers: Sequence[str], names: Sequence[str], request: Dataset, mistakes: Mistakes) -> None:
@@ -446,8 +443,7 @@ def _has_header(request: Dataset, names: list[str], *, needs_name: bool) -> bool
             evidence = header_evidence(cells, rows, names)
             if evidence is not None:
                 return evidence == "names" and not needs_name
-            has_numbers = any(as_float(cell) is not None or not cell.strip() for cell in cells)
-            return not (needs_name or has_numbers)
+            return not needs_name and all(as_float(cell) is None and cell.strip() for cell in cells)
     return True
 
 
@@ -461,9 +457,8 @@ def arrange_nested(
     settings: Settings, config: AnalysisConfig, request: Dataset, mistakes: Mistakes
 ) -> tuple[Dataset, Columns]:
     """Return what to read and its columns, for JSON and JSON Lines with a path of the features."""
-    asked = roles(settings, config)
     apart = {_LABEL: request.ground_truth_source, _PREDICTED: config.predicted_label_dataset_uri}
-    told = ((role, *where) for role, where in asked.items() if apart.get(role) is None)
+    told = ((role, *where) for role, where in roles(settings, config).items() if apart.get(role) is None)
     others = with_classes([Location(role, str(path), variable=place) for role, path, place in told], config)
     is_whole = config.dataset_type == "application/json"
     if config.dataset_type not in ("application/json", "application/jsonlines"):

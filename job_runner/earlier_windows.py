@@ -52,9 +52,8 @@ def earlier_of(
         of = run.compared.constraints, run.compared.statistics
         if window is None or run.window is None or run.violations is None:
             continue
-        ratio = (run.window[1] - run.window[0]) / (window.end - window.start)
         same = about == (run.model, run.endpoint, run.schedule, run.rules, run.checking, *of)
-        if same and 1.0 / LONGER < ratio < LONGER:
+        if same and 1.0 / LONGER < (run.window[1] - run.window[0]) / (window.end - window.start) < LONGER:
             found[run.window] = run
     return Earlier(runs, list(found.values()))
 

@@ -109,8 +109,7 @@ def _hours(envelope: Envelope) -> Hours:
     encoded = envelope.times.dictionary_encode()
     distinct = [hour_number(parse_instant(text)) for text in encoded.dictionary.to_pylist()]
     codes = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
-    by_time = np.array([*distinct, UNKNOWN_HOUR], np.int32)[codes]
-    return np.where(hours == UNKNOWN_HOUR, by_time, hours)
+    return np.where(hours == UNKNOWN_HOUR, np.array([*distinct, UNKNOWN_HOUR], np.int32)[codes], hours)
 
 
 def _counts(hours: Hours) -> Counter[int]:
@@ -178,6 +177,11 @@ def coverage_report(
     """
     captures, joined = merged.captures, merged.joined
     by_hour = {"captures": captures, "labels": labels, "joined": joined, "orphans": orphans}
+    hours = []
+    for hour in sorted(captures.keys() | labels.keys()):
+        counts = {name: of[hour] for name, of in by_hour.items()}
+        coverage = _share(joined[hour], captures[hour])
+        hours.append({"hour": hour_text(hour), **counts, "coverage": coverage})
     return {
         "version": 0.0,
         "captures": captures.total(),
@@ -188,14 +192,7 @@ def coverage_report(
         "joined": joined.total(),
         "orphan_labels": orphans.total(),
         "coverage": _share(joined.total(), captures.total()),
-        "hours": [
-            {
-                "hour": hour_text(hour),
-                **{name: counts[hour] for name, counts in by_hour.items()},
-                "coverage": _share(joined[hour], captures[hour]),
-            }
-            for hour in sorted(captures.keys() | labels.keys())
-        ],
+        "hours": hours,
     }
 
 

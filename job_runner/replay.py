@@ -121,13 +121,10 @@ def windows_of_history(history: str, runs: Iterable[Run]) -> list[PastWindow]:
 
 def _load(history: str, run: Run) -> Material:
     statistics = None if run.statistics is None else _kept(folder.join(history, run.statistics))
-    notes: list[str] = []
-    return Material(
-        statistics=statistics or _from_output(run),
-        constraints=_baseline(history, run.compared.constraints, run.compared.constraints_path, notes),
-        baseline_statistics=_baseline(history, run.compared.statistics, run.compared.statistics_path, notes),
-        notes=tuple(notes),
-    )
+    statistics, then, notes = statistics or _from_output(run), run.compared, list[str]()
+    constraints = _baseline(history, then.constraints, then.constraints_path, notes)
+    before = _baseline(history, then.statistics, then.statistics_path, notes)
+    return Material(statistics, constraints, before, tuple(notes))
 
 
 def _kept(path: str) -> Document | None:
@@ -283,15 +280,12 @@ def _check(window: PastWindow, material: Material, edit: Edit, monitor: api.Moni
     before = edit.baseline_statistics or material.baseline_statistics
     if constraints is None and before is None:
         raise ConfigurationError.of("replay.no_baseline", file=window.name)
-    usual = constraints and constraints.value.get(api.VARIATION)
-    if constraints and usual:
-        own = {name: value for name, value in constraints.value.items() if name != api.VARIATION}
-        constraints = replace(constraints, value=own)
-    baseline = api.Baseline(
-        before and documents.read_statistics(before.value, before.where),
-        constraints and documents.read_constraints(constraints.value, constraints.where),
-        variation.read_variation(usual, constraints.where) if constraints and usual else None,
-    )
+    baseline = api.AnyBaseline(before and documents.read_statistics(before.value, before.where))
+    if constraints is not None:
+        own, where = dict(constraints.value), constraints.where
+        if (usual := own.pop(api.VARIATION, None)) is not None:
+            baseline = replace(baseline, variation=variation.read_variation(usual, where))
+        baseline = replace(baseline, constraints=documents.read_constraints(own, where))
     checking = dict(window.checking)
     if edit.attribution_drift_threshold is not None:
         checking["attribution_drift_threshold"] = edit.attribution_drift_threshold

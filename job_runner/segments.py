@@ -104,14 +104,10 @@ def segmented_documents(documents: api.AnyDocuments) -> api.DocumentSet[Segmente
 
     def write(statistics: SegmentedStatistics[Any], with_extensions: bool) -> dict[str, Any]:
         written = documents.write_statistics(statistics.whole, with_extensions)
-        written[_SEGMENTS] = [
-            {
-                "segment": segment.values,
-                "item_count": segment.item_count,
-                **documents.write_statistics(segment.statistics, with_extensions),
-            }
-            for segment in statistics.segments
-        ]
+        written[_SEGMENTS] = []
+        for segment in statistics.segments:
+            own = documents.write_statistics(segment.statistics, with_extensions)
+            written[_SEGMENTS].append({"segment": segment.values, "item_count": segment.item_count, **own})
         if statistics.rows_left_out:
             written[_LEFT_OUT] = {"item_count": statistics.rows_left_out}
         return written
@@ -320,7 +316,6 @@ def _compacted(array: pa.Array) -> pa.Array:
 
 
 Statistics = SegmentedStatistics[Any]
-MOST_SEGMENTS = 50
 _MOST_REMEMBERED = 100_000
 _NAMES_SHOWN = 20
 # What readers call a column without a name, before its position.
@@ -383,7 +378,7 @@ class SegmentedAnalyzer(api.Analyzer[SegmentedSummary, Statistics, Any]):
 
     inner: api.AnyAnalyzer
     columns: tuple[str, ...]
-    most: int = MOST_SEGMENTS
+    most: int = 50
     warned_of: set[str] = field(default_factory=set, compare=False, repr=False)
 
     def empty(self) -> SegmentedSummary:
@@ -543,8 +538,7 @@ class SegmentedAnalyzer(api.Analyzer[SegmentedSummary, Statistics, Any]):
         """Take all but the largest segments out of `counts` and the summary, and remember them."""
         limit = 2 * self.most
         if len(counts) > limit:
-            ranked = sorted(counts, key=lambda key: (-counts[key], _sorted_key(key)))
-            for key in ranked[limit:]:
+            for key in sorted(counts, key=lambda key: (-counts[key], _sorted_key(key)))[limit:]:
                 del counts[key]
                 summary.segments.pop(key, None)
                 summary.given_up.add(key)
@@ -695,15 +689,13 @@ def _undecided(segment: Segment[Any], reason: str, lost: bool = False) -> api.Co
 
 def _violations(one: _Checked, said: set[str]) -> list[api.Violation]:
     """Return a segment's violations, without those that the whole has in the same words: a missing column."""
-    return [
-        replace(
-            violation,
-            description=f"In the segment {one.segment.text}: {violation.description}",
-            extra={**violation.extra, "segment": one.segment.values},
-        )
-        for violation in one.violations
-        if violation.description not in said
-    ]
+    found = []
+    for violation in one.violations:
+        if violation.description not in said:
+            text = f"In the segment {one.segment.text}: {violation.description}"
+            extra = {**violation.extra, "segment": one.segment.values}
+            found.append(replace(violation, description=text, extra=extra))
+    return found
 
 
 def _notes(
@@ -713,15 +705,13 @@ def _notes(
     gone: list[Segment[Any]],
     small: list[tuple[Segment[Any], int]],
 ) -> list[str]:
+    worst = [f"{one.segment.text} ({len(one.violations)})" for one in checked if one.violations]
+    too_small = [f"{segment.text} ({several(rows, 'row')})" for segment, rows in small]
     listed = {
-        "Worst segments, with the number of their violations": [
-            f"{one.segment.text} ({len(one.violations)})" for one in checked if one.violations
-        ],
+        "Worst segments, with the number of their violations": worst,
         "Segments the baseline does not have, measured and not checked": [one.text for one in new],
         "Segments of the baseline that are not among this window's": [one.text for one in gone],
-        f"Segments too small to decide (fewer than {FEWEST_ROWS} rows)": [
-            f"{segment.text} ({several(rows, 'row')})" for segment, rows in small
-        ],
+        f"Segments too small to decide (fewer than {FEWEST_ROWS} rows)": too_small,
     }
     notes = [f"{title}: {some_of(texts, _MOST_LISTED)}." for title, texts in listed.items() if texts]
     notes += _notes_of_segments(checked)

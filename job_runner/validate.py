@@ -58,8 +58,7 @@ def unlike_baseline(
         Names of the baseline's columns.
     """
     names = list(batch.schema.names)
-    positional = (batch.schema.metadata or {}).get(b"positional") == b"true"
-    if positional and len(names) != len(expected):
+    if (batch.schema.metadata or {}).get(b"positional") == b"true" and len(names) != len(expected):
         yield wording("columns.unnamed", columns=several(len(names), "column"), expected=len(expected))
         return
     missing = [name for name in expected if name not in names]

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
 import logging
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
@@ -78,7 +79,7 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     ended = _ended_before(job, of)
     if ended:
         _log.warning(wording("windows.there", windows=several(len(ended), "window"), of=len(windows)))
-    for own, window, plan, analyzer, summary in _read_each(job, [one for one in windows if one not in ended]):
+    for own, window, plan, analyzer, summary in _read_each(job, windows, frozenset(ended)):
         if not settings.is_monitoring and not analyzer.row_count(summary):
             _log.warning(wording("windows.no_rows", name=_name(window, settings)))
             continue
@@ -101,32 +102,27 @@ def _settings_of(settings: Settings, window: Window, folder: str) -> Settings:
     return replace(settings, window=window, output_path=folder, given=given)
 
 
-def _stretches(windows: Iterable[Window], most: int) -> Iterator[Window]:
-    """Yield windows that follow each other without a gap as one, at most so many."""
-    together: list[Window] = []
-    for window in [*windows, None]:
-        if together and (window is None or len(together) == most or together[-1].end != window.start):
-            yield Window(together[0].start, together[-1].end, tuple(one.start for one in together))
-            together = []
-        together += [window] if window else []
-
-
 def _read_each(
-    job: jobs.Job, windows: Sequence[Window]
+    job: jobs.Job, windows: Sequence[Window], ended: Collection[Window] = ()
 ) -> Iterator[tuple[jobs.Job, Window, Plan, AnyAnalyzer, object]]:
-    """Yield each window with its summary, how it was read, and the analyzer that made it."""
+    """Yield each window that has not ended with its summary, how it was read, and its analyzer."""
     _, known = files_of(job.request)
     is_told = known.format.kind in CAPTURES or (known.keys is not None and known.keys.time is not None)
     script, offers = job.settings.record_preprocessor_script, job.monitor.offers
     most = MOST_TOGETHER if is_told and not script and "attributions" not in offers else 1
-    for together in _stretches(windows, most):
+    # After a kill the same are read together as before: the last digits of sums depend on that.
+    for some in itertools.batched(windows, most):
+        if all(one in ended for one in some):
+            continue
+        together = Window(some[0].start, some[-1].end, tuple(one.start for one in some))
         # What is said of reading these is not said of others.
         request = replace(job.request, window=together, said=copy.deepcopy(job.request.said))
         for found in _read(replace(job, request=request), together):
             said = request.said
             if len(together.edges) > 1:
                 said = replace(said, undecodable=said.undecodable_in[together.place(found[0].start)])
-            yield replace(job, request=replace(request, said=said), started=time.monotonic()), *found
+            if found[0] not in ended:
+                yield replace(job, request=replace(request, said=said), started=time.monotonic()), *found
 
 
 def _read(job: jobs.Job, together: Window) -> Iterator[tuple[Window, Plan, AnyAnalyzer, object]]:

@@ -278,7 +278,7 @@ def open_xgboost(content: bytes, where: str, threads: int) -> LocalModel:
     def use(copy: Any) -> None:
         copy.inplace_predict(varied_rows(copy.num_features()))
 
-    with _whole(where, "XGBoost", alone, check, use, content, xgboost.core.XGBoostError, "model.json"):
+    with _whole(where, "XGBoost", content, xgboost.core.XGBoostError, alone, check, use):
         booster = load()
     return _xgboost_model(booster, where)
 
@@ -349,7 +349,7 @@ def open_lightgbm(content: bytes, where: str, threads: int) -> LocalModel:
     def use(copy: Any) -> None:
         copy[0].predict(varied_rows(copy[0].num_feature()), num_threads=1)
 
-    with _whole(where, "LightGBM", alone, check, use, content, lightgbm.basic.LightGBMError, "model.txt"):
+    with _whole(where, "LightGBM", content, lightgbm.basic.LightGBMError, alone, check, use):
         booster, text = load()
         return _lightgbm_model(booster, where, threads, text)
 
@@ -397,18 +397,17 @@ def _lightgbm_model(booster: Any, where: str, threads: int, text: str) -> LocalM
     return model
 
 
+# What is done with a booster, and what it is best saved as.
+_Step = Callable[..., Any]
+_NOTHING: _Step = id
+_SAVED_AS = {"XGBoost": "model.json", "LightGBM": "model.txt", "CatBoost": "model.cbm"}
+
+
 @contextlib.contextmanager
 def _whole(
-    where: str,
-    library: str,
-    load: Callable[[], Any],
-    check: Callable[[Any], Any],
-    use: Callable[[Any], Any],
-    content: bytes,
-    failure: type[Exception],
-    name: str,
+    where: str, library: str, content: bytes, failure: type[Exception], load: _Step, check: _Step, use: _Step
 ) -> Iterator[None]:
-    """Load a booster inside the block once a copy of this process has; `name` is what to save it as.
+    """Load a booster inside the block once a copy of this process has loaded it, checked it and used it.
 
     What does not load there is not loaded here: reading memory that is not its own, a library may say one
     thing there and end the process here.
@@ -426,7 +425,7 @@ def _whole(
             raise RefusedError("its trees cannot be read") from None
         use(model)
 
-    told = {"file": where, "library": library, "name": name}
+    told = {"file": where, "library": library, "name": _SAVED_AS[library]}
     with ModelError.instead_of("model_file.damaged", *refusals, RefusedError, problem=first_line, **told):
         if reason := crash_of(attempt, len(content)):
             raise ModelError.of("model_file.harmful", file=where, library=library, reason=reason)
@@ -497,7 +496,7 @@ def open_catboost(content: bytes, where: str, threads: int) -> LocalModel:
     def load() -> Any:
         return catboost.CatBoost().load_model(blob=content)
 
-    with _whole(where, "CatBoost", load, str, str, content, catboost.CatBoostError, "model.cbm"):
+    with _whole(where, "CatBoost", content, catboost.CatBoostError, load, _NOTHING, _NOTHING):
         model = load()
     loss = model.get_all_params()["loss_function"].partition(":")[0]
     kind = _PREDICTIONS.get(loss, "RawFormulaVal")

@@ -2,11 +2,12 @@
 
 import operator
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import json, types
 
@@ -150,6 +151,7 @@ _NULL_FIRST = re.compile(rb"(?:\xef\xbb\xbf|[ \t\r\n])*+null")
 _OPENING, _CLOSING, _NEWLINE = ord("{"), ord("}"), ord("\n")
 # Sets the one bit in which a bracket differs from the brace of its kind.
 _BRACE = 0x20
+_PIECE = 1 << 17
 
 
 def refuse_deep_nesting(data: bytes | pa.Buffer) -> int:
@@ -159,18 +161,35 @@ def refuse_deep_nesting(data: bytes | pa.Buffer) -> int:
     -------
     How many line ends there are.
     """
+    found = (
+        piece[((braces := piece | _BRACE) == _OPENING) | (braces == _CLOSING) | (piece == _NEWLINE)]
+        for piece in _pieces(data)
+    )
+    marks = np.concatenate([np.zeros(0, np.uint8), *found])
+    newlines = marks == _NEWLINE
+    ends = np.flatnonzero(newlines)
+    if np.diff(ends, prepend=-1, append=len(marks)).max() > DEEPEST:
+        braces = marks | _BRACE
+        depth = np.cumsum((braces == _OPENING).astype(np.int32) - (braces == _CLOSING))
+        last_newline = np.maximum.accumulate(np.where(newlines, np.arange(len(marks)), -1))
+        outside = np.where(last_newline >= 0, depth[last_newline], 0)
+        if (depth - outside).max(initial=0) > DEEPEST:
+            raise NotBulkError(f"values are nested more than {DEEPEST} levels deep")
+    return len(ends)
+
+
+def line_ends(data: bytes) -> int:
+    """Return how many line ends there are, several times as fast as ``bytes.count``."""
+    return sum(int(np.count_nonzero(piece == _NEWLINE)) for piece in _pieces(data))
+
+
+def found_in(text: bytes | pa.Buffer, marks: bytes) -> set[bytes]:
+    """Return which of some single bytes are in a text; a copy of all of it would take new memory."""
+    pieces = [text] if isinstance(text, bytes) else map(bytes, _pieces(text))
+    return {mark for piece in pieces for mark in (b"%c" % each for each in marks) if mark in piece}
+
+
+def _pieces(data: bytes | pa.Buffer) -> Iterator[npt.NDArray[np.uint8]]:
+    """Yield bytes in pieces that fit the processor's cache."""
     text = np.frombuffer(data, dtype=np.uint8)
-    newlines = text == _NEWLINE
-    ends = int(np.count_nonzero(newlines))
-    opens = text | _BRACE == _OPENING
-    line_starts = np.count_nonzero(opens[1:] & newlines[:-1])
-    if np.count_nonzero(opens) - line_starts < DEEPEST:
-        return ends  # too few brackets besides the one that opens a line
-    closes = text | _BRACE == _CLOSING
-    places = np.flatnonzero(opens | closes | newlines)
-    depth = np.cumsum(opens[places].astype(np.int32) - closes[places])
-    last_newline = np.maximum.accumulate(np.where(newlines[places], np.arange(len(places)), -1))
-    outside = np.where(last_newline >= 0, depth[last_newline], 0)
-    if (depth - outside).max(initial=0) > DEEPEST:
-        raise NotBulkError(f"values are nested more than {DEEPEST} levels deep")
-    return ends
+    return (text[at : at + _PIECE] for at in range(0, len(text), _PIECE))

@@ -16,6 +16,7 @@ from pyarrow import csv
 
 from contract.errors import DatasetError
 from file_storage.storage import lines_before
+from readers.arrow_json import found_in
 
 # A quoted field longer than this is a quote that somebody forgot to close.
 LONGEST_FIELD = 64 << 20
@@ -148,6 +149,7 @@ def _scan(data: bytes) -> tuple[int, int | None]:
 
 
 # Arrow parses blocks that fit the processor's cache about twice as fast as large ones.
+type Text = bytes | pa.Buffer
 _CACHE_FRIENDLY = 1 << 20
 _SAMPLE = 1 << 20
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
@@ -197,7 +199,7 @@ class CsvColumns:
         return [name for position, name in enumerate(self.names) if position not in self.excluded]
 
 
-def parse_csv_block(data: bytes, columns: CsvColumns) -> pa.Table:
+def parse_csv_block(data: Text, columns: CsvColumns) -> pa.Table:
     """Parse whole records.
 
     Parameters
@@ -233,13 +235,13 @@ def parse_csv_block(data: bytes, columns: CsvColumns) -> pa.Table:
     return table.combine_chunks()
 
 
-def learn_types(data: bytes, columns: CsvColumns) -> None:
+def learn_types(data: Text, columns: CsvColumns) -> None:
     """Guess the types of the columns from the first records of `data`, about one megabyte of them."""
-    sample = data[: last_record_end(data[:_SAMPLE])] if len(data) > _SAMPLE else data
+    sample = data[: last_record_end(bytes(data[:_SAMPLE]))] if len(data) > _SAMPLE else data
     columns.types = _infer(sample or data, columns)
 
 
-def _infer(data: bytes, columns: CsvColumns) -> dict[str, pa.DataType]:
+def _infer(data: Text, columns: CsvColumns) -> dict[str, pa.DataType]:
     text = columns.kept if columns.text_only else columns.text
     asked = {name: pa.string() if name in text else None for name in columns.kept}
     table = _read(data, columns.names, asked, one_block=True)
@@ -260,11 +262,11 @@ def _width(kind: pa.DataType) -> int:
 
 
 def _read(
-    data: bytes, names: list[str], types: dict[str, pa.DataType | None], *, one_block: bool = False
+    data: Text, names: list[str], types: dict[str, pa.DataType | None], *, one_block: bool = False
 ) -> pa.Table:
     block_size = len(data) + 1 if one_block else max(_CACHE_FRIENDLY, 1024 * len(names))
     known = {name: kind for name, kind in types.items() if kind is not None}
-    parse = csv.ParseOptions(newlines_in_values=b'"' in data)
+    parse = csv.ParseOptions(newlines_in_values=bool(found_in(data, b'"')))
     convert = csv.ConvertOptions(column_types=known, include_columns=list(types), **_CELLS)
     options = csv.ReadOptions(use_threads=False, block_size=block_size, column_names=names)
     try:
@@ -276,7 +278,7 @@ def _read(
     return csv.read_csv(pa.BufferReader(data), options, parse, convert)
 
 
-def _keep_codes_text(data: bytes, columns: CsvColumns) -> None:
+def _keep_codes_text(data: Text, columns: CsvColumns) -> None:
     """Make columns with cells such as ``0x1F`` or ``007`` text; Arrow would take them for integers."""
     integers = {name: pa.string() for name, kind in columns.types.items() if kind == pa.int64()}
     followers = _after_leading_zeros(data) if integers else b""
@@ -294,11 +296,11 @@ def _keep_codes_text(data: bytes, columns: CsvColumns) -> None:
                 columns.types[name] = _text_type(column)
 
 
-def _after_leading_zeros(data: bytes) -> bytes:
+def _after_leading_zeros(data: Text) -> bytes:
     """Return the digits and letters that follow a zero at the beginning of a cell, each once."""
     text = np.frombuffer(data, dtype=np.uint8)
     seen = np.zeros(256, dtype=bool)
-    seen[list(data[1:2] if data[:1] == b"0" else b"")] = True
+    seen[text[1:2] if len(text) and text[0] == ord("0") else []] = True
     # In pieces that fit the processor's cache. Comma, quote and line end are below 45, digits 48 to 57.
     for start in range(0, len(text), _SCANNED):
         piece = text[start : start + _SCANNED + 2]
@@ -335,7 +337,7 @@ class CellParser:
     excluded: Collection[str] = ()
     types: dict[str, pa.DataType] = field(default_factory=dict)
 
-    def __call__(self, text: bytes, names: list[str], rows: int) -> dict[str, pa.Array]:
+    def __call__(self, text: Text, names: list[str], rows: int) -> dict[str, pa.Array]:
         """Return the columns of CSV text without header.
 
         Parameters

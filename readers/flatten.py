@@ -253,11 +253,10 @@ def loads(text: str | bytes) -> Any:
 
 def _members(value: Any) -> int:
     """Return how many members all objects in a JSON value have."""
-    if isinstance(value, dict):
-        return len(value) + sum(_members(each) for each in value.values() if isinstance(each, dict | list))
-    if isinstance(value, list):
-        return sum(_members(each) for each in value if isinstance(each, dict | list))
-    return 0
+    waiting = [value]
+    for each in waiting:
+        waiting += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
+    return sum(len(each) for each in waiting if isinstance(each, dict))
 
 
 def _note_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

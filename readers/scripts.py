@@ -280,7 +280,9 @@ def apply_dataframe(preprocessor: Preprocessor, batch: pa.RecordBatch) -> pa.Rec
     is_coded = pa.types.is_dictionary
     plain = [column.cast(pa.string()) if is_coded(column.type) else column for column in batch.columns]
     frame = pa.RecordBatch.from_arrays(plain, names=batch.schema.names).to_pandas()
-    result = scripts.change_dataframe(preprocessor, frame)
+    handler = scripts.handler_of(preprocessor)
+    with scripts.script_lock:
+        result = scripts.call_script(script, preprocessor.function, handler, frame)
     if not isinstance(result, pd.DataFrame):
         kind = "None" if result is None else f"a {type(result).__name__}"
         raise ScriptError.of("script_rows.no_frame", file=script, kind=kind)
@@ -350,7 +352,7 @@ def read_records(
     DatasetError
         When a record cannot be read.
     """
-    captures = request.format.kind in _CAPTURES
+    captures, handler = request.format.kind in _CAPTURES, scripts.handler_of(preprocessor)
     # Header rows and arrays belong to one file; capture files are many and small.
     for together in (pieces,) if captures else ((piece,) for piece in pieces):
         gathered = Gathered(request, decoder)
@@ -358,7 +360,7 @@ def read_records(
             # A script keeps its own state; only one thread at a time may be in it.
             with scripts.script_lock:
                 for record, place in chunk:
-                    _handle(preprocessor, record, place, gathered)
+                    _handle(preprocessor, handler, record, place, gathered)
             try:
                 yield from gathered.batches()
             except (DatasetError, CellsError) as problem:
@@ -406,14 +408,11 @@ def _captured(envelope: Envelope, index: LabelIndex | None) -> Iterator[tuple[In
         yield InferenceRecord(record), lines[number]
 
 
-def _handle(preprocessor: Preprocessor, record: Any, place: Line | Place, gathered: Gathered) -> None:
-    try:
-        result = scripts.handle_record(preprocessor, record)
-    except scripts.STOPS:
-        raise
-    except BaseException as error:
-        path, function = preprocessor.path, preprocessor.function
-        raise scripts.script_failure(path, function, error, place.where()) from error
+def _handle(
+    preprocessor: Preprocessor, handler: scripts.Handler, record: Any, place: Line | Place, gathered: Gathered
+) -> None:
+    path, function = preprocessor.path, preprocessor.function
+    result = scripts.call_script(path, function, handler, record, where=place.where)
     try:
         if gathered.has_header and isinstance(place, Line) and place.is_first_of_file():
             gathered.add_header(record)

@@ -434,10 +434,9 @@ def counts_of(cells: Cells, group: Group, reading: Reading, plan: SummaryPlan) -
         for name, selection in outcomes
     )
     key = (inside * 2 + observed) * 2 + predicted
-    confusion, unpredicted = (
-        np.bincount(key[rows], weights=cells.rows[rows], minlength=8).reshape(2, 2, 2)
-        for rows in (is_whole, ~is_whole)
-    )
+    sides = (is_whole, ~is_whole)
+    counts = (np.bincount(key[rows], weights=cells.rows[rows], minlength=8) for rows in sides)
+    confusion, unpredicted = (one.reshape(2, 2, 2) for one in counts)
     strata = {}
     if plan.request.group_variable is not None:
         if reading.labels is not None:
@@ -694,10 +693,8 @@ def select_groups(summary: BiasSummary, plan: SummaryPlan, facet: int) -> list[G
             raise absent("facet", column, summary.names)
     if len(columns) == 1:
         listed = tuple(value for value in request.values if not isinstance(value, tuple))
-        return [
-            Group(name, selection.text, columns, ((selection,),), selection.threshold)
-            for selection in _chosen(summary, plan, columns[0], listed)
-        ]
+        selections = _chosen(summary, plan, columns[0], listed)
+        return [Group(name, one.text, columns, ((one,),), one.threshold) for one in selections]
     if not request.values:
         return _combinations(summary, plan, facet, name)
     rows = (zip(columns, values, strict=True) for values in request.values if isinstance(values, tuple))

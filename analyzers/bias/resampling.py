@@ -299,10 +299,8 @@ def disparity(strata: Floats) -> Disparity | None:
     occupied = np.maximum(outcomes, 1.0)
     shares = strata[:, 1, :] / occupied
     means = weights @ shares
-    effective = tuple(
-        _effective_rows(weights, shares[:, outcome], outcomes[:, outcome], float(means[outcome]))
-        for outcome in (0, 1)
-    )
+    by_outcome = zip(shares.T, outcomes.T, means.tolist(), strict=True)
+    effective = [_effective_rows(weights, *one) for one in by_outcome]
     terms = shares[:, 0] - shares[:, 1]
     between = max(0.0, float(weights @ terms**2) - float(weights @ terms) ** 2) / rows
     return Disparity((float(means[0]), float(means[1])), (effective[0], effective[1]), between)

@@ -143,12 +143,9 @@ def corrected(distance: float, first_count: float, second_count: float) -> float
 
 def category_shift(baseline: Mapping[str, int], current: Mapping[str, int]) -> dict[str, float]:
     """Return by how much each category's share changed, over the union of categories."""
-    baseline_total = max(1, sum(baseline.values()))
-    current_total = max(1, sum(current.values()))
-    return {
-        category: current.get(category, 0) / current_total - baseline.get(category, 0) / baseline_total
-        for category in {**baseline, **current}
-    }
+    before, now = (max(1, sum(side.values())) for side in (baseline, current))
+    every = {**baseline, **current}
+    return {one: current.get(one, 0) / now - baseline.get(one, 0) / before for one in every}
 
 
 def homogeneity_p_value(baseline: Mapping[str, float], current: Mapping[str, float]) -> float:

@@ -101,10 +101,8 @@ def domain_threshold(counts: list[int], sample: documents.SampleStatistics | Non
     twice = pairs / (2.0 * effect)
     if sample and sample.fresh and sample.rows == rows and effect > _INDEPENDENT:
         once = max(once, sample.fresh / effect)
-    bound = effect * max(
-        poisson_upper_bound(math.ceil(once), _MISSING_MASS_ALPHA),
-        once + _MISSING_MASS_DEVIATIONS * math.sqrt(once + 2.0 * twice),
-    )
+    exact = poisson_upper_bound(math.ceil(once), _MISSING_MASS_ALPHA)
+    bound = effect * max(exact, once + _MISSING_MASS_DEVIATIONS * math.sqrt(once + 2.0 * twice))
     mass = min(1.0, bound / rows) if rows else 1.0
     # Two significant digits, rounded to the lenient side: an honest bound has no more.
     digits = 1 - math.floor(math.log10(mass))

@@ -116,10 +116,8 @@ def half_widths(baseline: Attributions, live: Attributions, alpha: float) -> Flo
     quantile = NormalDist().inv_cdf(1.0 - alpha / (2.0 * max(1, live.values.size)))
     # An infinite error times a total of zero, or no error times the scale of a total near zero.
     with np.errstate(invalid="ignore"):
-        errors = np.hypot(
-            _widened(quantile, live.rows) * live.errors,
-            _widened(quantile, baseline.rows) * scale * baseline.errors,
-        )
+        own = _widened(quantile, live.rows) * live.errors
+        errors = np.hypot(own, _widened(quantile, baseline.rows) * scale * baseline.errors)
     return np.asarray(np.nan_to_num(errors, nan=np.inf, posinf=np.inf))
 
 
@@ -164,12 +162,8 @@ def ndcg_beyond_noise(baseline: Floats, live: Floats, widths: Floats) -> float:
     before = (live - widths)[:, None] > (live + widths)[None, :]
     # A feature of little weight may have to come early for the sake of one that must follow it.
     released = np.where(before, baseline[None, :], 0.0).max(axis=1, initial=0.0)
-    orders = [
-        np.lexsort((-baseline, -live)),
-        _constrained_order(before, baseline),
-        _constrained_order(before, np.maximum(baseline, released)),
-    ]
-    return max(ndcg_of_order(baseline, order) for order in orders)
+    orders = [_constrained_order(before, one) for one in (baseline, np.maximum(baseline, released))]
+    return max(ndcg(baseline, live), *(ndcg_of_order(baseline, order) for order in orders))
 
 
 def _constrained_order(before: NDArray[np.bool_], priority: Floats) -> NDArray[np.intp]:

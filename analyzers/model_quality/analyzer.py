@@ -216,10 +216,10 @@ class ModelQualityAnalyzer(
             decision = check_sound(
                 statistics, constraints, before, positive=self.positive, error_share=share, seed=self.seed
             )
-            lacking, usual = (
-                (side.unpredicted_count, side.unpredicted_count + side.item_count) if side else (0, 0)
-                for side in (statistics, before)
+            counts = (
+                (one.unpredicted_count, one.item_count) if one else (0, 0) for one in (statistics, before)
             )
+            lacking, usual = ((missing, missing + complete) for missing, complete in counts)
             lacks = "labelled rows lack a usable prediction"
             of = Violation(PRESENCE_CHECK, lacks, metric_name="predictions")
             decision = both_rules.with_presence(decision, of, lacking, usual, share)

@@ -118,8 +118,10 @@ def _describe_regression(run: _Run) -> None:
         else:
             run.put_mean(name, value, spread, intervals.loss_interval)
     enough = min(_ENOUGH_DEGREES, residuals.rows / 10.0)
-    if few := [name for name, spread in spreads.items() if spread.degrees < enough]:
-        statistics.notes.append(wording("quality_notes.few_errors", names=listing(few)))
+    # What r2 is one less is decided by the same errors as mse.
+    few = [n for n, s in spreads.items() if spreads.get("mse" if n == "r2" else n, s).degrees < enough]
+    if few:
+        statistics.notes.append(wording("quality_notes.few_errors", names=listing(few, len(few))))
     if note := _other_unit(residuals, values["r2"]):
         statistics.notes.append(note)
     zeros = residuals.rows - int(residuals.relative_count.sum())

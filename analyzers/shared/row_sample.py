@@ -85,8 +85,8 @@ class RowSample:
             batch = batch.append_column(CLUSTER, pa.array(clusters))
             priorities = _priorities(0, clusters.astype(np.int64))
         chunk = _Chunk(batch, priorities, np.diff(bounds))
-        cutoff = min(self.cutoff, _cutoff(chunk.priorities, chunk.lengths, self._most_rows()))
-        kept = chunk.up_to(cutoff)
+        self.cutoff = min(self.cutoff, _cutoff(chunk.priorities, chunk.lengths, self._most_rows()))
+        kept = chunk.up_to(self.cutoff)
         if kept.rows.num_rows:
             is_new = is_new or kept is not chunk
             columns = [_short(_copy(column, is_new=is_new)) for column in kept.rows.columns]

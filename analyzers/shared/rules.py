@@ -145,6 +145,10 @@ def java_hash(text: str) -> int:
     """Return ``java.lang.String.hashCode`` as an unsigned 32-bit number."""
     value = 0
     units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), dtype="<u2")
+    if len(units) <= _STRETCH:
+        for unit in units.tolist():
+            value = (31 * value + unit) & _WORD
+        return value
     for start in range(0, len(units), _STRETCH):
         stretch = units[start : start + _STRETCH].astype(np.uint32)
         weighted = int(np.dot(stretch, _POWERS[-len(stretch) :]))

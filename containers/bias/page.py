@@ -58,10 +58,9 @@ def _groups_of_constraints(constraints: Mapping[str, Any]) -> dict[Key, Mapping[
     groups: dict[Key, Any] = {}
     for stage, _ in _STAGES:
         facets = (constraints.get(f"{stage}_bias_metrics") or {}).get("facets") or {}
-        for name, entries in facets.items():
-            for entry in entries:
-                key = (name, str(entry.get("value_or_threshold")))
-                groups.setdefault(key, {})[stage] = entry.get("metrics", [])
+        for name, entry in ((name, entry) for name, entries in facets.items() for entry in entries):
+            key = (name, str(entry.get("value_or_threshold")))
+            groups.setdefault(key, {})[stage] = entry.get("metrics", [])
     return groups
 
 

@@ -55,9 +55,8 @@ def _run(given: argparse.Namespace) -> int:
 
     monitors = _replayable(given)
     edit = _edit(given)
-    windows = _windows(given, edit, monitors)
     replayed, missing = [], []
-    for window in windows:
+    for window in _windows(given, edit, monitors):
         try:
             replayed.append(replay(window, edit, monitors))
         except InputError as error:
@@ -108,9 +107,8 @@ def _edit(given: argparse.Namespace) -> Edit:
         return None if path is None else read_document(storage.resolve_document(path, names, variable))
 
     constraints = document("baseline_constraints", "constraints.json", "analysis.json")
-    statistics = document("baseline_statistics", "statistics.json")
     limit = VARIABLE_BY_NAME["attribution_drift_threshold"].read(given.attribution_drift_threshold)
-    return Edit(constraints, statistics, given.rules, limit)
+    return Edit(constraints, document("baseline_statistics", "statistics.json"), given.rules, limit)
 
 
 def _windows(given: argparse.Namespace, edit: Edit, monitors: Mapping[str, Monitor]) -> list[PastWindow]:

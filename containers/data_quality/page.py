@@ -86,7 +86,6 @@ def _cells(
 ) -> list[page.Cell]:
     before, after = _summary(then), _summary(now)
     means = [before["mean"], after["mean"]]
-    noise = max(before["noise"], after["noise"])
     kind = (now or then or {}).get("inferred_type", "")
     if now and then and then.get("inferred_type") != kind:
         kind = f"{then.get('inferred_type')} → {kind}"
@@ -96,7 +95,7 @@ def _cells(
         page.Cell("", state="spark"),
         _distance_cell(finding),
         *(page.Cell(page.percent(side["missing"]), side["missing"]) for side in (before, after)),
-        *map(page.Cell, page.alike(means, noise), means),
+        *map(page.Cell, page.alike(means, max(before["noise"], after["noise"])), means),
     ]
 
 

@@ -62,10 +62,9 @@ def _facts(statistics: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _metrics(label: Mapping[str, Any]) -> Metrics:
     """Return the values of a label with their intervals, by feature."""
-    errors = label.get("standard_errors") or {}
     found = {}
     for name, entry in (label.get("global_shap_values") or {}).items():
-        value, error = page.as_number(entry), page.as_number(errors.get(name))
+        value, error = page.as_number(entry), page.as_number((label.get("standard_errors") or {}).get(name))
         if value is not None:
             interval = None if error is None else (value - _TWO_SIDED * error, value + _TWO_SIDED * error)
             found[name] = {"value": value, "confidence_interval": interval}

@@ -148,8 +148,6 @@ def _sure(source: page.Source, where: str) -> str:
     return f"Chance would do this at most once in {page.count(round(1.0 / highest))} windows."
 
 
-Points = tuple[list[float], list[float]]
-
 _LARGEST_MATRIX = 20
 _SEGMENT_METRICS = 3
 _MOST_IN_CHART = 15
@@ -220,7 +218,7 @@ def _curve_section(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[page
     return [page.Section("Curves", charts=shown)] if shown else []
 
 
-def _calibration(document: Mapping[str, Any]) -> Points | None:
+def _calibration(document: Mapping[str, Any]) -> tuple[list[float], list[float]] | None:
     known = document.get("score_calibration") or {}
     scores, rates = known.get("scores"), known.get("positive_rates")
     if not scores or not rates or not all(0.0 <= score <= 1.0 for score in scores):

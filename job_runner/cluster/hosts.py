@@ -448,13 +448,16 @@ def _start(distributed: Any, role: Role, security: Any) -> Any:
         host=address,
         scheduler_port=port,
         protocol=f"{protocol(security)}://",
-        dashboard_address="127.0.0.1:0",
         worker_dashboard_address="127.0.0.1:0",
-        security=security,
         silence_logs=False,
-        memory_limit=0,
-        local_directory=tempfile.gettempdir(),
+        **_options(security),
     )
+
+
+def _options(security: Any) -> dict[str, Any]:
+    """Return what every host is told: its pages are for itself, and nothing of Dask's limits its memory."""
+    options = {"local_directory": tempfile.gettempdir(), "memory_limit": 0}
+    return {**options, "dashboard_address": "127.0.0.1:0", "security": security}
 
 
 def _own_address(leader: str) -> str:
@@ -552,12 +555,9 @@ async def _working(role: Role, ended: list[str]) -> None:
         url(role.address, security),
         nthreads=role.threads or engine.available_processors(),
         name=f"{role.name}{NAME_SEPARATOR}{uuid.uuid4().hex}",
-        local_directory=tempfile.gettempdir(),
-        memory_limit=0,
-        dashboard_address="127.0.0.1:0",
         dashboard=False,
-        security=security,
         death_timeout=role.seconds_to_wait,
+        **_options(security),
     ) as worker:
         _log.info("%s works for the leader at %s", role.name, role.address)
         await worker.finished()

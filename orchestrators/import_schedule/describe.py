@@ -157,13 +157,12 @@ def combine(documents: Sequence[dict[str, Any]]) -> Description:
             told = {"found": shown(found), "by": by, "meant": shown(meant)}
             raise ConfigurationError.of("schedule_description.another", field=path, **told)
     timing = configuration.get("ScheduleConfig") or {"ScheduleExpression": DAILY}
-    status = schedule.get("MonitoringScheduleStatus", "Scheduled")
     outputs = given.get("baseline-job", {}).get("ProcessingOutputConfig", {}).get("Outputs") or [{}]
     return Description(
         name=_member(schedule, "MonitoringScheduleName"),
         monitor=TYPES[kind],
         timing={**timing, "ScheduleExpression": _member(timing, "ScheduleExpression")},
-        stopped=status not in ("Scheduled", "Pending"),
+        stopped=schedule.get("MonitoringScheduleStatus", "Scheduled") not in ("Scheduled", "Pending"),
         baseline=baseline,
         application=application,
         source=source,

@@ -77,9 +77,8 @@ def checked(value: Any, path: str, mistakes: Mistakes) -> Any:
         parts = {key: part for key, part in value.items() if part is not None}
         return {key: checked(part, f"{path}.{key}", mistakes) for key, part in parts.items()}
     if isinstance(value, list):
-        element = dict if _LISTS.get(name) == "objects" else str
         for at, member in enumerate(value if name in _LISTS else ()):
-            if not isinstance(member, element):
+            if not isinstance(member, dict if _LISTS[name] == "objects" else str):
                 _note(f"{path}[{at}]", member, f"one of {_LISTS[name]}", mistakes)
         return [checked(part, f"{path}[{at}]", mistakes) for at, part in enumerate(value)]
     text = json.dumps(value) if not isinstance(value, str) else value

@@ -221,9 +221,8 @@ def make_jobs(description: Description, options: Options) -> Jobs:
     timing = _timing(description, cron, said)
     if cron is not None and cron.minute == 0 and options.delay:
         cron = replace(cron, minute=options.delay)
-        said["ScheduleExpression"] += (
-            f"; {options.delay} minutes past, as the service started within the first 20, the window stays"
-        )
+        past = f"{options.delay} minutes past, as the service started within the first 20, the window stays"
+        said["ScheduleExpression"] += f"; {past}"
     if description.stopped:
         said["MonitoringScheduleStatus"] = "changed: it waits until you let it run"
     is_own = not _OURS.search(str(description.application.get("ImageUri", "")))

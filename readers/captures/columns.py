@@ -20,7 +20,7 @@ from contract.dataset import GROUND_TRUTH
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
 from contract.reading import CallRows
-from readers.arrow_json import JsonFields, NotBulkError, parse_json, text_buffer
+from readers.arrow_json import JsonFields, NotBulkError, found_in, parse_json, text_buffer
 from readers.captures.envelope import Envelope
 from readers.captures.layout import Layout, cell_name, is_cell, shared_names
 from readers.captures.shapes import (
@@ -359,22 +359,22 @@ def json_array(data: pa.StringArray) -> pa.Array:
 
 
 def _csv_rows(data: pa.StringArray, shape: Shape) -> Rows:
-    text, content = data, bytes(text_buffer(data))
-    if b"\n" in content or b"\r" in content:
+    text, marks = data, found_in(text_buffer(data), b'\r\n",')
+    if not marks.isdisjoint((b"\n", b"\r")):
         text = pc.ascii_rtrim(data, "\r\n")
         text = pc.replace_substring(pc.replace_substring(text, "\r\n", "\n"), "\r", "\n")
-        content = bytes(text_buffer(text))
-    if shape == "list" and b"," in content:
-        if b'"' in content:
+        marks = found_in(text_buffer(text), b'\n",')
+    if shape == "list" and b"," in marks:
+        if b'"' in marks:
             raise NotBulkError("a cell may hold a comma")
         single = pc.invert(pc.match_substring(text, "\n"))
         text = pc.if_else(single, pc.replace_substring(text, ",", "\n"), text)
-        content = bytes(text_buffer(text))
+        marks = found_in(text_buffer(text), b"\n")
     counts, lines = np.ones(len(text), np.int64), text
-    if b"\n" in content:
+    if b"\n" in marks:
         counts = 1 + pc.count_substring(text, "\n").to_numpy(zero_copy_only=False).astype(np.int64)
         lines = pc.list_flatten(pc.split_pattern(text, "\n"))
-    if b'"' in content and not pc.all(pc.match_substring_regex(lines, _QUOTED_LINE)).as_py():
+    if b'"' in marks and not pc.all(pc.match_substring_regex(lines, _QUOTED_LINE)).as_py():
         raise NotBulkError("a quote stands within a cell, or a cell holds a line end")
     return Rows(counts, lines=lines)
 
@@ -530,26 +530,27 @@ def _require_width(lines: pa.StringArray, width: int) -> None:
 
 def _commas(lines: pa.StringArray) -> pa.IntegerArray:
     """Return how many commas stand between the cells of each line."""
-    if b'"' in bytes(text_buffer(lines)):
+    if found_in(text_buffer(lines), b'"'):
         lines = pc.replace_substring_regex(lines, _QUOTED_CELL, "")
     return pc.count_substring(lines, ",")
 
 
-def _lines_of(lines: pa.StringArray) -> bytes:
-    return bytes(text_buffer(pc.binary_join_element_wise(lines, "", "\n")))
+def _lines_of(*cells: pa.StringArray) -> pa.Buffer:
+    between = [part for each in cells for part in (each, ",")]
+    return text_buffer(pc.binary_join_element_wise(*between[:-1], "\n", ""))
 
 
 def _parse_lines(
     texts: list[pa.StringArray], position: int, parser: CellParser, limit: int
 ) -> dict[str, pa.Array]:
     """Parse lines of cells, the shorter ones filled up with empty cells."""
-    lines = pc.binary_join_element_wise(*texts, ",") if len(texts) > 1 else texts[0]
-    text = _lines_of(lines)
-    most = text[: text.find(b"\n")].count(b",")
-    if 0 < most < limit and b'"' not in text:
+    text = _lines_of(*texts)
+    most = sum(each[0].as_py().count(",") + 1 for each in texts) - 1 if len(texts[0]) else 0
+    if 0 < most < limit and not found_in(text, b'"'):
         # As a rule all have as many cells; counting them takes as long as reading them.
         with contextlib.suppress(CellsError):
-            return parser(text, [cell_name(position + at) for at in range(most + 1)], len(lines))
+            return parser(text, [cell_name(position + at) for at in range(most + 1)], len(texts[0]))
+    lines = pc.binary_join_element_wise(*texts, ",") if len(texts) > 1 else texts[0]
     commas = _commas(lines)
     least, most = pc.min_max(commas).as_py().values()
     if most >= limit:

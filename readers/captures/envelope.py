@@ -21,7 +21,7 @@ from contract.dataset_format import Shape
 from contract.errors import DatasetError
 from contract.reading import notice
 from contract.window import ZONED, Window, folder_hour, in_window_by_folder
-from readers.arrow_json import NotBulkError, read_json, text_buffer
+from readers.arrow_json import NotBulkError, found_in, line_ends, read_json, text_buffer
 from readers.captures.shapes import Row, UndecodableError, decode, parsed
 from readers.flatten import batch_of, columns_of, json_text, loads, rows_to_batch, scalar_text
 from readers.lanes import Counts, Table, in_lanes, merged, of_kinds, rows_of
@@ -220,7 +220,7 @@ def read_records(
         rows = [exact(lines[at]) for at in some]
         return pa.RecordBatch.from_struct_array(pa.array(rows, pa.struct(list(schema))))
 
-    ends = block.data.count(b"\n")
+    ends = line_ends(block.data)
     try:
         return bulk(block.data, ends), np.arange(ends)
     except NotBulkError:
@@ -375,7 +375,7 @@ def label_columns(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Co
     """Return the labels of all rows by column name, and which records have the wrong number of them."""
     text = pc.ascii_rtrim(labels.data, "\r\n")
     simple = pc.fill_null(pc.equal(labels.encodings, "CSV"), True)
-    if any(mark in bytes(text_buffer(text)) for mark in (b'"', b",", b"\r")):
+    if found_in(text_buffer(text), b'",\r'):
         simple = pc.and_(simple, pc.fill_null(pc.invert(pc.match_substring_regex(text, '[",\r]')), True))
     simple = pc.or_(simple, labels.data.is_null()).to_numpy(zero_copy_only=False)
 

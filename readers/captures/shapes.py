@@ -161,6 +161,8 @@ def rows_of_values(values: list[Any], shape: Shape) -> list[Row]:
 
 def value_rows(value: Any, shape: Shape) -> list[Row]:
     """Return the rows of one JSON value."""
+    if isinstance(value, dict) and {dict, list}.isdisjoint(map(type, value.values())):
+        return [value]
     table = table_rows(value)
     if table is not None:
         return list(table)

@@ -257,7 +257,9 @@ def _say_other_than_csv(sides: Sequence[str], calls: Sequence[shapes.Call], requ
         texts = [payload.first_line for payload in payloads if payload.kind == shapes.CSV]
         texts = [text for text in texts if text[:1] != '"']
         for what, pattern in _NOT_CSV.items():
-            if texts and sum(bool(pattern.fullmatch(text)) for text in texts) >= _MOSTLY * len(texts):
+            others = (text for text in texts if not pattern.fullmatch(text))
+            # So many others are too many.
+            if texts and next(islice(others, int(len(texts) - _MOSTLY * len(texts)), None), None) is None:
                 request.said.say("reading.not_csv", side=side, what=what, example=texts[0][:_SHOWN])
 
 

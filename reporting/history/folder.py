@@ -89,11 +89,9 @@ def read_if_there(path: str) -> bytes | None:
     except DatasetError:
         if storage.is_s3(path) or Path(path).exists():
             raise
-        return None  # it went between being found and being opened
-    if content is None:
-        return None
-    codec = storage.compression(path, content)
-    if codec is None:
+        content = None  # it went between being found and being opened
+    codec = storage.compression(path, content) if content else None
+    if not content or codec is None:
         return content
     with DocumentError.instead_of("history_file.damaged", OSError, file=path):
         unpacked: bytes = pa.CompressedInputStream(pa.BufferReader(content), codec).read(_MOST_BYTES + 1)

@@ -376,13 +376,9 @@ def digest_of(settings: Settings, program: str, documents: Mapping[str, bytes]) 
         The files the run wrote, by name.
     """
     window = settings.window
-    about = (
-        program,
-        settings.sagemaker_endpoint_name or "",
-        settings.sagemaker_monitoring_schedule_name or "",
-        window.start.isoformat() if window else "",
-        window.end.isoformat() if window else "",
-    )
+    names = (settings.sagemaker_endpoint_name, settings.sagemaker_monitoring_schedule_name)
+    span = (window.start.isoformat(), window.end.isoformat()) if window else ("", "")
+    about = (program, *(name or "" for name in names), *span)
     parts = (*(text.encode() for text in about), *(documents[name] for name in sorted(documents)))
     return digest(b"".join(len(part).to_bytes(8, "big") + part for part in parts))
 

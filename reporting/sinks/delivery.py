@@ -46,9 +46,7 @@ class NotDeliveredError(Exception):
 
     def __init__(self, text: str, *, again: bool, pause: float | None = None) -> None:
         super().__init__(text)
-        self.text = text
-        self.again = again
-        self.pause = pause
+        self.again, self.pause = again, pause
 
 
 @dataclass(frozen=True)
@@ -132,8 +130,8 @@ def _deliver(parcel: Delivery, timeout: float, deadline: float, pause: float) ->
         last = attempt == _ATTEMPTS or time.monotonic() + wait >= deadline
         if last or not failure.again:
             times = "" if attempt == 1 else f" ({attempt} attempts in {time.monotonic() - started:.1f} s)"
-            return failure.text + times
-        _log.debug("%s: %s; trying again in %.1f s", parcel.address, failure.text, wait)
+            return f"{failure}{times}"
+        _log.debug("%s: %s; trying again in %.1f s", parcel.address, failure, wait)
         time.sleep(wait)
         pause *= 2
     raise AssertionError("the last attempt returns")

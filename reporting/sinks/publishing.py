@@ -59,9 +59,8 @@ class Sinks:
                 names = [entry["MetricName"] for entry in aws.metric_data(run)]
                 send = aws.put(address, run)
             else:
-                values = values_of(run)
-                names = [value.name for value in values]
-                send = functools.partial(SENDERS[address.kind], address, values, run, self.headers)
+                names = [value.name for value in values_of(run)]
+                send = functools.partial(SENDERS[address.kind], address, run, self.headers)
             # Each name once.
             content = f"{several(len(names), 'metric')} ({some_of(list(dict.fromkeys(names)), _NAMES_SHOWN)})"
             parcels.append(Delivery(address.shown, content, send))

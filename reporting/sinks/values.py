@@ -114,9 +114,7 @@ def request_body(values: Sequence[Value], instant: datetime) -> bytes:
     )
 
 
-def export(
-    address: SinkAddress, values: list[Value], run: Run, headers: delivery.Headers, timeout: float
-) -> None:
+def export(address: SinkAddress, run: Run, headers: delivery.Headers, timeout: float) -> None:
     """Send the values to a collector.
 
     Raises
@@ -126,7 +124,8 @@ def export(
     """
     parts = urlsplit(address.target)
     path = parts.path if parts.path.endswith(_PATH) else parts.path.rstrip("/") + _PATH
-    url, body = parts._replace(path=path).geturl(), request_body(values, run.metric_time or run.finished)
+    url, values = parts._replace(path=path).geturl(), values_of(run)
+    body = request_body(values, run.metric_time or run.finished)
     answer = delivery.send("POST", url, body, "application/json", headers, timeout)
     try:
         partial = orjson.loads(answer).get("partialSuccess") or {}
@@ -184,9 +183,7 @@ def textfile_path(target: str, labels: dict[str, str]) -> Path:
     return Path(target) / f"{'_'.join(['model_monitor', *parts])}.prom"
 
 
-def write_textfile(
-    address: SinkAddress, values: list[Value], run: Run, headers: delivery.Headers, timeout: float
-) -> None:
+def write_textfile(address: SinkAddress, run: Run, headers: delivery.Headers, timeout: float) -> None:
     """Write the file; it appears whole.
 
     Raises
@@ -199,14 +196,12 @@ def write_textfile(
         text = f"there is no folder {file.parent}; name the one node exporter reads"
         raise NotDeliveredError(text, again=False)
     try:
-        write_files_atomically(str(file.parent), {file.name: exposition(values)})
+        write_files_atomically(str(file.parent), {file.name: exposition(values_of(run))})
     except OutputError as error:
         raise NotDeliveredError(error.message.rstrip("."), again=False) from error
 
 
-def push(
-    address: SinkAddress, values: list[Value], run: Run, headers: delivery.Headers, timeout: float
-) -> None:
+def push(address: SinkAddress, run: Run, headers: delivery.Headers, timeout: float) -> None:
     """Replace what the Pushgateway holds of this monitor, endpoint and schedule.
 
     Raises
@@ -217,7 +212,7 @@ def push(
     group = "".join(_group_member(name, text) for name, text in run.labels.items())
     parts = urlsplit(address.target)
     url = parts._replace(path=f"{parts.path.rstrip('/')}/metrics/job/model_monitor{group}").geturl()
-    delivery.send("PUT", url, exposition(values), CONTENT_TYPE, headers, timeout)
+    delivery.send("PUT", url, exposition(values_of(run)), CONTENT_TYPE, headers, timeout)
 
 
 def _group_member(name: str, text: str) -> str:
@@ -232,7 +227,7 @@ def _escape(text: str) -> str:
 
 
 # How the values reach a sink, by its kind.
-SENDERS: dict[str, Callable[[SinkAddress, list[Value], Run, delivery.Headers, float], None]] = {
+SENDERS: dict[str, Callable[[SinkAddress, Run, delivery.Headers, float], None]] = {
     "prometheus-textfile": write_textfile,
     "pushgateway": push,
     "otlp": export,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,14 @@ from containers.feature_attribution.configuration import (
     count_rows,
     given_rows,
     progress,
+    rows_of_baseline_job,
     rows_of_files,
     sample_rows,
 )
 from contract.analysis_config import AnalysisConfig, Methods, ShapConfig
 from contract.dataset import Dataset
 from contract.dataset_format import DatasetFormat
-from contract.errors import ConfigurationError
+from contract.errors import ConfigurationError, InputError
 from readers.plan import plan_dataset
 
 
@@ -122,6 +124,24 @@ def test_baseline_rows_in_several_files(tmp_path: Path) -> None:
     (tmp_path / "3.csv").write_text("many,7\n", encoding="utf-8")
     found = rows_of_files(str(tmp_path), SHAPE).to_pydict()
     assert found == {"a": ["1", "2.5", "many"], "b": ["x", "y", "7"]}
+
+
+def test_rows_of_the_baseline_job_that_cannot_be_read_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / configuration.BASELINE_ROWS).parent.mkdir()
+    (tmp_path / configuration.BASELINE_ROWS).write_text("a,b\n1,x\n", encoding="utf-8")
+    settings: Any = SimpleNamespace(baseline_constraints=str(tmp_path), baseline_statistics=None)
+    found = rows_of_baseline_job(settings, SHAPE)
+    assert found is not None
+    assert found.to_pydict() == {"a": [1], "b": ["x"]}
+
+    def read_bytes(path: str, error: type[InputError]) -> bytes:
+        raise error(f"{path} cannot be read")
+
+    monkeypatch.setattr(configuration.storage, "read_bytes", read_bytes)
+    with pytest.raises(ConfigurationError, match=r"cannot be read"):
+        rows_of_baseline_job(settings, SHAPE)
 
 
 def test_lines_that_are_no_json_are_named(tmp_path: Path) -> None:

@@ -192,4 +192,4 @@ def test_a_note_names_the_metrics_that_a_few_rows_decide() -> None:
     predictions = generator.normal(0.0, 3.0, 1_000)
     labels = predictions + generator.standard_t(2.0, 1_000)
     heavy = measure(regression_analyzer(), batch(label=labels, prediction=predictions))
-    assert any("decide" in note and "'mse', 'rmse'" in note for note in heavy.notes)
+    assert any("decide" in note and "'mse', 'rmse'" in note and "'r2'" in note for note in heavy.notes)

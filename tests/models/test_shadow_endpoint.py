@@ -176,7 +176,7 @@ def test_an_endpoint_that_is_not_to_be_started(account: Account) -> None:
     with pytest.raises(NotTriedError) as caught:
         model.predict(TABLE)
     assert caught.value.found == "predictor.model_name loans is a SageMaker model of this account"
-    assert "(2 x ml.m5.large), which takes minutes, is billed until the job ends" in caught.value.left_out
+    assert "(2 x ml.m5.large), which takes minutes, is billed until the job ends" in str(caught.value)
     unknown = open_model(None, PredictorConfig(model_name="loams", instance_type="ml.m5.large"), start=False)
     with pytest.raises(ModelError, match=r"did you mean loans\?"):
         unknown.predict_labels(TABLE)

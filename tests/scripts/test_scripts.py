@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from contract.errors import ScriptError
-from file_storage.scripts import handle_record, load_preprocessor, run_postprocessor
+from file_storage.scripts import handler_of, load_preprocessor, run_postprocessor
 from readers.scripts import apply_dataframe
 
 
@@ -36,7 +36,7 @@ def test_the_logger_is_given_to_those_who_take_it(tmp_path, signature, caplog):
     body = f"{log}.info('seen')" if log else "pass"
     path = script(tmp_path, f"def preprocess_handler({signature}):\n    {body}\n    return {{'a': 1}}\n")
     with caplog.at_level(logging.INFO):
-        assert handle_record(load_preprocessor(path), "x") == {"a": 1}
+        assert handler_of(load_preprocessor(path))("x") == {"a": 1}
     assert [(r.name, r.getMessage()) for r in caplog.records] == ([("user_script", "seen")] if log else [])
 
 
@@ -53,7 +53,7 @@ def test_preprocessors_travel(tmp_path):
     path = script(tmp_path, "def preprocess_handler(record):\n    return {'a': record}\n")
     loaded = pickle.loads(pickle.dumps(load_preprocessor(path)))
     assert loaded.kind == "record"
-    assert handle_record(loaded, 3) == {"a": 3}
+    assert handler_of(loaded)(3) == {"a": 3}
 
 
 def test_scripts_may_use_their_neighbours_and_dataclasses(tmp_path, monkeypatch):
@@ -74,7 +74,7 @@ def test_scripts_may_use_their_neighbours_and_dataclasses(tmp_path, monkeypatch)
             return {"a": Row(record).value * FACTOR}
         """,
     )
-    assert handle_record(load_preprocessor(path), 2) == {"a": 6}
+    assert handler_of(load_preprocessor(path))(2) == {"a": 6}
 
 
 def test_a_data_frame_function_is_preferred(tmp_path, caplog):

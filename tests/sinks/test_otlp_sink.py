@@ -15,7 +15,7 @@ from reporting.sinks.values import Value, values_of
 def send(server_path: str = "", answer: Answer | None = None) -> list:
     with serving(always(answer or Answer(body=b"{}"))) as server:
         (address,) = parse_sinks("metrics_sinks", f"otlp+http://{server.host}{server_path}")
-        otlp.export(address, values_of(report()), report(), {}, 5.0)
+        otlp.export(address, report(), {}, 5.0)
     return server.requests
 
 

@@ -99,7 +99,7 @@ def test_a_metric_says_its_gauge_and_what_it_is_of(metric: Metric, name: str, la
 def test_a_textfile_is_written_whole_and_replaced(tmp_path: Path) -> None:
     address = SinkAddress("prometheus-textfile", f"{tmp_path}/", "shown")
     for told in (report(endpoint="flights/eu"), report(endpoint="flights/eu", rows=7)):
-        prometheus.write_textfile(address, values_of(told), told, {}, 5.0)
+        prometheus.write_textfile(address, told, {}, 5.0)
     (file,) = tmp_path.iterdir()
     assert file.name == "model_monitor_data-quality_flights-eu_hourly.prom"
     assert ("model_monitor_rows", 7.0) in {(name, value) for name, _, value in read(file.read_bytes())}
@@ -108,7 +108,7 @@ def test_a_textfile_is_written_whole_and_replaced(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there() -> None:
     address = SinkAddress("prometheus-textfile", "/nowhere/here/m.prom", "shown")
     with pytest.raises(NotDeliveredError, match="there is no folder /nowhere/here") as caught:
-        prometheus.write_textfile(address, values_of(report()), report(), {}, 5.0)
+        prometheus.write_textfile(address, report(), {}, 5.0)
     assert not caught.value.again
 
 
@@ -116,7 +116,7 @@ def test_the_pushgateway_gets_one_group_replaced() -> None:
     with serving() as server:
         (address,) = parse_sinks("metrics_sinks", f"pushgateway+http://{server.host}/prefix/")
         told = report(endpoint="flights/eu")
-        prometheus.push(address, values_of(told), told, {}, 5.0)
+        prometheus.push(address, told, {}, 5.0)
     (request,) = server.requests
     endpoint = base64.urlsafe_b64encode(b"flights/eu").decode()
     assert request.method == "PUT"
