@@ -417,10 +417,10 @@ def _least_changes(constraints: QualityConstraints) -> list[float]:
 
 def _refuse_unknown(statistics: QualityStatistics, constraints: QualityConstraints) -> None:
     usual = check_sagemaker.CONSTRAINED[statistics.problem_type]
-    known = {*usual, *statistics.metrics, *documents.FACTS["further"]}
-    facts = documents.FACTS
-    worse = usual | facts["losses"]
-    worse |= {name: documents.GREATER if is_loss(name) else documents.LESS for name in facts["further"]}
+    further = documents.FACTS["further"]
+    known = {*usual, *statistics.metrics, *further}
+    worse = usual | documents.FACTS["losses"]
+    worse |= {name: documents.GREATER if is_loss(name) else documents.LESS for name in further}
     for name, constraint in constraints.metrics.items():
         if constraint.threshold > 1.0 and not is_loss(name):
             value = constraint.threshold
