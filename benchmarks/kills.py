@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reporting.history.read import read_runs
+from reporting.history.folder import read_runs
 
 from benchmarks.same_bytes import content_of, difference
 

@@ -228,7 +228,8 @@ def test_no_model_at_all(tmp_path: Path, data: Path) -> None:
             [[1, 2]],
             (
                 "{config}: row 0 of methods.shap.baseline has 2 values, but the model takes 3 features "
-                "('age', 'colour', 'income'); give one value per feature, in this order."
+                "('age', 'colour', 'income'); give one value per feature, in this order, and "
+                "leave columns that are none out with exclude_features_attribute."
             ),
         ),
         (
@@ -262,7 +263,8 @@ def test_baseline_files_that_do_not_fit(tmp_path: Path, data: Path, endpoint: st
     assert_sentence(
         run(tmp_path, data, table_config(baseline=str(file)), endpoint),
         f"{file}: row 0 of methods.shap.baseline has 2 values, but the model takes 3 features ('age', "
-        "'colour', 'income'); give one value per feature, in this order.",
+        "'colour', 'income'); give one value per feature, in this order, and "
+        "leave columns that are none out with exclude_features_attribute.",
     )
     write_csv(file, [])
     assert_sentence(

@@ -358,6 +358,7 @@ EXPECTED: dict[str, Row] = {
     "whole numbers that could": one(
         lambda at: f"2026{1 + at % 12:02}{1 + at % 28:02}", said="could be dates", then=kind("Integral")
     ),
+    "whole numbers from 2^53 on": one(lambda at: 2**53 + at, then=kind("Integral")),
     "numbers that JSON or Parquet": Row(
         {"a.jsonl": lines(objects(x=str))}, "x is numbers, though they are written as text", format=LINES
     ),
