@@ -14,9 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reporting.history.folder import read_runs
-
 from benchmarks.same_bytes import content_of, difference
+from reporting.history.folder import read_runs
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("statistics.json", "constraints.json", "report.html")
