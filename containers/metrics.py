@@ -1,7 +1,5 @@
 """Metrics on the page, now and at the baseline: what the pages of several monitors share."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field

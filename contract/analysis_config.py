@@ -5,8 +5,6 @@ the documented default, or is None where its absence means something. Every mist
 at once, each with its path and the nearest fix.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -104,14 +102,14 @@ def _entries(members: JsonObject, key: str, example: str) -> JsonObject:
     return JsonObject(named, members.path, members.mistakes)
 
 
-def _facets(members: JsonObject, key: str) -> tuple[Facet, ...]:
+def _facets(members: JsonObject, key: str) -> "tuple[Facet, ...]":
     example = '[{"name_or_index":"sex","value_or_threshold":["female"]}]'
     lists = _entries(members, key, example), _entries(members, "facets", example)
     facets = (_facet(entries, place) for entries in lists for place in entries.members)
     return tuple(facet for facet in facets if facet is not None)
 
 
-def _facet(entries: JsonObject, place: str) -> Facet | None:
+def _facet(entries: JsonObject, place: str) -> "Facet | None":
     if not isinstance(entries.raw(place), dict):
         names = _facet_columns(entries, place)
         return None if names is None else Facet(names)
@@ -151,12 +149,12 @@ def _facet_values(members: JsonObject, key: str) -> Any:
     return tuple(tuple(cells) for cells in values(fits, expected)(members, key))
 
 
-def _all_segments(members: JsonObject, key: str) -> tuple[Segments, ...]:
+def _all_segments(members: JsonObject, key: str) -> "tuple[Segments, ...]":
     entries = _entries(members, key, '[{"name_or_index":"age","segments":[["[18, 30]"]]}]')
     return tuple(_segments(entry) for entry in entries.objects().values())
 
 
-def _segments(members: JsonObject) -> Segments:
+def _segments(members: JsonObject) -> "Segments":
     found = read_members(Segments, members)
     if members.members:
         members.require("name_or_index", '"name_or_index":"age"')

@@ -1,7 +1,5 @@
 """A checklist: checks that go on after one has failed, and a line for what each of them found."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TextIO

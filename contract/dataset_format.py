@@ -1,7 +1,5 @@
 """The ``dataset_format`` setting: what kind of files hold the data, and how to read them."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What a check concludes, and the values that are published: the vocabulary of all monitors."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -250,7 +248,7 @@ class Decision:
     comparisons: tuple[Comparison, ...] = ()
     reason: str = ""
 
-    def with_tested(self, comparison: Comparison, of: Violation, rate: float) -> Decision:
+    def with_tested(self, comparison: Comparison, of: Violation, rate: float) -> "Decision":
         """Return the decision with one more comparison, whose state follows from its figures.
 
         It is violated, as `of` says, where its effect is beyond its limit and chance would do that less often

@@ -16,8 +16,6 @@ shows (at most 1 KB), so it must stand alone. The sentences stand in ``sentences
 code; the code says which one, and its members are what the braces in it are filled with.
 """
 
-from __future__ import annotations
-
 import functools
 import tomllib
 from collections.abc import Iterator

@@ -6,8 +6,6 @@ as ``Double.toString`` prints them (``1.4402689218907343E10``, ``3.8E7``, ``0.0`
 means that `diff` against an old baseline shows real differences only.
 """
 
-from __future__ import annotations
-
 import codecs
 import contextlib
 import functools

@@ -1,7 +1,5 @@
 """Secrets stay out of what people read: every text about an address is made by `mask`."""
 
-from __future__ import annotations
-
 import base64
 import re
 from collections.abc import Iterable, Iterator

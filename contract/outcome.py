@@ -1,7 +1,5 @@
 """How a job ends: the message file and the exit code."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What the page shows, before it is HTML: cards for what changed, sections with tables and charts."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -118,7 +116,7 @@ class Source:
         """Return the violations, none when nothing was compared."""
         return self.decision.violations.violations if self.decision else ()
 
-    def verdict(self, subject: str) -> Cell:
+    def verdict(self, subject: str) -> "Cell":
         """Return what was decided of a feature or metric of all rows."""
         if self.decision is None:
             return Cell("not compared")

@@ -4,8 +4,6 @@ Whoever decides says so here: the plan, a reader, an analysis configuration. A s
 what it notices travels as counts, and the leader makes sentences of them.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

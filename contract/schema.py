@@ -5,8 +5,6 @@ Mistakes name the path of the member, and all of one file are told together. Wha
 a configuration. In a document it is one where it is nearly a member's name; the rest is kept.
 """
 
-from __future__ import annotations
-
 import contextlib
 import difflib
 import functools
@@ -165,24 +163,24 @@ class JsonObject:
             self.wrong(key, "a count of 0 or more")
         return int(number)
 
-    def child(self, key: str) -> JsonObject | None:
+    def child(self, key: str) -> "JsonObject | None":
         """Return the object at `key`, None when absent."""
         value = self.raw(key)
         return None if value is None else JsonObject(value, self.place(key), self.mistakes)
 
-    def within(self, *path: str) -> JsonObject:
+    def within(self, *path: str) -> "JsonObject":
         """Return an object inside of others, an empty one where it is absent."""
         inner = self
         for key in path:
             inner = inner.child(key) or JsonObject({}, inner.place(key), self.mistakes)
         return inner
 
-    def children(self, key: str, default: Any = REQUIRED) -> list[JsonObject]:
+    def children(self, key: str, default: Any = REQUIRED) -> "list[JsonObject]":
         """Return the list of objects at `key`."""
         values, place = self.get(key, list, default), self.place(key)
         return [JsonObject(value, f"{place}[{at}]", self.mistakes) for at, value in enumerate(values)]
 
-    def objects(self) -> dict[str, JsonObject]:
+    def objects(self) -> "dict[str, JsonObject]":
         """Return all members, each of which must be an object."""
         return {key: JsonObject(self.raw(key), self.place(key), self.mistakes) for key in self.members}
 
@@ -251,7 +249,7 @@ class Level:
     """
 
     called: str
-    members: Mapping[str, Level | None]
+    members: "Mapping[str, Level | None]"
 
 
 def unused_members(value: Any, level: Level, mistakes: Mistakes) -> list[str]:

@@ -4,8 +4,6 @@ Each variable of the container contract is also a flag of the console command (`
 ``--dataset-source``); the flag wins. ``docs/settings.md`` lists them all, and a test holds the two together.
 """
 
-from __future__ import annotations
-
 import argparse
 import functools
 import json

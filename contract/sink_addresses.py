@@ -1,7 +1,5 @@
 """Addresses of sinks as settings write them, and what of them may be shown."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The time window a job looks at, from times or from a duration and the present; which folders lie in it."""
 
-from __future__ import annotations
-
 import bisect
 import itertools
 import re
@@ -49,7 +47,7 @@ class Window:
         """Return in which of the windows that are told apart an instant lies, -1 for none."""
         return max(0, bisect.bisect(self.edges, instant) - 1) if self.contains(instant) else -1
 
-    def each(self) -> tuple[Window, ...]:
+    def each(self) -> "tuple[Window, ...]":
         """Return the windows that are told apart."""
         return tuple(itertools.starmap(Window, itertools.pairwise((*self.edges, self.end))))
 

@@ -1,7 +1,5 @@
 """Numbers and lists as they appear in sentences, and texts that are numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 # Words of logs and messages.

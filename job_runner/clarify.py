@@ -3,8 +3,6 @@
 The first rows are read to learn what the columns are called; nothing is computed here.
 """
 
-from __future__ import annotations
-
 import functools
 import logging
 import re

@@ -1,7 +1,5 @@
 """What earlier windows add to one: whether as many labels came, what moves for long, and when to alert."""
 
-from __future__ import annotations
-
 import logging
 import math
 from collections import defaultdict

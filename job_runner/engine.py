@@ -4,8 +4,6 @@ The default is a pool of threads: the readers and the numerical code release the
 else that takes a split and returns a future will do, such as a cluster of hosts (`job_runner.cluster`).
 """
 
-from __future__ import annotations
-
 import logging
 import math
 import os

@@ -1,7 +1,5 @@
 """The merge of captures with labels that came later, as a job: read, join, write, report."""
 
-from __future__ import annotations
-
 import logging
 import re
 import threading
@@ -67,7 +65,7 @@ class Merged:
     joined: Counter[int] = field(default_factory=Counter)
     without_id: int = 0
 
-    def add(self, other: Merged) -> None:
+    def add(self, other: "Merged") -> None:
         """Add what became of further files."""
         for target, files in other.parts.items():
             self.parts.setdefault(target, []).extend(files)

@@ -1,7 +1,5 @@
 """Checking a past window again, with another baseline or by other rules, from its statistics alone."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -35,7 +33,7 @@ class Document:
     where: str
 
     @classmethod
-    def of(cls, content: bytes, path: str) -> Document:
+    def of(cls, content: bytes, path: str) -> "Document":
         """Return the document that a file holds."""
         return cls(json_layout.loads(content, path), path)
 

@@ -5,8 +5,6 @@ was once given up never comes back with half of its rows. Up to `2 * most` segme
 beyond that, the ones kept are those that were among the largest all the way through the data.
 """
 
-from __future__ import annotations
-
 import itertools
 import logging
 import math

@@ -3,8 +3,6 @@
 A check that needs what another one could not give is skipped, and says so.
 """
 
-from __future__ import annotations
-
 import functools
 import os
 import socket

@@ -5,8 +5,6 @@ A baseline of whole days knows all hours together, and each single hour differs 
 far each comparison moved. A violation must then be further than that, too.
 """
 
-from __future__ import annotations
-
 import logging
 import math
 from collections import defaultdict

@@ -5,8 +5,6 @@ refused for its size, or that a model cannot answer as a whole, is sent again in
 records; what is learned about the size holds for all later requests.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 import threading

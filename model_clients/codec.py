@@ -9,8 +9,6 @@ column in CSV; a JMESPath expression over each line in JSON Lines, and over the 
 Without `probability`, `label` locates the scores; without both, the answer itself is the scores.
 """
 
-from __future__ import annotations
-
 import functools
 import io
 import re

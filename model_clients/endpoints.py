@@ -3,8 +3,6 @@
 SageMaker's contract is ``POST /invocations`` with CSV, JSON Lines or JSON, and ``GET /ping`` for health.
 """
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable, Sequence

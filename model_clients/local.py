@@ -1,7 +1,5 @@
 """Models that run in this process, from a file."""
 
-from __future__ import annotations
-
 import contextlib
 import faulthandler
 import functools

@@ -1,7 +1,5 @@
 """What every model does, and what holds for the predictions of all of them."""
 
-from __future__ import annotations
-
 import importlib
 import logging
 import random

@@ -1,7 +1,5 @@
 """Opening a model: an endpoint by its address, a file by its first bytes, for ONNX by its name."""
 
-from __future__ import annotations
-
 import contextlib
 import inspect
 import io

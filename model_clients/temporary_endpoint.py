@@ -4,8 +4,6 @@ Clarify calls it a shadow endpoint. Only the process that opens the model owns i
 asks the endpoint by its name, and deletes nothing.
 """
 
-from __future__ import annotations
-
 import functools
 import itertools
 import logging

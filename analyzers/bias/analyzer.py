@@ -1,7 +1,5 @@
 """The bias analyzer: summaries, statistics, constraints and checks tied to one protocol."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property

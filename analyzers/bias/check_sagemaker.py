@@ -4,8 +4,6 @@ Spec section 4.3: found from the service's own decisions. Sizes are compared, so
 compared by size too, although a smaller DI is the worse one.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import replace

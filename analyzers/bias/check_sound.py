@@ -15,8 +15,6 @@ section 2.6): fewer tests never have a smaller level, so the whole of what is le
 metrics that have not changed keep the same rate beside others that have.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """What is kept of a column: its distinct values while they are few, else only what the rules tell apart."""
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Iterable, Sequence
@@ -64,7 +62,7 @@ class Extent:
         self.least, self.greatest = min(self.least, least), max(self.greatest, greatest)
         self.is_integral = self.is_integral and is_integral
 
-    def join(self, other: Extent) -> None:
+    def join(self, other: "Extent") -> None:
         """Take the values of another in."""
         self.add_numbers(other.least, other.greatest, other.is_integral)
         self.has_words |= other.has_words
@@ -97,7 +95,7 @@ class Distinct:
             if sum(chunk.size for chunk in self._chunks[1:]) > MOST_COUNTED // 2:
                 self.count()
 
-    def add_all(self, other: Distinct) -> None:
+    def add_all(self, other: "Distinct") -> None:
         """Add the values of another."""
         self.is_more = self.is_more or other.is_more
         for chunk in other._chunks:

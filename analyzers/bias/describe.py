@@ -1,7 +1,5 @@
 """From a summary to the statistics document: every metric of every group, by either set of rules."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any

@@ -6,8 +6,6 @@ metric may hold a ``confidence_interval``, a ``standard_error`` and what a user 
 for every facet value, the counts that all metrics follow from.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace

@@ -3,8 +3,6 @@
 Every sentence is made from counts of rows, and leaves open what they are: people, loans or flights.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 

@@ -5,8 +5,6 @@ FT is the share of d whose prediction is positive where the vote is negative, le
 other way round. Distances are Euclidean on unscaled features; k is 5, or 1 with fewer than ten other rows.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

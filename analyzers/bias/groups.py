@@ -1,7 +1,5 @@
 """What a request means for the data at hand: positive labels and predictions, and the groups of facets."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -357,7 +355,7 @@ class Cells:
     rows: Floats
     strata: Codes
 
-    def where(self, kept: Flags) -> Cells:
+    def where(self, kept: Flags) -> "Cells":
         """Return only some of the cells."""
         places = {name: places[kept] for name, places in self.places.items()}
         return Cells(places, self.rows[kept], self.strata[kept])

@@ -4,8 +4,6 @@ Their tables, ``confusion`` and ``strata``, are those of `analyzers.bias.metrics
 are those that Clarify prints.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal

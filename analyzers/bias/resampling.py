@@ -10,8 +10,6 @@ Draws are on a signed scale on which sizes compare: differences as they are, the
 unsigned scales the last five would never be near zero in a small sample, and so always seem to have grown.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ One pass, bounded memory. What the values mean (which label is positive, which r
 when all rows are known, since Clarify's rules look at the whole column.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -108,7 +106,7 @@ class RowSample(row_sample.RowSample):
     not_numeric: frozenset[str] = frozenset()
     seed: int | None = None
 
-    def take_in(self, batch: pa.RecordBatch, places: Mapping[str, cells.Codes], plan: SummaryPlan) -> None:
+    def take_in(self, batch: pa.RecordBatch, places: Mapping[str, cells.Codes], plan: "SummaryPlan") -> None:
         """Add the rows of a batch."""
         request = plan.request
         if self.names is None:
@@ -126,7 +124,7 @@ class RowSample(row_sample.RowSample):
         rows, clusters = pa.RecordBatch.from_pydict(columns), cluster_hashes(batch, request.cluster_by)
         self.add(rows, self.seed, self.rows_seen, is_new=True, clusters=clusters)
 
-    def _feature(self, batch: pa.RecordBatch, name: str, plan: SummaryPlan) -> cells.Floats:
+    def _feature(self, batch: pa.RecordBatch, name: str, plan: "SummaryPlan") -> cells.Floats:
         if name in batch.schema.names and name not in self.not_numeric:
             numbers = cells.read_numbers(batch.column(name))
             is_text = cells.is_textual(batch.column(name).type)

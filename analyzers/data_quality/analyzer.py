@@ -1,7 +1,5 @@
 """The data-quality analyzer: summaries, statistics, constraints and checks tied to one protocol."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime

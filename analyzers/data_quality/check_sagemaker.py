@@ -3,8 +3,6 @@
 Where the wording or the rule of the originals is unknown, `docs/compatibility.md` says what was chosen.
 """
 
-from __future__ import annotations
-
 from analyzers.data_quality import columns
 from analyzers.data_quality.distance import category_shift, collapsed_distance, corrected, goodness_of_fit
 from analyzers.data_quality.documents import Constraints, Statistics

@@ -5,8 +5,6 @@ is shared by three families of comparisons, and equally (Bonferroni) by the comp
 `docs/soundness.md` holds the definitions and the measured rates.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 

@@ -5,8 +5,6 @@ kept: cells by kind, moments and quantiles of the numeric cells, distinct counts
 often each value occurs while there are few.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -75,7 +73,7 @@ class Moments:
         """Add distinct `values`, each as often as the positive `counts` say."""
         self.add(values, weights=counts.astype(np.float64), rows=int(counts.sum()))
 
-    def merge(self, other: Moments) -> None:
+    def merge(self, other: "Moments") -> None:
         """Add the values `other` stands for."""
         if not other.count:
             return
@@ -193,7 +191,7 @@ class ColumnSummary:
                 self.sketch.update_weighted(*self.values.numbers())
             self.values = ValueCounts(self.values.limit, overflowed=True)
 
-    def merge(self, other: ColumnSummary) -> None:
+    def merge(self, other: "ColumnSummary") -> None:
         """Take in `other`, which is left as it is."""
         self.cells = self.cells + other.cells
         self.moments.merge(other.moments)

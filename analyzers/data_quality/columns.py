@@ -1,7 +1,5 @@
 """Which column of a window belongs to which feature of the baseline."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """From a summary to the statistics document (spec section 3.2 has every member's rule)."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from datetime import UTC, datetime, timedelta

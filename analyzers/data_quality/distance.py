@@ -15,8 +15,6 @@ categorical, ``ChiSquared``
     chi-squared test of homogeneity. As the originals do: p-value (or statistic) of a goodness-of-fit test.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The documents of data-quality jobs, as a set."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections import Counter
@@ -65,7 +63,7 @@ def _repeated(members: JsonObject, key: str) -> list[tuple[Any, int]]:
     return [(value, int(rows)) for value, rows in repeated]
 
 
-def _sample(members: JsonObject) -> SampleStatistics:
+def _sample(members: JsonObject) -> "SampleStatistics":
     sample = schema.read_document(SampleStatistics, members)
     kept = tail_ranks(sample.rows).size
     if (sample.low or sample.high) and {len(sample.low), len(sample.high)} != {kept}:
@@ -74,7 +72,7 @@ def _sample(members: JsonObject) -> SampleStatistics:
     return sample
 
 
-def _correlations(members: JsonObject) -> Correlations:
+def _correlations(members: JsonObject) -> "Correlations":
     found = schema.read_document(Correlations, members)
     if len(found.pairs) != len(found.features) * (len(found.features) - 1) // 2:
         members.note("pairs", "data_quality_documents.correlations")

@@ -13,8 +13,6 @@ evidence
     dependence divides the rows of each side by their design effect.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Callable

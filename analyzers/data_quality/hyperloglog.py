@@ -5,8 +5,6 @@ Spark's ``HyperLogLogPlusPlus``: its top nine bits choose the register, the zero
 one are the rank (spec section 3.2, "Distinct counts").
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -79,7 +77,7 @@ class HyperLogLog:
             mixed, other = np.compress(raising, mixed, out=other[:kept]), mixed[:kept]
         self.add_hashes(_finish(mixed, other))
 
-    def merge(self, other: HyperLogLog) -> None:
+    def merge(self, other: "HyperLogLog") -> None:
         """Take in what `other` has seen."""
         np.maximum(self.registers, other.registers, out=self.registers)
 

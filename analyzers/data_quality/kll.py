@@ -14,8 +14,6 @@ Three ways in, one state:
 The total weight always equals the number of values.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -112,11 +110,11 @@ class KllSketch:
                 self._append(height, items)
         self._condense()
 
-    def copy(self) -> KllSketch:
+    def copy(self) -> "KllSketch":
         """Return a sketch that can change independently."""
         return KllSketch(list(self.levels), list(self.compactions), self.stored, self.capacity)
 
-    def merge(self, other: KllSketch) -> None:
+    def merge(self, other: "KllSketch") -> None:
         """Add `other` level by level, then condense."""
         for height, level in enumerate(other.levels):
             self._append(height, level)

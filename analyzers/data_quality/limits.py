@@ -4,8 +4,6 @@ Each check returns what it found and whether that lies below its limit by more t
 where there is nothing to test.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 

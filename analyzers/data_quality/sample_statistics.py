@@ -13,8 +13,6 @@ correlation
     correlate.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

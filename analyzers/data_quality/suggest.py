@@ -5,8 +5,6 @@ among them leaves room for the categories a sample of this size must have missed
 override that a user can tighten to 1.0.
 """
 
-from __future__ import annotations
-
 import copy
 import json
 import math

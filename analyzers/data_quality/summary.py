@@ -1,7 +1,5 @@
 """What is remembered of a dataset: small, mergeable, the same for every split however it was read."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,7 +37,7 @@ class Workspace:
     """What passes that take turns share: memory for every block, texts read by column, and how to hash."""
 
     hash_as_text: bool
-    texts: dict[str, LastRead] = field(default_factory=dict)
+    texts: "dict[str, LastRead]" = field(default_factory=dict)
     values: Floats = field(default_factory=lambda: np.empty(_BLOCK))
     scratch: Floats = field(default_factory=lambda: np.empty((2, _BLOCK)))
     flags: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(_BLOCK, dtype=np.bool_))
@@ -350,7 +348,7 @@ def summarize(batches: Iterable[pa.RecordBatch], options: SummaryOptions) -> Dat
     return summarizer.finish()
 
 
-def begin_passes(options: SummaryOptions) -> Callable[[], Summarizer]:
+def begin_passes(options: SummaryOptions) -> "Callable[[], Summarizer]":
     """Return what begins a pass; the passes over parts of the same rows do together what they can."""
     workspace = Workspace(options.text_hash)
     return lambda: Summarizer(options, workspace)

@@ -12,8 +12,6 @@ string     anything else, such as ``.5``, ``5.``, ``NaN``, ``1,000``
 ========== =================================================================================
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum

@@ -1,7 +1,5 @@
 """Global values from local ones, with what coalitions and rows left to chance, in sums that merge."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache

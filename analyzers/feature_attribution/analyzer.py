@@ -1,7 +1,5 @@
 """The feature-attribution analyzer: summaries, statistics, constraints and checks tied to one protocol."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace

@@ -6,8 +6,6 @@ feature that matters: grown or shrunk by more than a factor even when chance is 
 NDCG sees neither. All of them together raise a violation in less than 1 % of windows without any change.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -297,7 +295,7 @@ def unanswered(labels: Labels, reason: str, *, with_sizes: bool) -> Iterator[Com
             yield Comparison(subject, check, State.UNDECIDED, reason=reason, lost=True)
 
 
-def unpaired(baseline: Labels, live: Labels, *, with_sizes: bool) -> Outcomes:
+def unpaired(baseline: Labels, live: Labels, *, with_sizes: bool) -> "Outcomes":
     """Yield what there is to say of labels that only one side has."""
     if len(baseline) == len(live) == 1:
         return

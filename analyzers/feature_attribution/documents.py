@@ -9,8 +9,6 @@ also hold ``standard_errors``, ``noise_floors``, the ``total`` of the sizes of a
 files of their own.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import math

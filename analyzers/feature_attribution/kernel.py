@@ -7,8 +7,6 @@ features that differ, whichever those are, up to `ROWS_PER_DESIGN` rows; then a 
 the mean over many rows does not carry the error of one design.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -541,7 +539,7 @@ class Explanation:
     spread: Floats
     model_rows: int
 
-    def take(self, rows: NDArray[np.int64]) -> Explanation:
+    def take(self, rows: NDArray[np.int64]) -> "Explanation":
         """Return the explanation of some rows, which may repeat."""
         return replace(self, **{name: getattr(self, name)[rows] for name in _BY_ROW})
 

@@ -4,8 +4,6 @@ Of a value ``v`` it is the mean over rows of ``f(row with the feature set to v)`
 scikit-learn calls the method ``brute``. Members are those that Clarify wrote.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

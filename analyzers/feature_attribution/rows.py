@@ -5,8 +5,6 @@ missing values as well as numbers. Two rows are alike in a column when their val
 being the same as missing.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Explaining the rows of a split in blocks, and what is kept of them."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """The model-quality analyzer: summaries, statistics, constraints and checks tied to one protocol."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace

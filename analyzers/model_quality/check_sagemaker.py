@@ -1,7 +1,5 @@
 """Decisions as the original containers made them: any value worse than its threshold (spec section 4.4)."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

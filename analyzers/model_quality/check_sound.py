@@ -4,8 +4,6 @@ All metrics of a window without any change together raise a violation in less th
 that are the same number in another form (recall, its complement; mse, rmse) share one part of that budget.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace

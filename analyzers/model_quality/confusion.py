@@ -1,7 +1,5 @@
 """Counts by actual and predicted label, and the metrics that follow from them."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """From a summary to the statistics document: every metric, how far it would move by chance, and notes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

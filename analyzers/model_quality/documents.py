@@ -5,8 +5,6 @@ with each metric, further metrics, what was estimated for rows without a label (
 translate into probabilities (``score_calibration``), and ``notes``.
 """
 
-from __future__ import annotations
-
 import math
 import tomllib
 from dataclasses import dataclass, field
@@ -52,7 +50,7 @@ def _number_to_json(value: float | None) -> float | str:
     return "NaN" if value is None else value
 
 
-def _calibration(members: schema.JsonObject) -> ScoreCalibration:
+def _calibration(members: schema.JsonObject) -> "ScoreCalibration":
     calibration = schema.read_document(ScoreCalibration, members)
     if not calibration.scores or len(calibration.scores) != len(calibration.positive_rates):
         members.note("scores", "quality_documents.lengths", other="positive_rates")

@@ -3,8 +3,6 @@
 `docs/model_quality.md` has the measured rates.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Rows go to buckets in turn, from a place that depends on the data, so up to 2000
 bucket each; beyond, a bucket is a random group of rows, and how much groups differ tells how much rows do.
 """
 
-from __future__ import annotations
-
 import zlib
 from dataclasses import dataclass, field
 from functools import partial
@@ -83,7 +81,7 @@ class Residuals:
             )
         )
 
-    def merge(self, other: Residuals) -> None:
+    def merge(self, other: "Residuals") -> None:
         """Add the sums over other rows."""
         total = self.count + other.count
         share = np.divide(other.count, total, out=np.zeros(BUCKETS), where=total > 0.0)

@@ -5,8 +5,6 @@ million distinct scores it is exact; beyond, neighbouring scores share an entry 
 the rows, which moves the area under the curve by less than a millionth.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from dataclasses import dataclass, field
@@ -49,7 +47,7 @@ class ScoreHistogram:
         if self.pending_rows >= _PENDING:
             self.settle()
 
-    def settle(self) -> ScoreHistogram:
+    def settle(self) -> "ScoreHistogram":
         """Sort pending rows in; return self."""
         if self.pending_rows:
             waiting = map(np.concatenate, self.pending)
@@ -61,7 +59,7 @@ class ScoreHistogram:
             )
         return self
 
-    def _combine(self, *others: ScoreHistogram) -> None:
+    def _combine(self, *others: "ScoreHistogram") -> None:
         parts = (self, *others)
         scores = np.concatenate([part.scores for part in parts])
         order = np.argsort(scores, kind="stable")
@@ -73,7 +71,7 @@ class ScoreHistogram:
             kept = self.compressed(_KEPT_DISTINCT)
             self.scores, self.positives, self.negatives = kept.scores, kept.positives, kept.negatives
 
-    def merge(self, other: ScoreHistogram) -> None:
+    def merge(self, other: "ScoreHistogram") -> None:
         """Add the rows of another, sorted in."""
         self.settle()
         if other.settle().scores.size:
@@ -89,7 +87,7 @@ class ScoreHistogram:
         """Return the number of negatives."""
         return int(self.settle().negatives.sum())
 
-    def compressed(self, entries: int) -> ScoreHistogram:
+    def compressed(self, entries: int) -> "ScoreHistogram":
         """Return a histogram of at most `entries` entries of about equal numbers of rows."""
         self.settle()
         rows = (self.positives + self.negatives).astype(np.float64)
@@ -330,7 +328,7 @@ class ProbabilitySums:
         self.log_loss += _sums_of_powers(log_loss)
         self.brier += _sums_of_powers(brier)
 
-    def merge(self, other: ProbabilitySums) -> None:
+    def merge(self, other: "ProbabilitySums") -> None:
         """Add the sums over other rows."""
         sums = ("log_loss", "brier", "bin_count", "bin_scores", "bin_hits")
         add_up(self, other, "count", "outside", "unknown_class", "other_class", *sums)

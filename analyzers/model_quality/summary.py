@@ -1,7 +1,5 @@
 """What a split of data leaves behind: counts and sums that add up, from which every metric follows."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -4,8 +4,6 @@ The originals write them by Python's ``json`` with an indent of four spaces and 
 Infinities are the texts ``"Infinity"`` and ``"-Infinity"``, which strict JSON can hold.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from functools import partial

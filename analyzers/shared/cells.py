@@ -1,7 +1,5 @@
 """Cells of a column as codes of values, as labels and as numbers: one rule, whatever type the reader gave."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable, Sequence

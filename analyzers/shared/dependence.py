@@ -13,8 +13,6 @@ Where `cluster_by` says which rows belong together, the effect is no less than t
 the number of clusters of equal size that tell as much.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -7,8 +7,6 @@ dataset and not on who reads them or when, and merging is associative. Where clu
 clusters are chosen by a hash instead.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -41,7 +39,7 @@ class _Chunk:
     priorities: Hashes
     lengths: Codes
 
-    def up_to(self, cutoff: int) -> _Chunk:
+    def up_to(self, cutoff: int) -> "_Chunk":
         """Return the runs of at most this priority."""
         kept = self.priorities <= cutoff
         if kept.all():

@@ -1,7 +1,5 @@
 """The two sets of rules, which constraints each of them checks, and what both decide alike."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self

@@ -4,8 +4,6 @@ Every function is exact or errs towards the larger probability, so that a stated
 upper bound. NumPy has none of these and SciPy is no run-time dependency; tests compare with SciPy.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable

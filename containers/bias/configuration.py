@@ -1,7 +1,5 @@
 """From settings and ``analysis_config.json`` to what the analyzer is asked for, by names of columns."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import replace
 

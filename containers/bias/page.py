@@ -1,7 +1,5 @@
 """The page of bias jobs: every metric of every group, with its interval."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any

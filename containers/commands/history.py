@@ -10,8 +10,6 @@ monitor-history replay --history-path history --baseline-constraints edited.json
 The variable history_path stands for --history-path where that is not given.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

@@ -8,8 +8,6 @@ import-schedule --to kubernetes schedule.json definition.json endpoint.json > mo
 or, with boto3 and credentials: import-schedule --to kubernetes --schedule-name NAME > monitor.yaml
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """The console command ``merge-ground-truth``."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from functools import partial

@@ -7,8 +7,6 @@ monitor-validate --monitor data-quality --dataset-source captures/ --output-path
 Exit codes: 0 all in order, 2 something is not.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The console command ``monitor-data-quality``."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from functools import partial

@@ -1,7 +1,5 @@
 """The page of data-quality jobs: every feature, then and now."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """From settings and ``analysis_config.json`` to what is read and explained, and how the model is asked."""
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import io

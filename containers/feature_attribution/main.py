@@ -1,7 +1,5 @@
 """The console command ``monitor-feature-attribution``."""
 
-from __future__ import annotations
-
 from functools import partial
 from pkgutil import resolve_name
 

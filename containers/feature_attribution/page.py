@@ -1,7 +1,5 @@
 """The page of feature-attribution jobs: what the answers come from, then and now."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 

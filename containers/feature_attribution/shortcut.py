@@ -1,7 +1,5 @@
 """Exact values without coalitions, of linear models and boosted trees, where these are the same numbers."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass, field, replace
 from functools import partial

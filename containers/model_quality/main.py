@@ -1,7 +1,5 @@
 """The console command ``monitor-model-quality``."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 from pkgutil import resolve_name

@@ -1,7 +1,5 @@
 """The page of model-quality jobs: how good the answers were, then and now."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial

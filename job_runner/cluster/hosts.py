@@ -3,8 +3,6 @@
 Nothing of Dask is imported before it is needed, and what runs on the workers is found by name here.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import hashlib
@@ -178,7 +176,7 @@ def _digest(path: str) -> str:
 _MOST_PARCELS = 2
 
 _lock = threading.Lock()
-_opened: OrderedDict[str, Parcel] = OrderedDict()
+_opened: "OrderedDict[str, Parcel]" = OrderedDict()
 
 
 @dataclass(frozen=True)

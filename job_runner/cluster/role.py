@@ -1,7 +1,5 @@
 """What this host is to a job that several hosts run: the leader, a worker, or a client of a cluster."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

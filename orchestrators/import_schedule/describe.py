@@ -1,7 +1,5 @@
 """What the service says of a schedule, from files or asked for, in one shape for all four types."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence

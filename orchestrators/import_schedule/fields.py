@@ -3,8 +3,6 @@
 The one declaration, templates/fields.yaml, checks what is read and writes the table above each manifest.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """A described schedule as jobs of this project: images, variables, the order of their steps, resources."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -1,7 +1,5 @@
 """Jobs written for one orchestrator each: Kubernetes, Argo, Docker Compose, SageMaker, Airflow."""
 
-from __future__ import annotations
-
 import json
 import re
 import shlex

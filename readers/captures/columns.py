@@ -1,7 +1,5 @@
 """Payloads of many records as columns: lanes of one kind, rows of both sides beside each other."""
 
-from __future__ import annotations
-
 import contextlib
 import csv
 from collections.abc import Callable, Mapping, Sequence
@@ -58,7 +56,7 @@ class Texts:
     text: pa.StringArray
     kinds: npt.NDArray[np.int8]
 
-    def take(self, records: Counts) -> Texts:
+    def take(self, records: Counts) -> "Texts":
         """Return those of some records."""
         if len(records) == len(self.kinds):
             return self
@@ -74,7 +72,7 @@ class Rows:
     batch: pa.RecordBatch | None = None
     is_cells: bool = False
 
-    def take(self, positions: Counts) -> Rows:
+    def take(self, positions: Counts) -> "Rows":
         """Return the rows at `positions`, missing where negative."""
         if np.array_equal(positions, np.arange(self.counts.sum())):
             return self

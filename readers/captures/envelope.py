@@ -4,8 +4,6 @@ A block of lines becomes Arrow arrays, one entry per record. Lines that do not f
 the same arrays.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -44,13 +42,13 @@ class Part:
     def __len__(self) -> int:
         return len(self.data)
 
-    def take(self, records: Counts) -> Part:
+    def take(self, records: Counts) -> "Part":
         """Return those of some records."""
         if len(records) == len(self):
             return self
         return Part(self.data.take(pa.array(records)), self.encodings.take(pa.array(records)))
 
-    def filter(self, mask: pa.BooleanArray) -> Part:
+    def filter(self, mask: pa.BooleanArray) -> "Part":
         """Return those of the records where `mask` is true."""
         return Part(self.data.filter(mask), self.encodings.filter(mask))
 
@@ -89,7 +87,7 @@ class Envelope:
         """Return how messages call a record."""
         return self.block.place(int(self.numbers[record]))
 
-    def filter(self, mask: npt.NDArray[np.bool_]) -> Envelope:
+    def filter(self, mask: npt.NDArray[np.bool_]) -> "Envelope":
         """Return the records where `mask` is true."""
         if mask.all():
             return self
@@ -99,7 +97,7 @@ class Envelope:
         others = (None if part is None else part.filter(kept) for part in further)
         return Envelope(self.block, self.numbers[mask], parts, *others)
 
-    def in_window(self, window: Window) -> Envelope:
+    def in_window(self, window: Window) -> "Envelope":
         """Return the records in a window: by their time, or else by the folder of their file."""
         encoded = self.times.dictionary_encode()
         instants = [parse_instant(text) for text in encoded.dictionary.to_pylist()]

@@ -3,8 +3,6 @@
 Every split then names its columns alike, whatever single records it holds.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ A row is either a list of cells without names (CSV, JSON arrays of scalars), eac
 mapping from names to JSON values.
 """
 
-from __future__ import annotations
-
 import base64
 import csv
 import io

@@ -5,8 +5,6 @@ A record belongs to the window when its ``inferenceTime`` does; without a readab
 folder of its file does.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import logging

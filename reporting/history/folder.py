@@ -3,8 +3,6 @@
 Each file is written once and whole, so that any number of writers go on side by side.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import gzip

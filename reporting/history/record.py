@@ -1,7 +1,5 @@
 """The record of one run: what it was about, how it ended, what it measured; what sinks are told is in it."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import secrets
@@ -251,7 +249,7 @@ class Run:
         total = self.labelled + self.unlabelled
         return self.labelled / total if total else None
 
-    def compared_with(self, documents: Mapping[str, bytes]) -> Run:
+    def compared_with(self, documents: Mapping[str, bytes]) -> "Run":
         """Return the run with the digests of the baseline's documents."""
         digests = {role: digest(content) for role, content in documents.items()}
         return replace(self, compared=replace(self.compared, **digests))

@@ -1,7 +1,5 @@
 """Runs as tables: for a terminal, and for other programs."""
 
-from __future__ import annotations
-
 import csv
 import io
 import operator

@@ -3,8 +3,6 @@
 Shares are rounded to four decimals: finer than a pixel, and a page with 500 features stays small.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence

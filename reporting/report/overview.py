@@ -1,7 +1,5 @@
 """Pages over a whole history: all models at a glance, and for each a page with the trends of its monitors."""
 
-from __future__ import annotations
-
 import itertools
 import os
 import re

@@ -1,7 +1,5 @@
 """The page itself: gathers what there is to say, and fills in the template."""
 
-from __future__ import annotations
-
 import base64
 import functools
 import hashlib

@@ -1,7 +1,5 @@
 """One call of an AWS service through boto3: region, credentials and endpoint by its standard chain."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from datetime import UTC

@@ -1,7 +1,5 @@
 """Sending parcels to sinks: side by side, tried again while it may help, given up when time is over."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os

@@ -4,8 +4,6 @@ Both carry the same ``data``. Its size is limited, so that every bus takes it: v
 left out from the end, ``violations_left_out`` counts them, and ``report`` names the file with all of them.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote

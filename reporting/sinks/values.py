@@ -4,8 +4,6 @@ CloudWatch's names carry the feature within the name (``feature_data_age``); her
 measured and a label says of what: ``model_monitor_feature_sum{feature="age"}``. All are gauges.
 """
 
-from __future__ import annotations
-
 import base64
 import math
 import re
