@@ -18,10 +18,10 @@ from contract import dataset
 from contract.analysis_config import AnalysisConfig, Locator, PredictorConfig, Segments, read_analysis_config
 from contract.analysis_config import Kind as Purpose
 from contract.api import Dataset, Settings
-from contract.checklist import NotTriedError
 from contract.dataset import GROUND_TRUTH, CellRules, ColumnPaths, LabelPlaces, Location
 from contract.dataset_format import DatasetFormat, Kind
 from contract.errors import ConfigurationError
+from contract.outcome import NotTriedError
 from contract.schema import Mistakes, nearest
 from contract.wording import as_float, listing, several, some_of
 from file_storage import storage

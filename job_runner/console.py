@@ -17,10 +17,9 @@ from pkgutil import resolve_name
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from contract.checklist import Line, print_checklist
 from contract.errors import MonitorError, Overtime, ScriptError, Stopped, wording
 from contract.masking import mask
-from contract.outcome import write_message
+from contract.outcome import Line, print_checklist, write_message
 from contract.settings import Program, Settings, message_file, read_settings
 from file_storage.cleanup import all_undone
 from job_runner.cluster.role import find_role

@@ -14,9 +14,8 @@ from contract.window import LONGER, Window
 from contract.wording import chance, percent
 from file_storage import storage
 from job_runner.variation import usual_shifts
-from reporting.history.folder import read_runs
+from reporting.history.folder import Selection, read_runs
 from reporting.history.record import Alert, Earlier, Run, RunFinding, checking_of, digest, found_in
-from reporting.history.selection import Selection
 
 # What there is before the first run of all.
 _NOTHING_YET = ("stored_file.missing", "stored_file.no_prefix")

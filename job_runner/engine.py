@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from contract.api import AnyAnalyzer, Split
+from contract.dataset import Tally, counting
 from contract.errors import DatasetError
-from contract.reading import Tally, counting
 
 _log = logging.getLogger(__name__)
 

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from analyzers.shared.rules import with_presence
 from contract import api, json_layout
-from contract.dataset import MARKERS, CellRules, Dataset, LabelPlaces, Plan, Preprocessor, RowKeys
+from contract.dataset import MARKERS, CellRules, Dataset, LabelPlaces, Plan, Preprocessor, RowKeys, Tally
 from contract.decision import dump_comparisons
 from contract.errors import DatasetError, DocumentError, OutputError, wording
 from contract.outcome import EXIT_COMPLETED, EXIT_NOT_DELIVERED, EXIT_UNDECIDED, EXIT_VIOLATIONS
-from contract.reading import Tally
 from contract.schema import gathered, write_document
 from contract.settings import Settings
 from contract.window import between

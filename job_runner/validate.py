@@ -15,10 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract.api import AnyBaseline, AnyDocuments, Baseline, MakeAnalyzer, Monitor
-from contract.checklist import Line, attempt, obtain
-from contract.dataset import GROUND_TRUTH, Dataset, Preprocessor
+from contract.dataset import GROUND_TRUTH, Dataset, Preprocessor, Tally, counting
 from contract.errors import ConfigurationError, DatasetError, ModelError, OutputError, wording
-from contract.reading import Tally, counting
+from contract.outcome import Line, attempt, obtain
 from contract.schema import nearest
 from contract.settings import DEFAULT_MESSAGE_FILE, Settings
 from contract.window import Window, path_span

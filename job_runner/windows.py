@@ -177,8 +177,7 @@ def _ended_before(job: jobs.Job, of: Mapping[Window, Settings]) -> dict[Window, 
     """
     settings, recorded = job.settings, None
     if settings.history_path is not None:
-        from reporting.history.folder import read_runs
-        from reporting.history.selection import Selection
+        from reporting.history.folder import Selection, read_runs
 
         recorded = {}
         with contextlib.suppress(MonitorError):  # there is no history yet

@@ -20,8 +20,8 @@ from botocore.exceptions import ConnectionError as NotConnected
 
 import contract
 from contract.analysis_config import PredictorConfig
-from contract.checklist import NotTriedError
 from contract.errors import ConfigurationError, ModelError, wording
+from contract.outcome import NotTriedError
 from contract.schema import nearest
 from contract.wording import one_line
 from file_storage.cleanup import IsUrged, at_end, signals_held_back

@@ -24,9 +24,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from contract.dataset import GROUND_TRUTH, WINDOW, CellRules, ColumnKind, Declared, aligned_columns
+from contract.dataset import GROUND_TRUTH, WINDOW, CellRules, ColumnKind, Declared, aligned_columns, notice
 from contract.errors import DatasetError
-from contract.reading import notice
 
 # The texts that pandas.read_csv takes for missing in every column, as the originals of Clarify read CSV.
 PANDAS_MARKERS = (

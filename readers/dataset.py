@@ -12,9 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.dataset import Dataset, SegmentColumn
+from contract.dataset import Dataset, SegmentColumn, notice
 from contract.errors import DatasetError
-from contract.reading import notice
 from contract.wording import several
 
 # Schema metadata of batches whose column names did not come with the data.

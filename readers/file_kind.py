@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
+from contract.dataset import Said
 from contract.errors import DatasetError
-from contract.reading import Said
 from contract.schema import suggestion
 from contract.wording import some_of
 from file_storage.storage import SourceFile, list_files, read_bytes

@@ -24,8 +24,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
+from contract.dataset import notice
 from contract.errors import DatasetError
-from contract.reading import notice
 
 _Columns = Iterator[tuple[str, pa.Array]]
 

@@ -18,9 +18,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from contract.dataset import GROUND_TRUTH, Dataset
+from contract.dataset import GROUND_TRUTH, Dataset, notice
 from contract.errors import DatasetError, topic
-from contract.reading import notice
 from file_storage.storage import SourceFile, open_random, read_bytes
 from readers.captures.envelope import parse_instant
 from readers.flatten import json_text, loads, scalar_text

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from contract.dataset import Dataset
+from contract.dataset import Dataset, notice
 from contract.errors import DatasetError
-from contract.reading import notice
 from file_storage.storage import SourceFile, lines_before, open_input, read_bytes, reading
 from readers import splitting
 from readers.arrow_json import JsonFields, NotBulkError, parse_json

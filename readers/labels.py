@@ -23,10 +23,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from contract.dataset import Dataset, LabelPlaces
+from contract.dataset import Dataset, LabelPlaces, notice
 from contract.dataset_format import DatasetFormat
 from contract.errors import DatasetError
-from contract.reading import notice
 from contract.schema import nearest, suggestion
 from contract.window import folder_hour
 from contract.wording import several

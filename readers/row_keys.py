@@ -15,9 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from contract.dataset import TRANSFORM_ID, TRANSFORM_TIME, WINDOW, Dataset, RowKeys
+from contract.dataset import TRANSFORM_ID, TRANSFORM_TIME, WINDOW, Dataset, RowKeys, notice
 from contract.errors import DatasetError
-from contract.reading import notice
 from contract.window import ZONED, Window
 from contract.wording import some_of
 from readers.cell_types import instants_of

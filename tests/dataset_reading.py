@@ -9,9 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from contract.dataset import Dataset, Plan, Split
+from contract.dataset import Dataset, Plan, Said, Split, Tally, counting
 from contract.dataset_format import parse_dataset_format
-from contract.reading import Said, Tally, counting
 from readers.plan import plan_dataset
 
 

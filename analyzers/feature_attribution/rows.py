@@ -15,9 +15,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from analyzers.shared.cells import Floats, floats
-from contract.dataset import aligned_columns
+from contract.dataset import aligned_columns, notice
 from contract.errors import ConfigurationError, DatasetError
-from contract.reading import notice
 
 type Masks = NDArray[np.bool_]
 type Positions = NDArray[np.int64]

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import contract
 from contract.errors import ConfigurationError, MonitorError, OutputError
 from contract.window import read_instant
-from reporting.history.selection import Selection
 
 if TYPE_CHECKING:
     from contract.api import Monitor
+    from reporting.history.folder import Selection
 
 # Where packages announce monitors of their own.
 GROUP = "model_monitor.monitors"
@@ -130,6 +130,8 @@ def selection_of(given: argparse.Namespace) -> Selection:
         raise ConfigurationError.of("setting.count", field="--last", text=given.last)
     monitor = find_monitor(given.monitor).name if ":" in (given.monitor or "") else given.monitor
     since, until = read_instant("--since", given.since), read_instant("--until", given.until)
+    from reporting.history.folder import Selection
+
     return Selection(monitor, given.endpoint, given.schedule, since, until, given.last)
 
 

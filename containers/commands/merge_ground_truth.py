@@ -4,8 +4,7 @@ import os
 from collections.abc import Iterator
 from functools import partial
 
-from contract.checklist import Line, attempt
-from contract.outcome import EXIT_COMPLETED
+from contract.outcome import EXIT_COMPLETED, Line, attempt
 from contract.settings import Program, Settings
 from job_runner.cluster.role import find_role
 from job_runner.console import call_named, run_program

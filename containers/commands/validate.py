@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 
 from containers.commands import command_line
-from contract.checklist import Line, print_checklist
 from contract.errors import ConfigurationError
+from contract.outcome import Line, print_checklist
 from job_runner.console import run_command
 
 

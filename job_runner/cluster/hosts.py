@@ -24,9 +24,9 @@ from typing import Any
 
 import contract
 from contract.api import AnyAnalyzer, Split
+from contract.dataset import Tally
 from contract.errors import ConfigurationError, DatasetError, MonitorError, wording
 from contract.outcome import EXIT_COMPLETED
-from contract.reading import Tally
 from contract.wording import several
 from file_storage import storage
 from job_runner import engine

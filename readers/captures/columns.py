@@ -14,10 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from contract.dataset import GROUND_TRUTH
+from contract.dataset import GROUND_TRUTH, CallRows
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
-from contract.reading import CallRows
 from readers.arrow_json import JsonFields, NotBulkError, found_in, parse_json, text_buffer
 from readers.captures.envelope import Envelope
 from readers.captures.layout import Layout, cell_name, is_cell, shared_names

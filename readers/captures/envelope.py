@@ -14,10 +14,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.dataset import GROUND_TRUTH, WINDOW
+from contract.dataset import GROUND_TRUTH, WINDOW, notice
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
-from contract.reading import notice
 from contract.window import ZONED, Window, folder_hour, in_window_by_folder
 from readers.arrow_json import NotBulkError, found_in, line_ends, read_json, text_buffer
 from readers.captures.shapes import Row, UndecodableError, decode, parsed

@@ -16,9 +16,9 @@ from itertools import product
 from operator import itemgetter
 from typing import Any
 
+from contract.dataset import CallRows, notice
 from contract.dataset_format import SHAPES, Shape
 from contract.errors import DatasetError
-from contract.reading import CallRows, notice
 from contract.wording import several
 from readers.flatten import loads, scalar_text, without_surrogates
 

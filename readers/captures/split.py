@@ -18,10 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.dataset import GROUND_TRUTH, ColumnPaths, Dataset
+from contract.dataset import GROUND_TRUTH, ColumnPaths, Dataset, notice
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
-from contract.reading import notice
 from contract.window import Window
 from contract.wording import shorten
 from file_storage.storage import SourceFile

@@ -26,7 +26,6 @@ from contract.outcome import shorten
 from contract.schema import nearest
 from file_storage import storage
 from reporting.history.record import MOST_DESCRIPTION, SCHEMA, Run, digest, new_run, read_run, run_to_json
-from reporting.history.selection import Selection
 from reporting.sinks.delivery import Delivery, NotDeliveredError, Undelivered, deliver
 
 _log = logging.getLogger(__name__)
@@ -192,6 +191,38 @@ _NAME = re.compile(r".*/(\d{8}T\d{6}\.\d{6})Z-[^/]*")
 _NAME_TIME = "%Y%m%dT%H%M%S.%f"
 _TRIES = 50
 _PAUSE_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which runs are wanted; None does not ask.
+
+    Parameters
+    ----------
+    monitor, endpoint, schedule
+        Exactly so.
+    since, until
+        Runs about a time from `since`, inclusive, to `until`, exclusive.
+    last
+        The latest so many.
+    """
+
+    monitor: str | None = None
+    endpoint: str | None = None
+    schedule: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    last: int | None = None
+
+    def takes(self, run: Run) -> bool:
+        """Return whether a run is wanted, `last` apart."""
+        wanted = ((self.monitor, run.monitor), (self.endpoint, run.endpoint), (self.schedule, run.schedule))
+        return (
+            all(asked is None or asked == found for asked, found in wanted)
+            and (self.since is None or run.at >= self.since)
+            and (self.until is None or run.at < self.until)
+        )
+
 
 EVERYTHING = Selection()
 

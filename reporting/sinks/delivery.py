@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import Any
 
 import orjson
 
@@ -17,8 +18,9 @@ from contract.errors import ConfigurationError
 from contract.masking import learn
 from contract.schema import nearest
 from contract.sink_addresses import SinkAddress, host_of
+from contract.wording import one_line
 from file_storage import storage
-from file_storage.transport import ChannelError, HttpChannel, readable
+from file_storage.transport import ChannelError, HttpChannel, aws_client, readable, refused
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
@@ -167,6 +169,45 @@ def send(method: str, url: str, body: bytes, content_type: str, given: Headers, 
     said = "".join(character for character in readable(reply.body, 300) if character.isprintable())
     text = f"it answered {reply.status}{f': {said}' if said else ''}"
     raise NotDeliveredError(text, again=reply.status in _AGAIN, pause=reply.retry_after)
+
+
+# One call of an AWS service through boto3: region, credentials and endpoint by its standard chain.
+
+
+def call(service: str, operation: str, arguments: dict[str, Any], timeout: float) -> dict[str, Any]:
+    """Call one operation once.
+
+    Parameters
+    ----------
+    service, operation
+        As boto3 names them, such as ``cloudwatch`` and ``put_metric_data``.
+
+    Raises
+    ------
+    NotDeliveredError
+        When there is no answer, or a refusal.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
+    try:
+        # Attempts are counted by whoever calls.
+        once = {"total_max_attempts": 1}
+        client = aws_client(service, timeout, retries=once, connect_timeout=timeout, read_timeout=timeout)
+        try:
+            answer: dict[str, Any] = getattr(client, operation)(**arguments)
+        finally:
+            client.close()
+    except ClientError as error:
+        code, text, status = refused(error)
+        raise NotDeliveredError(f"{code}: {text}", again=status >= 500 or status == 429) from error
+    except HTTPClientError as error:
+        raise NotDeliveredError(one_line(error), again=True) from error
+    except BotoCoreError as error:  # no region, no credentials, or arguments that the service does not know
+        raise NotDeliveredError(one_line(error), again=False) from error
+    return answer
+
+
+# The headers of HTTP sinks.
 
 
 def read_headers(path: str | None, addresses: Iterable[SinkAddress]) -> Headers:

@@ -13,7 +13,7 @@ import orjson
 from contract.schema import write_document
 from contract.sink_addresses import SinkAddress
 from reporting.history.record import Run
-from reporting.sinks import aws, delivery
+from reporting.sinks import delivery
 from reporting.sinks.delivery import NotDeliveredError
 
 TYPE = "modelmonitor.violations.found"
@@ -98,7 +98,7 @@ def put(address: SinkAddress, event: dict[str, Any], headers: delivery.Headers, 
         "EventBusName": address.target,
         "Time": datetime.fromisoformat(event["time"]),
     }
-    answer = aws.call("events", "put_events", {"Entries": [entry]}, timeout)
+    answer = delivery.call("events", "put_events", {"Entries": [entry]}, timeout)
     if answer.get("FailedEntryCount"):
         failed = answer["Entries"][0]
         code = str(failed.get("ErrorCode", ""))

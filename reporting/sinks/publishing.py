@@ -49,15 +49,15 @@ class Sinks:
 
         Metrics are told of every completed run, events of runs that found violations whose alert is due.
         """
-        from reporting.sinks import aws, events
+        from reporting.sinks import events
         from reporting.sinks.delivery import Delivery, deliver
-        from reporting.sinks.values import SENDERS, values_of
+        from reporting.sinks.values import SENDERS, metric_data, put_metrics, values_of
 
         parcels = []
         for address in self.metrics:
             if address.kind == "cloudwatch":
-                names = [entry["MetricName"] for entry in aws.metric_data(run)]
-                send = aws.put(address, run)
+                names = [entry["MetricName"] for entry in metric_data(run)]
+                send = put_metrics(address, run)
             else:
                 names = [value.name for value in values_of(run)]
                 send = functools.partial(SENDERS[address.kind], address, run, self.headers)
@@ -118,7 +118,7 @@ def publish(run: Run, settings: Settings, sinks: Sinks | None) -> tuple[Undelive
     undelivered: tuple[Undelivered, ...] = ()
     try:
         if settings.publish_cloudwatch_metrics:
-            from reporting.sinks.aws import metric_entry
+            from reporting.sinks.values import metric_entry
 
             timestamp = run.instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             entries = [metric_entry(metric, run, timestamp) for metric in run.metrics]

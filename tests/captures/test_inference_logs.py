@@ -16,10 +16,9 @@ from run_jobs import Result, baseline_of, run_job
 
 from containers.bias.main import main as monitor_bias
 from containers.model_quality.main import main as monitor_model_quality
-from contract.dataset import Dataset
+from contract.dataset import Dataset, Tally, counting
 from contract.dataset_format import parse_dataset_format
 from contract.errors import ConfigurationError, DatasetError
-from contract.reading import Tally, counting
 from readers.plan import plan_dataset
 
 CASES = Path(__file__).parent / "cases" / "inference_logs"

@@ -12,8 +12,8 @@ from labelled import Labels, Piece, Untravelled
 from run_jobs import run_job
 from several_splits import write_rows
 
+from contract.dataset import Tally
 from contract.errors import ConfigurationError, DatasetError, MonitorError
-from contract.reading import Tally
 from job_runner.cluster import hosts
 from job_runner.cluster.hosts import Cluster, open_cluster
 from job_runner.cluster.role import Role

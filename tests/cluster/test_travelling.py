@@ -19,8 +19,7 @@ from containers.bias.main import main as monitor_bias
 from containers.feature_attribution.main import main as monitor_feature_attribution
 from containers.model_quality.main import main as monitor_model_quality
 from contract.api import AnyAnalyzer
-from contract.dataset import Prediction, Split
-from contract.reading import Tally
+from contract.dataset import Prediction, Split, Tally
 from job_runner import engine
 from job_runner.cluster.hosts import Evidence, Parcel, pack, summarize_piece, unpack
 

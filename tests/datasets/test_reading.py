@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from analyzers.data_quality.analyzer import DataQualityAnalyzer
-from contract.reading import Said, Tally, notice
+from contract.dataset import Said, Tally, notice
 from job_runner import engine
 
 

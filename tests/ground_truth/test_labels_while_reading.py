@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from label_data import HOUR, capture, label, run_merge, write
 
+from contract.dataset import Tally, counting
 from contract.errors import ConfigurationError, DatasetError
-from contract.reading import Tally, counting
 from contract.window import Window
 from file_storage.scripts import load_preprocessor
 from readers import arrow_json

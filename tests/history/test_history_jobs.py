@@ -20,8 +20,7 @@ from containers.commands.history import main as monitor_history
 from containers.model_quality.main import main as monitor_model_quality
 from contract.api import Metric, Violation
 from contract.errors import ConfigurationError
-from reporting.history.folder import read_runs, run_named
-from reporting.history.selection import Selection
+from reporting.history.folder import Selection, read_runs, run_named
 
 pytest_plugins = ["s3_server"]
 

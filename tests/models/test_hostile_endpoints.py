@@ -26,7 +26,7 @@ from contract.analysis_config import PredictorConfig
 from contract.errors import ConfigurationError, ModelError
 from file_storage import transport
 from model_clients.opening import open_model
-from reporting.sinks import aws, delivery
+from reporting.sinks import delivery
 from reporting.sinks.delivery import NotDeliveredError
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -119,7 +119,7 @@ def test_services_of_aws(answer: tuple[bytes, bytes, float], monkeypatch: pytest
     with saying(*answer) as host:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}")
         with pytest.raises(NotDeliveredError):
-            in_time(lambda: aws.call("events", "list_event_buses", {}, 0.5))
+            in_time(lambda: delivery.call("events", "list_event_buses", {}, 0.5))
         policy = replace(QUICK, timeout=0.5, attempts=1)
         model = open_model(None, PredictorConfig(endpoint_name="e"), policy=policy)
         with pytest.raises(ModelError):

@@ -14,8 +14,8 @@ from model_server import QUICK
 from shadow_account import REGION, Account, account_of, sagemaker
 
 from contract.analysis_config import PredictorConfig
-from contract.checklist import NotTriedError
 from contract.errors import ConfigurationError, ModelError
+from contract.outcome import NotTriedError
 from model_clients import temporary_endpoint
 from model_clients.model import Policy
 from model_clients.opening import open_model

@@ -9,10 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from fixtures import fixture
 
-from contract.dataset import CellRules, Dataset
+from contract.dataset import CellRules, Dataset, Said
 from contract.dataset_format import DatasetFormat
 from contract.errors import DatasetError, ScriptError
-from contract.reading import Said
 from contract.window import Window
 from file_storage.scripts import load_preprocessor
 from readers.plan import plan_dataset

@@ -16,7 +16,7 @@ from reports import END, START, report, violation
 from contract.api import Metric
 from contract.errors import ConfigurationError
 from contract.sink_addresses import parse_sinks
-from reporting.sinks import aws, events
+from reporting.sinks import delivery, events, values
 from reporting.sinks.publishing import Sinks, open_sinks
 
 boto3 = pytest.importorskip("boto3")
@@ -87,18 +87,18 @@ def test_cloudwatch_gets_the_names_of_the_files(account: Any) -> None:
 
 def test_many_metrics_go_in_several_requests_and_none_twice(account: Any) -> None:
     many = tuple(Metric(f"feature_non_null_f{i}", 1.0) for i in range(2500))
-    attempt = aws.put(parse_sinks("metrics_sinks", "cloudwatch:Many")[0], report(metrics=many))
+    attempt = values.put_metrics(parse_sinks("metrics_sinks", "cloudwatch:Many")[0], report(metrics=many))
     calls: list[int] = []
-    real = aws.call
+    real = delivery.call
 
     def failing(service: str, operation: str, arguments: Any, timeout: float) -> Any:
         calls.append(len(arguments["MetricData"]))
         if len(calls) == 2:
-            raise aws.NotDeliveredError("throttled", again=True)
+            raise delivery.NotDeliveredError("throttled", again=True)
         return real(service, operation, arguments, timeout)
 
-    with mock.patch.object(aws, "call", failing):
-        with pytest.raises(aws.NotDeliveredError):
+    with mock.patch.object(delivery, "call", failing):
+        with pytest.raises(delivery.NotDeliveredError):
             attempt(10.0)
         attempt(10.0)
     assert calls == [1000, 1000, 1000, 503]
@@ -110,7 +110,7 @@ def test_what_cloudwatch_cannot_hold() -> None:
         Metric("bias_metric_DI", float("inf")),
         Metric("feature_non_null_größe", 1.0, dimensions={"Facet": "日", "Empty": " "}),
     )
-    entries = {entry["MetricName"]: entry for entry in aws.metric_data(report(metrics=odd))}
+    entries = {entry["MetricName"]: entry for entry in values.metric_data(report(metrics=odd))}
     assert set(entries) == {"violations", "rows", "duration", r"feature_non_null_gr\xf6\xdfe"}
     dimensions = entries[r"feature_non_null_gr\xf6\xdfe"]["Dimensions"]
     assert dimensions[2:] == [{"Name": "Facet", "Value": r"\u65e5"}]
@@ -140,7 +140,7 @@ def test_an_entry_is_within_the_limit_of_eventbridge() -> None:
         sent.extend(arguments["Entries"])
         return {"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}
 
-    with mock.patch.object(aws, "call", call):
+    with mock.patch.object(delivery, "call", call):
         sinks(events="eventbridge:b").deliver(report(violations=(violation(description="ü" * 400),) * 5000))
     (entry,) = sent
     size = 14 + sum(len(entry[name].encode()) for name in ("Source", "DetailType", "Detail"))
@@ -149,7 +149,7 @@ def test_an_entry_is_within_the_limit_of_eventbridge() -> None:
 
 def test_a_bus_that_refuses_an_entry(account: Any) -> None:
     answer = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "NotAuthorized", "ErrorMessage": "no"}]}
-    with mock.patch.object(aws, "call", return_value=answer):
+    with mock.patch.object(delivery, "call", return_value=answer):
         (undelivered,) = sinks(events="eventbridge:b").deliver(report())
     assert undelivered.reason == "NotAuthorized: no"
 

@@ -12,7 +12,7 @@ from fixtures import ROOT
 from reports import report
 
 from contract.sink_addresses import parse_sinks
-from reporting.sinks import aws
+from reporting.sinks import delivery
 from reporting.sinks.publishing import Sinks
 
 boto3 = pytest.importorskip("boto3")
@@ -51,7 +51,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Any:
 def entry_of(endpoint: str) -> dict[str, Any]:
     """Return what the sink puts on the bus."""
     answer = {"FailedEntryCount": 0, "Entries": [{}]}
-    with mock.patch.object(aws, "call", return_value=answer) as call:
+    with mock.patch.object(delivery, "call", return_value=answer) as call:
         Sinks((), parse_sinks("event_sinks", "eventbridge:model-monitor"), {}, 5.0).deliver(
             report(endpoint=endpoint)
         )
