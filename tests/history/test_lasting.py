@@ -21,8 +21,7 @@ from benchmarks.simulate_history import SETTINGS, History, independent, least_p_
 from containers.commands.history import main as monitor_history
 from contract.api import Baseline, Comparison, Decision, Finding, Shift, State, Violations
 from contract.window import Window
-from job_runner.earlier_windows import with_lasting
-from job_runner.variation import Usual, Variation
+from job_runner.earlier_windows import Usual, Variation, with_lasting
 from reporting.history.record import Earlier, Run, RunFinding
 
 FIRST = datetime(2026, 5, 6, 22, tzinfo=UTC)
