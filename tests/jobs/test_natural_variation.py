@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from run_jobs import CSV, Result, baseline_of, environment, run_job
 
-from containers.commands.backtest import main as replay
+from containers.commands.main import monitor_backtest as replay
 from containers.data_quality.main import main as monitor_data_quality
 from contract.api import Baseline, Checker, Comparison, Decision, State, Violation, Violations
 from contract.window import Window
