@@ -5,10 +5,10 @@ from __future__ import annotations
 import faulthandler
 import functools
 import gzip
-import importlib
 import io
 import json
 import os
+import pkgutil
 import re
 import resource
 import shutil
@@ -38,12 +38,12 @@ _DIGEST = re.compile(rb'"[0-9a-f]{32}"')
 _TIME = re.compile(rb'"20\d\d-[\d-]+T[\d:.]+Z"|"(?:statistics/)?20\d{6}T[^"]*"')
 _EVALUATION_TIME = re.compile(rb'("evaluation_time" : )"[^"]*"')
 COMMANDS = {
-    "monitor-data-quality": "containers.data_quality.main",
-    "monitor-model-quality": "containers.model_quality.main",
-    "merge-ground-truth": "containers.commands.merge_ground_truth",
-    "monitor-bias": "containers.bias.main",
-    "monitor-feature-attribution": "containers.feature_attribution.main",
-    "monitor-history": "containers.commands.history",
+    "monitor-data-quality": "containers.data_quality.main:main",
+    "monitor-model-quality": "containers.model_quality.main:main",
+    "merge-ground-truth": "containers.commands.merge_ground_truth:main",
+    "monitor-bias": "containers.bias.main:main",
+    "monitor-feature-attribution": "containers.feature_attribution.main:main",
+    "monitor-history": "containers.commands.main:monitor_history",
 }
 
 
@@ -158,7 +158,7 @@ def run_case(case: Case, folder: Path) -> Verdict:
 
 def _run(command: str, arguments: tuple[str, ...], settings: dict[str, str]) -> tuple[int | None, str, str]:
     """Run the job; return its exit code, or what went wrong with it, and its log."""
-    run = importlib.import_module(COMMANDS[command]).main
+    run = pkgutil.resolve_name(COMMANDS[command])
     log = io.StringIO()
     before = dict(os.environ)
     error, sys.stderr = sys.stderr, log

@@ -26,8 +26,14 @@ from benchmarks.simulate_seasons import FIRST, features, window_of
 from containers.data_quality.main import MONITOR
 from contract.api import LASTING_CHECK, Baseline
 from contract.settings import read_settings
-from job_runner import variation
-from job_runner.earlier_windows import _FEWEST_POOLED, _LASTING_RATE, _SPANS, with_lasting
+from job_runner.earlier_windows import (
+    _FEWEST_POOLED,
+    _LASTING_RATE,
+    _SPANS,
+    check,
+    variation_of,
+    with_lasting,
+)
 from reporting.history.record import Earlier, Run, found_in
 
 BASELINE_ROWS = 20_000
@@ -72,7 +78,7 @@ class History:
         statistics = self._describe(*table.to_batches())
         plain = Baseline[Any, Any](statistics, self.analyzer.suggest(statistics, None))
         each = ((self.analyzer, window_of(n), self._describe(one)) for n, one in enumerate(batches))
-        known = variation.variation_of(each, plain, "PT1H", UTC) if seasons else None
+        known = variation_of(each, plain, "PT1H", UTC) if seasons else None
         self.baseline, self.runs, self.hour = replace(plain, variation=known), list[Run](), hours
 
     def _describe(self, *batches: pa.RecordBatch) -> Any:
@@ -86,7 +92,7 @@ class History:
         if self.baseline.variation is None:
             decision = self.analyzer.check(statistics, self.baseline)
         else:
-            decision = variation.check(self.analyzer, statistics, self.baseline, window)
+            decision = check(self.analyzer, statistics, self.baseline, window)
         settings = replace(SETTINGS, window=window)
         # Older ones are not looked at, and keeping them would cost time.
         decision = with_lasting(settings, Earlier(alike=self.runs[-671:]), self.baseline, decision)

@@ -25,7 +25,7 @@ from benchmarks.simulate import Generator, interval, some, words
 from benchmarks.simulate_model_quality import MODELS
 from contract.api import Baseline, Checker
 from contract.window import Window
-from job_runner.variation import check, variation_of
+from job_runner.earlier_windows import check, variation_of
 
 FIRST = datetime(2026, 3, 2, tzinfo=UTC)
 BASELINE_WEEKS = 2

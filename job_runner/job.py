@@ -228,7 +228,7 @@ def _conclude(job: Job, analyzer: api.AnyAnalyzer, summary: Any) -> _Found:
     elif compared is not None and (compared.variation is None or settings.rules == "sagemaker"):
         decision = analyzer.check(statistics, compared)
     elif compared is not None:
-        from job_runner.variation import check
+        from job_runner.earlier_windows import check
 
         decision = check(analyzer, statistics, compared, settings.window)
     if compared is not None and decision is not None and settings.rules == "sound":
@@ -340,7 +340,7 @@ def read_baseline(settings: Settings, documents: api.AnyDocuments) -> api.AnyBas
         value = json_layout.loads(storage.read_bytes(path, DocumentError), path)
         if (found := value.pop(api.VARIATION, None)) is not None:
             # Imported late, as few constraints have it.
-            from job_runner.variation import read_variation
+            from job_runner.earlier_windows import read_variation
 
             told["variation"] = read_variation(found, path)
         if variable == "baseline_statistics":

@@ -12,7 +12,7 @@ from contract.schema import write_document
 from contract.window import Window
 from contract.wording import several, some_of
 from file_storage import storage
-from job_runner import variation
+from job_runner import earlier_windows
 from job_runner.segments import SegmentedAnalyzer, segmented_documents
 from reporting.history import folder
 from reporting.history.record import Run, digest
@@ -282,7 +282,7 @@ def _check(window: PastWindow, material: Material, edit: Edit, monitor: api.Moni
     if constraints is not None:
         own, where = dict(constraints.value), constraints.where
         if (usual := own.pop(api.VARIATION, None)) is not None:
-            baseline = replace(baseline, variation=variation.read_variation(usual, where))
+            baseline = replace(baseline, variation=earlier_windows.read_variation(usual, where))
         baseline = replace(baseline, constraints=documents.read_constraints(own, where))
     checking = dict(window.checking)
     if edit.attribution_drift_threshold is not None:
@@ -299,7 +299,7 @@ def _check(window: PastWindow, material: Material, edit: Edit, monitor: api.Moni
     if baseline.variation is None or rules == "sagemaker":
         return checker.check(statistics, baseline)
     at = Window(*window.run.window) if window.run and window.run.window else None
-    return variation.check(checker, statistics, baseline, at)
+    return earlier_windows.check(checker, statistics, baseline, at)
 
 
 def key_of(violation: api.Violation) -> tuple[object, ...]:

@@ -31,8 +31,8 @@ from contract.window import Window, folders_of
 from contract.wording import several, some_of
 from file_storage import storage
 from job_runner import job as jobs
+from job_runner.earlier_windows import variation_of
 from job_runner.segments import SegmentedAnalyzer, SegmentedSummary
-from job_runner.variation import variation_of
 from readers.plan import CAPTURES, files_of
 from readers.splitting import SMALL
 from reporting.history.record import for_others

@@ -6,7 +6,7 @@ import contextlib
 import io
 from pathlib import Path
 
-from containers.commands.import_schedule import main
+from containers.commands import main
 
 SCHEDULES = Path(__file__).parent / "orchestrators" / "schedules"
 MONITORS = ("data-quality", "model-quality", "bias", "feature-attribution")
@@ -26,5 +26,5 @@ def import_schedule(*arguments: str) -> str:
     """Run the command, which must succeed; return what it wrote."""
     written = io.StringIO()
     with contextlib.redirect_stdout(written):
-        assert main(arguments) == 0
+        assert main.import_schedule(arguments) == 0
     return written.getvalue()

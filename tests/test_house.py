@@ -12,7 +12,7 @@ import grimp
 import pytest
 from fixtures import ROOT
 
-from containers.commands.command_line import find_monitor, monitor_names
+from containers.commands.main import find_monitor, monitor_names
 from containers.commands.merge_ground_truth import PROGRAM
 
 ROOMS = (

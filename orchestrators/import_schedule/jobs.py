@@ -12,8 +12,7 @@ from typing import Any
 from contract import __version__
 from contract.errors import ConfigurationError, topic, wording
 from contract.window import parse_duration
-from orchestrators.import_schedule.describe import Description
-from orchestrators.import_schedule.fields import OWN_IMAGE, table
+from orchestrators.import_schedule.describe import OWN_IMAGE, Description, table
 
 # Schedule expressions: the service's six fields of cron, and the five of everybody else.
 

@@ -157,3 +157,14 @@ def for_airflow(jobs: Jobs, operator: Literal["docker", "kubernetes"] = "docker"
         told["steps"] = _literal(written)
     text = _rendered("airflow.py.jinja", jobs, schedule=jobs.cron and json.dumps(str(jobs.cron)), **told)
     return jobs.header("airflow" if operator == "docker" else "airflow-kubernetes") + text
+
+
+# By the names that users give them.
+WRITERS: dict[str, Callable[[Jobs], str]] = {
+    "kubernetes": for_kubernetes,
+    "sagemaker": for_sagemaker,
+    "airflow": for_airflow,
+    "airflow-kubernetes": lambda jobs: for_airflow(jobs, "kubernetes"),
+    "argo": for_argo,
+    "compose": for_compose,
+}

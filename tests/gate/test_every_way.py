@@ -19,7 +19,7 @@ from models.model_server import Answer, Request, serving
 from run_jobs import run_job
 
 from containers.bias.main import main as monitor_bias
-from containers.commands.history import main as monitor_history
+from containers.commands.main import monitor_history
 from containers.data_quality.main import main as monitor_data_quality
 from containers.feature_attribution.main import main as monitor_feature_attribution
 from containers.model_quality.main import main as monitor_model_quality

@@ -16,7 +16,7 @@ from history_runs import append, make_baseline, make_run, monitor
 from run_jobs import Result, run_job
 
 import contract
-from containers.commands.history import main as monitor_history
+from containers.commands.main import monitor_history
 from containers.model_quality.main import main as monitor_model_quality
 from contract.api import Metric, Violation
 from contract.errors import ConfigurationError

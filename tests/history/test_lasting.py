@@ -18,11 +18,10 @@ from run_jobs import Result, baseline_of, environment, run_job
 from analyzers.data_quality.distance import Distribution
 from analyzers.data_quality.drift import Dependence, _shift
 from benchmarks.simulate_history import SETTINGS, History, independent, least_p_value, months, power
-from containers.commands.history import main as monitor_history
+from containers.commands.main import monitor_history
 from contract.api import Baseline, Comparison, Decision, Finding, Shift, State, Violations
 from contract.window import Window
-from job_runner.earlier_windows import with_lasting
-from job_runner.variation import Usual, Variation
+from job_runner.earlier_windows import Usual, Variation, with_lasting
 from reporting.history.record import Earlier, Run, RunFinding
 
 FIRST = datetime(2026, 5, 6, 22, tzinfo=UTC)

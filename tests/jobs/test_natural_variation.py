@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from run_jobs import CSV, Result, baseline_of, environment, run_job
 
-from containers.commands.backtest import main as replay
+from containers.commands.main import monitor_backtest as replay
 from containers.data_quality.main import main as monitor_data_quality
 from contract.api import Baseline, Checker, Comparison, Decision, State, Violation, Violations
 from contract.window import Window
-from job_runner.variation import check, variation_of
+from job_runner.earlier_windows import check, variation_of
 
 FIRST = datetime(2026, 3, 2, tzinfo=UTC)
 DAYS = 7

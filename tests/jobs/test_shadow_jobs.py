@@ -21,7 +21,7 @@ from run_jobs import environment, run_job
 from shadow_account import Account, account_of, sagemaker
 
 from containers.bias.main import main as monitor_bias
-from containers.commands.validate import main as monitor_validate
+from containers.commands.main import monitor_validate
 from containers.feature_attribution.main import main as monitor_feature_attribution
 from model_clients import temporary_endpoint
 

@@ -15,7 +15,7 @@ from imported_schedules import LABELLED, MONITORS, SCHEDULES, descriptions, impo
 from kubernetes_validate import validate as validate_kubernetes
 from refusals import refused
 
-from containers.commands import import_schedule as command
+from containers.commands import main
 from contract.errors import ConfigurationError, DocumentError
 from orchestrators.import_schedule.describe import combine, parse_documents
 from orchestrators.import_schedule.jobs import hours_between, translate, unique_name
@@ -242,7 +242,7 @@ def test_mistakes_are_told_in_one_sentence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
-    assert command.main(("--to", "argo", *arguments)) == 2
+    assert main.import_schedule(("--to", "argo", *arguments)) == 2
     output = capsys.readouterr()
     assert output.out == ""
     assert sentence in output.err
@@ -296,7 +296,7 @@ def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
 @pytest.mark.parametrize("option", ["--captures", "--baseline"])
 def test_a_place_that_is_no_address_is_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        command.main(("--to", "argo", option, "churn-job", *descriptions("data-quality")))
+        main.import_schedule(("--to", "argo", option, "churn-job", *descriptions("data-quality")))
     assert f"argument {option}: 'churn-job' is no address" in capsys.readouterr().err
 
 

@@ -15,7 +15,8 @@ from fixtures import ROOT
 from imported_schedules import MONITORS, descriptions, import_schedule
 from kubernetes_validate import validate
 
-from containers.commands import command_line, merge_ground_truth
+from containers.commands.main import find_monitor
+from containers.commands.merge_ground_truth import PROGRAM
 from contract import __version__
 from contract.settings import VARIABLE_BY_NAME, read_settings
 
@@ -100,7 +101,7 @@ def check_settings(command: str, variables: dict[str, str]) -> None:
     others = {"bucket", *(name for name in variables if name == name.upper())}
     assert set(variables) - others <= set(VARIABLE_BY_NAME), command
     # Raises at anything missing, misspelt or contradictory.
-    known = [merge_ground_truth.PROGRAM, *map(command_line.find_monitor, MONITORS)]
+    known = [PROGRAM, *map(find_monitor, MONITORS)]
     program = next(one for one in known if one.program == command)
     settings = read_settings((), variables, program)
     assert "%" not in settings.output_path

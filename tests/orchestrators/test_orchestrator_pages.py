@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from fixtures import ROOT
 
-from containers.commands.import_schedule import WRITERS, _parser
+from containers.commands.main import import_schedule
+from orchestrators.import_schedule.manifests import WRITERS
 
 PAGES = sorted((ROOT / "docs" / "orchestrators").glob("*.md"))
 ORCHESTRATORS = ROOT / "orchestrators"
@@ -28,9 +29,11 @@ def test_every_orchestrator_has_a_page() -> None:
     assert folders <= {page.stem for page in PAGES}
 
 
-def test_every_option_of_import_schedule_is_told() -> None:
+def test_every_option_of_import_schedule_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     text = (ROOT / "docs" / "orchestrators" / "import_schedule.md").read_text(encoding="utf-8")
-    options = set(re.findall(r"--[a-z-]+", _parser().format_help())) - {"--help", "--version"}
+    with pytest.raises(SystemExit):
+        import_schedule(["--help"])
+    options = set(re.findall(r"--[a-z-]+", capsys.readouterr().out)) - {"--help", "--version"}
     told = set(re.findall(r"--[a-z-]+", text))
     services = {name for name in options if "-name" in name} | {"--output"}
     assert options - services <= told

@@ -20,10 +20,11 @@ from imported_schedules import MONITORS, descriptions
 from orchestrators.test_sagemaker_stack import Loader
 from refusals import refused
 
-from containers.commands import import_schedule as command
+from containers.commands.main import import_schedule
 from contract.errors import ConfigurationError
 from contract.window import resolve_window
 from orchestrators.import_schedule.describe import combine, parse_documents
+from orchestrators.import_schedule.manifests import WRITERS
 
 CASES = ROOT.parent / "shared" / "cases" / "schedules"
 OPTIONS = ("--captures", "s3://bucketZZ/files")
@@ -59,7 +60,7 @@ def run(
     """Run the command with its descriptions through stdin."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.stdin", io.StringIO("\n".join(map(json.dumps, documents))))
-        code = command.main(("--to", target, *given))
+        code = import_schedule(("--to", target, *given))
     output = capsys.readouterr()
     return code, output.out, output.err
 
@@ -92,7 +93,7 @@ def text_of(value: Any) -> str:
 
 
 # What has no counterpart there, and why.
-TARGETS = tuple(command.WRITERS)
+TARGETS = tuple(WRITERS)
 REFUSED = {("expr9", target): "rate(1 hour)" for target in TARGETS} | {
     (name, "compose"): "ContainerEntrypoint" for name in ("own_argsonly", "own_none")
 }

@@ -13,7 +13,7 @@ import pytest
 from histories import FIRST, append, fleet, run_of
 from run_jobs import environment
 
-from containers.commands.history import main
+from containers.commands.main import monitor_history
 from reporting.history.record import Alert, Run
 from reporting.report.overview import FIRST_PAGE, links_to, make_pages
 
@@ -149,17 +149,19 @@ def test_fifty_models_fit_into_a_page(tmp_path: Path) -> None:
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     append(tmp_path / "history", run_of(0), run_of(1, accuracy=0.5))
     with environment({"history_path": str(tmp_path / "history")}):
-        assert main(["report", "--output", str(tmp_path / "pages")]) == 0
+        assert monitor_history(["report", "--output", str(tmp_path / "pages")]) == 0
         assert "Wrote 2 pages about 2 runs" in capsys.readouterr().out
         assert (tmp_path / "pages" / "models" / "flights.html").is_file()
-        assert main(["report", "--output", str(tmp_path / "pages"), "--link", "nowhere"]) == 2
+        assert monitor_history(["report", "--output", str(tmp_path / "pages"), "--link", "nowhere"]) == 2
         assert "--link is nowhere; write PATH=ADDRESS" in capsys.readouterr().err
-        assert main(["report", "--output", str(tmp_path / "pages"), "--windows", "0"]) == 2
-        assert main(["report", "--output", str(tmp_path / "pages"), "--time-zone", "Mars"]) == 2
+        assert monitor_history(["report", "--output", str(tmp_path / "pages"), "--windows", "0"]) == 2
+        assert monitor_history(["report", "--output", str(tmp_path / "pages"), "--time-zone", "Mars"]) == 2
         assert "--time-zone is 'Mars', which is no time zone" in capsys.readouterr().err
-        assert main(["report", "--output", str(tmp_path / "pages"), "--time-zone", "Asia/Tokyo"]) == 0
+        assert (
+            monitor_history(["report", "--output", str(tmp_path / "pages"), "--time-zone", "Asia/Tokyo"]) == 0
+        )
         assert "To (Asia/Tokyo)" in (tmp_path / "pages" / FIRST_PAGE).read_text(encoding="utf-8")
-        assert main(["report", "--output", str(tmp_path / "pages"), "--endpoint", "other"]) == 0
+        assert monitor_history(["report", "--output", str(tmp_path / "pages"), "--endpoint", "other"]) == 0
     assert "No run has compared anything" in (tmp_path / "pages" / FIRST_PAGE).read_text(encoding="utf-8")
 
 

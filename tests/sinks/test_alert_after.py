@@ -14,7 +14,7 @@ from histories import run_of
 from run_jobs import Result, baseline_of, environment, run_job
 from sink_server import serving
 
-from containers.commands.history import main as monitor_history
+from containers.commands.main import monitor_history
 from job_runner.earlier_windows import alert_of
 from reporting.history.folder import read_runs
 from reporting.history.record import Alert, Earlier, Run

@@ -12,7 +12,7 @@ from attributed_people import people, table_config, write_csv
 from captured_predictions import predict, write_captures, write_labels, write_table
 from run_jobs import CSV, baseline_of, environment, run_job
 
-from containers.commands.validate import main
+from containers.commands.main import monitor_validate
 
 WINDOW = {"start_time": "2026-05-06T22:00:00Z", "end_time": "2026-05-06T23:00:00Z"}
 BEFORE = """\
@@ -49,7 +49,7 @@ class SetUp:
         capsys.readouterr()
         given = {name: str(value) for name, value in self.variables.items() if value is not None}
         with environment(given):
-            code = main(["--monitor", self.monitor])
+            code = monitor_validate(["--monitor", self.monitor])
         return code, capsys.readouterr().out.splitlines()
 
 

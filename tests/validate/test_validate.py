@@ -22,7 +22,7 @@ from validate.set_up import (
     people_table,
 )
 
-from containers.commands.validate import main
+from containers.commands.main import monitor_validate
 from containers.data_quality.main import main as monitor_data_quality
 
 Make = Callable[[Path], SetUp]
@@ -370,10 +370,10 @@ def test_the_monitor_is_told_by_the_kind_of_analysis(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with environment({"analysis_type": "MODEL_BIAS"}):
-        assert main([]) == 2
+        assert monitor_validate([]) == 2
     assert "analysis_config /opt/ml/processing/input/config" in capsys.readouterr().out
     with environment({}):
-        assert main([]) == 2
+        assert monitor_validate([]) == 2
     assert "give --monitor, one of data-quality, model-quality, bias" in capsys.readouterr().out
 
 
@@ -384,7 +384,7 @@ def test_the_monitor_is_told_by_the_kind_of_analysis(
 def test_a_monitor_that_is_none_is_a_line_of_the_list(
     name: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--monitor", name]) == 2
+    assert monitor_validate(["--monitor", name]) == 2
     line = capsys.readouterr().out
     assert line.startswith(f"FAIL  --monitor {name} ")
     assert said in line
