@@ -13,7 +13,7 @@ import pyarrow as pa
 from analyzers.data_quality import columns
 from analyzers.data_quality.documents import FeatureStatistics, MonitoringConfig
 from analyzers.data_quality.drift import Dependence, dependence, effect_size, evidence
-from analyzers.data_quality.kll import weighted_values
+from analyzers.data_quality.sketches import weighted_values
 from analyzers.data_quality.suggest import DOMAIN_THRESHOLD, domain_threshold
 from analyzers.data_quality.text import read_texts
 from analyzers.shared.cells import as_float32, as_number
