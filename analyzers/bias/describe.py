@@ -16,7 +16,7 @@ from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, WITHOUT_LABELS, q
 from analyzers.bias.resampling import Tables, spreads
 from analyzers.bias.summary import MOST_STRATA, BiasSummary, SummaryPlan
 from analyzers.shared.cells import Floats, label_of
-from analyzers.shared.dependence import dependence_note, design_effect, is_dependent
+from analyzers.shared.row_sample import dependence_note, design_effect, is_dependent
 from contract.errors import topic, wording
 from contract.wording import shorten
 

@@ -16,8 +16,7 @@ from analyzers.feature_attribution.documents import AttributionStatistics, Label
 from analyzers.feature_attribution.kernel import WINDOW_ROWS, Explanation, Sampling, explain_windows
 from analyzers.feature_attribution.rows import FeatureStream, is_number
 from analyzers.shared.cells import Floats, floats
-from analyzers.shared.dependence import dependence_note, effect_of_numbers
-from analyzers.shared.row_sample import RowSample, cluster_hashes
+from analyzers.shared.row_sample import RowSample, cluster_hashes, dependence_note, effect_of_numbers
 from contract.errors import ModelError, wording
 from contract.wording import listing, number, several
 
