@@ -11,9 +11,8 @@ from analyzers.bias import documents, groups
 from analyzers.bias import summary as summaries
 from analyzers.bias.check_sagemaker import absent_groups, check_sagemaker
 from analyzers.bias.check_sound import check_sound
-from analyzers.bias.describe import Evidence, describe
+from analyzers.bias.describe import Evidence, describe, impact_findings
 from analyzers.bias.documents import BiasBaseline, BiasConstraints, BiasStatistics, MetricValue, StageMetrics
-from analyzers.bias.explain import impact_findings
 from analyzers.bias.metrics import METRICS
 from analyzers.bias.summary import BiasRequest, BiasSummary, SummaryPlan
 from analyzers.shared import rules as both_rules
