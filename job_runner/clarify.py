@@ -28,8 +28,7 @@ from file_storage import storage
 from model_clients.model import Model
 from readers.captures.split import first_sides, survey
 from readers.cell_types import PANDAS_MARKERS
-from readers.csv import first_records
-from readers.csv_dialect import fold, header_evidence
+from readers.csv import first_records, fold, header_evidence
 from readers.dataset import REST, NotSplittable, is_interval
 from readers.json_files import is_document
 from readers.labels import read_labels

@@ -11,15 +11,13 @@ from analyzers.bias import documents, groups
 from analyzers.bias import summary as summaries
 from analyzers.bias.check_sagemaker import absent_groups, check_sagemaker
 from analyzers.bias.check_sound import check_sound
-from analyzers.bias.describe import Evidence, describe
+from analyzers.bias.describe import Evidence, describe, impact_findings
 from analyzers.bias.documents import BiasBaseline, BiasConstraints, BiasStatistics, MetricValue, StageMetrics
-from analyzers.bias.explain import impact_findings
 from analyzers.bias.metrics import METRICS
 from analyzers.bias.summary import BiasRequest, BiasSummary, SummaryPlan
 from analyzers.shared import rules as both_rules
-from analyzers.shared.analysis_json import with_version
 from analyzers.shared.cells import as_number, changed_labels, label_of
-from analyzers.shared.rules import Rules, SharesErrors, constraints_to_check, why_unchecked
+from analyzers.shared.rules import Rules, SharesErrors, constraints_to_check, why_unchecked, with_version
 from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, Violation
 from contract.dataset import GROUND_TRUTH
 from contract.errors import ConfigurationError, DatasetError, DocumentError

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from analyzers.bias import documents
-from analyzers.bias.explain import group_text, requirement_text
-from analyzers.shared.analysis_json import with_version
+from analyzers.bias.describe import group_text, requirement_text
+from analyzers.shared.rules import with_version
 from contract.api import Comparison, Decision, Finding, State, Violation
 from contract.errors import wording
 

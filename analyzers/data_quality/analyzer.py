@@ -14,7 +14,7 @@ from analyzers.data_quality.check_sound import check_sound
 from analyzers.data_quality.columns import unanswered
 from analyzers.data_quality.describe import MOST_CATEGORIES, describe
 from analyzers.data_quality.documents import Constraints, DataQualityBaseline, NumericalStatistics, Statistics
-from analyzers.data_quality.suggest import suggest
+from analyzers.data_quality.limits import suggest
 from analyzers.data_quality.summary import DatasetSummary
 from analyzers.shared.rules import Rules, SharesErrors, constraints_to_check, nothing_checked, unused_notes
 from contract.api import Analyzer, Comparison, Decision, Facts, Metric

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from analyzers.data_quality.hyperloglog import HyperLogLog
-from analyzers.data_quality.kll import KllSketch
+from analyzers.data_quality.sketches import HyperLogLog, KllSketch
 from analyzers.data_quality.text import CellKind, read_texts
 from analyzers.shared.cells import Codes as Counts
 from analyzers.shared.cells import Floats

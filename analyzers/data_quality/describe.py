@@ -9,8 +9,8 @@ import numpy as np
 
 from analyzers.data_quality import documents
 from analyzers.data_quality.column_summary import ColumnSummary
-from analyzers.data_quality.kll import SHRINKING_FACTOR, SKETCH_SIZE, KllSketch, bucket_counts
 from analyzers.data_quality.sample_statistics import sample_statistics
+from analyzers.data_quality.sketches import SHRINKING_FACTOR, SKETCH_SIZE, KllSketch, bucket_counts
 from analyzers.data_quality.summary import DatasetSummary
 from analyzers.data_quality.text import CellKind
 from analyzers.shared.rules import Rules, category_order

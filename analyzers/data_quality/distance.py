@@ -23,7 +23,7 @@ from typing import Literal
 import numpy as np
 
 from analyzers.data_quality.documents import NumericalStatistics, QuantileSketch
-from analyzers.data_quality.kll import weighted_values
+from analyzers.data_quality.sketches import weighted_values
 from analyzers.shared.cells import Floats, as_float32
 from analyzers.shared.significance import chi_squared_tail
 

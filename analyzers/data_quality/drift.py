@@ -31,8 +31,7 @@ from analyzers.data_quality.documents import NumericalStatistics, SampleStatisti
 from analyzers.data_quality.sample_statistics import CORRELATION_BLOCK, KNOWN_VALUES
 from analyzers.data_quality.text import read_texts
 from analyzers.shared.cells import Floats, as_float32
-from analyzers.shared.dependence import student_ratio
-from analyzers.shared.significance import kolmogorov_band
+from analyzers.shared.significance import kolmogorov_band, student_ratio
 from contract.api import SHIFT, CheckType, Comparison, Part, Shift, State
 from contract.errors import wording
 from contract.json_layout import java_double

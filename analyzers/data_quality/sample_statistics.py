@@ -21,8 +21,7 @@ import pyarrow as pa
 from analyzers.data_quality.documents import Correlations, SampleStatistics, tail_ranks
 from analyzers.data_quality.text import CellKind, read_texts
 from analyzers.shared.cells import Codes, Flags, Floats, as_float32, is_textual
-from analyzers.shared.dependence import design_effect, is_dependent, quantile_groups
-from analyzers.shared.row_sample import RowSample
+from analyzers.shared.row_sample import RowSample, design_effect, is_dependent, quantile_groups
 
 KNOWN_VALUES = 256
 CORRELATION_BLOCK = 128

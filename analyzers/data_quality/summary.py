@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analyzers.data_quality.column_summary import ColumnSummary, ValueCounts
-from analyzers.data_quality.hyperloglog import hash_bits
+from analyzers.data_quality.sketches import hash_bits
 from analyzers.data_quality.text import CellKind, TextCells, hash_words, read_texts
 from analyzers.shared.cells import Codes as Counts
 from analyzers.shared.cells import Floats, Hashes, is_textual

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from analyzers.data_quality.hyperloglog import hash_bits
+from analyzers.data_quality.sketches import hash_bits
 from analyzers.shared.cells import Codes, Flags, Floats, Hashes
 
 # xxHash64 with seed 42 over many texts or 8-byte words at once (specification by Y. Collet).

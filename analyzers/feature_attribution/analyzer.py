@@ -11,10 +11,8 @@ from analyzers.feature_attribution import check_sound as checks
 from analyzers.feature_attribution import documents
 from analyzers.feature_attribution import summary as summaries
 from analyzers.feature_attribution.documents import AttributionConstraints, AttributionStatistics
-from analyzers.feature_attribution.partial_dependence import Dependence, partial_dependence
-from analyzers.feature_attribution.summary import AttributionSummary
-from analyzers.shared.analysis_json import with_version
-from analyzers.shared.rules import Rules, nothing_checked, unused_notes, why_unchecked
+from analyzers.feature_attribution.summary import AttributionSummary, Dependence, partial_dependence
+from analyzers.shared.rules import Rules, nothing_checked, unused_notes, why_unchecked, with_version
 from contract.api import Analyzer, Checker, Comparison, Decision, Facts, Metric
 from contract.errors import DocumentError, wording
 from contract.wording import listing, number, several

@@ -16,7 +16,7 @@ from analyzers.model_quality.confusion import binary_cells, binary_metrics
 from analyzers.model_quality.documents import MetricConstraint, QualityConstraints, QualityStatistics
 from analyzers.model_quality.intervals import TABLE_RESAMPLES, Z_95, table_draws
 from analyzers.shared.cells import Floats
-from analyzers.shared.dependence import student_ratio
+from analyzers.shared.significance import student_ratio
 from contract.api import Decision, Finding, State, Violation, Violations
 from contract.errors import DocumentError, wording
 from contract.schema import nearest

@@ -16,9 +16,9 @@ from analyzers.model_quality.residuals import BUCKETS, Residuals, regression_met
 from analyzers.model_quality.scores import calibrate, expected_calibration_error
 from analyzers.model_quality.summary import NEGATIVE, QualitySummary, Task
 from analyzers.shared.cells import Codes, Floats, as_number
-from analyzers.shared.dependence import dependence_note, effect_of_numbers, student_ratio
-from analyzers.shared.row_sample import RowSample
+from analyzers.shared.row_sample import RowSample, dependence_note, effect_of_numbers
 from analyzers.shared.rules import Rules
+from analyzers.shared.significance import student_ratio
 from contract.errors import DatasetError, topic, wording
 from contract.wording import listing, number
 

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+_FEWEST_DEGREES = 6
+
 # Sums that come out the same to the last digit wherever they are computed.
 
 
@@ -173,3 +175,8 @@ def student_quantile(normal_quantile: float, degrees_of_freedom: float) -> float
         ((((79.0 * square + 776.0) * square + 1482.0) * square - 1920.0) * square - 945.0) * z / 92160.0,
     )
     return z + sum(term / degrees_of_freedom**power for power, term in enumerate(terms, start=1))
+
+
+def student_ratio(deviations: float, blocks: int) -> float:
+    """Return by how much an error known from so many blocks widens a band of so many deviations."""
+    return student_quantile(deviations, max(_FEWEST_DEGREES, blocks - 1)) / deviations if blocks else 1.0

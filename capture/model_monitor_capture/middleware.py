@@ -5,8 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
-from model_monitor_capture.record import ID_HEADER, NO_CAPTURE_HEADER, new_id
-from model_monitor_capture.writer import CaptureWriter
+from model_monitor_capture.writer import ID_HEADER, NO_CAPTURE_HEADER, CaptureWriter, new_id
 
 _Message = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[_Message]]

@@ -30,8 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from model_monitor_capture.middleware import header_texts
-from model_monitor_capture.record import Selection
-from model_monitor_capture.writer import CaptureWriter
+from model_monitor_capture.writer import CaptureWriter, Selection
 
 TOKEN_VARIABLE = "CAPTURE_TOKEN"  # noqa: S105 - its name
 # What a half takes besides its payload, about.

@@ -16,12 +16,11 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from analyzers.feature_attribution import partial_dependence
 from analyzers.feature_attribution.analyzer import AttributionChecker, FeatureAttributionAnalyzer
 from analyzers.feature_attribution.documents import BASELINE_ROWS
 from analyzers.feature_attribution.kernel import Sampling
 from analyzers.feature_attribution.rows import FeatureStream, cluster_baselines
-from analyzers.feature_attribution.summary import AttributionRequest, Budget
+from analyzers.feature_attribution.summary import MOST_ROWS, AttributionRequest, Budget, Dependence
 from containers.feature_attribution.shortcut import open_shortcut
 from contract.analysis_config import AnalysisConfig, Locator, Methods, PartialDependenceConfig, ShapConfig
 from contract.api import AnyAnalyzer, Dataset, MakeAnalyzer, Plan, Replay, Rules, Settings
@@ -523,9 +522,9 @@ def _make_analyzer(
         notes = (*notes, f"{model.where} has no feature called {listing(unused)}; the attribution is 0.")
     dependence = None
     if pdp is not None and columns and not settings.validate_only:
-        some = sample_rows(plan, request, wanted.features, sampling.seed, partial_dependence.MOST_ROWS)
+        some = sample_rows(plan, request, wanted.features, sampling.seed, MOST_ROWS)
         asked_for = tuple(map(str, pdp.features))
-        dependence = partial_dependence.Dependence(some, pdp.grid_resolution, asked_for, pdp.top_k_features)
+        dependence = Dependence(some, pdp.grid_resolution, asked_for, pdp.top_k_features)
     wanted = replace(wanted, baseline=baseline, unused=unused, notes=notes, model=model.where)
     return FeatureAttributionAnalyzer(
         rules=settings.rules,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from analyzers.bias.analyzer import BiasAnalyzer, suggest
 from analyzers.bias.check_sound import tables_of
+from analyzers.bias.describe import impact_findings
 from analyzers.bias.documents import (
     BiasBaseline,
     BiasStatistics,
@@ -19,7 +20,6 @@ from analyzers.bias.documents import (
     constraints_to_json,
     read_constraints,
 )
-from analyzers.bias.explain import impact_findings
 from analyzers.bias.metrics import METRICS
 from analyzers.bias.resampling import spreads
 from analyzers.bias.summary import BiasRequest

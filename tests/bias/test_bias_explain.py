@@ -10,8 +10,8 @@ from fixtures import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analyzers.bias.describe import explain, group_text, impact_findings, requirement_text
 from analyzers.bias.documents import MetricValue
-from analyzers.bias.explain import explain, group_text, impact_findings, requirement_text
 from analyzers.bias.metrics import METRICS
 
 COUNTS = st.lists(st.integers(0, 5_000), min_size=8, max_size=8)

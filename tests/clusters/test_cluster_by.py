@@ -16,8 +16,7 @@ from analyzers.feature_attribution.kernel import Sampling
 from analyzers.feature_attribution.summary import AttributionRequest
 from analyzers.model_quality.analyzer import ModelQualityAnalyzer
 from analyzers.shared import row_sample
-from analyzers.shared.dependence import design_effect
-from analyzers.shared.row_sample import RowSample, cluster_hashes
+from analyzers.shared.row_sample import RowSample, cluster_hashes, design_effect
 from contract.api import Baseline
 from contract.errors import DatasetError
 

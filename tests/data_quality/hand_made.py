@@ -13,7 +13,7 @@ from analyzers.data_quality.documents import (
     Statistics,
     StringStatistics,
 )
-from analyzers.data_quality.suggest import suggest
+from analyzers.data_quality.limits import suggest
 from contract.api import Baseline
 
 ROWS = 5_000

@@ -10,7 +10,7 @@ from fixtures import fixture
 from hand_made import check, document, numeric, text, unknown
 
 from analyzers.data_quality.documents import read_constraints, read_statistics
-from analyzers.data_quality.suggest import suggest
+from analyzers.data_quality.limits import suggest
 from contract import json_layout
 from contract.api import Baseline
 

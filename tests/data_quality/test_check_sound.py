@@ -5,7 +5,7 @@ import pytest
 from hand_made import ROWS, baseline_of, check, document, listed, normal, numeric, only, text, unknown
 
 from analyzers.data_quality.check_sound import _tarone
-from analyzers.data_quality.suggest import suggest
+from analyzers.data_quality.limits import suggest
 from contract.api import Baseline
 from contract.errors import DocumentError
 

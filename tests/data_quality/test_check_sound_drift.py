@@ -7,7 +7,7 @@ import pytest
 from hand_made import ROWS, baseline_of, check, document, listed, normal, numeric, only, text
 
 from analyzers.data_quality.documents import NumericBucket
-from analyzers.data_quality.suggest import suggest
+from analyzers.data_quality.limits import suggest
 from contract.api import Baseline, Decision, State
 
 

@@ -18,7 +18,7 @@ from analyzers.data_quality.documents import (
     constraints_to_json,
     read_constraints,
 )
-from analyzers.data_quality.suggest import suggest
+from analyzers.data_quality.limits import suggest
 from contract.api import Baseline, Comparison, State
 
 ROW_CHECKS = ("data_type_check", "completeness_check", "categorical_values_check", "baseline_drift_check")

@@ -13,7 +13,7 @@ from scipy import stats
 
 from analyzers.data_quality import distance
 from analyzers.data_quality.documents import NumericBucket, QuantileSketch
-from analyzers.data_quality.kll import KllSketch
+from analyzers.data_quality.sketches import KllSketch
 
 samples = hnp.arrays(np.float64, st.integers(1, 60), elements=st.integers(-5, 5).map(float))
 

@@ -8,7 +8,7 @@ from fixtures import fixture
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzers.data_quality.hyperloglog import HyperLogLog, hash_bits
+from analyzers.data_quality.sketches import HyperLogLog, hash_bits
 from analyzers.data_quality.text import SEED, hash_words, read_texts
 
 

@@ -6,7 +6,7 @@ from fixtures import fixture
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzers.data_quality.kll import KllSketch, bucket_counts, level_capacity, weighted_values
+from analyzers.data_quality.sketches import KllSketch, bucket_counts, level_capacity, weighted_values
 
 
 def rank_error(sketch: KllSketch, values: np.ndarray) -> float:

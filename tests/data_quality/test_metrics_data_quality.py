@@ -4,7 +4,7 @@ import numpy as np
 from hand_made import document, numeric, text, unknown
 
 from analyzers.data_quality.analyzer import DataQualityAnalyzer
-from analyzers.data_quality.suggest import suggest
+from analyzers.data_quality.limits import suggest
 from contract.api import Baseline
 
 ANALYZER = DataQualityAnalyzer()

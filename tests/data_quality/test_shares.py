@@ -15,8 +15,7 @@ from analyzers.data_quality.documents import read_statistics, statistics_to_json
 from analyzers.data_quality.drift import effect_size, evidence
 from analyzers.shared import row_sample
 from analyzers.shared.cells import as_float32
-from analyzers.shared.dependence import design_effect, quantile_groups
-from analyzers.shared.row_sample import RowSample, seed_of
+from analyzers.shared.row_sample import RowSample, design_effect, quantile_groups, seed_of
 from contract.api import Baseline, State
 
 

@@ -6,7 +6,7 @@ from fixtures import fixture
 from hand_made import document, numeric, text, unknown
 
 from analyzers.data_quality.documents import constraints_to_json, read_constraints, read_statistics
-from analyzers.data_quality.suggest import domain_threshold, suggest
+from analyzers.data_quality.limits import domain_threshold, suggest
 from contract import json_layout
 from contract.api import Baseline
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from analyzers.data_quality.column_summary import ColumnSummary
 from analyzers.data_quality.describe import describe
 from analyzers.data_quality.documents import statistics_to_json
-from analyzers.data_quality.kll import weighted_values
+from analyzers.data_quality.sketches import weighted_values
 from analyzers.data_quality.summary import (
     DatasetSummary,
     SummaryOptions,

@@ -20,8 +20,13 @@ from sklearn.ensemble import GradientBoostingClassifier, RandomForestRegressor
 from sklearn.inspection import partial_dependence as sklearn_dependence
 from sklearn.linear_model import LogisticRegression
 
-from analyzers.feature_attribution.partial_dependence import Dependence, grid, partial_dependence
-from analyzers.feature_attribution.summary import AttributionRequest, Budget
+from analyzers.feature_attribution.summary import (
+    AttributionRequest,
+    Budget,
+    Dependence,
+    grid,
+    partial_dependence,
+)
 from contract.errors import ModelError
 
 FRAME = pd.DataFrame(

@@ -11,7 +11,7 @@ from contract.dataset import MARKERS
 from contract.settings import VARIABLE_BY_NAME
 from contract.window import path_span
 from readers.captures.shapes import column_rows, table_rows
-from readers.csv_dialect import NAMES, SEPARATORS
+from readers.csv import NAMES, SEPARATORS
 from readers.inference_logs import SERVERS
 from readers.row_keys import TRANSFORM_ID, TRANSFORM_TIME
 
