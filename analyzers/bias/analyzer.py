@@ -16,8 +16,9 @@ from analyzers.bias.documents import BiasBaseline, BiasConstraints, BiasStatisti
 from analyzers.bias.metrics import METRICS
 from analyzers.bias.summary import BiasRequest, BiasSummary, SummaryPlan
 from analyzers.shared import rules as both_rules
+from analyzers.shared.analysis_json import with_version
 from analyzers.shared.cells import as_number, changed_labels, label_of
-from analyzers.shared.rules import Rules, SharesErrors, constraints_to_check, why_unchecked, with_version
+from analyzers.shared.rules import Rules, SharesErrors, constraints_to_check, why_unchecked
 from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, Violation
 from contract.dataset import GROUND_TRUTH
 from contract.errors import ConfigurationError, DatasetError, DocumentError

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from analyzers.bias import documents
 from analyzers.bias.describe import group_text, requirement_text
-from analyzers.shared.rules import with_version
+from analyzers.shared.analysis_json import with_version
 from contract.api import Comparison, Decision, Finding, State, Violation
 from contract.errors import wording
 

@@ -29,8 +29,8 @@ from analyzers.bias.describe import explain, group_text, impact_findings, requir
 from analyzers.bias.documents import BiasConstraints, BiasStatistics, FacetStatistics, MetricValue, paired
 from analyzers.bias.metrics import METRICS, RATES, WITHOUT_LABELS
 from analyzers.bias.resampling import DISTANCES, Draws, Tables, draw, draw_together, scale_of, to_scale
+from analyzers.shared.analysis_json import with_version
 from analyzers.shared.cells import Floats
-from analyzers.shared.rules import with_version
 from analyzers.shared.significance import student_ratio
 from contract.api import Comparison, Decision, Finding, State
 from contract.errors import wording

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from analyzers.shared import rules
-from analyzers.shared.rules import SWITCH, VERSION, Checked, figure, range_to_json, read_range, read_unused
+from analyzers.shared import analysis_json
+from analyzers.shared.analysis_json import VERSION, figure, range_to_json, read_range
+from analyzers.shared.rules import SWITCH, Checked, read_unused
 from contract import schema
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
@@ -361,6 +362,6 @@ BIAS: DocumentSet[BiasStatistics, BiasConstraints] = DocumentSet(
     write_statistics=statistics_to_json,
     read_constraints=read_constraints,
     write_constraints=constraints_to_json,
-    further_files=lambda _, constraints: {ANALYSIS: rules.dumps(analysis_to_json(constraints))},
+    further_files=lambda _, constraints: {ANALYSIS: analysis_json.dumps(analysis_to_json(constraints))},
     constraints_names=("constraints.json", ANALYSIS),
 )

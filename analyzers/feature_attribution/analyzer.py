@@ -12,7 +12,8 @@ from analyzers.feature_attribution import documents
 from analyzers.feature_attribution import summary as summaries
 from analyzers.feature_attribution.documents import AttributionConstraints, AttributionStatistics
 from analyzers.feature_attribution.summary import AttributionSummary, Dependence, partial_dependence
-from analyzers.shared.rules import Rules, nothing_checked, unused_notes, why_unchecked, with_version
+from analyzers.shared.analysis_json import with_version
+from analyzers.shared.rules import Rules, nothing_checked, unused_notes, why_unchecked
 from contract.api import Analyzer, Checker, Comparison, Decision, Facts, Metric
 from contract.errors import DocumentError, wording
 from contract.wording import listing, number, several

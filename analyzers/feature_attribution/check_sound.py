@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from analyzers.feature_attribution import documents
 from analyzers.feature_attribution.documents import AttributionStatistics, LabelAttributions
+from analyzers.shared.analysis_json import with_version
 from analyzers.shared.cells import Floats
-from analyzers.shared.rules import with_version
 from analyzers.shared.significance import border
 from contract.api import Comparison, Decision, Finding, State, Violation
 from contract.errors import DocumentError, wording

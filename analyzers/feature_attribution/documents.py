@@ -18,8 +18,9 @@ from typing import Any
 import pyarrow as pa
 
 from analyzers.feature_attribution.rows import plain_values
-from analyzers.shared import rules
-from analyzers.shared.rules import SWITCH, VERSION, Checked, figure, number_to_json, read_number, read_unused
+from analyzers.shared import analysis_json
+from analyzers.shared.analysis_json import VERSION, figure, number_to_json, read_number
+from analyzers.shared.rules import SWITCH, Checked, read_unused
 from contract import schema
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
@@ -320,7 +321,7 @@ def statistics_to_json(document: AttributionStatistics, with_extensions: bool = 
 
 
 def _further_files(statistics: AttributionStatistics, constraints: AttributionConstraints) -> dict[str, Any]:
-    files: dict[str, Any] = {ANALYSIS: rules.dumps(analysis_to_json(constraints))}
+    files: dict[str, Any] = {ANALYSIS: analysis_json.dumps(analysis_to_json(constraints))}
     if statistics.baseline_rows is not None:
         files[BASELINE_ROWS] = table_to_csv(pa.Table.from_batches([statistics.baseline_rows]))
     if statistics.local_values is not None:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, Literal
 
-from analyzers.shared.rules import SWITCH, Checked, range_to_json, read_range, read_unused
+from analyzers.shared.analysis_json import range_to_json, read_range
+from analyzers.shared.rules import SWITCH, Checked, read_unused
 from contract import schema
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError

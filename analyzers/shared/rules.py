@@ -1,25 +1,15 @@
-"""What documents and decisions of several monitors have in common: sets of rules, versions and numbers.
+"""The two sets of rules, which constraints each of them checks, and what both decide alike."""
 
-The two sets of rules, which constraints each of them checks, and what both decide alike.
-
-The JSON documents of bias and explanations: the originals write them by Python's ``json`` with an indent of
-four spaces and no newline at the end. Infinities are the texts ``"Infinity"`` and ``"-Infinity"``, which
-strict JSON can hold.
-"""
-
-import json
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 
 from analyzers.shared.significance import hypergeometric_tail
 from contract.api import PRESENCE_CHECK, Baseline, Comparison, Decision, State, Violation, Violations
 from contract.errors import DocumentError, wording
-from contract.schema import JsonObject, Kept, Level, member, unused_members
+from contract.schema import JsonObject, Kept, Level, unused_members
 from contract.wording import chance, listing, percent
 
 Rules = Literal["sound", "sagemaker"]
@@ -176,10 +166,10 @@ def _trie_path(value: int) -> tuple[int, ...]:
 def _pair_hash(first: int, second: int) -> int:
     """Return the hash of a Scala pair: MurmurHash3 (A. Appleby) over the hashes of its members."""
     value = _PAIR_SEED
-    for one in (first, second):
-        one = one * 0xCC9E2D51 & _WORD
-        one = _rotate(one, 15) * 0x1B873593 & _WORD
-        value = (_rotate(value ^ one, 13) * 5 + 0xE6546B64) & _WORD
+    for member in (first, second):
+        member = member * 0xCC9E2D51 & _WORD
+        member = _rotate(member, 15) * 0x1B873593 & _WORD
+        value = (_rotate(value ^ member, 13) * 5 + 0xE6546B64) & _WORD
     value ^= 2
     value = (value ^ value >> 16) * 0x85EBCA6B & _WORD
     value = (value ^ value >> 13) * 0xC2B2AE35 & _WORD
@@ -232,63 +222,3 @@ def with_presence(
     # That rows are complete decides nothing of what is in them.
     is_violated = len(with_it.violations.violations) > len(decision.violations.violations)
     return decision if decision.is_empty and not is_violated else with_it
-
-
-# Layout and numbers of the JSON documents of bias and explanations.
-
-
-VERSION = "1.0"
-
-_SPECIAL = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
-
-
-def with_version(violations: list[Violation]) -> Violations:
-    """Return the document, with the version that the originals write."""
-    return Violations(violations, {"version": VERSION})
-
-
-def dumps(value: Any) -> str:
-    """Return JSON values as text in the layout of the original files."""
-    return json.dumps(value, indent=4, allow_nan=False)
-
-
-def number_to_json(value: float | None) -> float | str | None:
-    """Return a number as JSON holds it: infinities as text, what is undefined as null."""
-    if value is None or math.isnan(value):
-        return None
-    if math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    return value
-
-
-def read_number(members: JsonObject, key: str) -> float | None:
-    """Read a number, an infinity given as text, or None for null and NaN."""
-
-    def is_number(value: Any) -> bool:
-        return type(value) in (int, float) or (isinstance(value, str) and value in _SPECIAL)
-
-    value: float | str | None = members.checked(key, is_number, 'a number, "Infinity" or "-Infinity"')
-    # Integers stay integers, so that they are written as they were read.
-    number = _SPECIAL[value] if isinstance(value, str) else value
-    return None if number is None or math.isnan(number) else number
-
-
-def read_range(members: JsonObject, key: str) -> tuple[float, float] | None:
-    """Read two numbers, the lower end first."""
-    if (found := members.get(key, list, None)) is None:
-        return None
-    places = {f"{key}[{place}]": end for place, end in enumerate(found)}
-    ends = [read_number(JsonObject(places, members.path, members.mistakes), place) for place in places]
-    if len(ends) != 2 or ends[0] is None or ends[1] is None or ends[0] > ends[1]:
-        members.wrong(key, "two numbers, the lower end first")
-        return None
-    return ends[0], ends[1]
-
-
-def range_to_json(ends: tuple[float, float]) -> list[float | str | None]:
-    """Return two numbers as JSON holds them."""
-    return [number_to_json(end) for end in ends]
-
-
-# A field of a dataclass that is such a number.
-figure = partial(member, read_number, write=number_to_json)

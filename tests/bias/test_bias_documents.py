@@ -22,7 +22,7 @@ from analyzers.bias.documents import (
     statistics_to_json,
 )
 from analyzers.bias.summary import BiasRequest, FacetRequest
-from analyzers.shared import rules
+from analyzers.shared import analysis_json
 from contract.errors import DocumentError
 
 _CLARIFY_FILES = (
@@ -47,7 +47,7 @@ def test_clarifys_baselines_are_read_without_loss(path: str) -> None:
     assert json.dumps(written) == json.dumps(json.loads(text))
     assert constraints_to_json(document) == written
     if path in _AS_WRITTEN:
-        assert rules.dumps(written) == text
+        assert analysis_json.dumps(written) == text
 
 
 def test_infinities_and_errors_of_a_real_baseline() -> None:

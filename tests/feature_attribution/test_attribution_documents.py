@@ -26,7 +26,7 @@ from analyzers.feature_attribution.documents import (
     statistics_to_json,
     table_to_csv,
 )
-from analyzers.shared import rules
+from analyzers.shared import analysis_json
 from contract import json_layout
 from contract.api import Baseline
 from contract.errors import DocumentError
@@ -44,7 +44,7 @@ WRITTEN = [
 def test_clarifys_files_are_written_as_they_were_read(name: str) -> None:
     text = fixture(f"clarify/{name}").read_text(encoding="utf-8")
     document = read_constraints(json.loads(text), name)
-    assert rules.dumps(analysis_to_json(document)) == text.strip()
+    assert analysis_json.dumps(analysis_to_json(document)) == text.strip()
     assert constraints_to_json(document) == json.loads(text)
 
 
