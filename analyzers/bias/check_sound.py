@@ -321,7 +321,7 @@ def hold(
             continue  # as at the baseline
         alike = _all_alike(metric.name, group.window)
         if alike and statistics.has_labels and not lost:
-            undecided.append(check_sagemaker.undecided(facet, metric.name, alike, lost=True))
+            undecided.append(check_sagemaker.undecided(facet, metric.name, alike, lost=limit is not None))
         elif not statistics.has_labels and metric.name not in WITHOUT_LABELS:
             undecided.append(check_sagemaker.undecided(facet, metric.name, "no row has a label", lost=True))
         elif lost or limit is None:
