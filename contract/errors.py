@@ -17,6 +17,7 @@ code; the code says which one, and its members are what the braces in it are fil
 """
 
 import functools
+import re
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -91,7 +92,7 @@ class MonitorError(Exception):
     @classmethod
     def of(cls, code: str, details: str | None = None, **members: Any) -> Self:
         """Return the error whose sentence has `code`; `members` fill its braces."""
-        what, fix = _sentences()[code]
+        what, fix = _sentence(code)
         what, fix = what.format_map(members), fix.format_map(members)
         file, field = str(members.get("file", "")), str(members.get("field", ""))
         return cls(f"{what}{fix}", details=details, file=file, code=code, field=field, fix=fix.lstrip(";,. "))
@@ -163,19 +164,30 @@ class Overtime(Stopped):
 
 def wording(code: str, **members: Any) -> str:
     """Return the sentence, or clause, that has `code`, for a log line, a note or a part of an error."""
-    return "".join(_sentences()[code]).format_map(members)
+    return "".join(_sentence(code)).format_map(members)
 
 
 @functools.cache
 def topic(name: str) -> dict[str, str]:
     """Return all texts of a topic by their names, for tables of them."""
-    texts = {code.partition("."): "".join(text) for code, text in _sentences().items()}
-    return {code: text for (room, _, code), text in texts.items() if room == name}
+    return {code: "".join(text) for code, text in _sentences(name).items()}
+
+
+def _sentence(code: str) -> tuple[str, str]:
+    room, _, name = code.partition(".")
+    return _sentences(room)[name]
 
 
 @functools.cache
-def _sentences() -> dict[str, tuple[str, str]]:
-    """Return what is wrong and how to mend it, by code; the second may be empty."""
-    topics = tomllib.loads(Path(__file__).with_name("sentences.toml").read_text("utf-8"))
-    codes = {f"{topic}.{name}": text for topic, texts in topics.items() for name, text in texts.items()}
-    return {code: (text, "") if isinstance(text, str) else tuple(text) for code, text in codes.items()}
+def _sentences(room: str) -> dict[str, tuple[str, str]]:
+    """Return what is wrong and how to mend it, by name, of one topic: a job needs few of them."""
+    texts = tomllib.loads(_topics()[room])
+    return {name: (text, "") if isinstance(text, str) else tuple(text) for name, text in texts.items()}
+
+
+@functools.cache
+def _topics() -> dict[str, str]:
+    """Return the part of ``sentences.toml`` below each heading, not parsed yet."""
+    text = Path(__file__).with_name("sentences.toml").read_text("utf-8")
+    _, *parts = re.split(r"^\[(\w+)\]$", text, flags=re.MULTILINE)
+    return dict(zip(parts[::2], parts[1::2], strict=True))

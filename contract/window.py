@@ -178,6 +178,15 @@ def read_zone(name: str, text: str) -> tzinfo:
         return UTC if text == "UTC" else ZoneInfo(text)
 
 
+def parse_instant(text: str) -> datetime | None:
+    """Return an ISO 8601 time, UTC when it says nothing else; None when it is none."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
 def read_instant(name: str, text: str | None, zone: tzinfo = UTC) -> datetime | None:
     """Return the setting called `name`, an ISO 8601 time, in UTC; None where it is not set.
 

@@ -21,12 +21,12 @@ from contract import json_layout
 from contract.dataset import GROUND_TRUTH, LabelPlaces
 from contract.errors import wording
 from contract.settings import Settings
-from contract.window import Window, between, folder_hour, folder_overlaps
+from contract.window import Window, between, folder_hour, folder_overlaps, parse_instant
 from contract.wording import several
 from file_storage import s3, storage
 from job_runner.engine import available_processors
 from readers.arrow_json import text_buffer
-from readers.captures.envelope import Envelope, parse_instant
+from readers.captures.envelope import Envelope
 from readers.captures.split import envelopes
 from readers.flatten import loads
 from readers.labels import UNKNOWN_HOUR, Hours, LabelIndex, Positions, hour_number, hour_text, index_labels

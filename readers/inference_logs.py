@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 
 from contract.dataset import GROUND_TRUTH, Dataset, notice
 from contract.errors import DatasetError, topic
+from contract.window import parse_instant
 from file_storage.storage import SourceFile, open_random, read_bytes
-from readers.captures.envelope import parse_instant
 from readers.flatten import json_text, loads, scalar_text
 from readers.parquet import parquet_rows
 from readers.splitting import FileRange, LineBlock, LogFiles, Segment, first_bytes, gathered, line_blocks

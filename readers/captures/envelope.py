@@ -6,7 +6,6 @@ the same arrays.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ import pyarrow.compute as pc
 from contract.dataset import GROUND_TRUTH, WINDOW, notice
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
-from contract.window import ZONED, Window, folder_hour, in_window_by_folder
+from contract.window import ZONED, Window, folder_hour, in_window_by_folder, parse_instant
 from readers.arrow_json import NotBulkError, found_in, line_ends, read_json, text_buffer
 from readers.captures.shapes import Row, UndecodableError, decode, parsed
 from readers.flatten import batch_of, columns_of, json_text, loads, rows_to_batch, scalar_text
@@ -302,15 +301,6 @@ def label_part(part: Any) -> tuple[str, str] | None:
     if not isinstance(part["data"], str | dict | list):
         return scalar_text(GROUND_TRUTH, part["data"]) or "", "CSV"
     return found[0], (found[1] or "CSV").upper()
-
-
-def parse_instant(text: Any) -> datetime | None:
-    """Return an ISO 8601 time, UTC when it says nothing else; None when it is none."""
-    try:
-        instant = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return None
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def _exact(line: Line, schema: pa.Schema) -> dict[str, Any]:

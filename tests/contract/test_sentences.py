@@ -142,3 +142,9 @@ def test_an_error_carries_its_members() -> None:
     assert (error.code, error.file, error.field) == ("csv.separators", "a.csv", "")
     assert error.fix == "write all files alike."
     assert error.message == f"a.csv has semicolons between its cells, but b.csv has commas; {error.fix}"
+
+
+def test_topics_read_by_themselves_hold_what_the_whole_file_does() -> None:
+    whole = tomllib.loads((ROOT / "contract/sentences.toml").read_text(encoding="utf-8"))
+    for name, texts in whole.items():
+        assert errors.topic(name) == {code: "".join(text) for code, text in texts.items()}
