@@ -73,20 +73,27 @@ def _with_additions(metric: MetricValue, known: MetricValue | None) -> MetricVal
 _UNITS = 10.0
 
 
-def _require_same_label(statistics: BiasStatistics, before: BiasConstraints) -> None:
-    """Refuse a baseline whose positive labels are others, or whose labels are in another unit."""
-    now = statistics.label_value_or_threshold
-    for then in {stage.label_value_or_threshold for _, stage in before.stages()}:
+def _require_same_label(
+    statistics: BiasStatistics, constraints: BiasConstraints, before: BiasStatistics | None
+) -> None:
+    """Refuse a baseline whose positive labels are others, or whose labels are in another unit or coding."""
+    labels = statistics.confusion_matrix or {}
+    if before is not None and len(labels) == 2 and (found := changed_labels(before.confusion_matrix, labels)):
+        raise DocumentError.of("quality_documents.recoded", file=before.where, **found)
+    now, file = statistics.label_value_or_threshold, constraints.where
+    for then in {stage.label_value_or_threshold for _, stage in constraints.stages()}:
         if not then or not now:
             continue
         if "(" in then + now:
             near, far = documents.interval_of(then), documents.interval_of(now)
             if near and far and 0.0 < near[0] < near[1] <= 1.0 < far[1] / _UNITS:
-                raise DocumentError.of("bias_documents.other_scale", file=before.where, then=then, now=now)
+                raise DocumentError.of(
+                    "bias_documents.other_scale", file=constraints.where, then=then, now=now
+                )
             continue
         known, wanted = ({label_of(one) for one in text.split(",")} for text in (then, now))
         if known != wanted:
-            raise DocumentError.of("bias_documents.other_label", file=before.where, then=then, now=now)
+            raise DocumentError.of("bias_documents.other_label", file=file, then=then, now=now)
 
 
 def _with_presence(
@@ -212,11 +219,8 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
         if self.rules == "sagemaker":
             decision = check_sagemaker(statistics, constraints)
         else:
-            _require_same_label(statistics, constraints)
             before, share = baseline.statistics, self.error_share
-            matrices = before.confusion_matrix if before else None, statistics.confusion_matrix
-            if before is not None and (recoded := changed_labels(*matrices)) and len(matrices[1] or ()) == 2:
-                raise DocumentError.of("quality_documents.recoded", file=before.where, **recoded)
+            _require_same_label(statistics, constraints, before)
             decision = check_sound(statistics, constraints, before, error_share=share, seed=self.seed)
             decision = _with_presence(decision, statistics, before, share)
         # A violation of DI says as much of a group as the finding on four fifths.
@@ -286,10 +290,11 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
             raise DatasetError.of("bias_request.stopped", field=what, why=why)
         if not statistics.item_count:
             return
-        summary = evidence.summary
         if not is_baseline:
-            self._refuse_respelt(summary)
+            if evidence.respelt:
+                raise evidence.respelt[0]
             return
+        summary = evidence.summary
         columns = [("label", label, statistics.has_labels)]
         if self._plan.prediction is not None and self.request.post_training is not None:
             columns.append(("predicted_label", self._plan.prediction, statistics.has_predictions))
@@ -305,24 +310,6 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
             self._refuse_without_groups(summary)
         if all(one.value is None for facet in statistics.facets for _, of in facet.stages() for one in of):
             raise DatasetError.of("no_baseline.no_bias")
-
-    def _refuse_respelt(self, summary: BiasSummary) -> None:
-        """Stop where no outcome is positive, but one is spelt nearly so."""
-        labels = groups.select_labels(summary, self._plan) if self.rules == "sound" else None
-        if labels is None:
-            return
-        predictions, name = None, self._plan.prediction
-        if name is not None and self.request.post_training is not None:
-            predictions = groups.select_predictions(summary, self._plan, labels)
-        for role, column, chosen in (
-            ("label", self.request.label, labels),
-            ("prediction", name, predictions),
-        ):
-            if chosen is None or column is None or not groups.respelt(summary.columns[column], chosen):
-                continue
-            about = self._plan.columns[column], summary.columns[column]
-            if (error := groups.unselected_outcomes(role, *about, chosen)) is not None:
-                raise error
 
     def _refuse_without_positives(self, summary: BiasSummary) -> None:
         """Stop where no label is positive: every metric of labels would be 0 or undefined."""

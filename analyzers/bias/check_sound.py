@@ -292,14 +292,15 @@ class Held:
 
 def _all_alike(name: str, window: Tables) -> str:
     """Return which outcomes that a metric rests on are all alike; empty where none are."""
-    confusion, why = window.confusion.sum(axis=0), ""
-    outcomes = [("label", confusion.sum(axis=1))] if name not in WITHOUT_LABELS else []
-    if METRICS[name].stage == "post":
-        outcomes.append(("prediction", confusion.sum(axis=0)))
-    for role, counts in outcomes if name not in ("FT", "CI") else ():
-        if counts.any() and not counts.all():
-            why = f"{'no' if counts[0] else 'every'} {role} is positive"
-    return why
+    confusion = window.confusion.sum(axis=0)
+    rests_on = {
+        "prediction": METRICS[name].stage == "post" and name != "FT",
+        "label": name not in WITHOUT_LABELS,
+    }
+    for role, counts in (("prediction", confusion.sum(axis=0)), ("label", confusion.sum(axis=1))):
+        if rests_on[role] and counts.any() and not counts.all():
+            return f"{'no' if counts[0] else 'every'} {role} is positive"
+    return ""
 
 
 def hold(

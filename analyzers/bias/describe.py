@@ -221,10 +221,14 @@ def label_confusion(
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the later steps need of a window beyond its file; `errors` are those of its problems."""
+    """What the later steps need of a window beyond its file; `errors` are those of its problems.
+
+    `respelt` says that no label, or no prediction, is positive, though one is nearly spelt as asked for.
+    """
 
     summary: BiasSummary
     errors: dict[str, ColumnError] = field(default_factory=dict)
+    respelt: list[ColumnError] = field(default_factory=list)
 
 
 @dataclass
@@ -277,9 +281,13 @@ def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
     if plan.prediction is not None:
         outcomes.append(("prediction", plan.prediction, reading.predictions))
     for role, name, selection in outcomes if sound else ():
-        if selection is not None:
-            column = summary.columns[name]
-            analysis.note(groups.unselected_outcomes(role, plan.columns[name], column, selection))
+        if selection is None:
+            continue
+        column = summary.columns[name]
+        if error := groups.unselected_outcomes(role, plan.columns[name], column, selection):
+            analysis.note(error)
+            if groups.respelt(column, selection):
+                evidence.respelt.append(error)
     if sound:
         named = [*(name for _, name, _ in outcomes), *(n for facet in request.facets for n in facet.columns)]
         analysis.note(*(groups.spelt_alike(name, summary.columns[name]) for name in named))

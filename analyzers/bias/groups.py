@@ -591,9 +591,13 @@ def unselected_group(group: Group, cells: Cells, columns: dict[str, ColumnSummar
     return f"{nobody}: {' '.join(absent) or 'these values never occur together.'}"
 
 
+def _is_measured(column: ColumnSummary, selection: Selection) -> bool:
+    return column.collapsed or (selection.threshold is not None and not column.extent().has_words)
+
+
 def _occurring(column: ColumnSummary, selection: Selection) -> str:
-    extent = column.extent()
-    if column.collapsed or (selection.threshold is not None and not extent.has_words):
+    if _is_measured(column, selection):
+        extent = column.extent()
         return f"goes from {number(extent.least)} to {number(extent.greatest)}."
     values = [str(value) for value in column.values if not isinstance(value, Beyond)]
     meant = respelt(column, selection)
@@ -602,6 +606,8 @@ def _occurring(column: ColumnSummary, selection: Selection) -> str:
 
 def respelt(column: ColumnSummary, selection: Selection) -> str | None:
     """Return the value of a column that is nearly one of those listed; None where none is."""
+    if _is_measured(column, selection):
+        return None
     values = [str(value) for value in column.values if not isinstance(value, Beyond)]
     close = {label_of(value).lower(): value for value in values}
     meant = (nearest(label_of(asked), close) for asked in selection.text.split(","))

@@ -374,6 +374,12 @@ def test_labels_spelt_otherwise_are_refused_and_those_of_one_kind_undecided() ->
         assert why in decision.why_undecided
 
 
+def test_a_threshold_that_nothing_exceeds_is_not_misspelt() -> None:
+    request = _request("g", "1", label_values=(0.5,))
+    decision = _checked(_people([0.1, 0.2, 0.3, 0.4]), _people([0.1, 0.4, 0.6, 0.9]), request)
+    assert "no label is positive" in decision.why_undecided
+
+
 def test_outcomes_that_become_percent_are_refused() -> None:
     request = _request("g", "1", label_values=(0.5,))
     shares = [place / 41 for place in range(41)]
