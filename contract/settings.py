@@ -587,10 +587,13 @@ def _note_contradictions(values: Mapping[str, Any], program: Program, mistakes: 
 
 
 # Without them a job compares or refuses nothing, and nobody else's variables are called so.
-_OF_THE_VERDICT = {"baseline_constraints", "baseline_statistics", "register_new_baseline"} | {
+_OF_THE_VERDICT = (
+    "baseline_constraints",
+    "baseline_statistics",
     "fail_on_violations",
     "fail_on_undecided",
-}
+    "register_new_baseline",
+)
 
 
 def _note_near_misses(environment: Mapping[str, str], program: Program, mistakes: Mistakes) -> None:
