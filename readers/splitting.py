@@ -210,12 +210,13 @@ def line_blocks(
     # Over the network, fewer and larger requests.
     size = size or (2 * BLOCK_SIZE if storage.is_s3(piece.path) else BLOCK_SIZE)
     with storage.reading(piece.path):
-        path = piece.path
-        # Large parts of a local file are read without copying them to cut them off.
-        is_stream = find_cut or size < BLOCK_SIZE or storage.is_compressed(path) or storage.is_s3(path)
-        blocks = _range_blocks(piece, begin, size)
-        if piece.is_whole_file and is_stream:
-            blocks = _stream_blocks(path, begin, size, find_cut)
+        path, is_copied = piece.path, piece.is_whole_file
+        if is_copied and not find_cut and size >= BLOCK_SIZE:
+            # Large parts of a local file are read without copying them to cut them off.
+            is_copied = storage.is_s3(path) or storage.is_compressed(path)
+        blocks = (
+            _stream_blocks(path, begin, size, find_cut) if is_copied else _range_blocks(piece, begin, size)
+        )
         for block in blocks:
             # Some programs put a mark before UTF-8.
             has_mark = block.offset == 0 and block.data.startswith(UTF8_MARK)
