@@ -79,7 +79,7 @@ def _require_same_label(
     """Refuse a baseline whose positive labels are others, or whose labels are in another unit or coding."""
     labels = statistics.confusion_matrix or {}
     if before is not None and len(labels) == 2 and (found := changed_labels(before.confusion_matrix, labels)):
-        raise DocumentError.of("quality_documents.recoded", file=before.where, **found)
+        raise DocumentError.of("bias_documents.recoded", file=before.where, **found)
     now, file = statistics.label_value_or_threshold, constraints.where
     for then in {stage.label_value_or_threshold for _, stage in constraints.stages()}:
         if not then or not now:

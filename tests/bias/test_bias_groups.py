@@ -390,5 +390,5 @@ def test_outcomes_that_become_percent_are_refused() -> None:
 def test_labels_coded_anew_are_refused() -> None:
     request = _request("g", "1", post_training=("DPPL",), predicted_label="p")
     known, now = _people([0, 1]), _people([1, 2])
-    with refused(DocumentError, "quality_documents.recoded"):
+    with refused(DocumentError, "bias_documents.recoded"):
         _checked(now | {"p": now["y"]}, known | {"p": known["y"]}, request)
