@@ -11,7 +11,7 @@ import contextlib
 import functools
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -48,28 +48,39 @@ def dumps(value: Any) -> bytes:
 
 
 def _text(value: Any, indent: str) -> str:
+    if isinstance(value, str):
+        return _quoted(value)
     if isinstance(value, dict):
         inner = indent + "  "
-        members = (f"{inner}{_scalar(str(key))} : {_text(member, inner)}" for key, member in value.items())
-        return "{\n" + ",\n".join(members) + f"\n{indent}}}" if value else "{ }"
+        members = [f"{inner}{_quoted(str(key))} : {_text(member, inner)}" for key, member in value.items()]
+        return "{\n" + ",\n".join(members) + f"\n{indent}}}" if members else "{ }"
+    if not isinstance(value, list | tuple | np.ndarray):
+        return _scalar(value)
+    if len(value) >= _MANY and isinstance(value[0], float) and (text := _text_of_many(value)):
+        return text
     items = value.tolist() if isinstance(value, np.ndarray) else value
-    if not isinstance(items, list | tuple):
-        return _scalar(items)
-    are_many = len(items) >= _MANY and isinstance(items[0], float)
-    texts = _texts_of_many(items) if are_many else [_text(item, indent) for item in items]
-    return f"[ {', '.join(texts)} ]" if texts else "[ ]"
+    return f"[ {', '.join([_text(item, indent) for item in items])} ]" if items else "[ ]"
 
 
-def _texts_of_many(items: Sequence[Any]) -> list[str]:
-    """Return what `_scalar` does for each item: a sketch has thousands, and nearly all print as in Java."""
-    if set(map(type, items)) != {float}:
-        return [_scalar(item) for item in items]
-    sizes = np.abs(np.array(items))
-    plain = (sizes == 0.0) | ((sizes >= _LEAST_PLAIN) & (sizes < _LEAST_LARGE))
-    texts = orjson.dumps(items).decode()[1:-1].split(",")
-    for place in np.flatnonzero(~plain).tolist():
-        texts[place] = java_double(items[place])
-    return texts
+@functools.lru_cache(1024)
+def _quoted(text: str) -> str:
+    return orjson.dumps(text).decode()
+
+
+def _text_of_many(items: Any) -> str:
+    """Return a list of floats, of which a sketch has thousands, and nearly all print as in Java; else ""."""
+    if not isinstance(items, np.ndarray) and set(map(type, items)) != {float}:
+        return ""
+    sizes = np.abs(items)
+    odd = np.flatnonzero((sizes != 0.0) & ~((sizes >= _LEAST_PLAIN) & (sizes < _LEAST_LARGE))).tolist()
+    floats = np.ascontiguousarray(items, np.float64)
+    text = orjson.dumps(floats, option=orjson.OPT_SERIALIZE_NUMPY).decode()[1:-1].replace(",", ", ")
+    if odd:
+        texts = text.split(", ")
+        for place in odd:
+            texts[place] = java_double(items[place])
+        text = ", ".join(texts)
+    return f"[ {text} ]"
 
 
 def _scalar(value: Any) -> str:

@@ -14,6 +14,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
@@ -102,27 +103,48 @@ def _settings_of(settings: Settings, window: Window, folder: str) -> Settings:
     return replace(settings, window=window, output_path=folder, given=given)
 
 
-def _read_each(
-    job: jobs.Job, windows: Sequence[Window], ended: Collection[Window] = ()
-) -> Iterator[tuple[jobs.Job, Window, Plan, AnyAnalyzer, object]]:
+type _Read = tuple[jobs.Job, Window, Plan, AnyAnalyzer, object]
+
+
+def _read_each(job: jobs.Job, windows: Sequence[Window], ended: Collection[Window] = ()) -> Iterator[_Read]:
     """Yield each window that has not ended with its summary, how it was read, and its analyzer."""
     _, known = files_of(job.request)
     is_told = known.format.kind in CAPTURES or (known.keys is not None and known.keys.time is not None)
     script, offers = job.settings.record_preprocessor_script, job.monitor.offers
     most = MOST_TOGETHER if is_told and not script and "attributions" not in offers else 1
     # After a kill the same are read together as before: the last digits of sums depend on that.
-    for some in itertools.batched(windows, most):
-        if all(one in ended for one in some):
-            continue
-        together = Window(some[0].start, some[-1].end, tuple(one.start for one in some))
-        # What is said of reading these is not said of others.
-        request = replace(job.request, window=together, said=copy.deepcopy(job.request.said))
-        for found in _read(replace(job, request=request), together):
-            said = request.said
-            if len(together.edges) > 1:
-                said = replace(said, undecodable=said.undecodable_in[together.place(found[0].start)])
-            if found[0] not in ended:
-                yield replace(job, request=replace(request, said=said), started=time.monotonic()), *found
+    each = (some for some in itertools.batched(windows, most) if not all(one in ended for one in some))
+    read = (
+        _read_together(job, Window(some[0].start, some[-1].end, tuple(one.start for one in some)))
+        for some in each
+    )
+    for found in itertools.chain.from_iterable(_ahead(read) if most > 1 else read):
+        if found[1] not in ended:
+            yield replace(found[0], started=time.monotonic()), *found[1:]
+
+
+def _ahead[T](items: Iterator[T]) -> Iterator[T]:
+    """Yield items, and have the next one made meanwhile."""
+    executor = ThreadPoolExecutor(1, thread_name_prefix="ahead")
+    try:
+        coming = executor.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = executor.submit(next, items, None)
+            yield item
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _read_together(job: jobs.Job, together: Window) -> list[_Read]:
+    # What is said of reading these is not said of others.
+    request = replace(job.request, window=together, said=copy.deepcopy(job.request.said))
+    read = []
+    for window, plan, analyzer, summary in _read(replace(job, request=request), together):
+        said = request.said
+        if len(together.edges) > 1:
+            said = replace(said, undecodable=said.undecodable_in[together.place(window.start)])
+        read.append((replace(job, request=replace(request, said=said)), window, plan, analyzer, summary))
+    return read
 
 
 def _read(job: jobs.Job, together: Window) -> Iterator[tuple[Window, Plan, AnyAnalyzer, object]]:

@@ -87,7 +87,8 @@ def check_sound(
     notes = tuple(_notes(statistics, constraints, baseline, pairs, alphas["drift"]))
     parts = {(drift.name, str(CheckType.BASELINE_DRIFT)): drift.parts for drift in drifts}
     compared = comparisons(constraints, pairs, violations, measured, found, changed=changed, with_ranges=True)
-    answers = [replace(one, parts=parts.get((one.subject, str(one.check)), {})) for one in compared]
+    told_parts = ((one, parts.get((one.subject, str(one.check)))) for one in compared)
+    answers = [replace(one, parts=known) if known else one for one, known in told_parts]
     untold = {drift.name: change for drift in drifts for change in drift.changes if change.is_open}
     answers = [_left_open(one, untold.get(one.subject)) for one in answers]
     answers += _comparisons_of_rows(baseline, pairs, correlations)

@@ -93,10 +93,12 @@ def pair_features(
         by_name = {feature.name: feature for feature in statistics.features}
         current = [by_name.get(feature.name) for feature in expected]
     known = {feature.name: feature for feature in baseline.features} if baseline else {}
+    common = constraints.config()
     return [
         FeaturePair(feature, config, column, known.get(feature.name))
         for feature, column in zip(expected, current, strict=True)
-        if column is not None and (config := constraints.config(feature)).evaluate_constraints
+        if column is not None
+        and (config := constraints.config(feature) if feature.all_overrides else common).evaluate_constraints
     ]
 
 
@@ -174,10 +176,10 @@ def comparisons(
             rows = [None if side is None else side.rows if is_of_all else side.num_present for side in sides]
             text = violation.description if violation else told.text if told else ""
             figures: dict[str, Any] = {"value": value, "expected": expected, "p_value": p_value}
+            figures |= {"rows": rows[0], "baseline_rows": rows[1]}
             if drift:
                 figures |= {"effect": drift.distance, "limit": drift.limit, "noise": drift.noise}
-            one = Comparison(feature.name, check, state, text, reason=reason, lost=lost, **figures)
-            found.append(replace(one, rows=rows[0], baseline_rows=rows[1]))
+            found.append(Comparison(feature.name, check, state, text, reason=reason, lost=lost, **figures))
     return tuple(found)
 
 

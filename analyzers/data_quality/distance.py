@@ -15,6 +15,7 @@ categorical, ``ChiSquared``
     chi-squared test of homogeneity. As the originals do: p-value (or statistic) of a goodness-of-fit test.
 """
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,6 +63,10 @@ def sketch_distribution(sketch: QuantileSketch, *, collapsed: bool = False) -> D
     return Distribution(values[last_of_ties], cumulative / count, count, error)
 
 
+# Of a baseline, which many windows are compared with.
+baseline_distribution = functools.lru_cache(256)(sketch_distribution)
+
+
 def sketch_rank_error(sketch: QuantileSketch) -> float:
     """Return a bound, as a share of the rows, on how far a sketch misplaces a value; 0 for exact sketches.
 
@@ -83,7 +88,8 @@ def sketch_rank_error(sketch: QuantileSketch) -> float:
 
 def numeric_distance(first: Distribution, second: Distribution) -> tuple[float, float]:
     """Return the Kolmogorov-Smirnov distance and the value up to which the shares differ most."""
-    sides = [first.shares - shares_at(second, first.values), shares_at(first, second.values) - second.shares]
+    _, of_first = shares_around(first, second.values)
+    sides = [first.shares - shares_around(second, first.values)[1], of_first - second.shares]
     difference = np.abs(np.concatenate(sides))
     widest = int(np.argmax(difference))
     return float(difference[widest]), float(np.concatenate([first.values, second.values])[widest])
@@ -93,6 +99,14 @@ def shares_at(distribution: Distribution, points: Floats, side: Literal["left", 
     """Return the share of rows at or below each point; strictly below it with ``left``."""
     padded = np.concatenate([[0.0], distribution.shares])
     return padded[np.searchsorted(distribution.values, points, side=side)]
+
+
+def shares_around(distribution: Distribution, points: Floats) -> tuple[Floats, Floats]:
+    """Return the share of rows strictly below each point, and that at or below it."""
+    padded = np.concatenate([[0.0], distribution.shares])
+    places = np.searchsorted(distribution.values, points, side="right")
+    is_there = np.append(np.nan, distribution.values)[places] == points
+    return padded[places - is_there], padded[places]
 
 
 def bucket_distance(baseline: NumericalStatistics, current: Distribution) -> tuple[float, float] | None:

@@ -110,7 +110,7 @@ class _Shares:
 
 def effect_size(before: npt.ArrayLike, now: npt.ArrayLike) -> Floats:
     """Return Cohen's h of shares."""
-    low, high = np.clip(before, 0.0, 1.0), np.clip(now, 0.0, 1.0)
+    low, high = (np.minimum(np.maximum(side, 0.0), 1.0) for side in (before, now))
     return np.asarray(2.0 * np.arcsin(np.sqrt(high)) - 2.0 * np.arcsin(np.sqrt(low)))
 
 
@@ -130,7 +130,7 @@ def evidence(
     """
     rows = [total / effect for total, effect in zip(totals, effects, strict=True)]
     sides = zip((before, now), totals, strict=True)
-    shares = [np.clip(np.divide(side, total), 0.0, 1.0) for side, total in sides]
+    shares = [np.minimum(np.maximum(np.divide(side, total), 0.0), 1.0) for side, total in sides]
     pooled = (shares[0] * rows[0] + shares[1] * rows[1]) / (rows[0] + rows[1])
     return np.asarray(rows[0] * _divergence(shares[0], pooled) + rows[1] * _divergence(shares[1], pooled))
 
@@ -436,7 +436,7 @@ def _numeric_drift(
     pair: FeaturePair, before: NumericalStatistics, now: NumericalStatistics, alpha: float
 ) -> Drift | None:
     current = sketch_distribution(now.sketch) if now.sketch else None
-    baseline = sketch_distribution(before.sketch) if before.sketch else None
+    baseline = distances.baseline_distribution(before.sketch) if before.sketch else None
     if current is None:
         return None
     changes: tuple[Change, ...] = ()
@@ -471,8 +471,8 @@ def _shift(before: Distribution, now: Distribution, found: Dependence, threshold
     Ranks go from 0 to 1, and deviate no more than the uniform distribution does, whatever the values are.
     Their mean never moves further than the distance does, so that the limit of that is one of this.
     """
-    ranks = (shares_at(before, now.values) + shares_at(before, now.values, "left")) / 2.0
-    by = float(np.dot(ranks, np.diff(now.shares, prepend=0.0))) - 0.5
+    below, up_to = distances.shares_around(before, now.values)
+    by = float(np.dot((up_to + below) / 2.0, np.diff(now.shares, prepend=0.0))) - 0.5
     sides = ((now, found.now), (before, found.before))
     errors = [math.sqrt(effect / (12.0 * side.count)) + side.rank_error for side, effect in sides]
     return Shift(by, errors[0], errors[1], threshold)

@@ -155,7 +155,7 @@ def _text_statistics(arrays: list[pa.Array], clusters: Codes | None) -> SampleSt
     found.fresh = int(counts[first == last].sum())
     used = np.flatnonzero(counts)
     hashes = (cells.hashes[used] >> np.uint64(32)).astype(np.int64)
-    smallest = np.argsort(hashes, kind="stable")[:KNOWN_VALUES]
+    smallest = _first_in_order(hashes, KNOWN_VALUES)
     found.known = hashes[smallest].tolist()
     found.known_rows = counts[used[smallest]].tolist()
     return found
@@ -163,8 +163,10 @@ def _text_statistics(arrays: list[pa.Array], clusters: Codes | None) -> SampleSt
 
 def _with_missing(missing: Flags, clusters: Codes | None) -> tuple[SampleStatistics, Codes | None]:
     """Return what is known of missing cells, and the clusters of the others."""
-    effect, _ = design_effect(missing.astype(np.int64), 2, cumulative=True, clusters=clusters)
-    found = SampleStatistics(int(missing.size - missing.sum()), missing_design_effect=effect)
+    found = SampleStatistics(int(missing.size - np.count_nonzero(missing)))
+    if 0 < found.rows < missing.size or clusters is not None:
+        effect = design_effect(missing.astype(np.int64), 2, cumulative=True, clusters=clusters)
+        found.missing_design_effect = effect[0]
     return found, None if clusters is None else clusters[~missing]
 
 
@@ -175,6 +177,15 @@ def _most_repeated(counts: Codes, rows: int) -> tuple[list[int], int]:
     listed = [int(place) for place in order[:_REPEATED_VALUES] if counts[place] >= least]
     following = int(counts[order[len(listed)]]) if len(listed) < order.size else 0
     return listed, following
+
+
+def _first_in_order(numbers: Codes, most: int) -> Codes:
+    """Return the places of the smallest numbers in ascending order, of equal ones the first."""
+    if numbers.size > most:
+        last = np.partition(numbers, most - 1)[most - 1]
+        below, equal = np.flatnonzero(numbers < last), np.flatnonzero(numbers == last)
+        return np.append(below[np.argsort(numbers[below], kind="stable")], equal)[:most]
+    return np.argsort(numbers, kind="stable")
 
 
 def _correlations(numbers: dict[str, Floats]) -> Correlations | None:
@@ -199,13 +210,13 @@ def _centred_ranks(values: Floats) -> Floats:
     """Return twice the ranks of the cells of each line, ties averaged, less twice their mean."""
     order = np.argsort(values, axis=1)
     ordered = np.take_along_axis(values, order, axis=1)
-    places = np.arange(values.shape[1])
+    places = np.arange(values.shape[1], dtype=np.int16)
     starts = np.ones(values.shape, dtype=np.bool_)
     starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    first = np.maximum.accumulate(np.where(starts, places, 0), axis=1)
+    first = np.maximum.accumulate(np.where(starts, places, places[:1]), axis=1)
     ends = np.ones(values.shape, dtype=np.bool_)
     ends[:, :-1] = starts[:, 1:]
-    last = np.minimum.accumulate(np.where(ends, places, values.shape[1])[:, ::-1], axis=1)[:, ::-1]
+    last = np.minimum.accumulate(np.where(ends, places, places[-1:])[:, ::-1], axis=1)[:, ::-1]
     ranks = np.empty(values.shape)
     np.put_along_axis(ranks, order, (first + last).astype(np.float64), axis=1)
     # Twice the rank less its mean is a whole number, so that sums of products are exact in any order.

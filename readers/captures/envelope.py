@@ -97,14 +97,7 @@ class Envelope:
 
     def in_window(self, window: Window) -> "Envelope":
         """Return the records in a window: by their time, or else by the folder of their file."""
-        encoded = self.times.dictionary_encode()
-        instants = [parse_instant(text) for text in encoded.dictionary.to_pylist()]
-        if not pc.all(pc.match_substring_regex(encoded.dictionary, ZONED)).as_py():
-            notice("reading.zoneless", field="inferenceTime")
-        # In which window, -1 for none, -2 for no readable time.
-        known = [-2 if instant is None else window.place(instant) for instant in instants]
-        codes = encoded.indices.fill_null(len(instants)).to_numpy(zero_copy_only=False)
-        places = np.array([*known, -2], np.int32)[codes]
+        places = _places(self.times, window)
         if (untimed := places == -2).any():
             origins = self.block.sources(self.numbers)
             for origin in np.unique(origins[untimed]):
@@ -127,6 +120,26 @@ class Envelope:
         batch, numbers = read_records(self.block, schema, lambda line: _exact(line, schema), lambda _: True)
         found = batch.column(0).flatten()[0].flatten()[0]
         return list(found.take(pa.array(np.searchsorted(numbers, self.numbers))).to_pylist())
+
+
+def _places(times: pa.Array, window: Window) -> npt.NDArray[np.integer[Any]]:
+    """Return in which of the windows each time lies: -1 for none, -2 for no readable time."""
+    try:
+        instants = times.cast(pa.timestamp("us", "UTC"))  # fails where one has no zone
+    except pa.ArrowInvalid:
+        encoded = times.dictionary_encode()
+        read = [parse_instant(text) for text in encoded.dictionary.to_pylist()]
+        if not pc.all(pc.match_substring_regex(encoded.dictionary, ZONED)).as_py():
+            notice("reading.zoneless", field="inferenceTime")
+        known = [-2 if instant is None else window.place(instant) for instant in read]
+        codes = encoded.indices.fill_null(len(read)).to_numpy(zero_copy_only=False)
+        return np.asarray(np.array([*known, -2], np.int32)[codes])
+    edges = [*(window.edges or (window.start,)), window.end]
+    stamps = pa.array(edges, instants.type).cast(pa.int64()).to_numpy()
+    found = np.searchsorted(stamps, instants.cast(pa.int64()).fill_null(0).to_numpy(), side="right") - 1
+    found[found == len(edges) - 1] = -1
+    found[instants.is_null().to_numpy(zero_copy_only=False)] = -2
+    return np.asarray(found.astype(np.int32))
 
 
 def open_envelope(

@@ -119,7 +119,8 @@ def keep_run(
     if not settings.history_statistics:
         return _append(settings, run, {})
     material = {baseline_file(digest(content)): content for content in compared.values()}
-    path = f"{STATISTICS}/{run.run}.json.zst"
+    # A job that was killed before its record was there finds them when it is started again.
+    path = f"{STATISTICS}/{digest(statistics)}.json.zst"
     return _append(settings, replace(run, statistics=path), material | {path: statistics})
 
 

@@ -48,7 +48,9 @@ def distribution(current: Mapping[str, Any] | None, baseline: Mapping[str, Any] 
         # The other side has buckets only, which then serve both.
         edges, shares = kept
         return _histogram(edges, [shares if side is None else _binned(side, edges) for side in sides])
-    distinct = np.unique(np.concatenate([values for values, _ in known]))
+    distinct = np.concatenate([values for values, _ in known])
+    if max(values.size for values, _ in known) <= MOST_BARS:
+        distinct = np.unique(distinct)
     if distinct.size <= MOST_BARS:
         now, then = (
             None if side is None else _placed(side, np.searchsorted(distinct, side[0]), distinct.size)
@@ -95,7 +97,7 @@ def _buckets(feature: Mapping[str, Any] | None) -> tuple[FloatArray, FloatArray]
 def _edges(sides: Sequence[Weighted], distinct: FloatArray) -> FloatArray:
     """Return bins over the bulk of both sides; a long tail counts in the outermost ones."""
     # Half of what a float holds, so that the distance between both ends is a number as well.
-    low, high = np.clip(distinct[[0, -1]], -_FARTHEST, _FARTHEST)
+    low, high = np.clip([distinct.min(), distinct.max()], -_FARTHEST, _FARTHEST)
     ends = [np.searchsorted(np.cumsum(weights) / weights.sum(), (0.005, 0.995)) for _, weights in sides]
     inner = np.concatenate([values[some] for (values, _), some in zip(sides, ends, strict=True)])
     if max(inner) - min(inner) < (high - low) / 3.0 and max(inner) > min(inner):
@@ -107,8 +109,9 @@ def _edges(sides: Sequence[Weighted], distinct: FloatArray) -> FloatArray:
 
 
 def _binned(side: Weighted, edges: FloatArray) -> FloatArray:
-    places = np.clip(np.searchsorted(edges, side[0], side="right") - 1, 0, edges.size - 2)
-    return _placed(side, places, edges.size - 1)
+    ends = np.concatenate([[0], np.searchsorted(side[0], edges[1:-1]), [side[0].size]])
+    weights = np.diff(np.append(0.0, np.cumsum(side[1]))[ends])
+    return np.asarray(weights / weights.sum())
 
 
 def _placed(side: Weighted, places: npt.NDArray[np.intp], most: int) -> FloatArray:
@@ -118,14 +121,15 @@ def _placed(side: Weighted, places: npt.NDArray[np.intp], most: int) -> FloatArr
 
 
 def _histogram(edges: FloatArray, sides: Sequence[FloatArray | None]) -> Chart:
-    shown = [_rounded(edge, float(edges[-1] - edges[0])) for edge in edges]
+    spread = float(edges[-1] - edges[0])
+    shown = [_rounded(edge, spread) for edge in edges.tolist()]
     return {"kind": "histogram", "edges": shown, "now": _shares(sides[0]), "then": _shares(sides[1])}
 
 
 def _rounded(value: float, spread: float) -> float:
     """Round to a thousandth of the spread: what an axis shows."""
     decimals = 3 - math.floor(math.log10(spread)) if spread > 0 and math.isfinite(spread) else 6
-    return round(float(value), decimals) + 0.0 if -300 < decimals < 300 else float(value)
+    return round(value, decimals) + 0.0 if -300 < decimals < 300 else value
 
 
 def _shares(values: FloatArray | None) -> list[float] | None:

@@ -15,7 +15,9 @@ import pytest
 from run_jobs import Result, baseline_of, run_job
 
 from containers.model_quality.main import main as monitor_model_quality
+from contract.errors import DatasetError, OutputError
 from contract.window import Window, resolve_window
+from file_storage import storage
 from job_runner import job, windows
 
 FIRST = datetime(2026, 3, 2, tzinfo=UTC)
@@ -254,6 +256,43 @@ def test_a_killed_job_goes_on_where_it_stopped(
         assert {**ours, "report.html": ""} == {**theirs, "report.html": ""}
     if history:
         assert len(list((tmp_path / "history/runs").iterdir())) == DAYS
+
+
+def test_a_job_that_ended_before_its_records_leaves_no_statistics_twice(
+    tmp_path: Path, baseline: Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, real = write_table(tmp_path / "now.csv"), storage.write_file
+
+    def write_file(path: str, content: bytes) -> None:
+        if "/runs/" in path:
+            raise OutputError("full", file=path)
+        real(path, content)
+
+    history = tmp_path / "history"
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "write_file", write_file)
+        each(tmp_path / "each", source, baseline, history_path=history)
+    assert not (history / "runs").exists()
+    assert each(tmp_path / "each", source, baseline, history_path=history).exit_code == 0
+    counts = [len(list((history / name).iterdir())) for name in ("runs", "statistics")]
+    assert counts == [DAYS, DAYS]
+
+
+def test_windows_before_one_that_cannot_be_read_are_finished(
+    tmp_path: Path, baseline: Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = windows._read
+
+    def reading(of: job.Job, together: Window) -> Any:
+        if together.start.day >= 6:
+            raise DatasetError("the file is damaged", file="now.csv")
+        return real(of, together)
+
+    monkeypatch.setattr(windows, "MOST_TOGETHER", 2)
+    monkeypatch.setattr(windows, "_read", reading)
+    result = each(tmp_path / "each", write_table(tmp_path / "now.csv"), baseline)
+    assert (result.exit_code, "the file is damaged" in result.message) == (2, True)
+    assert len(list(result.output.rglob("constraint_violations.json"))) == 4
 
 
 def test_after_a_kill_the_same_windows_are_read_together(
