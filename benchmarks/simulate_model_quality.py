@@ -223,7 +223,7 @@ HARD: tuple[tuple[Model, int], ...] = (
 def print_hard(windows: int, seed: int, only: str = "", truth_rows: int = TRUTH_ROWS) -> None:
     """Print how often 95 % intervals hold the truth where that is hard, one row for each metric.
 
-    The last column is the share of windows whose notes say that the interval may be too narrow.
+    The last column is the share of windows in which a note says that the interval may be too narrow or wide.
     """
     print(
         "| model | rows | metric | interval holds the truth | windows with a note |\n|---|---:|---|---:|---:|"
@@ -298,16 +298,19 @@ def simulate_coverage(
 ) -> dict[str, float]:
     """Return the share of windows whose interval holds the truth, per metric.
 
-    `noted` counts windows in which a note says of the metric that its interval may be too narrow.
+    `noted` counts windows in which a note says of the metric that its interval may be too narrow or too wide.
     """
     analyzer = model.analyzer("sound")
     held: Counter[str] = Counter()
     measured: Counter[str] = Counter()
     for _ in range(windows):
         statistics = analyzer.describe(analyzer.summarize([model.draw(generator, rows, 0.0)]))
-        narrow = " ".join(note for note in statistics.notes if "too narrow" in note)
+        told = (
+            note.partition(":")[0] for note in statistics.notes if "too narrow" in note or "too wide" in note
+        )
+        about = " ".join(told)
         for name, metric in statistics.metrics.items():
-            if noted is not None and re.search(rf"\b{name}\b", narrow.partition(":")[0]):
+            if noted is not None and re.search(rf"\b{name}\b", about):
                 noted[name] += 1
             if metric.interval is not None and name in truth:
                 measured[name] += 1

@@ -146,13 +146,23 @@ def _other_unit(residuals: Residuals, r2: float) -> str | None:
 _MOST_SUBSAMPLED_ROWS = 1_000_000_000  # what numpy's hypergeometric generator takes
 
 
+# Fewer wrong predictions than this make intervals of shares hold the truth more often than they should.
+_ENOUGH_WRONG = 5
+_NEARLY_PERFECT = 0.01
+
+
 def _describe_binary(run: _Run) -> None:
     statistics, counts, positive = run.statistics, run.summary.confusion, run.task.positive
     statistics.item_count = sum(counts.values())
     if statistics.item_count:
         matrix = _binary_matrix(statistics, counts, positive)
         statistics.confusion_matrix = matrix
-        _put_binary(run, confusion.binary_cells(matrix, positive))
+        cells = confusion.binary_cells(matrix, positive)
+        _put_binary(run, cells)
+        wrong = int(cells[1] + cells[2])
+        if run.sound and wrong < min(_ENOUGH_WRONG, _NEARLY_PERFECT * statistics.item_count):
+            about = {"wrong": wrong, "rows": statistics.item_count}
+            statistics.notes.append(wording("quality_notes.few_wrong", **about))
     if run.summary.scores.settle().scores.size:
         _put_scores(run)
         if run.sound:

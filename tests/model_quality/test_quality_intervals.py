@@ -188,7 +188,8 @@ def test_a_note_names_the_metrics_that_a_few_rows_decide() -> None:
     near_perfect = measure(binary_analyzer(), binary_batch(generator, 1_000, share=0.3, distance=6.0))
     assert any("decide 'log_loss', 'brier_score'" in note for note in near_perfect.notes)
     usual = measure(binary_analyzer(), binary_batch(generator, 1_000, share=0.3, distance=1.5))
-    assert not [note for note in usual.notes if "decide" in note]
+    assert not [note for note in usual.notes if "decide" in note or "too wide" in note]
+    assert any("accuracy" in note and "too wide" in note for note in near_perfect.notes)
     predictions = generator.normal(0.0, 3.0, 1_000)
     labels = predictions + generator.standard_t(2.0, 1_000)
     heavy = measure(regression_analyzer(), batch(label=labels, prediction=predictions))
