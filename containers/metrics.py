@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from contract.page import Cell, Chart, Row, Table, number
@@ -12,7 +12,7 @@ from reporting.report import charts
 # As the documents have them, by name: ``value`` and ``confidence_interval``.
 Metrics = Mapping[str, Mapping[str, Any]]
 Text = Callable[[Any], str]
-TABLES = tomllib.loads(resources.files(__package__).joinpath("tables.toml").read_text("utf-8"))
+TABLES = tomllib.loads(Path(__file__).with_name("tables.toml").read_text("utf-8"))
 
 
 def table(name: str, rows: list[Row], **members: str) -> Table:

@@ -165,6 +165,10 @@ class Checker[Statistics, Constraints](ABC):
 class Analyzer[Summary, Statistics, Constraints](Checker[Statistics, Constraints]):
     """One kind of monitoring. Implementations are picklable: they travel to the workers."""
 
+    def of_one_dataset(self) -> Self:
+        """Return an analyzer whose summaries are all merged into one: they may share something."""
+        return self
+
     def empty(self) -> Summary:
         """Return the identity of `merge`: the summary of no rows."""
         return self.summarize(())

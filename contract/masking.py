@@ -10,7 +10,9 @@ _NEXT = r",\s*(?=[a-z][a-z0-9+.-]*:)"
 _ADDRESS = re.compile(rf"\b([a-z][a-z0-9+.-]*)://((?:(?!{_NEXT})[^\s'\"<>])*)", re.IGNORECASE)
 _WITHOUT_SCHEME = re.compile(r"(?<![^\s'\"(,=])[^\s:/@'\"=,(]+:(?!//)[^\s'\"@]+@(?=[\w\[])")
 _QUERY = re.compile(r"((?<!\[)[?&][\w.%-]+=)[^\s&'\"]+")
-_CONTROL = re.compile(r"[^\t\n -~\xa0-\u2027\u202a-\U0010ffff]")
+# All but tab and line feed; a pattern of so many letters takes long to compile.
+_CONTROLS = {*range(32), *range(127, 160), 0x2028, 0x2029} - {9, 10}
+_WRITTEN_OUT = {code: ascii(chr(code))[1:-1] for code in _CONTROLS}
 _HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(:\d*)?|arn:.*")
 # Words of paths that are shown. Any other word of an HTTP address may be its secret, as in webhooks.
 _WORDS = frozenset(
@@ -51,7 +53,7 @@ def mask(text: str) -> str:
 
     What would act on a terminal is written out.
     """
-    text = _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
+    text = text.translate(_WRITTEN_OUT)
     text = _known.sub("***", text) if _known else text
     text = _ADDRESS.sub(_masked, text)
     return _QUERY.sub(r"\1***", _WITHOUT_SCHEME.sub("***@", text))

@@ -52,7 +52,7 @@ def summarize_splits(
     -------
     The merged summary, ``analyzer.empty()`` for no splits.
     """
-    noticed = Tally() if noticed is None else noticed
+    analyzer, noticed = analyzer.of_one_dataset(), Tally() if noticed is None else noticed
     workers = min(workers or available_processors(), max(1, len(splits)))
     if workers == 1:
         return merged(analyzer, (summarize_split(analyzer, split) for split in splits), noticed)

@@ -1,10 +1,10 @@
 """The data-quality analyzer: summaries, statistics, constraints and checks tied to one protocol."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import repeat
-from typing import Literal
+from typing import Literal, Self
 
 import pyarrow as pa
 
@@ -16,6 +16,7 @@ from analyzers.data_quality.describe import MOST_CATEGORIES, describe
 from analyzers.data_quality.documents import Constraints, DataQualityBaseline, NumericalStatistics, Statistics
 from analyzers.data_quality.limits import suggest
 from analyzers.data_quality.summary import DatasetSummary
+from analyzers.shared.row_sample import Rivals
 from analyzers.shared.rules import Rules, SharesErrors, constraints_to_check, nothing_checked, unused_notes
 from contract.api import Analyzer, Comparison, Decision, Facts, Metric
 from contract.errors import DatasetError, DocumentError, wording
@@ -57,6 +58,8 @@ class DataQualityAnalyzer(SharesErrors, Analyzer[DatasetSummary, Statistics, Con
         When dates are looked at, for their age.
     cluster_by
         Columns that tell which rows belong together, under sound rules.
+    rivals
+        Of the row samples, where all summaries will be merged.
     """
 
     rules: Rules = "sound"
@@ -64,6 +67,11 @@ class DataQualityAnalyzer(SharesErrors, Analyzer[DatasetSummary, Statistics, Con
     arrival_order: bool = True
     as_of: datetime | None = None
     cluster_by: tuple[str, ...] = ()
+    rivals: Rivals | None = field(default=None, repr=False, compare=False)
+
+    def of_one_dataset(self) -> Self:
+        """Return an analyzer whose row samples know of each other, as all will be merged."""
+        return replace(self, rivals=Rivals())
 
     def design_effects(self, statistics: Statistics) -> dict[str, float]:
         """Return the design effects of each feature: of its values, and of which are missing."""
@@ -192,5 +200,6 @@ class DataQualityAnalyzer(SharesErrors, Analyzer[DatasetSummary, Statistics, Con
             arrival_order=self.arrival_order,
             row_sample=self.rules == "sound",
             cluster_by=self.cluster_by,
+            rivals=self.rivals,
             max_categories=MOST_CATEGORIES[self.rules],
         )

@@ -13,7 +13,7 @@ import json
 import math
 from collections import Counter
 from dataclasses import replace
-from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -36,7 +36,7 @@ from contract.wording import chance, counted, number, percent
 
 DOMAIN_THRESHOLD = "domain_content_threshold"
 
-_CONFIG = resources.files(__package__).joinpath("monitoring_config.json").read_text("utf-8")
+_CONFIG = Path(__file__).with_name("monitoring_config.json").read_text("utf-8")
 # Chance that the true share of unseen categories is above what the suggestion leaves room for.
 _MISSING_MASS_ALPHA = 0.001
 _MISSING_MASS_DEVIATIONS = 3.09

@@ -208,16 +208,19 @@ def _correlations(numbers: dict[str, Floats]) -> Correlations | None:
 
 def _centred_ranks(values: Floats) -> Floats:
     """Return twice the ranks of the cells of each line, ties averaged, less twice their mean."""
-    order = np.argsort(values, axis=1)
-    ordered = np.take_along_axis(values, order, axis=1)
-    places = np.arange(values.shape[1], dtype=np.int16)
-    starts = np.ones(values.shape, dtype=np.bool_)
-    starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    first = np.maximum.accumulate(np.where(starts, places, places[:1]), axis=1)
-    ends = np.ones(values.shape, dtype=np.bool_)
-    ends[:, :-1] = starts[:, 1:]
-    last = np.minimum.accumulate(np.where(ends, places, places[-1:])[:, ::-1], axis=1)[:, ::-1]
-    ranks = np.empty(values.shape)
-    np.put_along_axis(ranks, order, (first + last).astype(np.float64), axis=1)
+    length = values.shape[1]
+    order = np.argsort(values, axis=1) + np.arange(0, values.size, length)[:, None]
+    ordered = values.ravel()[order]
+    places = np.tile(2.0 * np.arange(length), (len(values), 1))
+    tied = ordered[:, 1:] == ordered[:, :-1]
+    lines = np.flatnonzero(tied.any(axis=1))
+    starts = np.ones((lines.size, length), dtype=np.bool_)
+    starts[:, 1:] = ~tied[lines]
+    first = np.flatnonzero(starts)
+    last = np.append(first[1:], starts.size) - 1
+    of_ties = np.repeat(first + last, last - first + 1).reshape(-1, length)
+    places[lines] = of_ties - 2 * length * np.arange(lines.size)[:, None]
+    ranks = np.empty(values.size)
+    ranks[order] = places
     # Twice the rank less its mean is a whole number, so that sums of products are exact in any order.
-    return np.asarray(ranks - (np.isfinite(values).sum(axis=1) - 1)[:, None])
+    return np.asarray(ranks.reshape(values.shape) - (np.isfinite(values).sum(axis=1) - 1)[:, None])

@@ -14,7 +14,7 @@ from analyzers.data_quality.sketches import hash_bits
 from analyzers.data_quality.text import CellKind, TextCells, hash_words, read_texts
 from analyzers.shared.cells import Codes as Counts
 from analyzers.shared.cells import Floats, Hashes, is_textual
-from analyzers.shared.row_sample import RowSample, cluster_hashes, seed_of
+from analyzers.shared.row_sample import Rivals, RowSample, cluster_hashes, seed_of
 
 # Numbers of a record batch into a column summary.
 #
@@ -303,6 +303,8 @@ class SummaryOptions:
         Whether a sample of rows is kept, which the sound rules need.
     cluster_by
         Columns that tell which rows belong together.
+    rivals
+        Of the row sample, where all summaries will be merged into one.
     """
 
     text_hash: bool = False
@@ -310,6 +312,7 @@ class SummaryOptions:
     max_categories: int = 120
     row_sample: bool = False
     cluster_by: tuple[str, ...] = ()
+    rivals: Rivals | None = None
 
 
 @dataclass(slots=True)
@@ -396,7 +399,8 @@ class Summarizer:
             if self._seed is None:
                 self._seed = seed_of(batch)
             clusters = cluster_hashes(batch, self._options.cluster_by)
-            self._summary.sample.add(batch, self._seed, self._summary.row_count, clusters=clusters)
+            sample, first_row = self._summary.sample, self._summary.row_count
+            sample.add(batch, self._seed, first_row, clusters=clusters, rivals=self._options.rivals)
         self._summary.row_count += batch.num_rows
         self._summary.positional |= (batch.schema.metadata or {}).get(b"positional") == b"true"
 

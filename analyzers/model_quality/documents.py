@@ -8,7 +8,7 @@ translate into probabilities (``score_calibration``), and ``notes``.
 import math
 import tomllib
 from dataclasses import dataclass, field
-from importlib import resources
+from pathlib import Path
 from typing import Any, Literal
 
 from analyzers.shared.analysis_json import range_to_json, read_range
@@ -28,7 +28,7 @@ ROC_CURVE = "receiver_operating_characteristic_curve"
 PR_CURVE = "precision_recall_curve"
 
 # What is known of each metric; the file says what its tables are.
-_TABLES = resources.files(__package__).joinpath("metrics.toml")
+_TABLES = Path(__file__).with_name("metrics.toml")
 FACTS: dict[str, Any] = tomllib.loads(_TABLES.read_text("utf-8"))
 
 # Which member of the file holds the metrics, and what is expected of them.

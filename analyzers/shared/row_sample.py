@@ -21,7 +21,7 @@ the number of clusters of equal size that tell as much.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -53,13 +53,13 @@ class _Chunk:
     priorities: Hashes
     lengths: Codes
 
-    def up_to(self, cutoff: int) -> "_Chunk":
-        """Return the runs of at most this priority."""
+    def up_to(self, cutoff: int, *, copy: bool = False) -> "_Chunk":
+        """Return the runs of at most this priority; as it is where those are all, unless it is to `copy`."""
         kept = self.priorities <= cutoff
-        if kept.all():
+        if kept.all() and not copy:
             return self
-        rows = self.rows.take(pa.array(np.flatnonzero(np.repeat(kept, self.lengths))))
-        return _Chunk(rows, self.priorities[kept], self.lengths[kept])
+        rows = self.rows.filter(pa.array(np.repeat(kept, self.lengths)))
+        return _Chunk(_lean(rows), self.priorities[kept], self.lengths[kept])
 
 
 @dataclass(slots=True)
@@ -81,11 +81,13 @@ class RowSample:
         run: int | None = None,
         is_new: bool = False,
         clusters: Hashes | None = None,
+        rivals: "Rivals | None" = None,
     ) -> None:
         """Take in the next rows of a split, of which `first_row` is the number of the first.
 
-        `clusters` are hashes of what rows belong to, as `cluster_hashes` gives them. Rows whose memory
-        belongs to the reader are copied, so that it is free for the next batch; those of a new batch are not.
+        `clusters` are hashes of what rows belong to, as `cluster_hashes` gives them; `rivals` the runs of all
+        samples that will be merged with this one. Rows whose memory belongs to the reader are copied, so that
+        it is free for the next batch; those of a new batch are not.
         """
         run = 1 if clusters is not None else run or RUN
         self.rows_seen += batch.num_rows
@@ -97,13 +99,14 @@ class RowSample:
             batch = batch.append_column(CLUSTER, pa.array(clusters))
             priorities = _priorities(0, clusters.astype(np.int64))
         chunk = _Chunk(batch, priorities, np.diff(bounds))
-        self.cutoff = min(self.cutoff, _cutoff(chunk.priorities, chunk.lengths, self._most_rows()))
-        kept = chunk.up_to(self.cutoff)
-        if kept.rows.num_rows:
-            is_new = is_new or kept is not chunk
-            columns = [_short(_copy(column, is_new=is_new)) for column in kept.rows.columns]
-            kept.rows = pa.RecordBatch.from_arrays(columns, kept.rows.schema.names)
-            self.chunks.append(kept)
+        if rivals is not None and clusters is None:
+            self.cutoff = min(self.cutoff, rivals.cutoff(priorities, chunk.lengths, self._most_rows()))
+        else:
+            # Runs are few, so that those that stay are known before any is copied. Clusters may be many.
+            self._lower_cutoff([*self.chunks, chunk] if clusters is None else [chunk])
+        if (priorities <= self.cutoff).any():
+            kept = chunk.up_to(self.cutoff, copy=not is_new)
+            self.chunks.append(kept if kept is not chunk else replace(chunk, rows=_lean(batch)))
             self.rows += kept.rows.num_rows
             self._thin(2)
 
@@ -135,13 +138,35 @@ class RowSample:
     def _thin(self, times: int) -> None:
         if self.rows <= times * self._most_rows():
             return
-        priorities = np.concatenate([chunk.priorities for chunk in self.chunks])
-        lengths = np.concatenate([chunk.lengths for chunk in self.chunks])
-        self.cutoff = min(self.cutoff, _cutoff(priorities, lengths, self._most_rows()))
-        self.chunks = [chunk for chunk in (c.up_to(self.cutoff) for c in self.chunks) if chunk.lengths.size]
+        self._lower_cutoff(self.chunks)
+        self.chunks = [c.up_to(self.cutoff) for c in self.chunks if (c.priorities <= self.cutoff).any()]
         self.rows = sum(chunk.rows.num_rows for chunk in self.chunks)
         while self.rows > 4 * self._most_rows() and len(self.chunks) > 1:  # one cluster of very many rows
             self.rows -= self.chunks.pop().rows.num_rows
+
+    def _lower_cutoff(self, chunks: list[_Chunk]) -> None:
+        """Lower the priority up to which runs stay to what those in `chunks` leave room for."""
+        priorities = np.concatenate([chunk.priorities for chunk in chunks])
+        lengths = np.concatenate([chunk.lengths for chunk in chunks])
+        self.cutoff = min(self.cutoff, _cutoff(priorities, lengths, self._most_rows()))
+
+
+class Rivals:
+    """The runs of samples that will be merged into one: what one has seen, the others need not keep.
+
+    Threads may share it. Of two that add runs at once one may lose its own: the cutoff is then no less right.
+    """
+
+    def __init__(self) -> None:
+        self._runs: tuple[Hashes, Codes] = np.empty(0, np.uint64), np.empty(0, np.int64)
+
+    def cutoff(self, priorities: Hashes, lengths: Codes, most_rows: int) -> int:
+        """Add runs, and return the priority up to which those of all samples may stay."""
+        known = np.append(self._runs[0], priorities), np.append(self._runs[1], lengths)
+        cutoff = _cutoff(*known, most_rows)
+        kept = known[0] <= cutoff
+        self._runs = known[0][kept], known[1][kept]
+        return cutoff
 
 
 def cluster_hashes(batch: pa.RecordBatch, columns: tuple[str, ...]) -> Hashes | None:
@@ -200,23 +225,27 @@ def _cutoff(priorities: Hashes, lengths: Codes, most_rows: int) -> int:
     return int(priorities[order[reached]]) if reached < order.size else (1 << 64) - 1
 
 
-def _copy(column: pa.Array, *, is_new: bool) -> pa.Array:
-    if pa.types.is_dictionary(column.type):
-        return column.dictionary_decode()
-    return column if is_new else column.take(pa.array(np.arange(len(column))))
+def _lean(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Return rows whose memory is bounded by their number.
+
+    A dictionary has no more texts than there are rows, and texts have a bounded length that still tells long
+    ones apart.
+    """
+    columns = []
+    for column in rows.columns:
+        is_coded = pa.types.is_dictionary(column.type)
+        texts = column.dictionary if is_coded else column
+        is_long = is_textual(texts.type) and (pc.max(pc.binary_length(texts)).as_py() or 0) > _LONGEST_TEXT
+        if is_coded and (is_long or len(texts) > len(column)):
+            column = column.dictionary_decode()
+        columns.append(pa.array(map(_short, column.to_pylist()), pa.string()) if is_long else column)
+    return pa.RecordBatch.from_arrays(columns, rows.schema.names)
 
 
-def _short(column: pa.Array) -> pa.Array:
-    """Return texts of bounded length that still tell long texts apart."""
-    if not is_textual(column.type) or (pc.max(pc.binary_length(column)).as_py() or 0) <= _LONGEST_TEXT:
-        return column
-    texts = [
-        f"{text[:100]}… ({xxhash.xxh3_64_hexdigest(text.encode())})"
-        if text and len(text) > _LONGEST_TEXT
-        else text
-        for text in column.to_pylist()
-    ]
-    return pa.array(texts, pa.string())
+def _short(text: str | None) -> str | None:
+    if text is None or len(text) <= _LONGEST_TEXT:
+        return text
+    return f"{text[:100]}… ({xxhash.xxh3_64_hexdigest(text.encode())})"
 
 
 # Dependence of rows.

@@ -8,7 +8,6 @@ import os
 import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from importlib import resources
 from importlib.metadata import EntryPoint, entry_points
 from inspect import cleandoc
 from pathlib import Path
@@ -78,7 +77,7 @@ def _address(text: str) -> str:
 
 
 _TYPES: dict[str, Any] = {"text": str, "number": int, "monitor": _monitor, "address": _address}
-_FLAGS = tomllib.loads(resources.files(__package__).joinpath("flags.toml").read_text("utf-8"))
+_FLAGS = tomllib.loads(Path(__file__).with_name("flags.toml").read_text("utf-8"))
 
 
 def new_parser(program: str, description: str, about: str | None) -> argparse.ArgumentParser:

@@ -18,7 +18,6 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,7 @@ def load() -> Any:
     import dask
     import distributed
 
-    dask.config.set(tomllib.loads(resources.files(__package__).joinpath("dask.toml").read_text("utf-8")))
+    dask.config.set(tomllib.loads(Path(__file__).with_name("dask.toml").read_text("utf-8")))
     # Dask asks for one in several places, and finds none where the root is read-only.
     tempfile.tempdir = storage.find_scratch_folder("a cluster")
     # What Dask logs goes to this program's log, which shows it when everything is to be shown.

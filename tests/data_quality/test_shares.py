@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -15,7 +15,7 @@ from analyzers.data_quality.documents import read_statistics, statistics_to_json
 from analyzers.data_quality.drift import effect_size, evidence
 from analyzers.shared import row_sample
 from analyzers.shared.cells import as_float32
-from analyzers.shared.row_sample import RowSample, design_effect, quantile_groups, seed_of
+from analyzers.shared.row_sample import Rivals, RowSample, design_effect, quantile_groups, seed_of
 from contract.api import Baseline, State
 
 
@@ -90,12 +90,38 @@ def test_samples_merge_associatively(splits, data):
         row_sample.MOST_ROWS, row_sample.RUN = most, run
 
 
-def _sampled(first, batches):
+_LONG = [[40, 40, 40, 40]] * 6
+
+
+@given(st.lists(st.lists(st.integers(1, 40), min_size=1, max_size=4), min_size=1, max_size=6))
+@example(_LONG)
+def test_samples_that_know_of_each_other_come_to_the_same(splits):
+    most, run = row_sample.MOST_ROWS, row_sample.RUN
+    row_sample.MOST_ROWS, row_sample.RUN = 60, 8
+    try:
+        merged, kept = [], []
+        for rivals in (None, Rivals()):
+            sample, number, rows = RowSample(), 0, 0
+            for batches in splits:
+                part = _sampled(number, batches, rivals)
+                number += sum(batches)
+                rows += part.rows
+                sample.merge(part)
+            merged.append(_rows(sample))
+            kept.append(rows)
+        assert merged[0] == merged[1]
+        if splits == _LONG:
+            assert kept[1] < kept[0] / 2
+    finally:
+        row_sample.MOST_ROWS, row_sample.RUN = most, run
+
+
+def _sampled(first, batches, rivals=None):
     sample, seed, position = RowSample(), None, 0
     for rows in batches:
         batch = pa.RecordBatch.from_pydict({"x": np.arange(first + position, first + position + rows)})
         seed = seed_of(batch) if seed is None else seed
-        sample.add(batch, seed, position)
+        sample.add(batch, seed, position, rivals=rivals)
         position += rows
     return sample
 
