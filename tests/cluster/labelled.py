@@ -38,6 +38,9 @@ class Seen:
 
 
 class Labels:
+    def of_one_dataset(self) -> Labels:
+        return self
+
     def empty(self) -> Seen:
         return Seen([], set(), np.zeros(1))
 
