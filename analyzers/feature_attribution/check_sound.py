@@ -20,6 +20,7 @@ from analyzers.feature_attribution import documents
 from analyzers.feature_attribution.documents import AttributionStatistics, LabelAttributions
 from analyzers.shared.analysis_json import with_version
 from analyzers.shared.cells import Floats
+from analyzers.shared.rules import left_open
 from analyzers.shared.significance import border
 from contract.api import Comparison, Decision, Finding, State, Violation
 from contract.errors import DocumentError, wording
@@ -468,13 +469,8 @@ def without_values(
         if name in used and count / (now.rows or 1) - was / (then.rows or 1) > _MOST_MISSING:
             about = {"feature": name, "count": int(count), "rows": now.rows, "was": int(was)}
             lacking[name] = wording("attributions.missing", **about)
-    comparisons = []
-    for one in decision.comparisons:
-        reason = lacking.get(one.subject, "" if one.subject in used else next(iter(lacking.values()), ""))
-        if reason and one.state is not State.VIOLATED:
-            one = replace(one, state=State.UNDECIDED, reason=reason, lost=True)
-        comparisons.append(one)
-    return replace(decision, comparisons=tuple(comparisons))
+    every = next(iter(lacking.values()), "")
+    return left_open(decision, lambda one: lacking.get(one.subject, "" if one.subject in used else every))
 
 
 def _order(pair: Pair, drift_limit: float | None, alpha: float, generator: np.random.Generator) -> Outcomes:

@@ -405,6 +405,11 @@ def _add_multiclass(summary: QualitySummary, batch: pa.RecordBatch, columns: Col
         names = [label_of(name, binary=False) for name in columns.classes]
         places = _places(actual, names)[scored], _places(predicted, names)[scored]
         summary.probabilities.add_classes(table[scored], *places)
+        sums = summary.probabilities
+        for cells, unknown in ((actual, sums.unknown_class), (predicted, sums.unknown_prediction)):
+            codes, counts = np.unique(cells.codes[scored & (_places(cells, names) < 0)], return_counts=True)
+            lacking = (str(cells.values[code - 1]) for code in codes)
+            unknown.update(dict(zip(lacking, counts.tolist(), strict=True)))
 
 
 def _places(cells: Coded, labels: Sequence[Value]) -> Codes:
