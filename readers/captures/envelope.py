@@ -16,7 +16,15 @@ import pyarrow.compute as pc
 from contract.dataset import GROUND_TRUTH, WINDOW, notice
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
-from contract.window import ZONED, Window, folder_hour, in_window_by_folder, parse_instant
+from contract.window import (
+    CAPTURE_SLACK,
+    ZONED,
+    Window,
+    folder_hour,
+    folder_overlaps,
+    in_window_by_folder,
+    parse_instant,
+)
 from readers.arrow_json import NotBulkError, found_in, line_ends, read_json, text_buffer
 from readers.captures.shapes import Row, UndecodableError, decode, parsed
 from readers.flatten import batch_of, columns_of, json_text, loads, rows_to_batch, scalar_text
@@ -105,13 +113,19 @@ class Envelope:
         known = [-2 if instant is None else window.place(instant) for instant in instants]
         codes = encoded.indices.fill_null(len(instants)).to_numpy(zero_copy_only=False)
         places = np.array([*known, -2], np.int32)[codes]
-        if (untimed := places == -2).any():
-            origins = self.block.sources(self.numbers)
-            for origin in np.unique(origins[untimed]):
-                path = self.block.segments[origin].path
+        untimed, earliest = places == -2, min(filter(None, instants), default=window.end)
+        origins = self.block.sources(self.numbers)
+        for origin in np.unique(origins):
+            path, of_file = self.block.segments[origin].path, origins == origin
+            hour = folder_hour(path)
+            if (without := untimed & of_file).any():
                 is_inside = in_window_by_folder(path, window, "records")
-                hour = max(folder_hour(path) or window.start, window.start)
-                places[untimed & (origins == origin)] = window.place(hour) if is_inside else -1
+                places[without] = window.place(max(hour or window.start, window.start)) if is_inside else -1
+            if folder_overlaps(path, window):
+                notice("outside", int((places[of_file & ~untimed] == -1).sum()))
+            if hour is not None and earliest < (oldest := hour - CAPTURE_SLACK):
+                late = np.array([*(one is not None and one < oldest for one in instants), False])[codes]
+                notice("reading.late", int(late[of_file].sum()))
         told = replace(self, windows=pa.array(places)) if window.edges else self
         return told.filter(places >= 0)
 
