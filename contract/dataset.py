@@ -412,6 +412,12 @@ class Said:
         for what in [what for what in tally if what[0] == "window"]:
             self.undecodable_in[what[1][1]] += tally.pop(what)
         self.outside += tally.pop(("outside",), 0)
+        apart = {what: tally.pop(what) for what in sorted(tally) if what[0] == "apart"}
+        if apart and not tally[("joined",)]:
+            about = dict(next(iter(apart))[1:])
+            about["hint"] = topic("label_ids")[about.pop("how")]
+            self.say("reading.apart", count=sum(apart.values()), **about)
+        tally.pop(("joined",), 0)
         files = tally.pop(("file",), 0)
         lacking = {what[1][1]: files - tally.pop(what) for what in sorted(tally) if what[0] == "file"}
         for name, count in islice(((name, count) for name, count in lacking.items() if count), _MOST_SAID):

@@ -115,6 +115,10 @@ def _find_label(schema: pa.Schema, attribute: str | None) -> int | None:
         found = _exact(schema, name) if found is None else found
     if found is None and named is not None:
         return find_column(schema, named, "ground_truth_attribute")
+    if found is None and (parts := [name for name in schema.names if name.startswith(f"{GROUND_TRUTH}.")]):
+        field, names = "ground_truth_attribute", listing(parts, 20)
+        first = parts[0] if f"{GROUND_TRUTH}.label" not in parts else f"{GROUND_TRUTH}.label"
+        raise DatasetError.of("quality_columns.label_object", field=field, names=names, first=first)
     return found
 
 

@@ -441,6 +441,20 @@ EXPECTED: dict[str, Row] = {
         settings={"start_time": "2026-03-02T01:00:00Z", "end_time": "2026-03-02T02:00:00Z"},
     ),
     "a window, and nothing": Row({"a.csv": PLAIN}, refused="set time_attribute", settings=DAY),
+    "rows and calls outside": Row(
+        then=count(45), **log(lambda at: INSIDE if at % 2 else INSIDE.replace("2026", "2025"))
+    ),
+    "captures written more than": Row(
+        {
+            "2026/03/02/13/a.jsonl": "".join(
+                captured("1", number=at, inferenceTime=f"2026-03-02T{10 + at % 4}:00:00Z") for at in range(40)
+            )
+        },
+        "20 calls are more than an hour older",
+        format=CAPTURES,
+        settings=DAY,
+        then=count(40),
+    ),
     "rows without a readable time": Row(
         refused="has 9 of 90 rows without a time", **log(lambda at: "" if at % 10 == 0 else INSIDE)
     ),
