@@ -175,8 +175,8 @@ def _binary_matrix(
     if len(others) > 1:
         statistics.notes.append(f"These labels all count as negative: {listing(others, 10)}.")
     elif positive not in actual or not others:
-        only = positive if not others else "the negative label"
-        statistics.notes.append(f"All labels are {only!r}, so metrics that need both classes are undefined.")
+        which = f"No label is {positive!r}" if others else f"All labels are {positive!r}"
+        statistics.notes.append(f"{which}, so metrics that need both classes are undefined.")
     negative = others[0] if len(others) == 1 else ("0" if positive == "1" else f"not {positive}")
     named = {NEGATIVE: negative}
     if len(others) < 2 or any(predicted == NEGATIVE for _, predicted in counts):

@@ -461,3 +461,22 @@ def test_classes_without_a_column_of_probabilities_leave_its_metrics_undecided()
         "without a column" in one.reason
         for one in analyzer.check(statistics, baseline_of(analyzer, described("Emu"))).comparisons
     )
+
+
+@pytest.mark.parametrize(
+    ("labels", "predictions", "reason"),
+    [
+        ([0, 0], [0, 1], "no label in the window is '1'"),
+        ([1, 1], [0, 1], "every label in the window is '1'"),
+        ([0, 1], [0, 0], "no prediction in the window is '1'"),
+    ],
+)
+def test_why_a_window_does_not_define_metrics_is_said(
+    labels: list[int], predictions: list[int], reason: str
+) -> None:
+    analyzer = binary_analyzer(probability_attribute=None)
+    usual = batch(label=[0, 1, 0, 1] * 50, prediction=[0, 1, 1, 0] * 50)
+    window = measure(analyzer, batch(label=labels * 100, prediction=predictions * 100))
+    decision = analyzer.check(window, baseline_of(analyzer, usual))
+    assert reason in decision.why_undecided
+    assert not any("the negative label" in note for note in decision.notes)

@@ -353,7 +353,7 @@ EXPECTED: dict[str, Row] = {
     "digits with a leading zero": one(lambda at: f"{at:03}", said="digits with leading zeros are codes"),
     "amounts with a currency": one(lambda at: f"${at}", said="its numbers have signs or separators"),
     "numbers that all have three": one(
-        lambda at: f"{1 + at % 9}.{101 + at * 7 % 899}", said="whose point is taken as that of decimals"
+        lambda at: f"{1 + at % 9}.{101 + at * 7 % 899}", said="read with a decimal point"
     ),
     "whole numbers that could": one(
         lambda at: f"2026{1 + at % 12:02}{1 + at % 28:02}", said="could be dates", then=kind("Integral")

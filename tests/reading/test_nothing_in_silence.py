@@ -461,7 +461,7 @@ def in_every_format(folder: Path, cells: list[Any]) -> dict[str, tuple[Path, str
 TWO_READINGS = {
     "thousands": (
         lambda at: f"{1 + at % 9}.{101 + at * 7 % 899}",
-        "whose point is taken as that of decimals",
+        "read with a decimal point",
     ),
     "commas": (lambda at: f"{1 + at % 9},{101 + at * 7 % 899}", "is text, as its numbers have signs"),
     "both": (lambda at: f"{1 + at % 9}.{101 + at % 800},5", "is text, as its numbers have signs"),
