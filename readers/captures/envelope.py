@@ -113,7 +113,9 @@ class Envelope:
         known = [-2 if instant is None else window.place(instant) for instant in instants]
         codes = encoded.indices.fill_null(len(instants)).to_numpy(zero_copy_only=False)
         places = np.array([*known, -2], np.int32)[codes]
-        untimed, earliest = places == -2, min(filter(None, instants), default=window.end)
+        untimed = places == -2
+        # As text, which is in the order of time where all are written alike.
+        earliest = parse_instant(pc.min(encoded.dictionary).as_py()) or window.end
         origins = self.block.sources(self.numbers)
         for origin in np.unique(origins):
             path, of_file = self.block.segments[origin].path, origins == origin
