@@ -385,6 +385,7 @@ class Said:
     call_rows: CallRows = field(default_factory=CallRows)
     undecodable: int = 0
     undecodable_in: Counter[int] = field(default_factory=Counter)  # by window, where several are read
+    outside: int = 0  # rows or calls whose time is in none; of one of several windows nobody knows
 
     def document(self, *, with_sentences: bool) -> dict[str, Any]:
         """Return ``reading`` of ``statistics.json``, empty when there is nothing to say."""
@@ -410,6 +411,13 @@ class Said:
         self.undecodable += sum(count for what, count in tally.items() if what[0] == "reading.undecodable")
         for what in [what for what in tally if what[0] == "window"]:
             self.undecodable_in[what[1][1]] += tally.pop(what)
+        self.outside += tally.pop(("outside",), 0)
+        apart = {what: tally.pop(what) for what in sorted(tally) if what[0] == "apart"}
+        if apart and not tally[("joined",)]:
+            about = dict(next(iter(apart))[1:])
+            about["hint"] = topic("label_ids")[about.pop("how")]
+            self.say("reading.apart", count=sum(apart.values()), **about)
+        tally.pop(("joined",), 0)
         files = tally.pop(("file",), 0)
         lacking = {what[1][1]: files - tally.pop(what) for what in sorted(tally) if what[0] == "file"}
         for name, count in islice(((name, count) for name, count in lacking.items() if count), _MOST_SAID):

@@ -26,6 +26,8 @@ _DAY_PATHS = (
 )
 # The folders that data capture writes: yyyy/mm/dd/hh in UTC.
 _HOUR_FOLDER = re.compile(r"(?:^|/)(\d{4})/(\d{2})/(\d{2})/(\d{2})(?=/)")
+# A record lies in the folder of the hour it was written, which need not be that of its inference.
+CAPTURE_SLACK = timedelta(hours=1)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def nearby(path: str) -> str:
     with contextlib.suppress(OSError):
         if close := nearest(missing.name, (entry.name for entry in missing.parent.iterdir())):
             return f" (did you mean {missing.parent / close}?)"
-    return f", there is only {missing.parent}"
+    return f"; the nearest folder that exists is {missing.parent.absolute()}"
 
 
 def cause_of(problem: OSError) -> str:

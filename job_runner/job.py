@@ -422,6 +422,8 @@ def summarize(job: Job) -> tuple[Plan, api.AnyAnalyzer, Any]:
                 request.said.say("reading.unlisted", marker=marker)
         for sentence in request.said.lines():
             _log.info("Reading %s", sentence)
+        if left_out := request.said.outside:
+            _log.info(wording("rows.outside", count=f"{left_out:,}", span=between(request.window)))
         return summary
 
     try:

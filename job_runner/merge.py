@@ -21,7 +21,7 @@ from contract import json_layout
 from contract.dataset import GROUND_TRUTH, LabelPlaces
 from contract.errors import wording
 from contract.settings import Settings
-from contract.window import Window, between, folder_hour, folder_overlaps, parse_instant
+from contract.window import CAPTURE_SLACK, Window, between, folder_hour, folder_overlaps, parse_instant
 from contract.wording import several
 from file_storage import s3, storage
 from job_runner.engine import available_processors
@@ -30,7 +30,6 @@ from readers.captures.envelope import Envelope
 from readers.captures.split import envelopes
 from readers.flatten import loads
 from readers.labels import UNKNOWN_HOUR, Hours, LabelIndex, Positions, hour_number, hour_text, index_labels
-from readers.plan import CAPTURE_SLACK
 from readers.splitting import FileRange, LineBlock, divide, has_lines
 
 # Captures and their labels as merged records: the captured line with its label, byte for byte otherwise.

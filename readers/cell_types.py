@@ -183,7 +183,8 @@ def _say_other_readings(name: str, column: pa.Array, rules: CellRules, say: Say)
         column = _convert(_present(column, rules.markers), _parse_numbers)
     if _is_number(column.type):
         column = column.drop_null()
-        values = np.abs(column.to_numpy(zero_copy_only=False).astype(np.float64))
+        signed = column.to_numpy(zero_copy_only=False).astype(np.float64)
+        values = np.abs(signed)
         if len(values) < _FEWEST_TO_TELL:
             return
         in_thousandths = np.minimum(values, 1e3) * 1e3  # larger ones are not looked at
@@ -193,7 +194,7 @@ def _say_other_readings(name: str, column: pa.Array, rules: CellRules, say: Say)
             (rules.dates and types.is_integer(column.type)) & (values > 1900_00_00) & (values < 2100_00_00)
         )
         if (is_text or not rules.typed) and is_split.all() and (thousands % 10 > 0).mean() > _HALF:
-            say("reading.thousands", field=name, example=f"{values[0]:.3f}")
+            say("reading.thousands", field=name, example=f"{signed[0]:.3f}")
         elif is_year.all() and not pc.strptime(column.cast("string"), "%Y%m%d", "s", True).null_count:
             say("reading.days", field=name, example=str(column[0]))
         elif is_text and rules.typed and not name.startswith(GROUND_TRUTH):

@@ -9,9 +9,9 @@ human reviewers and tables are accepted beside them.
 import itertools
 import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -383,6 +383,8 @@ class LabelIndex:
         Hours since 1970 when it was collected, as far as folders say.
     records
         How many labels were read, those that later ones replaced included.
+    example
+        The id of the first of them.
     """
 
     keys: Words
@@ -391,6 +393,7 @@ class LabelIndex:
     encodings: npt.NDArray[np.uint8]
     hours: Hours
     records: int
+    example: str = ""
 
     @property
     def duplicates(self) -> int:
@@ -429,7 +432,23 @@ def labels_of(index: LabelIndex, ids: pa.StringArray) -> tuple[pa.StringArray, p
     positions = index.find(ids)
     found = positions[positions >= 0]
     notice("reading.shared", count=len(found) - len(np.unique(found)))
+    notice("joined", len(found))
+    if not len(found) and index.records and len(known := ids.drop_null()):
+        some = known[:_LOOKED_AT]
+        how = [name for name, spelt in _SPELLINGS.items() if (index.find(spelt(some)) >= 0).any()]
+        about = {"labels": index.records, "known": index.example, "example": known[0].as_py()}
+        notice("apart", len(known), **about, how=how[0] if how else "unlike")
     return index.take(positions)
+
+
+# Other ways to write ids, tried where none of a block's has a label.
+_LOOKED_AT = 1_000
+_SPELLINGS: dict[str, Callable[[pa.StringArray], pa.StringArray]] = {
+    "upper": pc.utf8_upper,
+    "lower": pc.utf8_lower,
+    "plain": lambda ids: pc.replace_substring_regex(id_texts(ids), r"^0+(\d)", r"\1"),
+    "decimal": lambda ids: pc.binary_join_element_wise(ids, ".0", ""),
+}
 
 
 def hash_ids(ids: pa.StringArray) -> tuple[Words, Words]:
@@ -460,10 +479,19 @@ def index_labels(source: str, places: LabelPlaces | None = None, *, memory: int 
     plain = (".jsonl", ".json", ".csv")
     total = sum(file.size * (1 if file.path.endswith(plain) else _COMPRESSION) for file in files)
     labels = read_labels(files, places or LabelPlaces())
+    first: list[str] = []
+
+    def read() -> Iterator[Labels]:
+        for part in labels:
+            first.extend(part.ids[: 1 - len(first)].to_pylist())
+            yield part
+
     if total <= (MEMORY if memory is None else memory):
-        return _sorted_index([_hashed(part) for part in labels])
-    partitions = min(_MOST_PARTITIONS, 1 << max(1, (total // _PARTITION).bit_length()))
-    return _index_on_disk(labels, partitions)
+        index = _sorted_index([_hashed(part) for part in read()])
+    else:
+        partitions = min(_MOST_PARTITIONS, 1 << max(1, (total // _PARTITION).bit_length()))
+        index = _index_on_disk(read(), partitions)
+    return replace(index, example="".join(first))
 
 
 def _hashed(labels: Labels) -> pa.RecordBatch:

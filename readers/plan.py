@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from contract.dataset import TRANSFORM_ID, TRANSFORM_TIME, ColumnKind, Dataset, Location, Plan, Split
 from contract.errors import ConfigurationError, DatasetError
-from contract.window import folder_overlaps, path_span
+from contract.window import CAPTURE_SLACK, folder_overlaps, path_span
 from contract.wording import several, some_of
 from file_storage.storage import SourceFile, is_compressed, list_files
 from readers.dataset import watched, with_segments
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from readers.labels import LabelIndex
 
 
-# A record lies in the folder of the hour it was written, which need not be that of its inference.
-CAPTURE_SLACK = timedelta(hours=1)
 # Bytes of a file that tell what its columns are.
 _SAMPLE = 1 << 16
 _LENGTHS = {timedelta(days=1): "day", timedelta(hours=1): "hour"}
@@ -90,7 +88,11 @@ def files_of(request: Dataset) -> tuple[list[SourceFile], Dataset]:
     kind, said = request.format.kind, request.said
     if kind in CAPTURES:
         # Captures are filtered record by record, by the time each one carries, so files nearby count too.
-        files = [file for file in files if folder_overlaps(file.path, request.window, CAPTURE_SLACK)]
+        every = files
+        files = [file for file in every if folder_overlaps(file.path, request.window, CAPTURE_SLACK)]
+        if every and not files:
+            paths = sorted(file.path for file in every)
+            said.say("reading.elsewhere", count=len(paths), first=paths[0], last=paths[-1])
         from readers.inference_logs import log_of
 
         if files and (log := log_of(files, request)) is not None:

@@ -65,6 +65,7 @@ def keyed_rows(
             start, end = _microseconds(window.start), _microseconds(window.end)
             inside = pc.and_(pc.greater_equal(instants, start), pc.less(instants, end))
             inside = pc.fill_null(inside, False)
+            notice("outside", batch.num_rows - instants.null_count - inside.true_count)
             found, instants = batch.filter(inside), instants.filter(inside)
         ids = None if identifier is None else found.column(identifier).cast(pa.string())
         if ids is not None:

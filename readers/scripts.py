@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from contract.dataset import GROUND_TRUTH, Dataset, Preprocessor
+from contract.dataset import GROUND_TRUTH, Dataset, Preprocessor, notice
 from contract.errors import DatasetError, ScriptError, wording
 from file_storage import scripts
 from file_storage.storage import SourceFile, read_bytes
@@ -167,6 +167,7 @@ class Gathered:
         self._records: list[bytes] = []
         self._lines: list[list[str | None]] = []
         self._header: list[str] | None = None
+        self.without_row = 0
 
     def add_header(self, text: str) -> None:
         """Set the names of the cells in the lines that follow."""
@@ -290,6 +291,7 @@ def apply_dataframe(preprocessor: Preprocessor, batch: pa.RecordBatch) -> pa.Rec
         flat = _flat(result, batch, script)
     except DatasetError as error:
         raise ScriptError.of("script_rows.frame_value", file=script, error=error) from error
+    notice("reading.script", max(0, batch.num_rows - flat.num_rows))
     same_names = flat.schema.names == batch.schema.names
     return flat.replace_schema_metadata(batch.schema.metadata) if same_names else flat
 
@@ -369,6 +371,7 @@ def read_records(
                     text = f"returned rows that do not fit: {problem.message.rstrip('.')}"
                 where = f"records of {splitting.label(together)}"
                 raise scripts.reject_result(preprocessor, text, where) from problem
+        notice("reading.script", gathered.without_row)
 
 
 def _chunks(
@@ -420,6 +423,7 @@ def _handle(
                 gathered.add_header(result)
                 return
         gathered.add(result)
+        gathered.without_row += not result and isinstance(result, list | tuple | str)
     except UnusableResultError as problem:
         raise scripts.reject_result(preprocessor, str(problem), place.where()) from None
     except DatasetError as problem:

@@ -367,7 +367,7 @@ class LineBlock:
 
     def sources(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return in which segment each of some lines is."""
-        lines = [segment.data.count(b"\n") for segment in self.segments]
+        lines = [segment.data.count(b"\n") for segment in self.segments[:-1]]
         return np.searchsorted(np.cumsum(lines), numbers, side="right")
 
     @functools.cached_property

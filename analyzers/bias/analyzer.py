@@ -1,5 +1,6 @@
 """The bias analyzer: summaries, statistics, constraints and checks tied to one protocol."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,8 +22,9 @@ from analyzers.shared.cells import as_number, changed_labels, label_of
 from analyzers.shared.rules import Rules, SharesErrors, constraints_to_check, why_unchecked
 from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, Violation
 from contract.dataset import GROUND_TRUTH
-from contract.errors import ConfigurationError, DatasetError, DocumentError
+from contract.errors import ConfigurationError, DatasetError, DocumentError, wording
 from contract.schema import hint
+from contract.wording import percent
 
 # CloudWatch holds no infinity; Clarify publishes this in its place.
 _INFINITY = 2.348543e108
@@ -71,15 +73,20 @@ def _with_additions(metric: MetricValue, known: MetricValue | None) -> MetricVal
 
 # So much further than at the baseline outcomes cut between 0 and 1 go when they have become percent.
 _UNITS = 10.0
+# Standard errors that chance does not explain.
+_UNLIKELY = 5.0
 
 
 def _require_same_label(
     statistics: BiasStatistics, constraints: BiasConstraints, before: BiasStatistics | None
 ) -> None:
-    """Refuse a baseline whose positive labels are others, or whose labels are in another unit or coding."""
-    labels = statistics.confusion_matrix or {}
-    if before is not None and len(labels) == 2 and (found := changed_labels(before.confusion_matrix, labels)):
-        raise DocumentError.of("bias_documents.recoded", file=before.where, **found)
+    """Refuse a baseline whose positive outcomes are others, or whose labels are in another unit or coding."""
+    if before is not None:
+        thresholds = before.probability_threshold, statistics.probability_threshold
+        both_rules.require_same_threshold(*thresholds, before.where)
+        labels = [one.label_values or list(one.confusion_matrix or ()) for one in (before, statistics)]
+        if len(labels[1]) == 2 and (found := changed_labels(*labels)):
+            raise DocumentError.of("bias_documents.recoded", file=before.where, **found)
     now, file = statistics.label_value_or_threshold, constraints.where
     for then in {stage.label_value_or_threshold for _, stage in constraints.stages()}:
         if not then or not now:
@@ -94,6 +101,19 @@ def _require_same_label(
         known, wanted = ({label_of(one) for one in text.split(",")} for text in (then, now))
         if known != wanted:
             raise DocumentError.of("bias_documents.other_label", file=file, then=then, now=now)
+
+
+def _turned(before: BiasStatistics | None, statistics: BiasStatistics) -> list[str]:
+    """Note that as many labels are positive as were negative: they may have been turned round."""
+    shares, errors = [], []
+    for one in (before, statistics):
+        counts = np.sum(one.facets[0].counts, axis=(0, 2)) + 1.0 if one and one.facets else np.ones(2)
+        shares.append(float(counts[1] / counts.sum()))
+        errors.append(shares[-1] * (1.0 - shares[-1]) / counts.sum())
+    then, now, error = *shares, math.sqrt(sum(errors))
+    if abs(now - then) <= _UNLIKELY * error or abs(now - (1.0 - then)) > _UNLIKELY * error:
+        return []
+    return [wording("bias_notes.turned", then=percent(then), now=percent(now))]
 
 
 def _with_presence(
@@ -212,7 +232,7 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
         """
         notes = [*statistics.notes, *(f"{what}: {why}" for what, why in statistics.problems.items())]
         constraints = constraints_to_check(baseline, self.rules, suggest)
-        notes += both_rules.unused_notes(constraints)
+        notes += [*both_rules.unused_notes(constraints), *_turned(baseline.statistics, statistics)]
         reason = why_unchecked(constraints, constraints is not None and bool(list(constraints.stages())))
         if constraints is None or reason:
             return both_rules.nothing_checked(reason, notes, with_version([]))

@@ -275,8 +275,15 @@ def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
     statistics.has_predictions = reading.predictions is not None
     if reading.labels is not None:
         statistics.label_value_or_threshold = reading.labels.text
-    if reading.predictions is not None and plan.columns[plan.prediction or ""].cut is None:
-        statistics.predicted_label_value_or_threshold = reading.predictions.text
+        kept = summary.columns[request.label]
+        if reading.labels.threshold is None and not kept.collapsed:
+            statistics.label_values = [
+                label_of(value) for value in kept.values if not isinstance(value, Beyond)
+            ]
+    if reading.predictions is not None:
+        statistics.probability_threshold = plan.columns[plan.prediction or ""].cut
+        if statistics.probability_threshold is None:
+            statistics.predicted_label_value_or_threshold = reading.predictions.text
     outcomes = [("label", request.label, reading.labels)]
     if plan.prediction is not None:
         outcomes.append(("prediction", plan.prediction, reading.predictions))

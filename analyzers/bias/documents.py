@@ -174,6 +174,10 @@ class BiasStatistics(Kept):
         Whether any row has a label, a prediction.
     predicted_label_value_or_threshold
         Of the predictions; differs from the labels' for continuous ones.
+    probability_threshold
+        The score above which a prediction is positive; None where predictions are no scores.
+    label_values
+        The labels that occur, where they are categories of which all are kept.
     model_metrics
         Whole-model metrics: accuracy and so on.
     confusion_matrix
@@ -193,6 +197,8 @@ class BiasStatistics(Kept):
     has_labels: bool = member(of_kind(bool), True, inside="dataset")
     has_predictions: bool = member(of_kind(bool), False, inside="dataset")
     predicted_label_value_or_threshold: str | None = member(of_kind(str), inside="dataset")
+    probability_threshold: float | None = member(schema.number, inside="dataset")
+    label_values: list[str] = member(schema.texts, [], inside="dataset", written="if any")
     model_metrics: list[MetricValue] = member(objects_of(MetricValue), [], written="if any")
     confusion_matrix: dict[str, dict[str, int]] | None = member(of_kind(dict), written="if any")
     problems: dict[str, str] = member(of_kind(dict), {}, written="if any")

@@ -207,7 +207,7 @@ def _obstacle(pair: FeaturePair | None, check: CheckType, drift: Finding | None)
         return "", False
     known = pair.baseline
     if check is CheckType.BASELINE_DRIFT and known is None:
-        return "the baseline has no statistics of some features", False
+        return wording("drift.no_statistics"), False
     if not pair.current.num_present:
         return "some columns hold no value in the window", known is None or known.num_present > 0
     if check is not CheckType.BASELINE_DRIFT:

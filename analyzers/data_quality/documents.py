@@ -534,6 +534,8 @@ def _read_feature(members: JsonObject, mistakes: schema.Mistakes, unused: list[s
     least, most = (numeric.number(bound, None) for bound in ("minimum", "maximum"))
     if least is not None and most is not None and least > most:
         mistakes.add("data_quality_documents.bounds", field=here, least=least, most=most)
+    empty = [key for holder in (members, numeric) for key, each in holder.members.items() if each is None]
+    unused += [f"{here}.{key}, which is null" for key in empty]
     if feature.inferred_type == "String" and numeric.members:
         unused.append(f"{here}.{_NUMBERS}")
     for holder in (members, numeric, string):

@@ -104,6 +104,7 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
         pairs = list(checks.pair_labels(before, statistics))
         if is_sound:
             decision = checks.check_sound(pairs, self.drift_limit, seed=self.seed)
+            decision = checks.without_values(decision, before, statistics)
         else:
             decision = checks.check_sagemaker(pairs)
         others = checks.decision_of(checks.unpaired(before.labels, statistics.labels, with_sizes=is_sound))

@@ -20,6 +20,7 @@ from analyzers.feature_attribution import documents
 from analyzers.feature_attribution.documents import AttributionStatistics, LabelAttributions
 from analyzers.shared.analysis_json import with_version
 from analyzers.shared.cells import Floats
+from analyzers.shared.rules import left_open
 from analyzers.shared.significance import border
 from contract.api import Comparison, Decision, Finding, State, Violation
 from contract.errors import DocumentError, wording
@@ -413,6 +414,9 @@ DIRECTION_CHECK = "feature_attribution_direction_check"
 # A feature matters when it has this share of all attribution, at the baseline or in the window.
 MATTERS = 0.1
 _NAMED = 3
+_ROUNDING = 1e-9
+# By how much the share of rows without a value of a feature may grow before nothing of it holds.
+_MOST_MISSING = 0.5
 # Rounding apart, an NDCG of 1: the order is the same.
 _ALIKE = 1.0 - 1e-9
 
@@ -446,6 +450,27 @@ def check_sound(pairs: Sequence[Pair], drift_limit: float | None, *, seed: int) 
     decision = decision_of(outcomes())
     ordered = sorted(decision.findings, key=lambda one: (not one.violated, -(one.distance or 0.0)))
     return replace(decision, findings=tuple(ordered))
+
+
+def without_values(
+    decision: Decision, before: documents.Former, statistics: AttributionStatistics
+) -> Decision:
+    """Return the decision, in which nothing holds of features whose values went missing in most rows.
+
+    A feature that nothing came from at the baseline may go; the order and the total are of all features.
+    """
+    then, now, lacking = before.design, statistics.design, {}
+    sizes = [
+        {name: abs(value or 0.0) for name, value in label.values.items()} for label in before.labels.values()
+    ]
+    used = {name for label in sizes for name, size in label.items() if size > _ROUNDING * sum(label.values())}
+    for name, count in now.missing.items():
+        was = then.missing.get(name, 0.0)
+        if name in used and count / (now.rows or 1) - was / (then.rows or 1) > _MOST_MISSING:
+            about = {"feature": name, "count": int(count), "rows": now.rows, "was": int(was)}
+            lacking[name] = wording("attributions.missing", **about)
+    every = next(iter(lacking.values()), "")
+    return left_open(decision, lambda one: lacking.get(one.subject, "" if one.subject in used else every))
 
 
 def _order(pair: Pair, drift_limit: float | None, alpha: float, generator: np.random.Generator) -> Outcomes:

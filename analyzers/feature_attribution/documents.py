@@ -147,6 +147,8 @@ class SamplingDesign:
         How many rows stand for absent features.
     rows
         Explained.
+    missing
+        By feature, how many of these rows have no value of it; features without such rows are left out.
     """
 
     agg_method: str | None = member(of_kind(str))
@@ -155,6 +157,7 @@ class SamplingDesign:
     seed: int | None = member(of_kind(int))
     baseline_rows: int | None = member(of_kind(int))
     rows: int | None = member(of_kind(int))
+    missing: dict[str, float] = member(_numbers, {}, written="if any")
 
 
 @dataclass

@@ -7,6 +7,7 @@ scikit-learn calls the method ``brute``. Members are those that Clarify wrote.
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -164,6 +165,8 @@ class AttributionSummary:
         Sizes of the values of single rows, in order, for how rows depend on each other.
     is_hard
         Whether every answer was 0 or 1.
+    missing
+        By feature, how many of the rows explained have no value of it.
     """
 
     totals: aggregate.GlobalSummary | None = None
@@ -176,6 +179,7 @@ class AttributionSummary:
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
     sample: RowSample = field(default_factory=RowSample)
     is_hard: bool = True
+    missing: Counter[str] = field(default_factory=Counter)
 
     @property
     def rows(self) -> int:
@@ -211,6 +215,7 @@ def merge(left: AttributionSummary, right: AttributionSummary) -> AttributionSum
     left.local += right.local
     left.joined += right.joined
     left.widen(right.ranges)
+    left.missing += right.missing
     left.sample.merge(right.sample)
     return left
 
@@ -252,6 +257,9 @@ def summarize(
     for block in _blocks(stream, request, budget):
         features = _without(block.select(list(request.features)), request.unused)
         summary.widen(_ranges(features))
+        for name in set(request.features) - set(request.unused):
+            if lacking := pc.sum(pc.is_null(features.column(name), nan_is_null=True)).as_py():
+                summary.missing[name] += lacking
         if position is None:
             # A multiple of the window's length that depends on the first row only.
             text = repr(features.slice(0, 1).to_pylist())
@@ -382,7 +390,8 @@ def describe(
     explained = documents.Explained(*counts, seconds, summary.partial)
     drawn, rows = request.sampling, (request.baseline.num_rows, summary.rows)
     how = (request.agg_method, drawn.use_logit, drawn.num_samples, drawn.seed)
-    design, said = documents.SamplingDesign(*how, *rows), tuple(dict.fromkeys(notes))
+    missing = {name: float(summary.missing[name]) for name in request.features if summary.missing[name]}
+    design, said = documents.SamplingDesign(*how, *rows, missing), tuple(dict.fromkeys(notes))
     table = _local_table(summary, request) if request.keep_local and labels else None
     found = AttributionStatistics(labels, explained, design, said, local_values=table)
     return replace(found, baseline_rows=request.baseline)

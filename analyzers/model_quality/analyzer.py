@@ -1,7 +1,8 @@
 """The model-quality analyzer: summaries, statistics, constraints and checks tied to one protocol."""
 
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -84,6 +85,23 @@ def _binary(unlabelled: ScoreHistogram, chances: Floats) -> dict[str, float]:
     if points.true_positives[-1] > 0.0 and points.false_positives[-1] > 0.0:
         values["auc"] = points.area
     return values
+
+
+# What rows without a probability of their own class leave open, from which share of them on.
+_OF_CLASSES = re.compile(r"log_loss|brier_score|expected_calibration_error|top_\d+_accuracy")
+_MOST_UNKNOWN = 0.01
+
+
+def _of_known_classes(
+    now: QualityStatistics, before: QualityStatistics | None
+) -> Callable[[Comparison], str]:
+    """Return what gives the reason why a metric of probabilities is of other classes than at the baseline."""
+    then, count = before.unknown_class_count if before else 0, now.unknown_class_count
+    usual = then / max(1, before.item_count) if before else 0.0
+    if count / max(1, now.item_count) - usual <= _MOST_UNKNOWN:
+        return lambda one: ""
+    reason = wording("quality_notes.other_classes", count=count, rows=now.item_count, then=then)
+    return lambda one: reason if _OF_CLASSES.fullmatch(one.subject) else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +209,9 @@ class ModelQualityAnalyzer(
         if known is not None and now and known.positive_label not in (None, now):
             said = {"file": known.where, "field": "positive_label", "then": known.positive_label, "now": now}
             raise DocumentError.of("quality_documents.positive_label", **said)
+        if known is not None:
+            thresholds = known.probability_threshold, statistics.probability_threshold
+            both_rules.require_same_threshold(*thresholds, known.where)
         notes = [*statistics.notes, *self._changed_labels(known, statistics)]
         if estimated := statistics.estimated:
             found = estimated["metrics"].items()
@@ -214,6 +235,7 @@ class ModelQualityAnalyzer(
             decision = check_sound(
                 statistics, constraints, before, positive=self.positive, error_share=share, seed=self.seed
             )
+            decision = both_rules.left_open(decision, _of_known_classes(statistics, before))
             counts = (
                 (one.unpredicted_count, one.item_count) if one else (0, 0) for one in (statistics, before)
             )

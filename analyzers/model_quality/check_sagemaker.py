@@ -75,7 +75,7 @@ def check_sagemaker(statistics: QualityStatistics, constraints: QualityConstrain
     for name, reported in ((names[reported], reported) for reported in ordered):
         metric, constraint = statistics.metrics.get(name), constraints.metrics[name]
         if metric is None or metric.value is None:
-            comparisons.append(undefined(name, constraint))
+            comparisons.append(undefined(name, constraint, why_undefined(statistics)))
             continue
         text = describe_comparison(reported, metric, constraint)
         violated = is_beyond(metric.value, constraint)
@@ -95,9 +95,18 @@ def compared(finding: Finding, constraint: MetricConstraint, statistics: Quality
     return replace(found, value=finding.value, expected=finding.expected, effect=finding.distance, limit=0.0)
 
 
-def undefined(
-    name: str, constraint: MetricConstraint, reason: str = "the window does not define some metrics"
-) -> Comparison:
+def why_undefined(statistics: QualityStatistics) -> str:
+    """Return why the window does not define some metrics."""
+    matrix, positive = statistics.confusion_matrix or {}, statistics.positive_label or ""
+    found = {label for label, row in matrix.items() if any(row.values())}
+    if positive and len(found) == 1:
+        return f"{'every' if positive in found else 'no'} label in the window is {positive!r}"
+    if positive and not any(row.get(positive) for row in matrix.values()):
+        return f"no prediction in the window is {positive!r}"
+    return "the window does not define some metrics"
+
+
+def undefined(name: str, constraint: MetricConstraint, reason: str) -> Comparison:
     """Return the comparison of a metric that the window does not define: no positives, say."""
     return Comparison(name, constraint.operator, State.UNDECIDED, reason=reason, lost=True)
 

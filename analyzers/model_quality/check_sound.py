@@ -327,7 +327,9 @@ def check_sound(
     why_open, comparisons = _why_open(tests, statistics), []
     for name, constraint in constraints.metrics.items():
         if name not in tested:
-            unanswered = check_sagemaker.undefined(name, constraint)
+            unanswered = check_sagemaker.undefined(
+                name, constraint, check_sagemaker.why_undefined(statistics)
+            )
             if statistics.value(name) is not None:
                 unanswered = replace(unanswered, reason=wording("quality_notes.few_rows"), lost=False)
             comparisons.append(unanswered)

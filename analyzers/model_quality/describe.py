@@ -185,8 +185,8 @@ def _binary_matrix(
     if len(others) > 1:
         statistics.notes.append(f"These labels all count as negative: {listing(others, 10)}.")
     elif positive not in actual or not others:
-        only = positive if not others else "the negative label"
-        statistics.notes.append(f"All labels are {only!r}, so metrics that need both classes are undefined.")
+        which = f"No label is {positive!r}" if others else f"All labels are {positive!r}"
+        statistics.notes.append(f"{which}, so metrics that need both classes are undefined.")
     negative = others[0] if len(others) == 1 else ("0" if positive == "1" else f"not {positive}")
     named = {NEGATIVE: negative}
     if len(others) < 2 or any(predicted == NEGATIVE for _, predicted in counts):
@@ -361,9 +361,14 @@ def _describe_multiclass(run: _Run) -> None:
         return
     _put_probabilities(run)
     sums = run.summary.probabilities
-    if sums.unknown_class:
-        names = listing(confusion.label_order(actual), 3)
-        statistics.notes.append(wording("quality_notes.unknown_class", count=sums.unknown_class, names=names))
+    statistics.unknown_class_count = sums.unknown_class.total()
+    lacking = [
+        listing(confusion.label_order(set(one)), 3) for one in (sums.unknown_class, sums.unknown_prediction)
+    ]
+    if count := statistics.unknown_class_count:
+        statistics.notes.append(wording("quality_notes.unknown_class", count=count, names=lacking[0]))
+    if count := sums.unknown_prediction.total():
+        statistics.notes.append(wording("quality_notes.unknown_prediction", count=count, names=lacking[1]))
     if sums.other_class * 2 > sums.count > 0:
         of = {"count": sums.other_class, "rows": sums.count}
         statistics.notes.append(wording("quality_notes.class_order", **of))
@@ -432,6 +437,7 @@ def describe(summary: QualitySummary, task: Task, *, rules: Rules, seed: int) ->
     describe_type(_Run(summary, task, rules == "sound", np.random.default_rng(seed), statistics))
     if task.problem_type == "BinaryClassification":
         statistics.positive_label = task.positive
+        statistics.probability_threshold = task.threshold if task.inference_attribute is None else None
     statistics.unlabelled_count = summary.unlabelled
     statistics.unpredicted_count = summary.not_predicted
     statistics.evaluation_time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"

@@ -109,6 +109,10 @@ class QualityStatistics(schema.Kept):
         Rows with a label and without a usable prediction.
     positive_label
         The label that counts as positive; None where there is none.
+    probability_threshold
+        The score from which a row counts as predicted positive; None where predictions say that.
+    unknown_class_count
+        Rows whose label has no column of probabilities, though there are several.
     estimated
         What was estimated for rows without a label, as JSON.
     calibration
@@ -131,6 +135,8 @@ class QualityStatistics(schema.Kept):
     unlabelled_count: int = schema.member(schema.count, 0, inside="dataset", written="if any", ours=True)
     unpredicted_count: int = schema.member(schema.count, 0, inside="dataset", written="if any", ours=True)
     positive_label: str | None = schema.member(schema.of_kind(str), inside="dataset", ours=True)
+    probability_threshold: float | None = schema.member(schema.number, inside="dataset", ours=True)
+    unknown_class_count: int = schema.member(schema.count, 0, inside="dataset", written="if any", ours=True)
     estimated: dict[str, Any] | None = schema.member(schema.of_kind(dict), ours=True)
     calibration: ScoreCalibration | None = schema.member(
         schema.nested(_calibration), key="score_calibration", ours=True

@@ -260,8 +260,8 @@ class ProbabilitySums:
         Per calibration bin: rows, sum of scores, positives (or right predictions).
     top_k
         Rows whose class has one of the k highest probabilities.
-    unknown_class
-        Rows with a label that no column of probabilities is of.
+    unknown_class, unknown_prediction
+        Rows with a label, or a prediction, that no column of probabilities is of, by that.
     other_class
         Rows whose predicted class has a column, but not one of the highest probability.
     """
@@ -274,7 +274,8 @@ class ProbabilitySums:
     bin_scores: Floats = field(default_factory=lambda: np.zeros(CALIBRATION_BINS))
     bin_hits: Floats = field(default_factory=lambda: np.zeros(CALIBRATION_BINS))
     top_k: Counter[int] = field(default_factory=Counter)
-    unknown_class: int = 0
+    unknown_class: Counter[str] = field(default_factory=Counter)
+    unknown_prediction: Counter[str] = field(default_factory=Counter)
     other_class: int = 0
 
     def add_scores(self, scores: Floats, hits: Flags) -> None:
@@ -308,7 +309,6 @@ class ProbabilitySums:
             Column of the predicted class, likewise.
         """
         known = actual >= 0
-        self.unknown_class += int(actual.size - known.sum())
         inside = ((probabilities >= 0.0) & (probabilities <= 1.0)).all(axis=1)
         self.outside += int(actual.size - inside.sum())
         probabilities, actual, predicted = probabilities[known], actual[known], predicted[known]
@@ -331,7 +331,8 @@ class ProbabilitySums:
     def merge(self, other: "ProbabilitySums") -> None:
         """Add the sums over other rows."""
         sums = ("log_loss", "brier", "bin_count", "bin_scores", "bin_hits")
-        add_up(self, other, "count", "outside", "unknown_class", "other_class", *sums)
+        add_up(self, other, "count", "outside", "other_class", *sums)
+        add_up(self, other, "unknown_class", "unknown_prediction")
         self.top_k.update(other.top_k)
 
 

@@ -115,6 +115,10 @@ def _find_label(schema: pa.Schema, attribute: str | None) -> int | None:
         found = _exact(schema, name) if found is None else found
     if found is None and named is not None:
         return find_column(schema, named, "ground_truth_attribute")
+    if found is None and (parts := [name for name in schema.names if name.startswith(f"{GROUND_TRUTH}.")]):
+        field, names = "ground_truth_attribute", listing(parts, 20)
+        first = parts[0] if f"{GROUND_TRUTH}.label" not in parts else f"{GROUND_TRUTH}.label"
+        raise DatasetError.of("quality_columns.label_object", field=field, names=names, first=first)
     return found
 
 
@@ -405,6 +409,11 @@ def _add_multiclass(summary: QualitySummary, batch: pa.RecordBatch, columns: Col
         names = [label_of(name, binary=False) for name in columns.classes]
         places = _places(actual, names)[scored], _places(predicted, names)[scored]
         summary.probabilities.add_classes(table[scored], *places)
+        sums = summary.probabilities
+        for cells, unknown in ((actual, sums.unknown_class), (predicted, sums.unknown_prediction)):
+            codes, counts = np.unique(cells.codes[scored & (_places(cells, names) < 0)], return_counts=True)
+            lacking = (str(cells.values[code - 1]) for code in codes)
+            unknown.update(dict(zip(lacking, counts.tolist(), strict=True)))
 
 
 def _places(cells: Coded, labels: Sequence[Value]) -> Codes:

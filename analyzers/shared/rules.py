@@ -112,6 +112,27 @@ def nothing_checked(
     return Decision(violations or Violations(), notes=said, comparisons=tuple(comparisons), reason=reason)
 
 
+def left_open(decision: Decision, reason_of: Callable[[Comparison], str]) -> Decision:
+    """Return the decision without what does not violate and has a reason not to be decided."""
+    comparisons = []
+    for one in decision.comparisons:
+        reason = "" if one.state is State.VIOLATED else reason_of(one)
+        comparisons.append(replace(one, state=State.UNDECIDED, reason=reason, lost=True) if reason else one)
+    return replace(decision, comparisons=tuple(comparisons))
+
+
+def require_same_threshold(then: float | None, now: float | None, file: str) -> None:
+    """Refuse a baseline whose scores became predictions at another threshold than the window's."""
+    if None not in (then, now) and then != now:
+        raise DocumentError.of(
+            "quality_documents.threshold",
+            file=file,
+            field="probability_threshold_attribute",
+            then=then,
+            now=now,
+        )
+
+
 # The order in which the originals list categories: that of Scala's immutable hash map.
 #
 # Kept so that a `diff` against an old file shows real differences only; readers should treat the order as

@@ -6,6 +6,7 @@ the same arrays.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,15 @@ import pyarrow.compute as pc
 from contract.dataset import GROUND_TRUTH, WINDOW, notice
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
-from contract.window import ZONED, Window, folder_hour, in_window_by_folder, parse_instant
+from contract.window import (
+    CAPTURE_SLACK,
+    ZONED,
+    Window,
+    folder_hour,
+    folder_overlaps,
+    in_window_by_folder,
+    parse_instant,
+)
 from readers.arrow_json import NotBulkError, found_in, line_ends, read_json, text_buffer
 from readers.captures.shapes import Row, UndecodableError, decode, parsed
 from readers.flatten import batch_of, columns_of, json_text, loads, rows_to_batch, scalar_text
@@ -97,14 +106,28 @@ class Envelope:
 
     def in_window(self, window: Window) -> "Envelope":
         """Return the records in a window: by their time, or else by the folder of their file."""
-        places = _places(self.times, window)
-        if (untimed := places == -2).any():
-            origins = self.block.sources(self.numbers)
-            for origin in np.unique(origins[untimed]):
-                path = self.block.segments[origin].path
+        instants, edges = _instants(self.times), [*(window.edges or (window.start,)), window.end]
+        # In which window, -1 for none.
+        places = np.searchsorted([*map(_stamp, edges)], instants, side="right").astype(np.int32) - 1
+        places[places == len(edges) - 1] = -1
+        untimed = instants == _UNREAD
+        outside = (places == -1) & ~untimed
+        earliest = instants.min(initial=_stamp(window.end), where=~untimed)
+        is_odd = untimed.any() or outside.any()
+        origins = self.block.sources(self.numbers)
+        for origin in np.unique(origins):
+            path = self.block.segments[origin].path
+            hour = folder_hour(path)
+            oldest = _UNREAD if hour is None else _stamp(hour - CAPTURE_SLACK)
+            if not is_odd and earliest >= oldest:
+                continue
+            of_file = origins == origin
+            if (without := untimed & of_file).any():
                 is_inside = in_window_by_folder(path, window, "records")
-                hour = max(folder_hour(path) or window.start, window.start)
-                places[untimed & (origins == origin)] = window.place(hour) if is_inside else -1
+                places[without] = window.place(max(hour or window.start, window.start)) if is_inside else -1
+            if folder_overlaps(path, window):
+                notice("outside", int((outside & of_file).sum()))
+            notice("reading.late", int((of_file & ~untimed & (instants < oldest)).sum()))
         told = replace(self, windows=pa.array(places)) if window.edges else self
         return told.filter(places >= 0)
 
@@ -122,24 +145,26 @@ class Envelope:
         return list(found.take(pa.array(np.searchsorted(numbers, self.numbers))).to_pylist())
 
 
-def _places(times: pa.Array, window: Window) -> npt.NDArray[np.integer[Any]]:
-    """Return in which of the windows each time lies: -1 for none, -2 for no readable time."""
+_UNREAD = np.iinfo(np.int64).min
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _stamp(instant: datetime) -> int:
+    return (instant - _FIRST) // timedelta(microseconds=1)
+
+
+def _instants(times: pa.Array) -> npt.NDArray[np.int64]:
+    """Return times in microseconds since 1970, the smallest number where there is no readable one."""
+    kind = pa.timestamp("us", "UTC")
     try:
-        instants = times.cast(pa.timestamp("us", "UTC"))  # fails where one has no zone
+        instants = times.cast(kind)  # fails where one has no zone
     except pa.ArrowInvalid:
         encoded = times.dictionary_encode()
-        read = [parse_instant(text) for text in encoded.dictionary.to_pylist()]
         if not pc.all(pc.match_substring_regex(encoded.dictionary, ZONED)).as_py():
             notice("reading.zoneless", field="inferenceTime")
-        known = [-2 if instant is None else window.place(instant) for instant in read]
-        codes = encoded.indices.fill_null(len(read)).to_numpy(zero_copy_only=False)
-        return np.asarray(np.array([*known, -2], np.int32)[codes])
-    edges = [*(window.edges or (window.start,)), window.end]
-    stamps = pa.array(edges, instants.type).cast(pa.int64()).to_numpy()
-    found = np.searchsorted(stamps, instants.cast(pa.int64()).fill_null(0).to_numpy(), side="right") - 1
-    found[found == len(edges) - 1] = -1
-    found[instants.is_null().to_numpy(zero_copy_only=False)] = -2
-    return np.asarray(found.astype(np.int32))
+        read = pa.array(map(parse_instant, encoded.dictionary.to_pylist()), kind)
+        instants = read.take(encoded.indices)
+    return np.asarray(instants.cast(pa.int64()).fill_null(_UNREAD).to_numpy())
 
 
 def open_envelope(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -392,3 +393,25 @@ def test_labels_coded_anew_are_refused() -> None:
     known, now = _people([0, 1]), _people([1, 2])
     with refused(DocumentError, "bias_documents.recoded"):
         _checked(now | {"p": now["y"]}, known | {"p": known["y"]}, request)
+
+
+def test_labels_coded_anew_or_turned_round_are_told_without_predictions() -> None:
+    request = _request("g", "1", label_values=(1,))
+    known = _people([0, 1, 0, 0, 0])
+    with refused(DocumentError, "bias_documents.recoded"):
+        _checked(_people([1, 2]), known, request)
+    for labels, turned in (([1, 0, 1, 1, 1], True), ([0, 1, 0, 0, 0], False), ([0, 1], False)):
+        notes = _checked(_people(labels), known, request).notes
+        assert any("turned round" in note for note in notes) is turned
+
+
+def test_a_baseline_at_another_threshold_of_scores_is_refused() -> None:
+    request = _request("g", "1", post_training=("DPPL",), probability="p", probability_threshold=0.5)
+    known = _people([0, 1]) | {"p": [0.1, 0.2, 0.7, 0.9] * 100}
+    baseline = Baseline(before := _statistics(known, request))
+    assert before.probability_threshold == 0.5
+    for threshold, is_refused in ((0.5, False), (0.8, True)):
+        now = replace(request, probability_threshold=threshold)
+        analyzer = BiasAnalyzer("sound", now)
+        with refused(DocumentError, "quality_documents.threshold") if is_refused else nullcontext():
+            analyzer.check(_statistics(known, now), baseline)

@@ -2,7 +2,7 @@ import base64
 import gzip
 import json
 import pickle
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pytest
@@ -10,7 +10,7 @@ from capture_data import part, read_batches, read_columns, record, write
 from dataset_reading import heard
 from fixtures import fixture
 
-from contract.dataset import Dataset
+from contract.dataset import Dataset, Said
 from contract.dataset_format import DatasetFormat
 from contract.errors import DatasetError
 from contract.window import Window
@@ -361,6 +361,19 @@ def test_folder_decides_without_a_time(tmp_path):
         write(folder / "a.jsonl", records)
     # Files two hours away are not opened: nobody writes a capture that late.
     assert read_columns(tmp_path, window=HOUR)["_c0"] == [109, 10, 110, 111]
+
+
+def test_calls_written_late_are_said(tmp_path):
+    times = ["2026-05-06T10:20:00Z", "2026-05-06T08:59:00Z", "2026-05-06T09:01:00Z"]
+    write(tmp_path / "2026/05/06/10/a.jsonl", [record("1", "0", time=time) for time in times])
+    write(tmp_path / "2026/05/06/11/a.jsonl", [record("1", "0", time="2026-05-06T11:20:00Z")] * 5)
+    with heard() as said:
+        assert len(read_columns(tmp_path, window=HOUR)["_c0"]) == 1
+    assert "1 calls are more than an hour older" in said.sentences["late"][0]
+    assert said.outside == 2  # of files of the hour itself
+    said, window = Said(), Window(*(instant + timedelta(hours=5) for instant in (HOUR.start, HOUR.end)))
+    assert read_columns(tmp_path, window=window, said=said) == {}
+    assert "there are 2, from" in said.sentences["files"][0]
 
 
 def test_unopened_files_may_be_broken(tmp_path):

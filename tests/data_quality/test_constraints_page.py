@@ -220,3 +220,9 @@ def test_members_without_effect_are_named_and_kept(tmp_path: Path, baseline: Res
     written = result.document("constraints.json")
     assert written["owner"] == "us"
     assert written["features"][2]["note"] == "x"
+
+
+def test_members_that_are_null_are_named() -> None:
+    features = [{"name": "age", "inferred_type": "Integral", "completeness": None}]
+    found = read_constraints({"version": 0.0, "features": features}, "constraints.json")
+    assert found.unused == ["feature 'age'.completeness, which is null"]

@@ -289,3 +289,34 @@ def test_a_baseline_far_from_the_rows_is_told(age: float, told: bool) -> None:
         notes = [note for note in one.describe(merged).notes if "SHAP baseline gives" in note]
         assert bool(notes) is told
         assert all(f"gives 'age' {age:g}, but the rows" in note for note in notes)
+
+
+def test_of_a_feature_whose_values_went_missing_nothing_holds() -> None:
+    job = analyzer()
+
+    def described(lacking: dict[str, int]) -> AttributionStatistics:
+        rows = draw(400)
+        for name, count in lacking.items():
+            at, column = rows.schema.get_field_index(name), rows.column(name)
+            column = column.dictionary_decode() if name == "colour" else column
+            gone = pa.concat_arrays([pa.nulls(count, column.type), column.slice(count)])
+            rows = rows.set_column(at, name, gone)
+        return job.describe(job.summarize([rows]))
+
+    def states(window: AttributionStatistics, before: AttributionStatistics) -> dict[tuple[str, str], str]:
+        decision = job.check(window, Baseline(before, job.suggest(before, None)))
+        return {
+            (one.subject, one.check.split("_")[2]): str(one.state)
+            for one in decision.comparisons
+            if one.subject in ("age", "colour", "label0")
+        }
+
+    usual, without = described({"colour": 10}), described({"colour": 400, "never": 400})
+    assert without.design.missing["colour"] == 400
+    assert read_constraints(constraints_to_json(job.suggest(without, None)), "x").design == without.design
+    found = states(without, usual)
+    assert found["age", "magnitude"] == "holds"
+    assert {found["colour", "magnitude"], found["label0", "drift"]} <= {"violated", "not_decided"}
+    # As it was at the baseline, or of a feature that no attribution came from.
+    assert set(states(without, without).values()) == {"holds"}
+    assert set(states(described({"colour": 10, "never": 400}), usual).values()) == {"holds"}

@@ -214,6 +214,32 @@ def test_scripts_see_the_label(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("ids", "labelled", "said_of_it"),
+    [
+        ("ab", "xyz", "see whether labels are of this time and this endpoint"),
+        ("ab", "AB", "in capital letters"),
+        ("AB", "ab", "in small letters"),
+        ("12", ["1.0", "2.0"], "with .0 at the end"),
+        (["1.0", "2.0"], "12", "without leading zeros, blanks and .0"),
+        (["007", "8"], "79", "without leading zeros"),
+        ("ab", "bx", ""),
+    ],
+)
+def test_labels_of_other_ids_are_said(tmp_path, monkeypatch, ids, labelled, said_of_it):
+    for memory in (1 << 20, 0):  # the index in memory, and on disk
+        monkeypatch.setattr("readers.labels.MEMORY", memory)
+        with heard() as said:
+            joined(tmp_path, map(capture, ids), map(label, labelled))
+        found = [text for text in said.sentences.get("labels", ()) if text.startswith("none of")]
+        if not said_of_it:
+            assert not found
+            continue
+        assert f"none of the {len(ids)} ids" in found[0]
+        assert f"one of the {len(labelled)} labels read" in found[0]
+        assert f"a row has {ids[0]!r}, a label {labelled[0]!r}; {said_of_it}" in found[0]
+
+
 def test_splits_with_labels_travel(tmp_path, monkeypatch):
     source = write(tmp_path / "a.jsonl", [capture("a")])
     truth = write(tmp_path / "labels.jsonl", [label("a")])

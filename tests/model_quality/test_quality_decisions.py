@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -420,3 +422,61 @@ def test_labels_coded_anew_are_refused_of_two_and_said_of_more() -> None:
     baseline = baseline_of(analyzer := multiclass_analyzer(), batch(label=classes, prediction=classes))
     decision = analyzer.check(measure(analyzer, batch(label=classes + 1, prediction=classes + 1)), baseline)
     assert "label '0' is gone, and '3' is new" in " ".join(decision.notes)
+
+
+def test_a_baseline_at_another_threshold_of_scores_is_refused() -> None:
+    table = binary_batch(np.random.default_rng(14), 500)
+    of_scores = {"inference_attribute": None}
+    baseline = baseline_of(binary_analyzer(**of_scores), table)
+    for settings, is_refused in (({}, False), ({"probability_threshold": 0.55}, True)):
+        analyzer = binary_analyzer(**of_scores, **settings)
+        with refused(DocumentError, "quality_documents.threshold") if is_refused else nullcontext():
+            analyzer.check(measure(analyzer, table), baseline)
+    # Where predictions say what is positive, the threshold plays no part.
+    analyzer = binary_analyzer(probability_threshold=0.55)
+    analyzer.check(measure(analyzer, table), baseline)
+    assert measure(analyzer, table).probability_threshold is None
+
+
+def test_classes_without_a_column_of_probabilities_leave_its_metrics_undecided() -> None:
+    analyzer = multiclass_analyzer(probability_attribute="p")
+    labels = ["cat", "dog", "emu"] * 200
+
+    def described(emu: str) -> pa.RecordBatch:
+        names = ["cat", "dog", "emu"]
+        given = {name: [0.6 if label == name else 0.2 for label in labels] for name in names}
+        columns = {f"p.{emu if name == 'emu' else name}": given[name] for name in names}
+        return batch(label=labels, prediction=labels, **columns)
+
+    baseline = baseline_of(analyzer, described("emu"))
+    for emu, state in (("emu", State.HOLDS), ("Emu", State.UNDECIDED)):
+        statistics = measure(analyzer, described(emu))
+        assert statistics.unknown_class_count == (200 if emu == "Emu" else 0)
+        found = {one.subject: one.state for one in analyzer.check(statistics, baseline).comparisons}
+        assert found["log_loss"] == found["brier_score"] == state
+        assert found["accuracy"] == State.HOLDS
+        assert ("'emu'" in " ".join(statistics.notes)) is (emu == "Emu")
+    # As it was at the baseline.
+    assert not any(
+        "without a column" in one.reason
+        for one in analyzer.check(statistics, baseline_of(analyzer, described("Emu"))).comparisons
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "predictions", "reason"),
+    [
+        ([0, 0], [0, 1], "no label in the window is '1'"),
+        ([1, 1], [0, 1], "every label in the window is '1'"),
+        ([0, 1], [0, 0], "no prediction in the window is '1'"),
+    ],
+)
+def test_why_a_window_does_not_define_metrics_is_said(
+    labels: list[int], predictions: list[int], reason: str
+) -> None:
+    analyzer = binary_analyzer(probability_attribute=None)
+    usual = batch(label=[0, 1, 0, 1] * 50, prediction=[0, 1, 1, 0] * 50)
+    window = measure(analyzer, batch(label=labels * 100, prediction=predictions * 100))
+    decision = analyzer.check(window, baseline_of(analyzer, usual))
+    assert reason in decision.why_undecided
+    assert not any("the negative label" in note for note in decision.notes)

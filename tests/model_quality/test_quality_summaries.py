@@ -259,3 +259,18 @@ def test_no_labels_yet_is_a_window_and_no_baseline() -> None:
 def test_missing_settings_are_named(settings: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         ModelQualityAnalyzer(**settings)
+
+
+@pytest.mark.parametrize(
+    ("parts", "first"),
+    [(("confidence", "label"), "groundTruthData.label"), (("data.y",), "groundTruthData.data.y")],
+)
+def test_labels_that_are_objects_need_a_path(parts: tuple[str, ...], first: str) -> None:
+    columns = {f"groundTruthData.{name}": ["1", "0"] for name in parts}
+    table = batch(prediction=[1, 0], **columns)
+    with pytest.raises(DatasetError) as refused:
+        measure(binary_analyzer(ground_truth_attribute=None, probability_attribute=None), table)
+    assert refused.value.code == "quality_columns.label_object"
+    assert f"ground_truth_attribute to {first}," in str(refused.value)
+    analyzer = binary_analyzer(ground_truth_attribute=first, probability_attribute=None)
+    assert measure(analyzer, table).item_count == 2

@@ -353,7 +353,7 @@ EXPECTED: dict[str, Row] = {
     "digits with a leading zero": one(lambda at: f"{at:03}", said="digits with leading zeros are codes"),
     "amounts with a currency": one(lambda at: f"${at}", said="its numbers have signs or separators"),
     "numbers that all have three": one(
-        lambda at: f"{1 + at % 9}.{101 + at * 7 % 899}", said="whose point is taken as that of decimals"
+        lambda at: f"{1 + at % 9}.{101 + at * 7 % 899}", said="read with a decimal point"
     ),
     "whole numbers that could": one(
         lambda at: f"2026{1 + at % 12:02}{1 + at % 28:02}", said="could be dates", then=kind("Integral")
@@ -441,6 +441,20 @@ EXPECTED: dict[str, Row] = {
         settings={"start_time": "2026-03-02T01:00:00Z", "end_time": "2026-03-02T02:00:00Z"},
     ),
     "a window, and nothing": Row({"a.csv": PLAIN}, refused="set time_attribute", settings=DAY),
+    "rows and calls outside": Row(
+        then=count(45), **log(lambda at: INSIDE if at % 2 else INSIDE.replace("2026", "2025"))
+    ),
+    "captures written more than": Row(
+        {
+            "2026/03/02/13/a.jsonl": "".join(
+                captured("1", number=at, inferenceTime=f"2026-03-02T{10 + at % 4}:00:00Z") for at in range(40)
+            )
+        },
+        "20 calls are more than an hour older",
+        format=CAPTURES,
+        settings=DAY,
+        then=count(40),
+    ),
     "rows without a readable time": Row(
         refused="has 9 of 90 rows without a time", **log(lambda at: "" if at % 10 == 0 else INSIDE)
     ),

@@ -169,6 +169,23 @@ def test_columns_that_large_files_lack_are_said(tmp_path: Path, form: str) -> No
     assert reading(result)["columns"] == ["files without a column c, where it counts as missing: 1"]
 
 
+# --- rows outside of the window
+
+
+def test_rows_outside_of_the_window_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = "".join(f"{year}-03-02T10:00:00Z,{number}\n" for year in (2025, 2026) for number in range(30))
+    source = write(tmp_path / "a.csv", "t,a\n" + rows)
+    window = {
+        "start_time": "2026-03-02",
+        "end_time": "2026-03-03",
+        "time_attribute": "t",
+        "log_level": "INFO",
+    }
+    result = run_job(tmp_path, source, **window)
+    assert result.document("statistics.json")["dataset"]["item_count"] == 30
+    assert "30 rows or calls were read and left out" in capsys.readouterr().err
+
+
 # --- ids that occur again
 
 
@@ -444,7 +461,7 @@ def in_every_format(folder: Path, cells: list[Any]) -> dict[str, tuple[Path, str
 TWO_READINGS = {
     "thousands": (
         lambda at: f"{1 + at % 9}.{101 + at * 7 % 899}",
-        "whose point is taken as that of decimals",
+        "read with a decimal point",
     ),
     "commas": (lambda at: f"{1 + at % 9},{101 + at * 7 % 899}", "is text, as its numbers have signs"),
     "both": (lambda at: f"{1 + at % 9}.{101 + at % 800},5", "is text, as its numbers have signs"),

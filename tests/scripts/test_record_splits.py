@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dataset_reading import heard
 from fixtures import fixture
 
 from contract.dataset import CellRules, Dataset, Said
@@ -295,3 +296,26 @@ def test_each_record_passes_a_script_once_and_cells_are_what_it_returns(tmp_path
     found = run(tmp_path, text, folder, kind, cells=CellRules(), said=said)
     assert found == {"amount": list(range(1, len(found["amount"]) + 1))}
     assert not said.sentences
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "sagemakerCaptureJson"])
+def test_records_that_a_script_leaves_out_are_counted(tmp_path, kind):
+    if kind == "sagemakerCaptureJson":
+        source = captures(tmp_path, *"0123456789")
+    else:
+        source = tmp_path / f"a.{kind}"
+        rows = [f'{{"a":{at}}}' if kind == "json" else str(at) for at in range(10)]
+        source.write_text("".join(f"{row}\n" for row in (["a"] if kind == "csv" else []) + rows))
+    text = "SEEN = []\n" + handler("SEEN.append(1)\nreturn [] if len(SEEN) % 3 == 0 else record")
+    with heard() as said:
+        run(tmp_path, text, source, kind)
+    assert said.sentences["script"][0].startswith("3 records were left out by the script")
+
+
+def test_rows_that_a_script_takes_out_of_a_data_frame_are_counted(tmp_path):
+    source = tmp_path / "a.csv"
+    source.write_text("a\n" + "".join(f"{at}\n" for at in range(10)))
+    text = "def preprocess_dataframe(frame):\n    return frame[frame.a > 3]\n"
+    with heard() as said:
+        assert len(run(tmp_path, text, source, "csv")["a"]) == 6
+    assert said.sentences["script"][0].startswith("4 records were left out")

@@ -125,7 +125,7 @@ MISTAKES: list[tuple[str, Make, Plant, str]] = [
         "format of other files",
         data_quality,
         read_plainly(dataset_format='{"parquet":{}}'),
-        'looks like CSV, but dataset_format is parquet; give dataset_format {"csv":{"header":true}}.',
+        'but dataset_format is parquet; give dataset_format {"csv":{"header":true}}, or move this file',
     ),
     (
         "captures read as CSV",
@@ -133,7 +133,7 @@ MISTAKES: list[tuple[str, Make, Plant, str]] = [
         data('{"captureData":{}}\n'),
         (
             "looks like captures, but dataset_format is csv; give dataset_format "
-            '{"sagemakerCaptureJson":{"captureIndexNames":["endpointInput"]}}.'
+            '{"sagemakerCaptureJson":{"captureIndexNames":["endpointInput"]}}, or move this file'
         ),
     ),
     (
@@ -155,7 +155,7 @@ MISTAKES: list[tuple[str, Make, Plant, str]] = [
         "baseline_constraints elsewhere",
         data_quality,
         variable(baseline_constraints="/nowhere/constraints.json"),
-        "baseline_constraints /nowhere/constraints.json does not exist, there is only /.",
+        "baseline_constraints /nowhere/constraints.json does not exist; the nearest folder that exists is /.",
     ),
     (
         "a baseline of another kind",
@@ -286,7 +286,7 @@ MISTAKES: list[tuple[str, Make, Plant, str]] = [
         "a model file that is not there",
         lambda folder: attribution(folder, folder / "model.onnx"),
         lambda set_up: None,
-        "model.onnx is no file, there is only ",
+        "model.onnx is no file; the nearest folder that exists is ",
     ),
 ]
 
