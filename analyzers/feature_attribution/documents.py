@@ -147,6 +147,8 @@ class SamplingDesign:
         How many rows stand for absent features.
     rows
         Explained.
+    features_to_explain
+        The features whose values are reported; None for all.
     """
 
     agg_method: str | None = member(of_kind(str))
@@ -155,6 +157,7 @@ class SamplingDesign:
     seed: int | None = member(of_kind(int))
     baseline_rows: int | None = member(of_kind(int))
     rows: int | None = member(of_kind(int))
+    features_to_explain: list[str] | None = member(of_kind(list))
 
 
 @dataclass

@@ -382,7 +382,8 @@ def describe(
     explained = documents.Explained(*counts, seconds, summary.partial)
     drawn, rows = request.sampling, (request.baseline.num_rows, summary.rows)
     how = (request.agg_method, drawn.use_logit, drawn.num_samples, drawn.seed)
-    design, said = documents.SamplingDesign(*how, *rows), tuple(dict.fromkeys(notes))
+    design = documents.SamplingDesign(*how, *rows, list(request.reported) or None)
+    said = tuple(dict.fromkeys(notes))
     table = _local_table(summary, request) if request.keep_local and labels else None
     found = AttributionStatistics(labels, explained, design, said, local_values=table)
     return replace(found, baseline_rows=request.baseline)
