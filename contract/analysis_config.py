@@ -159,8 +159,8 @@ def _segments(members: JsonObject) -> "Segments":
     if members.members:
         members.require("name_or_index", '"name_or_index":"age"')
         members.require("segments", '"segments":[["[18, 30]"]]')
-    aliases, count = len(found.display_aliases), len(found.segments)
-    if aliases and aliases not in (count, count + 1):
+    aliases, count = len(set(found.display_aliases)), len(found.segments)
+    if found.display_aliases and aliases not in (count, count + 1):
         members.note("display_aliases", "analysis_config.aliases", names=aliases, segments=count)
     return found
 

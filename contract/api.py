@@ -43,13 +43,15 @@ class Baseline[Statistics, Constraints]:
     """The documents a window is compared with; either may be absent.
 
     `variation` is what windows do by themselves, a dataclass of the job runner's; None where it is not known.
-    `undecodable` is how many payloads behind the statistics could not be decoded.
+    `undecodable` is how many payloads behind the statistics could not be decoded. `unasked` names the columns
+    of segments that the statistics have and the job does not ask for.
     """
 
     statistics: Statistics | None = None
     constraints: Constraints | None = None
     variation: Any = None
     undecodable: int = 0
+    unasked: str = ""
 
     @property
     def natural_variation(self) -> dict[str, Any]:

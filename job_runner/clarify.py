@@ -165,24 +165,28 @@ def log_other_methods(config: AnalysisConfig, names: Iterable[str], log: logging
 
 
 def segment_name(segments: Segments) -> str:
-    """Return the name of the column that tells these segments."""
-    return segments.config_name or f"{segments.name_or_index} segment"
+    """Return the name of the column that tells these segments, which is not that of their source."""
+    own = f"{segments.name_or_index} segment"
+    return own if segments.config_name in (None, str(segments.name_or_index)) else segments.config_name
 
 
 def segment_columns(
     config: AnalysisConfig, columns: Columns, mistakes: Mistakes
 ) -> tuple[dataset.SegmentColumn, ...]:
     """Return how the configuration divides the rows; columns that are not in the data are noted."""
-    found = []
+    found: list[dataset.SegmentColumn] = []
     for number, segments in enumerate(config.segment_config):
         place = f"segment_config[{number}].name_or_index"
+        name = segment_name(segments)
+        if name in (*columns.names, *(other.name for other in found)):
+            mistakes.add("column.taken", field=f"segment_config[{number}].config_name", column=name)
         source = find_column(segments.name_or_index, columns.names, place, mistakes, config.headers)
         for member in (member for members in segments.segments for member in members):
             if isinstance(member, str) and member[:1] in "[(" and not is_interval(member):
                 mistakes.add("column.no_interval", field=f"segment_config[{number}].segments", text=member)
         texts = [*(",".join(map(str, members)) for members in segments.segments), REST]
         labels = (*segments.display_aliases, *texts[len(segments.display_aliases) :])
-        found.append(dataset.SegmentColumn(segment_name(segments), source or "", segments.segments, labels))
+        found.append(dataset.SegmentColumn(name, source or "", segments.segments, labels))
     return tuple(found)
 
 

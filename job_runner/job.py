@@ -233,6 +233,10 @@ def _conclude(job: Job, analyzer: api.AnyAnalyzer, summary: Any) -> _Found:
         decision = check(analyzer, statistics, compared, settings.window)
     if compared is not None and decision is not None and settings.rules == "sound":
         decision = _with_payloads(job, analyzer, rows, compared, decision)
+        if rows and compared.unasked:
+            from job_runner.segments import with_segments_unasked
+
+            decision = with_segments_unasked(decision, compared.unasked)
     return _Found(rows, statistics, constraints, compared, decision, analyzer.facts(statistics))
 
 
@@ -346,6 +350,8 @@ def read_baseline(settings: Settings, documents: api.AnyDocuments) -> api.AnyBas
         if variable == "baseline_statistics":
             with gathered(value, path) as members:
                 told["undecodable"] = members.within("reading").count("undecodable_payloads", 0)
+                if not settings.segment_by and (segments := members.children("segments", [])):
+                    told["unasked"] = ", ".join(segments[0].get("segment", dict))
         return parse(value, path)
 
     told: dict[str, Any] = {}

@@ -658,10 +658,14 @@ def check_segments(
     # A segment of which nothing could be compared is a comparison itself.
     too_small = f"segments have fewer than {FEWEST_ROWS} rows"
     comparisons += [_undecided(segment, too_small) for segment, _ in small]
+    before_by = list(expected[0].values) if expected else []
     for before in gone.values():
         # Where this window has too many segments to keep, it may be among those left out.
         lost = before.item_count >= FEWEST_ROWS and not statistics.rows_left_out
-        comparisons.append(_undecided(before, f"the window has no rows of the segment {before.text}", lost))
+        reason = f"the window has no rows of the segment {before.text}"
+        if columns and sorted(columns) != sorted(before_by):
+            reason = wording("segments.other_columns", by=", ".join(columns), before=", ".join(before_by))
+        comparisons.append(_undecided(before, reason, lost))
     if statistics.segments and not expected:
         notes = [wording("segments.no_baseline")]
         comparisons += [
@@ -678,6 +682,14 @@ def check_segments(
         (*whole.comparisons, *comparisons),
         whole.reason,
     )
+
+
+def with_segments_unasked(decision: api.Decision, columns: str) -> api.Decision:
+    """Return the decision of a job without ``segment_by``, whose baseline has segments by these columns."""
+    reason = wording("segments.unasked", by=columns)
+    lost = api.Comparison("segments", SEGMENT_CHECK, api.State.UNDECIDED, reason=reason, lost=True)
+    note = f"{reason[:1].upper()}{reason[1:]}."
+    return replace(decision, notes=(*decision.notes, note), comparisons=(*decision.comparisons, lost))
 
 
 def _undecided(segment: Segment[Any], reason: str, lost: bool = False) -> api.Comparison:

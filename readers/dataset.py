@@ -211,8 +211,9 @@ def segments_of(batch: pa.RecordBatch, column: SegmentColumn) -> pa.DictionaryAr
 
 
 def is_interval(text: str | int) -> bool:
-    """Return whether a member of a segment is an interval."""
-    return isinstance(text, str) and _INTERVAL.fullmatch(text) is not None
+    """Return whether a member of a segment is an interval that holds something."""
+    match = _INTERVAL.fullmatch(text) if isinstance(text, str) else None
+    return match is not None and float(match[2]) <= float(match[3])
 
 
 def _holds(values: pa.Array, member: str | int) -> npt.NDArray[np.bool_]:

@@ -36,8 +36,17 @@ def _data_metric(name: str, numbers: NumericalStatistics) -> list[Metric]:
 
 def _coarse(statistics: Statistics) -> tuple[str, ...]:
     """Return the note on whole numbers that float64 cannot tell apart, if there are any."""
-    whole = [(one.name, one.numerical) for one in statistics.features if one.inferred_type == "Integral"]
-    large = [name for name, of in whole if of and max(-(of.min or 0.0), of.max or 0.0) >= 2.0**53]
+    known = [
+        (one, one.numerical.min or 0.0, one.numerical.max or 0.0)
+        for one in statistics.features
+        if one.numerical
+    ]
+    large = []
+    for one, least, most in known:
+        # Codes of twenty digits are read as floats; other numbers are seldom so large and alike.
+        is_code = least >= 2.0**63 and most < 10.0 * least
+        if is_code or (one.inferred_type == "Integral" and max(-least, most) >= 2.0**53):
+            large.append(one.name)
     return (wording("drift.coarse", names=listing(large)),) if large else ()
 
 

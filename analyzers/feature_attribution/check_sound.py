@@ -279,8 +279,9 @@ def pair_labels(before: documents.Former, statistics: AttributionStatistics) -> 
         then, now = listing(list(before.labels)), listing(list(statistics.labels))
         raise DocumentError.of("attributions.other_labels", file=before.where, then=then, now=now)
     rows = before.design.rows, statistics.explained.rows
+    asked = before.design.features_to_explain, statistics.design.features_to_explain
     for name, former in formers.items():
-        yield _pair(name, former, statistics.labels[name], rows, before.where)
+        yield _pair(name, former, statistics.labels[name], rows, asked, before.where)
 
 
 def unanswered(labels: Labels, reason: str, *, with_sizes: bool) -> Iterator[Comparison]:
@@ -309,12 +310,25 @@ def unpaired(baseline: Labels, live: Labels, *, with_sizes: bool) -> "Outcomes":
 
 
 def _pair(
-    name: str, baseline: LabelAttributions, live: LabelAttributions, rows: tuple[int | None, int], where: str
+    name: str,
+    baseline: LabelAttributions,
+    live: LabelAttributions,
+    rows: tuple[int | None, int],
+    asked: tuple[list[str] | None, list[str] | None],
+    where: str,
 ) -> Pair:
     if not baseline.values.keys() & live.values.keys():
         then, now = listing(list(baseline.values)), listing(list(live.values))
         raise DocumentError.of("attributions.other_features", file=where, then=then, now=now)
     everything = list(dict.fromkeys((*baseline.values, *live.values)))
+    # Who does not ask for a feature has no value of it, which says nothing of the model.
+    sides = (baseline.values, live.values)
+    unasked = [
+        feature
+        for feature in everything
+        if any(feature not in side and names for side, names in zip(sides, asked, strict=True))
+    ]
+    everything = [feature for feature in everything if feature not in unasked]
     values = (*baseline.values.items(), *live.values.items())
     nowhere = {feature for feature, value in values if value is None or not math.isfinite(value)}
     undefined = [feature for feature in everything if feature in nowhere]
@@ -322,6 +336,8 @@ def _pair(
     notes = []
     if undefined:
         notes.append(f"The features {listing(undefined)} have no value for {name}, so are not compared.")
+    if unasked:
+        notes.append(wording("attributions.unasked", features=listing(unasked)))
     if gone := [feature for feature in features if feature not in live.values]:
         notes.append(f"The features {listing(gone)} of the baseline are gone, and count as used no more.")
     if new := [feature for feature in features if feature not in baseline.values]:
@@ -565,9 +581,13 @@ def _directions(pair: Pair, alpha: float) -> Outcomes:
         moved = abs(now - then)
         turned = then * now < 0.0 and moved - quantile * error > limit
         text = wording("attributions.turned" if turned else "attributions.direction", then=then, now=now)
-        state = State.VIOLATED if turned else State.HOLDS
+        # What errors are known, and small enough to have told that it turned round whole.
+        place = pair.features.index(feature)
+        is_known = all(math.isfinite(side.errors[place]) for side in (pair.baseline, pair.live))
+        is_told = is_known and abs(then) + 1.0 - quantile * error > limit
+        state, reason = _state(turned, False, is_told)
         figures = {"value": now, "expected": then, "effect": moved, "limit": limit}
-        yield pair.compared(feature, DIRECTION_CHECK, state, text, **figures)
+        yield pair.compared(feature, DIRECTION_CHECK, state, text, reason=reason, **figures)
         if turned:
             yield Finding(feature, text, moved, violated=True)
             text = f"The effect of {feature} on {pair.label} turned round: {text}"

@@ -149,6 +149,8 @@ class SamplingDesign:
         Explained.
     missing
         By feature, how many of these rows have no value of it; features without such rows are left out.
+    features_to_explain
+        The features whose values are reported; None for all.
     """
 
     agg_method: str | None = member(of_kind(str))
@@ -158,6 +160,7 @@ class SamplingDesign:
     baseline_rows: int | None = member(of_kind(int))
     rows: int | None = member(of_kind(int))
     missing: dict[str, float] = member(_numbers, {}, written="if any")
+    features_to_explain: list[str] | None = member(of_kind(list))
 
 
 @dataclass

@@ -391,7 +391,8 @@ def describe(
     drawn, rows = request.sampling, (request.baseline.num_rows, summary.rows)
     how = (request.agg_method, drawn.use_logit, drawn.num_samples, drawn.seed)
     missing = {name: float(summary.missing[name]) for name in request.features if summary.missing[name]}
-    design, said = documents.SamplingDesign(*how, *rows, missing), tuple(dict.fromkeys(notes))
+    design = documents.SamplingDesign(*how, *rows, missing, list(request.reported) or None)
+    said = tuple(dict.fromkeys(notes))
     table = _local_table(summary, request) if request.keep_local and labels else None
     found = AttributionStatistics(labels, explained, design, said, local_values=table)
     return replace(found, baseline_rows=request.baseline)

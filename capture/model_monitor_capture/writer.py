@@ -57,6 +57,8 @@ class Selection:
             raise ValueError(f"share is {self.share}; it is a share of calls, from 0 to 1")
         if self.max_payload < 1:
             raise ValueError(f"max_payload is {self.max_payload}; it is a number of bytes, 1 or more")
+        for name in ("skip_content_types", "paths"):
+            _require_several(name, getattr(self, name))
 
     def takes_id(self, call_id: str) -> bool:
         """Return whether the call with this id is in the sample."""
@@ -78,10 +80,23 @@ class Selection:
 
 @dataclass(frozen=True)
 class Masking:
-    """What never reaches a file: JSON members by name at any depth, CSV cells by zero-based position."""
+    """What never reaches a file: JSON members by name at any depth, CSV cells by zero-based position.
+
+    A request is not kept where only the other kind has something named: nobody said what to hide in it.
+    """
 
     members: Collection[str] = ()
     cells: Collection[int] = ()
+
+    def __post_init__(self) -> None:
+        _require_several("members", self.members)
+        if not all(isinstance(place, int) and place >= 0 for place in self.cells):
+            raise ValueError(f"cells is {self.cells!r}; it holds positions, counted from 0")
+
+    def leaves_open(self, encoding: str) -> bool:
+        """Return whether only the other kind of payload has something to mask."""
+        named, other = (self.members, self.cells) if encoding == "JSON" else (self.cells, self.members)
+        return bool(other) and not named
 
     def masked(self, text: str, encoding: str) -> str | None:
         """Return the payload without what is masked; None where masking cannot be applied."""
@@ -113,6 +128,11 @@ class Masking:
         return [self._without(entry) for entry in value] if isinstance(value, list) else value
 
 
+def _require_several(name: str, value: object) -> None:
+    if isinstance(value, str):
+        raise ValueError(f"{name} is {value!r}, one text; write ({value!r},)")
+
+
 def _values(text: str) -> list[Any]:
     """Return what a payload holds: one value, or one a line where it is JSON Lines."""
     try:
@@ -138,7 +158,7 @@ def payload(data: bytes, content_type: str | None, mode: str, masking: Masking) 
             text = data.decode("utf-8")
             encoding = "CSV" if kind.endswith("/csv") else "JSON"
     kept = masking.masked(text, encoding)
-    if kept is None:
+    if kept is None or (mode == "INPUT" and masking.leaves_open(encoding)):
         return None
     if encoding == "BASE64":
         kept = base64.b64encode(data).decode()
@@ -222,6 +242,17 @@ class CaptureWriter:
         for name, value in (("endpoint", endpoint), ("variant", variant)):
             if not value or "/" in value or value.startswith("."):
                 raise ValueError(f"{name} is {value!r}; it is the name of a folder")
+        for name, limit in (
+            ("queue_bytes", queue_bytes),
+            ("file_bytes", file_bytes),
+            ("file_seconds", file_seconds),
+        ):
+            if limit <= 0:
+                raise ValueError(f"{name} is {limit}; it must be more than 0")
+        if not 0 < disk_share <= 1:
+            raise ValueError(f"disk_share is {disk_share}; it is a share of the disk, up to 1")
+        if upload is not None and (not upload.startswith("s3://") or upload[5:6] in ("", "/")):
+            raise ValueError(f"upload is {upload!r}; it is s3://bucket/prefix")
         self.folder = Path(folder)
         self.selection = selection or Selection()
         self.counts = dict.fromkeys(("captured", "dropped", "paused", "failed", "too_large", "masked"), 0)
@@ -465,8 +496,6 @@ class Uploader:
 
     def __init__(self, folder: Path, target: str, every: float = 5.0) -> None:
         bucket, _, prefix = target.removeprefix("s3://").partition("/")
-        if not target.startswith("s3://") or not bucket:
-            raise ValueError(f"upload is {target!r}; it is s3://bucket/prefix")
         self._folder, self._bucket, self._prefix = folder, bucket, prefix.strip("/")
         self._every = every
         self._client: Any = None

@@ -520,6 +520,8 @@ def _make_analyzer(
         unused = ()  # columns go by position, or the model refuses them
     if unused:
         notes = (*notes, f"{model.where} has no feature called {listing(unused)}; the attribution is 0.")
+    if config.segment_config:
+        notes = (*notes, wording("attributions.no_segments"))
     dependence = None
     if pdp is not None and columns and not settings.validate_only:
         some = sample_rows(plan, request, wanted.features, sampling.seed, MOST_ROWS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -101,9 +102,38 @@ def test_a_payload_that_cannot_be_masked_is_not_kept(tmp_path):
     writer = CaptureWriter(tmp_path, "churn", masking=Masking(members={"ssn"}))
     assert writer.capture('{"ssn": "123-45"', "1") is None
     assert writer.capture(b"123-45", "1", request_type="text/plain") is None
+    assert writer.capture("123-45,1", "1", request_type="text/csv") is None
     writer.close()
-    assert writer.counts["masked"] == 2
+    assert writer.counts["masked"] == 3
     assert records_of(tmp_path) == []
+
+
+def test_an_answer_of_the_kind_that_has_nothing_to_mask_is_kept(tmp_path):
+    record = one_record(tmp_path, "a,b", "0.5", request_type="text/csv", masking=Masking(cells={1}))
+    assert record["captureData"]["endpointInput"]["data"] == "a,\n"
+    assert record["captureData"]["endpointOutput"]["data"] == "0.5"
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (
+            lambda folder: CaptureWriter(folder, upload="/local"),
+            "upload is '/local'; it is s3://bucket/prefix",
+        ),
+        (lambda folder: CaptureWriter(folder, upload="s3:///x"), "upload is 's3:///x'"),
+        (lambda folder: CaptureWriter(folder, disk_share=75), "disk_share is 75; it is a share of the disk"),
+        (lambda folder: CaptureWriter(folder, file_seconds=-1), "file_seconds is -1; it must be more than 0"),
+        (lambda folder: CaptureWriter(folder, queue_bytes=0), "queue_bytes is 0"),
+        (lambda folder: Masking(cells={-1}), "cells is {-1}; it holds positions"),
+        (lambda folder: Masking(members="ssn"), "members is 'ssn', one text; write"),
+        (lambda folder: Selection(paths="/predict"), "paths is '/predict', one text; write"),
+    ],
+    ids=list(map(str, range(8))),
+)
+def test_what_would_lose_or_leak_calls_is_refused_at_once(tmp_path, make, complaint):
+    with pytest.raises(ValueError, match=re.escape(complaint)):
+        make(tmp_path)
 
 
 def test_the_sample_is_decided_by_the_id(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -201,6 +202,39 @@ def test_a_feature_that_matters_rarely_may_have_no_row_in_a_small_window() -> No
     unknown = Baseline(None, AttributionConstraints({"x": before}))
     assert kinds(AttributionChecker("sound").check(window, known)) == []
     assert kinds(AttributionChecker("sound").check(window, unknown)) != []
+
+
+@pytest.mark.parametrize(("before", "after"), [(["a", "b"], None), (None, ["a", "b"])])
+def test_features_that_one_side_does_not_ask_for_are_not_compared(
+    before: list[str] | None, after: list[str] | None
+) -> None:
+    values = {"a": 0.4, "b": 0.3, "c": 0.3}
+    sides = [
+        {"x": label({name: values[name] for name in asked or values}, 0.001)} for asked in (before, after)
+    ]
+    window = AttributionStatistics(
+        sides[1], Explained(rows=500, rows_read=500), SamplingDesign(rows=500, features_to_explain=after)
+    )
+    known = AttributionConstraints(sides[0], SamplingDesign(rows=500, features_to_explain=before))
+    decision = AttributionChecker("sound").check(window, Baseline(None, known))
+    assert kinds(decision) == []
+    assert any("features_to_explain leaves 'c' out" in note for note in decision.notes)
+    lost = [one.subject for one in decision.comparisons if one.lost]
+    assert lost == ([] if after is None else ["c"])
+
+
+@pytest.mark.parametrize(
+    ("error", "rows", "told"), [(0.01, 500, True), (math.inf, 500, False), (0.01, 1, False)]
+)
+def test_directions_are_decided_where_their_errors_would_tell(error: float, rows: int, told: bool) -> None:
+    members = {"directions": {"a": 1.0}, "direction_errors": {"a": 0.01 if rows > 1 else 2.0}}
+    before, after = (label({"a": 0.5}, value, **members) for value in (error, 0.01))
+    window = AttributionStatistics({"x": after}, Explained(rows=rows, rows_read=rows))
+    decision = AttributionChecker("sound").check(
+        window, Baseline(None, AttributionConstraints({"x": before}, SamplingDesign(rows=500)))
+    )
+    states = {one.check: str(one.state) for one in decision.comparisons if one.subject == "a"}
+    assert states["feature_attribution_direction_check"] == ("holds" if told else "not_decided")
 
 
 def test_a_feature_that_lost_its_weight_is_seen_where_the_order_hardly_changes() -> None:

@@ -68,6 +68,12 @@ def test_an_endpoint_that_is_down(tmp_path: Path, data: Path) -> None:
     )
 
 
+_MEND = (
+    "; let the model answer plain numbers for each row, or say how it answers by accept_type, label and "
+    "probability of the predictor."
+)
+
+
 @pytest.mark.parametrize(
     ("post", "complaint"),
     [
@@ -75,14 +81,14 @@ def test_an_endpoint_that_is_down(tmp_path: Path, data: Path) -> None:
             lambda request: Answer("<html>oops</html>"),
             (
                 " was asked about row 0 of the batch, and its answer holds '<html>oops</html>' where a "
-                "number should be; it begins '<html>oops</html>'."
+                "number should be; it begins '<html>oops</html>'" + _MEND
             ),
         ),
         (
             lambda request: Answer("1\n2\n"),
             (
                 " was asked about row 0 of the batch, and its answer holds 2 predictions for 1 record; it "
-                "begins '1 2'."
+                "begins '1 2'" + _MEND
             ),
         ),
         (

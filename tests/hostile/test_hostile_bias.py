@@ -89,6 +89,15 @@ def metrics(result: Result, stage: str) -> dict[str, Any]:
                 "segment_config[0].name_or_index is 'ag', which is not in the data: did you mean age?",
             ],
         ),
+        (
+            {
+                "segment_config": [{"config_name": "sex", "name_or_index": "age", "segments": [["[30, 1]"]]}],
+            },
+            [
+                "segment_config[0].segments holds '[30, 1]', which is no interval",
+                "segment_config[0].config_name is 'sex', which is a column of the data or of another entry",
+            ],
+        ),
         ({"dataset_uri": "/nowhere/d.csv"}, ["/nowhere/d.csv"]),
         ({"predicted_label_dataset_uri": "/nowhere/p.csv"}, ["/nowhere/p.csv"]),
     ],

@@ -233,7 +233,8 @@ def test_a_clarify_job_definition_needs_no_variable(tmp_path: Path) -> None:
     assert value == pytest.approx(0.5)
 
 
-def test_segments_are_analysed_each_by_itself(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["age group", "age", None])
+def test_segments_are_analysed_each_by_itself(tmp_path: Path, name: str | None) -> None:
     rows = "".join(
         f"{sex},{age},{int(sex == 'm' or age > 40)}\n"
         for age in (25, 30, 50)
@@ -246,7 +247,7 @@ def test_segments_are_analysed_each_by_itself(tmp_path: Path) -> None:
         "label": "y",
         "label_values_or_threshold": [1],
         "facet": [{"name_or_index": "sex", "value_or_threshold": ["f"]}],
-        "segment_config": [{"config_name": "age group", "name_or_index": "age", "segments": [["[18, 30]"]]}],
+        "segment_config": [{"config_name": name, "name_or_index": "age", "segments": [["[18, 30]"]]}],
         "methods": {"pre_training_bias": {"methods": ["DPL"]}},
     }
     result = bias(tmp_path, tmp_path / "d.csv", config)

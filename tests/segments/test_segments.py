@@ -359,6 +359,13 @@ def test_a_baseline_without_segments_is_said_so(tmp_path: Path, capsys: pytest.C
     plain = run_job(tmp_path, source, **baseline_of(segmented))
     assert plain.exit_code == 0, plain.message
     assert "segments" not in plain.document("statistics.json")
+    assert (
+        "1 was not, because the baseline has segments by carrier, but segment_by is not set" in plain.message
+    )
+    gate = run_job(tmp_path, source, fail_on_violations=True, **baseline_of(segmented))
+    assert gate.exit_code == 5, gate.message
+    other = run_job(tmp_path, source, segment_by="hour", **baseline_of(segmented))
+    assert "because the window has segments by hour, the baseline by carrier." in other.message
 
 
 def test_an_unknown_column_lists_those_that_are_there(tmp_path: Path) -> None:
