@@ -316,12 +316,11 @@ def read_if_there(path: str, error: type[InputError] = DatasetError) -> bytes | 
     InputError
         Of the class `error`, naming the path and the cause.
     """
-    with reading(path, error=error):
-        if not _is_file(path):
-            return None
-        with open_random(path, error) as file:
-            content: bytes = file.read()
-    return content
+    with reading(path, error=error), contextlib.suppress(FileNotFoundError):  # it may go at any moment
+        if _is_file(path):
+            with s3.open_random(path) if is_s3(path) else pa.OSFile(path, "rb") as file:
+                return bytes(file.read())
+    return None
 
 
 def resolve_document(path: str, names: Sequence[str], variable: str) -> str:

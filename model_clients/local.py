@@ -12,13 +12,12 @@ import re
 import resource
 import signal
 import threading
-import time
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from select import PIPE_BUF
+from select import PIPE_BUF, select
 from typing import Any, Literal
 
 import numpy as np
@@ -131,7 +130,6 @@ def _named_line(error: Exception) -> str:
 
 LEAST_SECONDS = 30.0
 _SECONDS_PER_BYTE = 1e-6
-_LONGEST_PAUSE = 0.05
 _TOO_LARGE, _REFUSED = 77, 78  # exit codes
 _SHARE_OF_MEMORY = 0.8
 # Limit and use of the control group, in the second and the first version of such.
@@ -187,30 +185,19 @@ def crash_of(attempt: Callable[[], Any], size: int) -> str | None:
     os.close(writing)
     seconds = LEAST_SECONDS + _SECONDS_PER_BYTE * size
     with os.fdopen(reading, "rb") as told:
-        ended = _exit_code(process, seconds)
+        # The copy's end of the pipe closes with the copy.
+        is_over, _, _ = select([told], [], [], seconds)
+        if not is_over:
+            os.kill(process, signal.SIGKILL)
+        _, status = os.waitpid(process, 0)
+        ended = os.waitstatus_to_exitcode(status)
         if ended == _REFUSED:
             raise RefusedError(told.read().decode(errors="replace"))
-    if ended is None:
+    if not is_over:
         return f"it is not loaded after {seconds:.0f} s"
     if ended == _TOO_LARGE:
         return f"it needs more than the {_free_memory() / 1e9:.1f} GB of memory that are free"
     return f"it makes its library end with {signal.Signals(-ended).name}" if ended < 0 else None
-
-
-def _exit_code(process: int, seconds: float) -> int | None:
-    """Wait for a process; None when it had to be killed after so many seconds."""
-    end, pause = time.monotonic() + seconds, 0.0005
-    while True:
-        done, status = os.waitpid(process, os.WNOHANG)
-        if done:
-            break
-        if time.monotonic() > end:
-            os.kill(process, signal.SIGKILL)
-            os.waitpid(process, 0)
-            return None
-        time.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE)
-    return os.waitstatus_to_exitcode(status)
 
 
 def _free_memory() -> int:
@@ -264,14 +251,10 @@ def open_xgboost(content: bytes, where: str, threads: int) -> LocalModel:
         trees = saved.get("gbtree", saved)["model"].get("trees", ())
         parts = ("split_indices", "left_children", "right_children")
         for features, *children in ([tree[part] for part in parts] for tree in trees):
-            nodes = range(len(features))
-            inner = [node for node in nodes if children[0][node] != -1]
-            _require_tree(
-                [features[node] for node in inner],
-                copy.num_features(),
-                [side[node] for side in children for node in inner],
-                nodes,
-            )
+            inner = [node for node in range(len(features)) if children[0][node] != -1]
+            used = [features[node] for node in inner]
+            below = [side[node] for side in children for node in inner]
+            _require_tree(used, copy.num_features(), below, range(len(features)))
 
     def use(copy: Any) -> None:
         copy.inplace_predict(varied_rows(copy.num_features()))

@@ -22,12 +22,10 @@ from contract.errors import ConfigurationError, ModelError, wording
 from contract.wording import one_line
 from file_storage import storage
 from file_storage.scripts import call_script, load_module
-from file_storage.storage import scratch_folder
 from file_storage.transport import Reply, require_url
 from model_clients import endpoints, local
 from model_clients.batching import Progress
 from model_clients.codec import Codec, make_codec
-from model_clients.endpoints import EndpointModel
 from model_clients.model import Model, Policy, require
 
 _log = logging.getLogger(__name__)
@@ -215,7 +213,7 @@ _ENDINGS = (".onnx", ".json", ".ubj", ".xgb", ".bst", ".txt", ".cbm", ".pkl", ".
 
 def open_archive(
     path: str, predictor: PredictorConfig, policy: Policy, allow_pickled_model: bool
-) -> local.LocalModel | EndpointModel:
+) -> local.LocalModel | endpoints.EndpointModel:
     """Return the model of a (compressed) tar archive, local or on S3.
 
     Raises
@@ -227,7 +225,7 @@ def open_archive(
         When its script cannot be loaded, or its ``model_fn`` fails.
     """
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(scratch_folder("model-", f"unpacking {path}"))
+        folder = stack.enter_context(storage.scratch_folder("model-", f"unpacking {path}"))
         unpack(path, folder)
         script = next((folder / name for name in _SCRIPTS if (folder / name).is_file()), None)
         for name in _REQUIREMENTS:
@@ -242,7 +240,7 @@ def open_archive(
         answer, names = _handler(load_module(str(script)), name, folder, codec)
         # Its functions were written for one request at a time.
         policy = replace(policy, concurrency=1)
-        model = EndpointModel(_ScriptChannel(name, answer), codec, predictor, policy, names=names)
+        model = endpoints.EndpointModel(_ScriptChannel(name, answer), codec, predictor, policy, names=names)
         model.at_close = stack.pop_all().close
         return model
 

@@ -11,8 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from analyzers.shared import analysis_json
-from analyzers.shared.analysis_json import VERSION, figure, range_to_json, read_range
+from analyzers.shared.analysis_json import VERSION, dumps, figure, range_to_json, read_range
 from analyzers.shared.rules import SWITCH, Checked, read_unused
 from contract import schema
 from contract.api import Baseline, DocumentSet
@@ -368,6 +367,6 @@ BIAS: DocumentSet[BiasStatistics, BiasConstraints] = DocumentSet(
     write_statistics=statistics_to_json,
     read_constraints=read_constraints,
     write_constraints=constraints_to_json,
-    further_files=lambda _, constraints: {ANALYSIS: analysis_json.dumps(analysis_to_json(constraints))},
+    further_files=lambda _, constraints: {ANALYSIS: dumps(analysis_to_json(constraints))},
     constraints_names=("constraints.json", ANALYSIS),
 )

@@ -19,7 +19,6 @@ from analyzers.model_quality.scores import Cumulative, ScoreHistogram, probabili
 from analyzers.model_quality.summary import QualitySummary, Task, merge, summarize
 from analyzers.shared import rules as both_rules
 from analyzers.shared.cells import Floats, changed_labels
-from analyzers.shared.rules import Rules, SharesErrors, constraints_to_check, why_unchecked
 from analyzers.shared.significance import sum_of_products
 from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, Violation
 from contract.dataset import GROUND_TRUTH
@@ -106,7 +105,7 @@ def _of_known_classes(
 
 @dataclass(frozen=True, kw_only=True)
 class ModelQualityAnalyzer(
-    Task, SharesErrors, Analyzer[QualitySummary, QualityStatistics, QualityConstraints]
+    Task, both_rules.SharesErrors, Analyzer[QualitySummary, QualityStatistics, QualityConstraints]
 ):
     """Model quality by either set of rules.
 
@@ -123,7 +122,7 @@ class ModelQualityAnalyzer(
         When the attributes do not suffice for the problem type.
     """
 
-    rules: Rules = "sound"
+    rules: both_rules.Rules = "sound"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -218,9 +217,9 @@ class ModelQualityAnalyzer(
             values = ", ".join(f"{name} {number(round(metric['value'], 4))}" for name, metric in found)
             rows, assumption = estimated["item_count"], estimated["assumption"]
             notes.append(f"Of {rows} rows without label: {values}. {assumption}")
-        constraints = constraints_to_check(baseline, self.rules, suggest)
+        constraints = both_rules.constraints_to_check(baseline, self.rules, suggest)
         notes += both_rules.unused_notes(constraints)
-        why = why_unchecked(constraints, bool(constraints and constraints.metrics))
+        why = both_rules.why_unchecked(constraints, bool(constraints and constraints.metrics))
         if constraints is None or why:
             return both_rules.nothing_checked(why, notes)
         if not statistics.item_count:
@@ -247,8 +246,8 @@ class ModelQualityAnalyzer(
 
     def unanswered(self, baseline: QualityBaseline, reason: str) -> tuple[Comparison, ...]:
         """Return what the constraints ask for, not decided for a reason."""
-        constraints = constraints_to_check(baseline, self.rules, suggest)
-        if constraints is None or why_unchecked(constraints, asks_for_any=True):
+        constraints = both_rules.constraints_to_check(baseline, self.rules, suggest)
+        if constraints is None or both_rules.why_unchecked(constraints, asks_for_any=True):
             return ()
         return tuple(undefined(name, one, reason) for name, one in constraints.metrics.items())
 

@@ -13,7 +13,6 @@ from analyzers.model_quality.check_sound import widened
 from analyzers.model_quality.documents import FACTS, PR_CURVE, ROC_CURVE, MetricValue, QualityStatistics
 from analyzers.model_quality.intervals import Interval, Spread, deviation
 from analyzers.model_quality.residuals import BUCKETS, Residuals, regression_metrics, regression_spreads
-from analyzers.model_quality.scores import calibrate, expected_calibration_error
 from analyzers.model_quality.summary import NEGATIVE, QualitySummary, Task
 from analyzers.shared.cells import Codes, Floats, as_number
 from analyzers.shared.row_sample import RowSample, dependence_note, effect_of_numbers
@@ -335,11 +334,11 @@ def _put_probabilities(run: _Run) -> None:
     if sums.bin_count.any():
         used = sums.bin_count > 0.0
         counts, sums_of_scores, hits = sums.bin_count[used], sums.bin_scores[used], sums.bin_hits[used]
-        error = float(expected_calibration_error(counts, sums_of_scores, hits))
+        error = float(scores.expected_calibration_error(counts, sums_of_scores, hits))
         size = (intervals.RESAMPLES, hits.size)
         right = run.generator.standard_gamma(hits, size=size)
         drawn = right + run.generator.standard_gamma(counts - hits, size=size)
-        errors = expected_calibration_error(drawn, drawn * (sums_of_scores / counts), right)
+        errors = scores.expected_calibration_error(drawn, drawn * (sums_of_scores / counts), right)
         run.statistics.metrics["expected_calibration_error"] = MetricValue(error, deviation(errors))
 
 
@@ -449,7 +448,7 @@ def describe(summary: QualitySummary, task: Task, *, rules: Rules, seed: int) ->
         statistics.notes.append(note)
     if rules == "sound" and task.problem_type != "Regression":
         kind = "positive label" if task.problem_type == "BinaryClassification" else "right prediction"
-        statistics.calibration = calibrate(summary.scores, kind)
+        statistics.calibration = scores.calibrate(summary.scores, kind)
     return statistics
 
 

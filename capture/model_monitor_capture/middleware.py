@@ -7,11 +7,10 @@ from typing import Any
 
 from model_monitor_capture.writer import ID_HEADER, NO_CAPTURE_HEADER, CaptureWriter, new_id
 
-_Message = MutableMapping[str, Any]
-_Receive = Callable[[], Awaitable[_Message]]
-_Send = Callable[[_Message], Awaitable[None]]
-_AsgiApp = Callable[[MutableMapping[str, Any], _Receive, _Send], Awaitable[None]]
-_WsgiApp = Callable[..., Iterable[bytes]]
+# As ASGI has them.
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 _PLAIN = ("", "identity")
 
 
@@ -71,7 +70,16 @@ def header_texts(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
 
 
-class AsgiCapture:
+class _Capture:
+    """What both have: a service, a writer, and the header with the caller's id."""
+
+    def __init__(self, app: Callable[..., Any], writer: CaptureWriter, id_header: str = ID_HEADER) -> None:
+        self._app = app
+        self._writer = writer
+        self._id_header = id_header
+
+
+class AsgiCapture(_Capture):
     """ASGI middleware: ``app.add_middleware(AsgiCapture, writer=CaptureWriter("/captures", "my-model"))``.
 
     Parameters
@@ -89,16 +97,11 @@ class AsgiCapture:
     as requests that explain a model do, or an encoding such as gzip hides the payload.
     """
 
-    def __init__(self, app: _AsgiApp, writer: CaptureWriter, id_header: str = ID_HEADER) -> None:
-        self._app = app
-        self._writer = writer
-        self._id_header = id_header
-
-    async def __call__(self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send) -> None:
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request, or the life of the service."""
         if scope["type"] == "lifespan":
 
-            async def living() -> _Message:
+            async def living() -> Message:
                 message = await receive()
                 if message["type"] == "lifespan.shutdown":
                     self._writer.close()
@@ -112,13 +115,13 @@ class AsgiCapture:
             return
         call = _Call(self._writer, headers, self._id_header)
 
-        async def receiving() -> _Message:
+        async def receiving() -> Message:
             message = await receive()
             if message["type"] == "http.request":
                 call.keep(call.request, message.get("body", b""))
             return message
 
-        async def sending(message: _Message) -> None:
+        async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 given = list(message.get("headers", ()))
                 call.answered(message["status"], header_texts(given))
@@ -133,16 +136,11 @@ class AsgiCapture:
         await self._app(scope, receiving, sending)
 
 
-class WsgiCapture:
+class WsgiCapture(_Capture):
     """WSGI middleware: ``app.wsgi_app = WsgiCapture(app.wsgi_app, CaptureWriter("/captures", "my-model"))``.
 
     It captures what `AsgiCapture` captures.
     """
-
-    def __init__(self, app: _WsgiApp, writer: CaptureWriter, id_header: str = ID_HEADER) -> None:
-        self._app = app
-        self._writer = writer
-        self._id_header = id_header
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Serve one request."""
@@ -153,7 +151,8 @@ class WsgiCapture:
         }
         method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
         if not _is_wanted(self._writer, method, path, headers):
-            return self._app(environ, start_response)
+            parts: Iterable[bytes] = self._app(environ, start_response)
+            return parts
         return self._captured(_Call(self._writer, headers, self._id_header), environ, start_response)
 
     def _captured(

@@ -23,20 +23,18 @@ import os
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from model_monitor_capture.middleware import header_texts
+from model_monitor_capture.middleware import Receive, Send, header_texts
 from model_monitor_capture.writer import CaptureWriter, Selection
 
 TOKEN_VARIABLE = "CAPTURE_TOKEN"  # noqa: S105 - its name
 # What a half takes besides its payload, about.
 _HALF_BYTES = 1000
-_Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-_Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer, not a fault
@@ -77,7 +75,7 @@ class Receiver:
         self._waiting_bytes = 0
         self.counts = dict.fromkeys(("received", "refused", "alone"), 0)
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send) -> None:
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request, or the life of the server."""
         if scope["type"] == "lifespan":
             await receive()
@@ -96,7 +94,7 @@ class Receiver:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _answer(self, scope: Mapping[str, Any], receive: _Receive) -> tuple[int, str]:
+    async def _answer(self, scope: Mapping[str, Any], receive: Receive) -> tuple[int, str]:
         headers = header_texts(scope["headers"])
         if scope["method"] == "GET" and scope["path"] == "/healthz":
             writable = os.access(self.folder, os.W_OK)
@@ -121,7 +119,7 @@ class Receiver:
         if not hmac.compare_digest(given.strip().encode(), self.token.encode()):
             raise Refused(401, "the token is missing or wrong\n")
 
-    async def _body(self, receive: _Receive) -> bytes:
+    async def _body(self, receive: Receive) -> bytes:
         parts, size, more = [], 0, True
         while more:
             message = await receive()

@@ -81,12 +81,7 @@ def read_if_there(path: str) -> bytes | None:
     DocumentError
         When it is not whole.
     """
-    try:
-        content = storage.read_if_there(path)
-    except DatasetError:
-        if storage.is_s3(path) or Path(path).exists():
-            raise
-        content = None  # it went between being found and being opened
+    content = storage.read_if_there(path)
     codec = storage.compression(path, content) if content else None
     if not content or codec is None:
         return content

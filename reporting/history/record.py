@@ -17,6 +17,7 @@ from contract.api import Decision, Facts, Finding, Metric, Monitor, Settings, Vi
 from contract.errors import DocumentError, wording
 from contract.masking import mask
 from contract.schema import REQUIRED, JsonObject, count, member, number, object_of, objects_of, of_kind, pair
+from contract.window import parse_instant
 from contract.wording import ordinal, several
 
 # 1: metrics were an object of values by name. 2: a list, as bias has one name for many groups. 3: with how
@@ -32,13 +33,10 @@ def told(members: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_time(members: JsonObject, key: str) -> datetime:
-    instant = datetime.min
-    try:
-        instant = datetime.fromisoformat(members.get(key, str))
-    except ValueError:
-        if isinstance(members.raw(key), str):
-            members.wrong(key, "an ISO 8601 time")
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+    instant = parse_instant(members.get(key, str))
+    if instant is None and isinstance(members.raw(key), str):
+        members.wrong(key, "an ISO 8601 time")
+    return instant or datetime.min.replace(tzinfo=UTC)
 
 
 def _write_time(instant: datetime) -> str:

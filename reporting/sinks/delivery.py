@@ -193,17 +193,15 @@ def call(service: str, operation: str, arguments: dict[str, Any], timeout: float
         # Attempts are counted by whoever calls.
         once = {"total_max_attempts": 1}
         client = aws_client(service, timeout, retries=once, connect_timeout=timeout, read_timeout=timeout)
-        try:
+        with contextlib.closing(client):
             answer: dict[str, Any] = getattr(client, operation)(**arguments)
-        finally:
-            client.close()
     except ClientError as error:
         code, text, status = refused(error)
         raise NotDeliveredError(f"{code}: {text}", again=status >= 500 or status == 429) from error
-    except HTTPClientError as error:
-        raise NotDeliveredError(one_line(error), again=True) from error
-    except BotoCoreError as error:  # no region, no credentials, or arguments that the service does not know
-        raise NotDeliveredError(one_line(error), again=False) from error
+    except BotoCoreError as error:
+        # Others: no region, no credentials, or arguments that the service does not know.
+        is_passing = isinstance(error, HTTPClientError)
+        raise NotDeliveredError(one_line(error), again=is_passing) from error
     return answer
 
 

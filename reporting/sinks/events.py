@@ -14,7 +14,6 @@ from contract.schema import write_document
 from contract.sink_addresses import SinkAddress
 from reporting.history.record import Run
 from reporting.sinks import delivery
-from reporting.sinks.delivery import NotDeliveredError
 
 TYPE = "modelmonitor.violations.found"
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
@@ -103,7 +102,7 @@ def put(address: SinkAddress, event: dict[str, Any], headers: delivery.Headers, 
         failed = answer["Entries"][0]
         code = str(failed.get("ErrorCode", ""))
         again = code in ("InternalFailure", "InternalException", "ThrottlingException")
-        raise NotDeliveredError(f"{code}: {failed.get('ErrorMessage', '')}", again=again)
+        raise delivery.NotDeliveredError(f"{code}: {failed.get('ErrorMessage', '')}", again=again)
 
 
 def _text(instant: datetime) -> str:

@@ -25,7 +25,6 @@ from contract.sink_addresses import SinkAddress
 from file_storage.storage import write_files_atomically
 from reporting.history.record import Run
 from reporting.sinks import delivery
-from reporting.sinks.delivery import NotDeliveredError
 
 # What a metric is called that does not say how.
 OTHER = "model_monitor_value"
@@ -133,7 +132,7 @@ def export(address: SinkAddress, run: Run, headers: delivery.Headers, timeout: f
         return  # many answer nothing at all
     if rejected:
         text = f"it rejected {rejected} of {len(values)} points{f': {said[:200]}' if said else ''}"
-        raise NotDeliveredError(text, again=False)
+        raise delivery.NotDeliveredError(text, again=False)
 
 
 def _attribute(name: str, text: str) -> dict[str, Any]:
@@ -193,11 +192,11 @@ def write_textfile(address: SinkAddress, run: Run, headers: delivery.Headers, ti
     file = textfile_path(address.target, run.labels)
     if not file.parent.is_dir():
         text = f"there is no folder {file.parent}; name the one node exporter reads"
-        raise NotDeliveredError(text, again=False)
+        raise delivery.NotDeliveredError(text, again=False)
     try:
         write_files_atomically(str(file.parent), {file.name: exposition(values_of(run))})
     except OutputError as error:
-        raise NotDeliveredError(error.message.rstrip("."), again=False) from error
+        raise delivery.NotDeliveredError(error.message.rstrip("."), again=False) from error
 
 
 def push(address: SinkAddress, run: Run, headers: delivery.Headers, timeout: float) -> None:
