@@ -385,6 +385,7 @@ class Said:
     call_rows: CallRows = field(default_factory=CallRows)
     undecodable: int = 0
     undecodable_in: Counter[int] = field(default_factory=Counter)  # by window, where several are read
+    apart: str = ""  # that no id of rows met a label, and how ids look on both sides
     outside: int = 0  # rows or calls whose time is in none; of one of several windows nobody knows
 
     def document(self, *, with_sentences: bool) -> dict[str, Any]:
@@ -417,6 +418,7 @@ class Said:
             about = dict(next(iter(apart))[1:])
             about["hint"] = topic("label_ids")[about.pop("how")]
             self.say("reading.apart", count=sum(apart.values()), **about)
+            self.apart = self.sentences["labels"][-1]
         tally.pop(("joined",), 0)
         files = tally.pop(("file",), 0)
         lacking = {what[1][1]: files - tally.pop(what) for what in sorted(tally) if what[0] == "file"}

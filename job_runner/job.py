@@ -68,6 +68,7 @@ class _Found:
     compared: api.AnyBaseline | None
     decision: api.Decision | None
     facts: api.Facts
+    apart: str = ""
 
 
 def run(
@@ -237,7 +238,8 @@ def _conclude(job: Job, analyzer: api.AnyAnalyzer, summary: Any) -> _Found:
             from job_runner.segments import with_segments_unasked
 
             decision = with_segments_unasked(decision, compared.unasked)
-    return _Found(rows, statistics, constraints, compared, decision, analyzer.facts(statistics))
+    facts = analyzer.facts(statistics)
+    return _Found(rows, statistics, constraints, compared, decision, facts, job.request.said.apart)
 
 
 def _with_payloads(
@@ -464,6 +466,8 @@ def _outcome(
     violations = len(decision.violations.violations) if decision else 0
     is_empty = decision is not None and decision.is_empty
     said = [kept] if kept else []
+    if is_empty and found.apart:
+        said.insert(0, f"{found.apart[0].upper()}{found.apart[1:]}.")
     if violations and run.alert:
         said.insert(0, run.alert.text)
     if decision and decision.undecided and not is_empty:

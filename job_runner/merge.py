@@ -57,12 +57,15 @@ class Merged:
         Records by the hour of their inference, hours since 1970, and those of them that have a label.
     without_id
         Records that have neither inferenceId nor eventId, so that no label can refer to them.
+    example
+        The first id of a record.
     """
 
     parts: dict[Target, list[Path]] = field(default_factory=dict)
     captures: Counter[int] = field(default_factory=Counter)
     joined: Counter[int] = field(default_factory=Counter)
     without_id: int = 0
+    example: str | None = None
 
     def add(self, other: "Merged") -> None:
         """Add what became of further files."""
@@ -71,6 +74,7 @@ class Merged:
         self.captures.update(other.captures)
         self.joined.update(other.joined)
         self.without_id += other.without_id
+        self.example = self.example or other.example
 
 
 def _lines(block: LineBlock) -> pa.BinaryArray:
@@ -225,7 +229,7 @@ def merge(settings: Settings) -> str:
         storage.write_files_atomically(settings.output_path, contents)
     _log_report(report)
     _log.info("Merged %s in %.1f s", several(report["joined"], "record"), time.monotonic() - started)
-    return _message(report, settings, labels_source)
+    return _message(report, settings, labels_source, (merged.example, index.example))
 
 
 def _captures(settings: Settings) -> list[storage.SourceFile]:
@@ -257,6 +261,7 @@ def _merged_in_order(
             merged.captures.update(_counts(hours))
             merged.joined.update(_counts(hours[found]))
             merged.without_id += envelope.ids.null_count
+            merged.example = merged.example or pc.first(envelope.ids).as_py()
             if found.any():
                 _write(envelope.filter(found), hours[found], positions[found], index, own, merged)
         return merged
@@ -319,14 +324,17 @@ def _coverage_table(hours: list[dict[str, Any]], totals: tuple[int, ...]) -> str
     return "\n".join([*lines, f"{'total':<20}" + "".join(f"{total:>12}" for total in totals)])
 
 
-def _message(report: dict[str, Any], settings: Settings, labels_source: str) -> str:
+def _message(
+    report: dict[str, Any], settings: Settings, labels_source: str, examples: tuple[str | None, str]
+) -> str:
     if report["joined"]:
         return ""  # as the originals
     if not report["captures"]:
         return wording("merge.no_captures", source=settings.dataset_source, window=between(settings.window))
     if not report["labels"]:
         return wording("merge.no_labels", source=labels_source)
-    return wording("merge.no_common_id", captures=report["captures"], labels=report["labels"])
+    counts = {"captures": report["captures"], "labels": report["labels"]}
+    return wording("merge.no_common_id", **counts, example=examples[0], known=examples[1])
 
 
 def validate(settings: Settings) -> Iterator[str]:

@@ -166,7 +166,7 @@ def test_nothing_to_merge_is_a_completed_job(tmp_path):
         (tmp_path / "no captures", labels, "holds no captures"),
         (captures, tmp_path / "no labels", "holds no labels"),
         (tmp_path / "no captures", tmp_path / "no labels", "holds no captures"),
-        (captures, labels, "no capture (of 1) has the inferenceId or eventId of any label (of 1)"),
+        (captures, labels, "of any label (of 1): a capture has 'a', a label 'b'"),
     ):
         result = run_merge(tmp_path, source, truth)
         assert result.exit_code == 0

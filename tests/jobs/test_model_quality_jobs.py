@@ -156,6 +156,7 @@ def test_labels_for_unknown_ids(tmp_path: Path, baseline: Result) -> None:
     result = run_captures(tmp_path, captures, source, **baseline_of(baseline))
     assert result.exit_code == 0, result.message
     assert result.violations == []
+    assert "because no row has a label. None of the 300 ids of rows or calls belongs to" in result.message
 
 
 def test_no_labels_at_all(tmp_path: Path, baseline: Result) -> None:
