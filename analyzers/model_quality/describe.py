@@ -175,7 +175,7 @@ def _binary_matrix(
     if len(others) > 1:
         statistics.notes.append(f"These labels all count as negative: {listing(others, 10)}.")
     elif positive not in actual or not others:
-        only = positive if not others else "the negative label"
+        only = positive if not others else others[0]
         statistics.notes.append(f"All labels are {only!r}, so metrics that need both classes are undefined.")
     negative = others[0] if len(others) == 1 else ("0" if positive == "1" else f"not {positive}")
     named = {NEGATIVE: negative}
