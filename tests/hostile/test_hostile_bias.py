@@ -156,7 +156,7 @@ def test_a_label_that_is_always_positive(tmp_path: Path) -> None:
     result = bias(tmp_path, rows(200, plain), {"label_values_or_threshold": [0, 1]})
     assert result.exit_code == 2
     assert result.message.startswith(
-        "every label is positive: label_values_or_threshold asks for labels that"
+        "Every label is positive: label_values_or_threshold asks for labels that"
     )
 
 
