@@ -488,8 +488,13 @@ def read_settings(
         # What the environment holds beyond UTF-8 reaches Python as halves of surrogate pairs.
         if text.encode(errors="ignore").decode() != text:
             raise ConfigurationError.of("setting.not_utf8", field=name, text=text)
-        scheme, is_address, _ = text.partition("://")
-        if is_address and scheme.isalnum() and scheme != "s3" and name.endswith(_PATHS):
+        scheme, is_address, place = text.partition("://")
+        if not name.endswith(_PATHS):
+            continue
+        if scheme == "s3" and is_address:
+            if not place.partition("/")[0]:
+                mistakes.add("setting.no_bucket", field=name, text=text)
+        elif (is_address and scheme.isalnum()) or text.startswith(("s3:", "arn:aws:")):
             mistakes.add("setting.scheme", field=name, text=text)
 
     def read(variable: Variable) -> Any:

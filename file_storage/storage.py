@@ -49,10 +49,14 @@ def nearby(path: str) -> str:
 def cause_of(problem: OSError) -> str:
     """Return the cause, without the path and the numbers that libraries add to it."""
     text = problem.strerror or str(problem)
-    aws = re.search(r"AWS Error (\w+)(?: \(HTTP status \d+\))? during \w+ operation: (.*)", text, re.DOTALL)
+    aws = re.search(r"AWS Error (\w+)(?: \(HTTP status (\d+)\))? during \w+ operation: (.*)", text, re.DOTALL)
     if aws:
-        detail = "" if aws[2].startswith("No response body") else f" ({aws[2]})"
+        detail = "" if aws[3].startswith("No response body") else f" ({aws[3]})"
         text = f"{aws[1].replace('_', ' ').lower()}{detail}"
+        if aws[1] == "UNKNOWN" and aws[2]:
+            text = (
+                f"the server answered status {aws[2]}{detail}, as it may where there are no valid credentials"
+            )
     else:
         # Arrow repeats the path and appends the number of the error.
         text = text.partition("Detail: ")[2] or text

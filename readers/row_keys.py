@@ -18,7 +18,7 @@ from pyarrow import types
 from contract.dataset import TRANSFORM_ID, TRANSFORM_TIME, WINDOW, Dataset, RowKeys, notice
 from contract.errors import DatasetError
 from contract.window import ZONED, Window
-from contract.wording import some_of
+from contract.wording import as_float, some_of
 from readers.cell_types import instants_of
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def keyed_rows(
         found = batch
         if window is not None and time is not None:
             instants = _instants(batch.column(time), keys.time or "", label)
-            _require_whole_days(batch.column(time), instants, window, keys.time or "", label)
+            known_times = batch.column(time).filter(instants.is_valid())
+            _require_whole_days(known_times, instants, window, keys.time or "", label)
             rows, without = rows + batch.num_rows, without + instants.null_count
             start, end = _microseconds(window.start), _microseconds(window.end)
             inside = pc.and_(pc.greater_equal(instants, start), pc.less(instants, end))
@@ -145,11 +146,28 @@ def _instants(column: pa.Array, attribute: str, label: str) -> pa.Array:
         return found.cast(pa.int64(), safe=False)
     if types.is_null(column.type):
         return column.cast(pa.int64())
-    found = instants_of(column)
-    if found is None:
-        example = str(next((text for text in column.to_pylist() if text), None))[:40]
+    if (found := instants_of(column)) is not None:
+        return found.cast(pa.int64())
+    texts = column.dictionary_decode() if types.is_dictionary(column.type) else column
+    odd: list[str] = []
+
+    def read(part: pa.Array) -> list[pa.Array]:
+        """Return instants by halves, null for what is no time, as long as that is little."""
+        if part.null_count == len(part):
+            return [pa.nulls(len(part), pa.int64())]
+        if (found := instants_of(part)) is not None:
+            return [found.cast(pa.int64())]
+        if len(part) > 1:
+            return read(part[: len(part) // 2]) + read(part[len(part) // 2 :])
+        odd.append(str(part[0].as_py()))
+        if len(odd) <= 1 + _MOST_WITHOUT * len(texts):
+            return [pa.nulls(1, pa.int64())]
+        # Among numbers since 1970, it is the text that is odd.
+        some = texts.cast(pa.string()).drop_null().to_pylist() if as_float(odd[0]) is not None else odd
+        example = next((text for text in some if text and as_float(text) is None), odd[0])[:40]
         raise DatasetError.of("windowed_rows.no_time", file=label, example=example, field=attribute)
-    return found.cast(pa.int64())
+
+    return pa.concat_arrays(read(texts))
 
 
 def _require_whole_days(

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import contract
-from contract.errors import ConfigurationError, InputError, MonitorError, OutputError
+from contract.errors import ConfigurationError, InputError, MonitorError, OutputError, wording
 from contract.window import parse_duration, read_instant, read_zone
+from contract.wording import several, some_of
 
 if TYPE_CHECKING:
     from contract.api import Monitor
     from job_runner.replay import Document, Edit, PastWindow
     from reporting.history.folder import Selection
+    from reporting.history.record import Run
 
 # What the commands share: finding monitors, selecting runs, writing what they found.
 
@@ -204,14 +206,31 @@ def _history_of(given: argparse.Namespace) -> str:
     return history
 
 
-def _list(given: argparse.Namespace) -> None:
+def _wanted_runs(given: argparse.Namespace) -> list[Run]:
+    """Return the runs that are asked for; where there are none, say what there is instead."""
     from reporting.history.folder import read_runs
+
+    history = _history_of(given)
+    if runs := read_runs(history, selection_of(given)):
+        return runs
+    every = read_runs(history)
+    if not every:
+        print(wording("command.empty_history", file=history), file=sys.stderr)
+        return []
+    known = {"endpoint": {run.endpoint for run in every}, "schedule": {run.schedule for run in every}}
+    names = [f"--{flag} {name}" for flag, found in known.items() for name in sorted(filter(None, found))]
+    shown = some_of(names, 12) or "none names an endpoint or a schedule"
+    print(
+        wording("command.no_run", runs=several(len(every), "run"), file=history, names=shown), file=sys.stderr
+    )
+    return []
+
+
+def _list(given: argparse.Namespace) -> None:
     from reporting.history.tables import list_runs
 
-    if runs := read_runs(_history_of(given), selection_of(given)):
+    if runs := _wanted_runs(given):
         sys.stdout.write(list_runs(runs))
-    else:
-        print("No run is as asked for.", file=sys.stderr)
 
 
 def _show(given: argparse.Namespace) -> None:
@@ -223,7 +242,6 @@ def _show(given: argparse.Namespace) -> None:
 
 def _report(given: argparse.Namespace) -> None:
     from file_storage import storage
-    from reporting.history.folder import read_runs
     from reporting.report.overview import links_to, make_pages
 
     if given.windows < 1:
@@ -231,19 +249,19 @@ def _report(given: argparse.Namespace) -> None:
     moved = [tuple(text.partition("=")[::2]) for text in given.link]
     if wrong := [text for text, pair in zip(given.link, moved, strict=True) if not all(pair)]:
         raise ConfigurationError.of("command.link", text=wrong[0])
-    runs = read_runs(_history_of(given), selection_of(given))
+    runs = _wanted_runs(given)
     zone = read_zone("--time-zone", given.time_zone) if given.time_zone else None
     pages = make_pages(runs, links_to(given.output, runs, moved), given.windows, zone)
     storage.prepare_output(given.output, "--output")
     storage.write_files_atomically(given.output, pages)
-    print(f"Wrote {len(pages)} pages about {len(runs)} runs to {given.output}; the first is index.html.")
+    wrote, about = several(len(pages), "page"), several(len(runs), "run")
+    print(f"Wrote {wrote} about {about} to {given.output}; the first is index.html.")
 
 
 def _export(given: argparse.Namespace) -> None:
-    from reporting.history.folder import read_runs
     from reporting.history.tables import TABLES, to_csv, to_json_lines, to_parquet
 
-    runs = read_runs(_history_of(given), selection_of(given))
+    runs = _wanted_runs(given)
     if given.format == "jsonl":
         content = to_json_lines(runs)
     else:

@@ -87,7 +87,16 @@ def test_mistakes_name_the_variable_and_the_fix(variables: dict[str, str], says:
     ["dataset_source", "output_path", "history_path", "baseline_constraints"],
 )
 @pytest.mark.parametrize(
-    "address", ["S3://bucket/a", "s3a://bucket/a", "gs://bucket/a", "file:///a", "https://h/a"]
+    "address",
+    [
+        "S3://bucket/a",
+        "s3a://bucket/a",
+        "gs://bucket/a",
+        "file:///a",
+        "https://h/a",
+        "s3:/bucket/a",
+        "arn:aws:s3:::b/a",
+    ],
 )
 def test_an_address_that_is_no_s3_is_no_folder_of_that_name(name: str, address: str) -> None:
     with pytest.raises(
@@ -95,6 +104,12 @@ def test_an_address_that_is_no_s3_is_no_folder_of_that_name(name: str, address: 
     ):
         read(**{**NEEDED, name: address})
     assert read(**{**NEEDED, name: "/a://b", "model_name": address}).given[name] == "/a://b"
+
+
+@pytest.mark.parametrize("address", ["s3://", "s3:///prefix"])
+def test_an_address_without_a_bucket_is_refused(address: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"output_path is '{address}', which names no bucket"):
+        read(**{**NEEDED, "output_path": address})
 
 
 def test_all_mistakes_are_reported_together() -> None:

@@ -1,5 +1,6 @@
 import gzip
 import os
+from pathlib import Path
 
 import pytest
 from dataset_reading import plan, read
@@ -173,3 +174,17 @@ def test_the_first_name_that_exists_is_taken(tmp_path):
     names = ("constraints.json", "analysis.json")
     found = storage.resolve_document(str(tmp_path), names, "baseline_constraints")
     assert found == str(tmp_path / "analysis.json")
+
+
+def test_a_relative_path_that_is_not_there_names_the_folder_it_is_looked_for_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert storage.nearby("nowhere.csv") == f" in {tmp_path}"
+    assert storage.nearby("/nowhere/d.csv") == ", there is only /"
+
+
+def test_an_answer_of_s3_without_a_reason_tells_its_status() -> None:
+    text = "When getting information for key 'b' in bucket 'a': AWS Error UNKNOWN (HTTP status 400) during "
+    cause = storage.cause_of(OSError(text + "HeadObject operation: No response body."))
+    assert cause == "the server answered status 400, as it may where there are no valid credentials"

@@ -225,6 +225,16 @@ def told(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_no_run_says_what_there_is_instead(told: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert monitor_history(["list", f"--history-path={told}", "--endpoint=flight"]) == 0
+    said = capsys.readouterr().err
+    assert said == f"No run is as asked for, of 3 runs in {told}: --endpoint flights, --schedule hourly.\n"
+    (told / "other").mkdir()
+    assert monitor_history(["export", f"--history-path={told / 'other'}"]) == 0
+    said = capsys.readouterr().err
+    assert said == f"No run is in {told / 'other'}; give the folder that jobs were given as history_path.\n"
+
+
 def test_the_list(told: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert monitor_history(["list", f"--history-path={told}"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -152,6 +152,14 @@ def test_a_label_that_is_never_positive(tmp_path: Path) -> None:
     )
 
 
+def test_a_label_that_is_always_positive(tmp_path: Path) -> None:
+    result = bias(tmp_path, rows(200, plain), {"label_values_or_threshold": [0, 1]})
+    assert result.exit_code == 2
+    assert result.message.startswith(
+        "Every label is positive: label_values_or_threshold asks for labels that"
+    )
+
+
 def test_a_window_without_a_positive_label_or_prediction_says_so(tmp_path: Path) -> None:
     baseline = bias(tmp_path, rows(200, plain))
     data = rows(200, lambda number: plain(number)[:-3] + "0,0")

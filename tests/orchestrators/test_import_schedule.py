@@ -73,6 +73,7 @@ def test_every_type_becomes_a_manifest_of_every_orchestrator(monitor: str, targe
     else:
         assert isinstance(yaml.safe_load(text), dict)
     assert f"monitor-{monitor}" in text
+    assert "where it is false nothing is captured" in text
     assert ("merge-ground-truth" in text) == (monitor in LABELLED and target != "sagemaker")
 
 

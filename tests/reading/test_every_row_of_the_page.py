@@ -456,7 +456,7 @@ EXPECTED: dict[str, Row] = {
         then=count(40),
     ),
     "rows without a readable time": Row(
-        refused="has 9 of 90 rows without a time", **log(lambda at: "" if at % 10 == 0 else INSIDE)
+        refused="has 9 of 90 rows without a readable time", **log(lambda at: "" if at % 10 == 0 else INSIDE)
     ),
     "labels in a table": Row(
         {"a.csv": table("key,p", lambda at: f"r{at}", lambda at: at % 2)},

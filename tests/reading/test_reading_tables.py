@@ -543,6 +543,24 @@ def test_numbers_that_count_no_time_since_1970_end_the_job(tmp_path: Path, writt
     assert f"holds '{written}' in 'when'" in result.message
 
 
+@pytest.mark.parametrize("written", ["2026-03-02T{:02d}:00:00Z", "17724096{:02d}"])
+@pytest.mark.parametrize("odd", ["soon", "2026-03-02T23:59:60Z", "02/03/2026"])
+def test_a_few_rows_without_a_readable_time_are_left_out_and_more_are_named(
+    tmp_path: Path, written: str, odd: str
+) -> None:
+    rows = [[written.format(i % 24), i] for i in range(300)]
+    few = csv_table(tmp_path / "few.csv", "when,x", [*rows, [odd, 1], [odd, 2]])
+    result = run_job(tmp_path / "1", few, time_attribute="when", **DAY)
+    if "{:02d}:" in written:
+        assert common(features(result)["x"])["num_present"] == 300
+        said = result.document("statistics.json")["reading"]["window"]
+        assert said[-1] == "2 rows have no readable time in when and are left out"
+    many = csv_table(tmp_path / "many.csv", "when,x", [*rows, *([[odd, 1]] * 30)])
+    result = run_job(tmp_path / "2", many, time_attribute="when", **DAY)
+    assert result.exit_code == 2
+    assert f"holds '{odd}' in 'when'" in result.message
+
+
 @pytest.mark.parametrize("form", ["text", "date", "timestamp"])
 def test_dates_without_a_time_are_not_asked_for_an_hour(tmp_path: Path, form: str) -> None:
     dates = [f"2026-03-{1 + i // 24:02d}" for i in range(72)]
