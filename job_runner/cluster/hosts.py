@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import contract
 from contract.api import AnyAnalyzer, Split
@@ -179,8 +179,7 @@ _lock = threading.Lock()
 _opened: "OrderedDict[str, Parcel]" = OrderedDict()
 
 
-@dataclass(frozen=True)
-class Parcel:
+class Parcel(NamedTuple):
     """What every worker needs once per job: together, so that what the splits share travels once."""
 
     analyzer: AnyAnalyzer
@@ -377,8 +376,7 @@ class Cluster:
                 _log.info("A host could not be compared: %s", answer)
 
 
-@dataclass(frozen=True)
-class _Piece:
+class _Piece(NamedTuple):
     """The packed summary of a split, on its way."""
 
     future: Any
