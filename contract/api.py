@@ -62,16 +62,8 @@ class Baseline[Statistics, Constraints]:
 AnyBaseline = Baseline[Any, Any]
 
 
-def _empty(*values: Any) -> Mapping[str, Any]:
-    return {}
-
-
 def _as_it_is(value: Any, *others: Any) -> Any:
     return dict(value)
-
-
-def _nothing(*values: Any) -> None:
-    return None
 
 
 @dataclass(frozen=True)
@@ -108,13 +100,13 @@ class DocumentSet[Statistics, Constraints]:
     write_statistics: Callable[[Statistics, bool], dict[str, Any]] = _as_it_is
     read_constraints: Callable[[dict[str, Any], str], Constraints] = _as_it_is
     write_constraints: Callable[[Constraints], dict[str, Any]] = _as_it_is
-    column_names: Callable[[Baseline[Statistics, Constraints]], tuple[str, ...] | None] = _nothing
-    declared: Callable[[Baseline[Statistics, Constraints]], Mapping[str, Declared]] = _empty
-    further_files: Callable[[Statistics, Constraints], Mapping[str, Any]] = _empty
+    column_names: Callable[[Baseline[Statistics, Constraints]], tuple[str, ...] | None] = lambda _: None
+    declared: Callable[[Baseline[Statistics, Constraints]], Mapping[str, Declared]] = lambda _: {}
+    further_files: Callable[[Statistics, Constraints], Mapping[str, Any]] = lambda *_: {}
     occasional_files: tuple[str, ...] = ()
     constraints_names: tuple[str, ...] = ("constraints.json",)
     not_in_baseline: tuple[str, ...] = ()
-    column_types: Callable[[Constraints], Mapping[str, str] | None] = _nothing
+    column_types: Callable[[Constraints], Mapping[str, str] | None] = lambda _: None
 
 
 AnyDocuments = DocumentSet[Any, Any]
@@ -256,7 +248,7 @@ class Replay:
     make_checker: Callable[[Rules, Mapping[str, Any], Any], Checker[Any, Any]]
     has_written: Callable[[Mapping[str, Any]], bool]
     takes: Callable[[Mapping[str, Any]], bool]
-    recall: Callable[[Any, Mapping[str, Any]], None] = _nothing
+    recall: Callable[[Any, Mapping[str, Any]], None] = lambda *_: None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import groupby, islice
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from contract.dataset_format import DatasetFormat, Shape
 from contract.errors import DatasetError, topic, wording
@@ -155,8 +155,7 @@ class LabelPlaces:
         )
 
 
-@dataclass(frozen=True)
-class SegmentColumn:
+class SegmentColumn(NamedTuple):
     """How rows are divided.
 
     Parameters
@@ -227,8 +226,7 @@ class Prediction:
         return batch.append_column(self.name, self.ask(batch.select(list(self.features))))
 
 
-@dataclass(frozen=True)
-class Declared:
+class Declared(NamedTuple):
     """What a baseline says a column is; `spelling` is how it writes false and true, `span` its range."""
 
     kind: Literal["number", "boolean", "date", "text"]

@@ -13,7 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from contract.errors import ConfigurationError, DocumentError, InputError, Mistake, wording
 
@@ -324,8 +324,7 @@ Reader = Callable[[JsonObject, str], Any]
 Written = Literal["always", "if known", "if any"]
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(NamedTuple):
     """How a field of a dataclass stands in a file; see `member`."""
 
     read: Reader

@@ -4,7 +4,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from contract import api, json_layout
 from contract.errors import ConfigurationError, DatasetError, DocumentError, InputError, wording
@@ -25,8 +25,7 @@ STATISTICS = "statistics.json"
 VIOLATIONS = "constraint_violations.json"
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(NamedTuple):
     """A parsed JSON document, and where it was read, for messages."""
 
     value: dict[str, Any]
@@ -38,8 +37,7 @@ class Document:
         return cls(json_layout.loads(content, path), path)
 
 
-@dataclass(frozen=True)
-class Material:
+class Material(NamedTuple):
     """What checking one window again takes.
 
     Parameters
@@ -168,8 +166,7 @@ def read_document(path: str) -> Document:
     return Document.of(storage.read_bytes(path, DocumentError), path)
 
 
-@dataclass(frozen=True)
-class Edit:
+class Edit(NamedTuple):
     """What is tried: each None leaves that as it was at the time."""
 
     constraints: Document | None = None
@@ -427,8 +424,7 @@ _MOST_LINES = 12
 _MOST_TEXT = 160
 
 
-@dataclass(frozen=True)
-class Backtest:
+class Backtest(NamedTuple):
     """All windows of a backtest, in order; of those that could not be checked again, name and reason."""
 
     windows: tuple[Replayed, ...]

@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -139,8 +139,7 @@ _ROWS_TOGETHER = 1 << 20
 _BYTES_TOGETHER = 128 << 20
 
 
-@dataclass(frozen=True)
-class SortedRows:
+class SortedRows(NamedTuple):
     """Rows of one batch, those of a segment next to each other, in their order.
 
     Attributes
@@ -568,8 +567,7 @@ _MOST_LISTED = 8
 _NUMBER = re.compile(r"\d[\d.,]*")
 
 
-@dataclass(frozen=True)
-class _Checked:
+class _Checked(NamedTuple):
     """A segment and what its check concluded."""
 
     segment: Segment[Any]

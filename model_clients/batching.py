@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -31,8 +31,8 @@ _COMPARED_ROWS = 8_192
 def identical_rows(table: pa.RecordBatch) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
     """Return which rows to keep, and for each row the position among those of its equal.
 
-    Rows are equal when all values are the same text or have the same bits (so 0.0 and -0.0 differ), or
-    both are missing.
+    Rows, as `model_clients.model.plain` returns them, are equal when all values are the same text or have
+    the same bits (so 0.0 and -0.0 differ), or both are missing.
 
     Returns
     -------
@@ -49,9 +49,7 @@ def identical_rows(table: pa.RecordBatch) -> tuple[NDArray[np.int64], NDArray[np
     kinds = np.zeros(table.num_rows, np.int64)
     for column in table.columns:
         if pa.types.is_floating(column.type):
-            column = column.cast(pa.float64()).view(pa.int64())
-        elif pa.types.is_dictionary(column.type):
-            column = column.dictionary_decode()
+            column = column.view(pa.int64())
         codes = column.dictionary_encode(null_encoding="encode")
         # Kinds of the columns so far, told apart by this one too, and numbered anew as they first appear.
         mixed = kinds * len(codes.dictionary) + codes.indices.to_numpy()
@@ -81,8 +79,7 @@ _SUSPICIOUS_BYTES = 65_536
 _QUOTED = 200
 
 
-@dataclass(frozen=True)
-class _Failure:
+class _Failure(NamedTuple):
     """What came in place of an answer: a status, or the kind of a `ChannelError`, and what was said."""
 
     status: int | str

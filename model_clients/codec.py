@@ -13,8 +13,7 @@ import functools
 import io
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -421,8 +420,7 @@ def _as_labels(found: Any) -> list[Any]:
     return values
 
 
-@dataclass(frozen=True)
-class Codec:
+class Codec(NamedTuple):
     """How rows become requests and answers become scores.
 
     Parameters

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from select import PIPE_BUF, select
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import orjson
@@ -516,8 +516,7 @@ _PARAMETERS, _EXTRAS = "mx-mod-0000.params", "additional-params.json"
 _MOST_BYTES = 64 << 20
 
 
-@dataclass(frozen=True)
-class LinearModel:
+class LinearModel(NamedTuple):
     """Scores that are a function of weighted sums.
 
     Parameters

@@ -13,8 +13,8 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -213,8 +213,7 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _Types = dict[str, pa.DataType]
 
 
-@dataclass(frozen=True)
-class CsvHead:
+class CsvHead(NamedTuple):
     """What the beginning of a file says: its columns, with likely types, and where the rows begin.
 
     `named` when the columns have the names that are given; `header` is the line with the names.

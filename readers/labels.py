@@ -11,11 +11,10 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -55,8 +54,7 @@ Hours = npt.NDArray[np.int32]
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Labels:
+class Labels(NamedTuple):
     """Labels in the order of their files and lines; arrays of one length.
 
     Parameters
@@ -367,8 +365,7 @@ _SPILLED = pa.schema(
 )
 
 
-@dataclass(frozen=True)
-class LabelIndex:
+class LabelIndex(NamedTuple):
     """The latest label of each inference, sorted by `keys`.
 
     Parameters
@@ -491,7 +488,7 @@ def index_labels(source: str, places: LabelPlaces | None = None, *, memory: int 
     else:
         partitions = min(_MOST_PARTITIONS, 1 << max(1, (total // _PARTITION).bit_length()))
         index = _index_on_disk(read(), partitions)
-    return replace(index, example="".join(first))
+    return index._replace(example="".join(first))
 
 
 def _hashed(labels: Labels) -> pa.RecordBatch:

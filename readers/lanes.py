@@ -6,8 +6,7 @@ by one. What comes out is put together again in the order of the records.
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,8 +31,7 @@ class MixedTypesError(NotBulkError):
     """Lanes have text and numbers in one column, whose original text is needed."""
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """Rows of some records under raw names, how many each record has, and which contradict themselves."""
 
     batch: pa.RecordBatch

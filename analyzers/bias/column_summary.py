@@ -132,8 +132,7 @@ Kept = Value | Beyond
 _ROUNDING = 1e-6  # by how much a probability may lie outside of 0 to 1
 
 
-@dataclass(frozen=True)
-class ColumnPlan:
+class ColumnPlan(NamedTuple):
     """How a column is to be kept.
 
     Parameters

@@ -6,6 +6,7 @@ other way round. Distances are Euclidean on unscaled features; k is 5, or 1 with
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -121,8 +122,7 @@ _FEWEST_FOR_VOTERS = 10
 MOST_PAIRS = 4_000_000_000
 
 
-@dataclass(frozen=True)
-class Flips:
+class Flips(NamedTuple):
     """What the flip test found.
 
     Parameters

@@ -3,8 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -21,8 +20,7 @@ class ColumnError(DatasetError):
     """A column cannot be read as the request asks, so that a stage has no metrics."""
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(NamedTuple):
     """The places of a column that are selected.
 
     Parameters
@@ -313,8 +311,7 @@ def _cast(values: tuple[Value, ...], to: Callable[[Value], Value] | None) -> tup
 Places = dict[str, Codes]
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """A group of a facet: rows of which, for each column, the place is chosen in one of the alternatives.
 
     Parameters
@@ -344,8 +341,7 @@ class Group:
         return inside
 
 
-@dataclass(frozen=True)
-class Cells:
+class Cells(NamedTuple):
     """The occupied cells of a facet's table: places by column, rows in each, and each cell's stratum.
 
     Strata are numbered in the order of their values, in which Clarify adds them up; none is -1.
@@ -361,8 +357,7 @@ class Cells:
         return Cells(places, self.rows[kept], self.strata[kept])
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """What labels and predictions mean.
 
     Parameters

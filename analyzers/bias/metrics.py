@@ -5,8 +5,7 @@ are those that Clarify prints.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -71,8 +70,7 @@ def _where_both(counts: Floats, values: Floats) -> Floats:
 Count = Callable[[Floats], Floats]
 
 
-@dataclass(frozen=True)
-class Rate:
+class Rate(NamedTuple):
     """A quotient of two counts of a group.
 
     Parameters
@@ -288,8 +286,7 @@ Table = Literal["confusion", "strata", "neighbours"]
 WITHOUT_LABELS = frozenset(("CI", "DPPL", "DI", "CDDPL", "FT"))
 
 
-@dataclass(frozen=True)
-class BiasMetric:
+class BiasMetric(NamedTuple):
     """One metric of bias.
 
     Parameters

@@ -13,7 +13,7 @@ unsigned scales the last five would never be near zero in a small sample, and so
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -69,8 +69,7 @@ class Tables:
         return self.confusion + self.unpredicted if metrics.METRICS[name].stage == "pre" else self.confusion
 
 
-@dataclass(frozen=True)
-class Spread:
+class Spread(NamedTuple):
     """The uncertainty of one metric: its standard error, and its 95 % confidence interval."""
 
     standard_error: float
@@ -188,8 +187,7 @@ def _from_scale(name: str, low: float, high: float) -> tuple[float, float]:
 # --- views: the smallest table that a metric needs --------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _View:
+class _View(NamedTuple):
     """A table made from the confusion table, and the metrics it suffices for.
 
     `reduce` adds cells up; `place` is where the formulas look for the cells of the result.
@@ -245,8 +243,7 @@ def _metrics_of(counts: Floats, names: Iterable[str]) -> Draws:
 # --- strata -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Disparity:
+class Disparity(NamedTuple):
     """Conditional demographic disparity with its precision, whatever the number of strata.
 
     Parameters

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,8 +34,7 @@ RELEVANT_POINTS = 0.05
 RELEVANT_RATIO = 0.1
 
 
-@dataclass(frozen=True)
-class _Scale:
+class _Scale(NamedTuple):
     """A rising scale on which the error of a metric is about normal: there, back, slope, ends."""
 
     to: Callable[[float], float]
@@ -75,8 +75,7 @@ def _scale_of(name: str) -> _Scale:
     return {"auc": _AREA, "r2": _UNEXPLAINED}.get(name, _SHARE)
 
 
-@dataclass(frozen=True)
-class Side:
+class Side(NamedTuple):
     """A window or a baseline: its statistics, and the metrics of its resampled confusion matrix.
 
     `widening` is what its intervals lack of the error that decides: for dependence of rows that the other

@@ -1,7 +1,7 @@
 """Counts by actual and predicted label, and the metrics that follow from them."""
 
 from collections import Counter
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -42,8 +42,7 @@ def check_classes(confusion: Confusion) -> None:
             raise DatasetError.of("quality_labels.classes", kind=kind, most=MOST_CLASSES, some=some)
 
 
-@dataclass(frozen=True)
-class Cells:
+class Cells(NamedTuple):
     """The non-zero cells of a confusion matrix: indices of the labels, and how many rows."""
 
     labels: list[str]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -399,8 +400,7 @@ def _put_classes(run: _Run, cells: confusion.Cells, suffix: str) -> None:
 _SETTING_OF_COLUMN = topic("quality_cells")
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What the later steps need of a window beyond its file.
 
     `problem` is what is wrong with the data as a whole; a segment may be as it is.

@@ -8,7 +8,7 @@ the rows, which moves the area under the curve by less than a millionth.
 import math
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -129,8 +129,7 @@ def _variance(values: Floats, counts: Codes) -> float:
     return sum_of_products((values - mean) ** 2, counts) / (total - 1)
 
 
-@dataclass(frozen=True)
-class Cumulative:
+class Cumulative(NamedTuple):
     """True and false positives when the rows of the highest scores are taken as positive, point by point."""
 
     true_positives: Codes | Floats

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -70,8 +70,7 @@ class Task:
         return label_of(self.positive_label or "1", binary=self.problem_type == "BinaryClassification")
 
 
-@dataclass(frozen=True)
-class Columns:
+class Columns(NamedTuple):
     """Places of the columns in a record batch; None for those that are not asked for or not there yet.
 
     `classes` holds the class of each column of `probabilities` when there are several.

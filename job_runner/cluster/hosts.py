@@ -19,7 +19,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import contract
 from contract.api import AnyAnalyzer, Split
@@ -178,8 +178,7 @@ _lock = threading.Lock()
 _opened: "OrderedDict[str, Parcel]" = OrderedDict()
 
 
-@dataclass(frozen=True)
-class Parcel:
+class Parcel(NamedTuple):
     """What every worker needs once per job: together, so that what the splits share travels once."""
 
     analyzer: AnyAnalyzer
@@ -376,8 +375,7 @@ class Cluster:
                 _log.info("A host could not be compared: %s", answer)
 
 
-@dataclass(frozen=True)
-class _Piece:
+class _Piece(NamedTuple):
     """The packed summary of a split, on its way."""
 
     future: Any

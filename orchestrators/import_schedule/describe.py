@@ -7,7 +7,6 @@ manifest.
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache, partial
 from operator import attrgetter
@@ -149,8 +148,7 @@ _MARKS = {
 }
 
 
-@dataclass(frozen=True)
-class Description:
+class Description(NamedTuple):
     """A schedule and its job definition, as the service names their parts.
 
     Parameters

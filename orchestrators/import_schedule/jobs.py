@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from contract import __version__
 from contract.errors import ConfigurationError, topic, wording
@@ -176,8 +176,7 @@ class Step:
     arguments: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Jobs:
+class Jobs(NamedTuple):
     """A schedule's jobs: `steps` one after another whenever `cron` says, once when it is None.
 
     `name` is lower-case letters, digits and dashes, and no other schedule's. `resources` are processors, MiB

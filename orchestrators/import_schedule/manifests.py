@@ -72,7 +72,7 @@ def _rendered(template: str, jobs: Jobs, finalize: Callable[[Any], Any] | None =
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["literal"] = _literal
-    return environment.get_template(template).render(vars(jobs) | more)
+    return environment.get_template(template).render(jobs._asdict() | more)
 
 
 def _filled(template: str, jobs: Jobs, **more: Any) -> Any:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import pyarrow as pa
@@ -336,8 +336,7 @@ def name_time(path: str) -> datetime | None:
 _MOST_RUNS = 5_000
 
 
-@dataclass(frozen=True)
-class Compacted:
+class Compacted(NamedTuple):
     """What was done: runs put together, files before and after."""
 
     runs: int

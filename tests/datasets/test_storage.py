@@ -180,8 +180,8 @@ def test_a_relative_path_that_is_not_there_names_the_folder_it_is_looked_for_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert storage.nearby("nowhere.csv") == f" in {tmp_path}"
-    assert storage.nearby("/nowhere/d.csv") == ", there is only /"
+    assert storage.nearby("nowhere.csv") == f"; the nearest folder that exists is {tmp_path}"
+    assert storage.nearby("/nowhere/d.csv") == "; the nearest folder that exists is /"
 
 
 def test_an_answer_of_s3_without_a_reason_tells_its_status() -> None:
