@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import groupby, islice
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from contract.dataset_format import DatasetFormat, Shape
 from contract.errors import DatasetError, topic, wording
@@ -41,8 +41,7 @@ WINDOW = "__window__"
 TRANSFORM_ID, TRANSFORM_TIME = "SageMakerInferenceId", "SageMakerInferenceTime"
 
 
-@dataclass(frozen=True)
-class Preprocessor:
+class Preprocessor(NamedTuple):
     """A user's preprocessing script; picklable, since workers load the script anew.
 
     Parameters
@@ -65,8 +64,7 @@ class Preprocessor:
         return RECORD_HANDLER if self.kind == "record" else DATAFRAME_HANDLER
 
 
-@dataclass(frozen=True)
-class Location:
+class Location(NamedTuple):
     """Where one further column of a record is found.
 
     Parameters
@@ -91,8 +89,7 @@ class Location:
     classes: tuple[str | int, ...] = ()
 
 
-@dataclass(frozen=True)
-class ColumnPaths:
+class ColumnPaths(NamedTuple):
     """Where a dataset's records hold their columns.
 
     Parameters
@@ -155,8 +152,7 @@ class LabelPlaces:
         )
 
 
-@dataclass(frozen=True)
-class SegmentColumn:
+class SegmentColumn(NamedTuple):
     """How rows are divided.
 
     Parameters
@@ -227,8 +223,7 @@ class Prediction:
         return batch.append_column(self.name, self.ask(batch.select(list(self.features))))
 
 
-@dataclass(frozen=True)
-class Declared:
+class Declared(NamedTuple):
     """What a baseline says a column is; `spelling` is how it writes false and true, `span` its range."""
 
     kind: Literal["number", "boolean", "date", "text"]
@@ -278,8 +273,7 @@ class CellRules:
         return tuple(marker for marker in self.markers if marker not in self.listed)
 
 
-@dataclass(frozen=True)
-class Dialect:
+class Dialect(NamedTuple):
     """How CSV is written.
 
     Parameters
@@ -297,8 +291,7 @@ class Dialect:
     answer_first: bool = False
 
 
-@dataclass(frozen=True)
-class RowKeys:
+class RowKeys(NamedTuple):
     """Where rows hold their id and time.
 
     Parameters
@@ -532,8 +525,7 @@ class Split(Protocol):
         """Yield the rows in order, about 65,536 at a time."""
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """A dataset divided into splits.
 
     Parameters

@@ -2,9 +2,8 @@
 
 import logging
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Literal, NamedTuple, TextIO
 
 from contract.errors import InputError, MonitorError
 from contract.masking import mask
@@ -48,8 +47,7 @@ def write_message(path: str, text: str) -> None:
 Found = Literal["ok", "FAIL", "skip"]
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """What a check found.
 
     Parameters

@@ -13,7 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from contract.errors import ConfigurationError, DocumentError, InputError, Mistake, wording
 
@@ -241,8 +241,7 @@ _NAMES = {
 }
 
 
-@dataclass(frozen=True)
-class Level:
+class Level(NamedTuple):
     """The members that an object of a document may have, each with the level below it; ``*`` is any name.
 
     `called` is what messages call such an object.
@@ -324,8 +323,7 @@ Reader = Callable[[JsonObject, str], Any]
 Written = Literal["always", "if known", "if any"]
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(NamedTuple):
     """How a field of a dataclass stands in a file; see `member`."""
 
     read: Reader

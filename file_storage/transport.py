@@ -13,8 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from contract.errors import ConfigurationError
@@ -38,8 +37,7 @@ class ChannelError(Exception):
         self.kind = kind
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(NamedTuple):
     """An answer: its status, its bytes, and the seconds it asks to wait, if it does."""
 
     status: int

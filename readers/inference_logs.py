@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 
@@ -45,8 +45,7 @@ _TENSORS = {"TENSOR_QUEUE_INPUT": (_REQUEST, "inputs"), "TENSOR_BACKEND_OUTPUT":
 Record = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a record was found: its file, and its line or row from 1."""
 
     path: str

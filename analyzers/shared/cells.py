@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,8 +32,7 @@ _BOOLEANS = {"true": 1.0, "false": 0.0}
 _NUMBER = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d*)?(?:[eE][+-]?\d+)?", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Coded:
+class Coded(NamedTuple):
     """A column of a batch: code 0 is a missing cell, code i + 1 stands for ``values[i]``.
 
     Not every value needs to occur; codes need not be in order of appearance.
@@ -48,8 +47,7 @@ class Coded:
         return len(self.values) + 1
 
 
-@dataclass(frozen=True)
-class Numbers:
+class Numbers(NamedTuple):
     """A column of numbers, NaN where there is none; `unusable` cells hold other text, such as `example`."""
 
     values: Floats

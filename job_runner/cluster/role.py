@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from contract.errors import ConfigurationError
 from contract.settings import Settings
@@ -14,8 +13,7 @@ COMPLETION_INDEX = "JOB_COMPLETION_INDEX"
 PORT = 8786
 
 
-@dataclass(frozen=True)
-class Role:
+class Role(NamedTuple):
     """The part of one host.
 
     Parameters

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -270,8 +270,7 @@ class Run:
         return self.exit_code not in (0, 3, 4, 5)
 
 
-@dataclass(frozen=True)
-class Earlier:
+class Earlier(NamedTuple):
     """Runs about a time before this one's, the earliest first; `problem` is why none are known.
 
     Those `alike` compared windows of one length with one baseline in one way; of a window that ran again, the

@@ -9,9 +9,8 @@ from __future__ import annotations
 import functools
 import importlib.util
 import logging
-from dataclasses import dataclass
 from datetime import UTC
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
@@ -31,8 +30,7 @@ _NAMES_SHOWN = 6
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Sinks:
+class Sinks(NamedTuple):
     """The sinks of a job, checked as far as that is possible without asking them."""
 
     metrics: tuple[SinkAddress, ...]
