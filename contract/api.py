@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 # What is imported here is part of the public types, too.
 from contract.dataset import Dataset, Declared, Plan, Split
@@ -66,8 +66,7 @@ def _as_it_is(value: Any, *others: Any) -> Any:
     return dict(value)
 
 
-@dataclass(frozen=True)
-class DocumentSet[Statistics, Constraints]:
+class DocumentSet[Statistics, Constraints](NamedTuple):
     """How one kind of monitor reads and writes its documents; by default they are JSON values.
 
     Parameters
@@ -229,8 +228,7 @@ class _MergingPass:
 MakeAnalyzer = Callable[[Settings, Plan], AnyAnalyzer]
 
 
-@dataclass(frozen=True)
-class Replay:
+class Replay(NamedTuple):
     """How past windows of a monitor are checked again, from their statistics alone.
 
     Parameters

@@ -41,8 +41,7 @@ WINDOW = "__window__"
 TRANSFORM_ID, TRANSFORM_TIME = "SageMakerInferenceId", "SageMakerInferenceTime"
 
 
-@dataclass(frozen=True)
-class Preprocessor:
+class Preprocessor(NamedTuple):
     """A user's preprocessing script; picklable, since workers load the script anew.
 
     Parameters
@@ -65,8 +64,7 @@ class Preprocessor:
         return RECORD_HANDLER if self.kind == "record" else DATAFRAME_HANDLER
 
 
-@dataclass(frozen=True)
-class Location:
+class Location(NamedTuple):
     """Where one further column of a record is found.
 
     Parameters
@@ -91,8 +89,7 @@ class Location:
     classes: tuple[str | int, ...] = ()
 
 
-@dataclass(frozen=True)
-class ColumnPaths:
+class ColumnPaths(NamedTuple):
     """Where a dataset's records hold their columns.
 
     Parameters
@@ -276,8 +273,7 @@ class CellRules:
         return tuple(marker for marker in self.markers if marker not in self.listed)
 
 
-@dataclass(frozen=True)
-class Dialect:
+class Dialect(NamedTuple):
     """How CSV is written.
 
     Parameters
@@ -295,8 +291,7 @@ class Dialect:
     answer_first: bool = False
 
 
-@dataclass(frozen=True)
-class RowKeys:
+class RowKeys(NamedTuple):
     """Where rows hold their id and time.
 
     Parameters
@@ -540,8 +535,7 @@ class Split(Protocol):
         """Yield the rows in order, about 65,536 at a time."""
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """A dataset divided into splits.
 
     Parameters

@@ -2,8 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from contract.errors import ConfigurationError
 from contract.schema import JsonObject, Mistakes, Reader, choice, suggestion, switch
@@ -28,8 +27,7 @@ SERVERS = ("auto", "kserve", "mlserver", "bentoml", "databricks", "azureml", "tr
 _SEPARATORS = {**{one: one for one in (",", ";", "\t", "|")}, "tab": "\t", "\\t": "\t"}
 
 
-@dataclass(frozen=True)
-class DatasetFormat:
+class DatasetFormat(NamedTuple):
     """How the files of a dataset are read.
 
     Parameters
@@ -50,7 +48,7 @@ class DatasetFormat:
 
     kind: Kind
     header: bool = True
-    capture_indices: tuple[str, ...] = ("endpointInput", "endpointOutput")
+    capture_indices: tuple[str, ...] = CAPTURE_INDICES[:2]
     separator: str | None = None
     answers: str | None = None
     server: str | None = None
@@ -96,7 +94,7 @@ def parse_dataset_format(text: str) -> DatasetFormat:
     return DatasetFormat(
         kind,
         header=found.get("header") is not False,
-        capture_indices=found.get("captureIndexNames") or DatasetFormat.capture_indices,
+        capture_indices=found.get("captureIndexNames") or CAPTURE_INDICES[:2],
         separator=found.get("separator"),
         answers=found.get("output_columns_position"),
         server=(found["server"] or "auto") if "server" in found else None,

@@ -21,16 +21,14 @@ import re
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from contract.masking import mask
 from contract.wording import one_line
 
 
-@dataclass(frozen=True)
-class Mistake:
+class Mistake(NamedTuple):
     """One of several things that are wrong.
 
     Parameters
@@ -85,7 +83,7 @@ class MonitorError(Exception):
         self.message = mask(message)
         self.details = None if details is None else mask(details)
         self.file = file
-        self.mistakes = tuple(replace(mistake, text=mask(mistake.text)) for mistake in mistakes)
+        self.mistakes = tuple(mistake._replace(text=mask(mistake.text)) for mistake in mistakes)
         self.code, self.field, self.fix = code, field, mask(fix)
         super().__init__(self.message)
 

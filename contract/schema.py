@@ -241,8 +241,7 @@ _NAMES = {
 }
 
 
-@dataclass(frozen=True)
-class Level:
+class Level(NamedTuple):
     """The members that an object of a document may have, each with the level below it; ``*`` is any name.
 
     `called` is what messages call such an object.

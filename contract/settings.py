@@ -12,10 +12,10 @@ import math
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, NoReturn, get_args, get_origin, get_type_hints
 
 import contract
 from contract import window as windows
@@ -48,8 +48,7 @@ Kind = (
 )
 
 
-@dataclass(frozen=True)
-class Variable:
+class Variable(NamedTuple):
     """One thing a user can set.
 
     Parameters
@@ -140,7 +139,7 @@ def _share(variable: Variable, text: str) -> float:
 
 
 def _seconds(variable: Variable, text: str) -> float:
-    example = variable.told[1] or variable.default or ""
+    example = text if text == variable.default else variable.told[1] or variable.default or ""
     seconds = as_float(text)
     if seconds is None:
         seconds = parse_duration(variable.name, text, example).total_seconds()
@@ -226,7 +225,7 @@ of_configured = functools.partial(setting, needs="configuration")
 of_scripted = functools.partial(setting, needs="script")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Settings:
     """What a job was told, checked. Paths are as given; a window is resolved to two instants.
 
@@ -351,12 +350,12 @@ def _members() -> Iterator[tuple[str, Variable]]:
     types = get_type_hints(Settings)
     for member in fields(Settings):
         if variable := member.metadata.get("variable"):
-            variable = replace(variable, name=variable.name or member.name)
+            variable = variable._replace(name=variable.name or member.name)
             if types[member.name] is bool:
-                variable = replace(variable, kind="switch")
+                variable = variable._replace(kind="switch")
             for choices in (types[member.name], *get_args(types[member.name])):
                 if get_origin(choices) is Literal:
-                    variable = replace(variable, kind="choice", choices=get_args(choices))
+                    variable = variable._replace(kind="choice", choices=get_args(choices))
             yield member.name, variable
 
 

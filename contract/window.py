@@ -4,8 +4,8 @@ import bisect
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta, tzinfo
+from typing import NamedTuple
 
 from contract.errors import ConfigurationError, DatasetError
 
@@ -30,8 +30,7 @@ _HOUR_FOLDER = re.compile(r"(?:^|/)(\d{4})/(\d{2})/(\d{2})/(\d{2})(?=/)")
 CAPTURE_SLACK = timedelta(hours=1)
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(NamedTuple):
     """The half-open interval ``[start, end)``; both are timezone-aware, in UTC.
 
     `edges` has where shorter windows within it begin, the first at `start`, when these are told apart.
@@ -126,7 +125,7 @@ def resolve_window(
     resolved = Window(start + start_offset, end + end_offset)
     if resolved.start >= resolved.end:
         raise ConfigurationError.of("window.backwards", start=resolved.start, end=resolved.end)
-    return replace(resolved, edges=_edges(resolved, each, window or "", zone)) if each else resolved
+    return resolved._replace(edges=_edges(resolved, each, window or "", zone)) if each else resolved
 
 
 # So many windows are a mistake; fewer say too little of what windows do by themselves.

@@ -480,7 +480,7 @@ def with_classes(others: list[Location], config: AnalysisConfig) -> tuple[Locati
     if len(headers) <= 2 or any(other.name == _PREDICTED for other in others):
         return tuple(others)
     return tuple(
-        replace(other, name=_PREDICTED, classes=headers) if other.name == _PROBABILITY else other
+        other._replace(name=_PREDICTED, classes=headers) if other.name == _PROBABILITY else other
         for other in others
     )
 
@@ -506,10 +506,10 @@ def name_columns(
     beside = [other.name for other in locations.others]
     features = tuple(name for name in found if name not in beside)
     names = _names(features, beside, config, mistakes)
-    others = tuple(replace(other, name=names.get(other.name, other.name)) for other in locations.others)
+    others = tuple(other._replace(name=names.get(other.name, other.name)) for other in locations.others)
     named = tuple(names.get(name, name) for name in features)
     # Records may name their features themselves; headers are for those that do not.
-    locations = replace(locations, others=others, headers=named)
+    locations = locations._replace(others=others, headers=named)
     every = (*named, *(other.name for other in others)) if found else ()
     known: dict[str, Any] = {role: names.get(role, role) for role in _ROLES if role in beside}
     columns = Columns(every, **known, label_name=names.get(_LABEL, _LABEL))
@@ -569,7 +569,7 @@ def _csv_captures(
     settings: Settings, config: AnalysisConfig, request: Dataset, sides: tuple[str, ...], mistakes: Mistakes
 ) -> tuple[Dataset, Columns]:
     """Arrange captures whose payloads are all CSV, which are read in bulk."""
-    form = replace(request.format, capture_indices=sides)
+    form = request.format._replace(capture_indices=sides)
     request = replace(request, format=form, labels=True, typed_labels=True)
     widths = survey(files_of(request)[0], request).layout.widths
     answers = sum(widths) - widths[-1]

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from analyzers.shared.rules import with_presence
 from contract import api, json_layout
@@ -43,8 +43,7 @@ REPORT = "report.html"
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How the job ended: exit code, the sentence for the message file, and what a person wants to see.
 
     `waits` is whether violations raise no alert yet.
@@ -58,8 +57,7 @@ class Outcome:
     waits: bool = False
 
 
-@dataclass(frozen=True)
-class _Found:
+class _Found(NamedTuple):
     """What the data says; `compared` and `decision` are None where nothing was compared."""
 
     rows: int
@@ -158,7 +156,7 @@ def finish(
         if settings.rules == "sound":
             decision = with_label_coverage(settings, earlier, found.facts, found.decision)
             decision = with_lasting(settings, earlier, found.compared, decision)
-            found = replace(found, decision=decision)
+            found = found._replace(decision=decision)
     documents = _documents(job, found)
     known = job.baseline or api.Baseline()
     if learn is not None:
@@ -374,7 +372,7 @@ def dataset_request(
         source=settings.dataset_source,
         format=settings.dataset_format,
         text_only=settings.rules == "sagemaker",
-        window=settings.window and replace(settings.window, edges=()),
+        window=settings.window and settings.window._replace(edges=()),
         column_names=files.column_names(baseline) if baseline else None,
         exclude=settings.exclude_features,
         preprocessor=preprocessor,

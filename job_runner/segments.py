@@ -110,8 +110,7 @@ def segmented_documents(documents: api.AnyDocuments) -> api.DocumentSet[Segmente
             written[_LEFT_OUT] = {"item_count": statistics.rows_left_out}
         return written
 
-    return replace(
-        documents,
+    return documents._replace(
         read_statistics=read,
         write_statistics=write,
         declared=lambda baseline: documents.declared(whole_baseline(baseline)),

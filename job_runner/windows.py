@@ -157,7 +157,7 @@ def _read(job: jobs.Job, together: Window) -> Iterator[tuple[Window, Plan, AnyAn
     def make_windowed(settings: Settings, plan: Plan) -> AnyAnalyzer:
         # As in a job about one window alone, which reads captures of its hours, and other files as a whole.
         if job.request.format.kind in CAPTURES:
-            plan = replace(plan, small=plan.total_bytes < SMALL * len(windows))
+            plan = plan._replace(small=plan.total_bytes < SMALL * len(windows))
         inner.append(job.make(settings, plan))
         return WindowedAnalyzer(inner[-1], (WINDOW,), most=len(windows))
 

@@ -288,7 +288,7 @@ def _turned(files: Sequence[SourceFile], request: Dataset) -> Dataset:
     request.said.say("reading.answers", answers=answers, order=order)
     if not is_first:
         return request
-    dialect = replace(request.dialect or Dialect(), answer_first=True)
+    dialect = (request.dialect or Dialect())._replace(answer_first=True)
     return replace(request, column_names=(names[-1], *names[:-1]), dialect=dialect)
 
 
@@ -526,7 +526,7 @@ def _piece_batches(
         return csv_records.last_record_end(plain(dialect, data), piece.path)
 
     for block in splitting.line_blocks(piece, begin=head.begin, find_cut=find_cut):
-        block = replace(block, data=plain(dialect, splitting.without_marks(block.data)))
+        block = block._replace(data=plain(dialect, splitting.without_marks(block.data)))
         if splitting.is_blank(block.data, b"\r\n"):
             continue
         if not piece.is_whole_file and not csv_records.lines_are_records(block.data):

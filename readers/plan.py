@@ -70,7 +70,7 @@ def plan_dataset(request: Dataset, *, whole_files: bool = False) -> Plan:
     splits: Splits = ()
     for split in _splits(files, request, index, whole_files):
         by_folder = itertools.groupby(split.pieces, lambda piece: folder_values(piece.path, request.folders))
-        splits += tuple(replace(split, pieces=tuple(pieces)) for _, pieces in by_folder)
+        splits += tuple(split._replace(pieces=tuple(pieces)) for _, pieces in by_folder)
     splits = _typed(splits, request, index)
     splits = _with_folders(splits, request) if request.folders else splits
     return Plan(_extended(splits, request, whole_files), total, total < SMALL)
@@ -162,7 +162,7 @@ def _with_keys(files: Sequence[SourceFile], request: Dataset) -> Dataset:
     if locations is not None:
         known = {other.name for other in locations.others}
         further = (Location(name, name, variable="id_attribute") for name in keys.names if name not in known)
-        locations = replace(locations, others=(*locations.others, *further))
+        locations = locations._replace(others=(*locations.others, *further))
     exclude = tuple(name for name in request.exclude if name not in keys.names)
     return replace(request, keys=keys, locations=locations, exclude=exclude)
 

@@ -3,8 +3,8 @@
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,8 +37,7 @@ class LogFiles(storage.SourceFile):
     server: str = ""
 
 
-@dataclass(frozen=True)
-class FileRange:
+class FileRange(NamedTuple):
     """A file, or the bytes ``[start, end)`` of it, as stored.
 
     A line belongs to the piece that holds its first byte. `end` None is the end of the file. `log` is what
@@ -65,8 +64,7 @@ Change = Callable[[pa.RecordBatch], pa.RecordBatch]
 Transform = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
-@dataclass(frozen=True)
-class FileSplit:
+class FileSplit(NamedTuple):
     """Some files, or a range of one: how they are read, and what their rows pass through after that.
 
     `name` is what messages call rows of no file.
@@ -84,7 +82,7 @@ class FileSplit:
 
     def then(self, transform: Transform) -> "FileSplit":
         """Return the split with one transform more."""
-        return replace(self, transforms=(*self.transforms, transform))
+        return self._replace(transforms=(*self.transforms, transform))
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows in order."""
@@ -105,8 +103,7 @@ def _changed(change: Change, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.R
     return (change(batch) for batch in batches if batch.num_rows)
 
 
-@dataclass(frozen=True)
-class Segment:
+class Segment(NamedTuple):
     """Whole lines of one file, and where they start in the (decompressed) file.
 
     Of lines made from something else, `numbers` says in which lines of the file that is.
@@ -220,7 +217,7 @@ def line_blocks(
         for block in blocks:
             # Some programs put a mark before UTF-8.
             has_mark = block.offset == 0 and block.data.startswith(UTF8_MARK)
-            yield replace(block, data=block.data.removeprefix(UTF8_MARK)) if has_mark else block
+            yield block._replace(data=block.data.removeprefix(UTF8_MARK)) if has_mark else block
 
 
 def without_marks(data: bytes) -> bytes:
@@ -323,8 +320,7 @@ def _next_line(file: pa.NativeFile, start: int) -> int:
 LINES_BLOCK_SIZE = 24 << 20
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """One line, its newline included, and its place."""
 
     path: str
@@ -407,7 +403,7 @@ def segments_of(parts: Sequence[FileRange], size: int) -> Iterator[Segment]:
     """Yield the lines of pieces, about `size` bytes of a piece together."""
     for piece in parts:
         for block in line_blocks(piece, size=size):
-            yield block if block.data.endswith(b"\n") else replace(block, data=block.data + b"\n")
+            yield block if block.data.endswith(b"\n") else block._replace(data=block.data + b"\n")
 
 
 def joined_segments(segments: Iterable[Segment], size: int) -> Iterator[LineBlock]:

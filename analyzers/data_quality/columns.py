@@ -1,8 +1,8 @@
 """Which column of a window belongs to which feature of the baseline."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from analyzers.data_quality import documents
 from analyzers.data_quality.documents import Constraints, FeatureConstraints, FeatureStatistics, Statistics
@@ -55,8 +55,7 @@ _LEAST_CHANCE = 0.001
 _MOST_COMPARED = 100_000
 
 
-@dataclass(frozen=True)
-class FeaturePair:
+class FeaturePair(NamedTuple):
     """A feature of the baseline and its column in the window."""
 
     expected: FeatureConstraints
@@ -102,8 +101,7 @@ def pair_features(
     ]
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """How a check of a limit ended, in a sentence and in figures."""
 
     text: str

@@ -16,9 +16,8 @@ evidence
 import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -43,8 +42,7 @@ COMPARED = 150
 _TAIL_RANKS = (1, 4, 16, 64, 256, 1024)
 
 
-@dataclass(frozen=True)
-class Dependence:
+class Dependence(NamedTuple):
     """The design effects of baseline and window, and by how much not knowing them exactly raises the bar."""
 
     before: float = 1.0
@@ -72,8 +70,7 @@ def dependence(pair: FeaturePair, *, of_missing: bool = False) -> Dependence:
     return Dependence(effects[0], max(effects), known.blocks)
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """A share of rows that changed; `evidence` and `least` are in the unit of `evidence()`.
 
     `kind` tells what kind of rows, such as ``low end``.
@@ -97,8 +94,7 @@ class Change:
         return abs(self.effect) > self.limit and self.least - math.log(10.0) < self.evidence <= self.least
 
 
-@dataclass(frozen=True)
-class _Shares:
+class _Shares(NamedTuple):
     """Rows of baseline and window with some properties, what rows have each of them, and what it may mean."""
 
     before: Floats
@@ -321,8 +317,7 @@ _DISTANCE_PART = 0.4
 _MOST_CHANGES = 2  # of one feature in its sentence, the largest
 
 
-@dataclass(frozen=True)
-class Drift:
+class Drift(NamedTuple):
     """How far a feature moved.
 
     `distance` is None where no distance can be measured. `band` is what chance alone explains, in the unit of

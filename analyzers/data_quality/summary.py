@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -285,8 +285,7 @@ def _same(known: pa.Array | None, dictionary: pa.Array) -> bool:
     return in_place or bool(known.equals(dictionary))
 
 
-@dataclass(frozen=True, slots=True)
-class SummaryOptions:
+class SummaryOptions(NamedTuple):
     """How to summarize.
 
     Parameters

@@ -13,8 +13,8 @@ string     anything else, such as ``.5``, ``5.``, ``NaN``, ``1,000``
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -165,8 +165,7 @@ class CellKind(IntEnum):
     DATE = 8  # an instant; readers tell them from text
 
 
-@dataclass(frozen=True, slots=True)
-class TextCells:
+class TextCells(NamedTuple):
     """What texts are.
 
     Attributes

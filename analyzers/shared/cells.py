@@ -3,7 +3,6 @@
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -33,8 +32,7 @@ _BOOLEANS = {"true": 1.0, "false": 0.0}
 _NUMBER = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d*)?(?:[eE][+-]?\d+)?", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Coded:
+class Coded(NamedTuple):
     """A column of a batch: code 0 is a missing cell, code i + 1 stands for ``values[i]``.
 
     Not every value needs to occur; codes need not be in order of appearance.

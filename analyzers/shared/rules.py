@@ -72,7 +72,7 @@ def read_unused(file: JsonObject, level: Level, *settings: str) -> list[str]:
         Members of ``monitoring_config`` besides the switch.
     """
     config = Level("monitoring_config", dict.fromkeys((*SWITCH["monitoring_config"], *settings)))
-    level = replace(level, members={**level.members, config.called: config})
+    level = level._replace(members={**level.members, config.called: config})
     return unused_members(file.members, level, file.mistakes)
 
 
