@@ -407,7 +407,7 @@ def _booleans(name: str, column: pa.Array, declared: Declared | None, rules: Cel
         fits = not digits or set(pc.unique(column.drop_null()).to_pylist()) <= {0, 1}
     if not fits or (digits and rules.like_pandas):
         return column
-    if digits and declared is None:
+    if digits:
         notice("reading.digits", field=name)
     found = _convert(column, _truth) if is_text else pc.equal(column, 1) if digits else column
     if declared is None or declared.spelling in (None, ("false", "true")):

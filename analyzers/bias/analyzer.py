@@ -332,13 +332,13 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
             raise DatasetError.of("no_baseline.no_bias")
 
     def _refuse_without_positives(self, summary: BiasSummary) -> None:
-        """Stop where no label is positive, or every one: every metric of labels would be 0 or undefined."""
+        """Stop where no label is positive, or all are listed: metrics of labels would be 0 or undefined."""
         labels, name = groups.select_labels(summary, self._plan), self.request.label
         if labels is not None:
             plan, column = self._plan.columns[name], summary.columns[name]
             if (error := groups.unselected_outcomes("label", plan, column, labels)) is not None:
                 raise error
-            if len(labels.chosen) > 2 and labels.chosen[1:].all():
+            if labels.threshold is None and len(labels.chosen) > 2 and labels.chosen[1:].all():
                 raise DatasetError.of("bias_groups.all_positive", field=name, asked=labels.text)
 
     def _refuse_without_groups(self, summary: BiasSummary) -> None:

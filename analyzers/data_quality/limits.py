@@ -357,7 +357,10 @@ def check_categories(pair: columns.FeaturePair, alpha: float) -> columns.Found |
     of_rows = f" of {pair.baseline.num_present:,} rows" if pair.baseline else ""
     shares = {"observed": percent(ratio), "expected": percent(threshold), "sure": chance(p_value)}
     counts = {"outside": outside, "present": present, "domains": len(domains), "rows": of_rows}
-    text = wording("limits.unknown", unseen=counted(unseen.items()), **counts, **shares)
+    alike = {text.strip().casefold() for text in domains}
+    spelt = sum(rows for value, rows in unseen.items() if value.strip().casefold() in alike)
+    hint = wording("limits.spelt", spelt=spelt) if spelt else ""
+    text = wording("limits.unknown", unseen=counted(unseen.items()), hint=hint, **counts, **shares)
     return columns.Found(text, ratio, threshold, p_value, state)
 
 

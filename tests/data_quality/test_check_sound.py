@@ -111,6 +111,13 @@ def test_room_for_unseen_categories_and_its_end():
     assert listed(strict) == [("town", "categorical_values_check")]
 
 
+def test_values_spelt_otherwise_are_said():
+    baseline = baseline_of(text("town", {"Aa": 12_000, "b": 8_000}))
+    spelt = check(document(text("town", {"aa ": 3_000, "b": 1_950, "c": 50})), baseline)
+    said = "such as 'aa ' (3000), 'c' (50), and 3,000 differ from known ones in letter case or in blanks"
+    assert any(said in violation.description for violation in spelt.violations.violations)
+
+
 def test_an_originals_file_leaves_room_until_an_expert_edits_it():
     statistics = document(text("town", {"a": 12_000, "b": 8_000}))
     baseline = Baseline(statistics, suggest(statistics, rules="sagemaker"))

@@ -301,6 +301,16 @@ def test_booleans_in_one_file_and_digits_in_another(tmp_path: Path, order: int) 
         assert feature["string_statistics"]["distinct_count"] == 2
 
 
+def test_digits_where_the_baseline_has_booleans_are_said(tmp_path: Path) -> None:
+    csv_table(tmp_path / "then.csv", "f,n", [[str(flag).upper(), at] for at, flag in enumerate(BOOLEANS)])
+    csv_table(tmp_path / "now.csv", "f,n", [[int(flag), at] for at, flag in enumerate(BOOLEANS)])
+    (tmp_path / "base").mkdir()
+    baseline = run_job(tmp_path / "base", tmp_path / "then.csv")
+    result = run_job(tmp_path, tmp_path / "now.csv", **baseline_of(baseline))
+    assert result.exit_code == 0
+    assert "some cells of f are 1 or 0, and count as true and false" in reading(result)["types"]
+
+
 @pytest.mark.parametrize("form", ["json", "parquet"])
 def test_booleans_and_digits_in_typed_files(tmp_path: Path, form: str) -> None:
     (tmp_path / "d").mkdir()
