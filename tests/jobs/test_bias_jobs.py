@@ -254,6 +254,8 @@ def test_segments_are_analysed_each_by_itself(tmp_path: Path, name: str | None) 
     assert result.exit_code == 0, result.message
     segments = result.document("statistics.json")["segments"]
     assert [segment["item_count"] for segment in segments] == [160, 80]
+    said = result.document("statistics.json")["reading"]["segments"]
+    assert said == ["80 rows are in no segment of age, and form __default__"]
 
 
 def test_validation_reads_configuration_and_first_rows(
