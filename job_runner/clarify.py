@@ -367,6 +367,10 @@ def add_separate_files(
             asked = _PREDICTED
         names = column_names(other)
         # One column needs no name.
+        if asked is None and len(names) > 1:
+            mistakes.add(
+                "column.several", field=f"{_PREDICTED}_dataset_uri", file=other.source, columns=listing(names)
+            )
         found = find_column(0 if asked is None else asked, names, _PREDICTED, mistakes)
         request = replace(request, beside=(*request.beside, other))
         names = tuple(dict.fromkeys((*columns.names, *names)))
@@ -378,6 +382,7 @@ def _separate(
     config: AnalysisConfig, role: str, request: Dataset, wanted: list[str], prefix: str, mistakes: Mistakes
 ) -> Dataset:
     uri, headers = getattr(config, f"{role}_dataset_uri"), getattr(config, f"{role}_headers")
+    storage.list_files(uri, f"{role}_dataset_uri")  # names the member where there is nothing
     form = DatasetFormat(_BY_SUFFIX.get(uri.rpartition(".")[2].casefold(), request.format.kind))
     other = replace(request, source=uri, format=form, beside=(), locations=None, column_names=None)
     if other.format.kind != "csv":

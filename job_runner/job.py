@@ -479,6 +479,8 @@ def _outcome(
     # The originals' sentence comes first, because services and dashboards match its beginning.
     if decision is None and settings.rules == "sound":
         text = wording("outcome.baseline", rows=several(found.rows, "row"))
+        if settings.fail_on_violations and not settings.skip_check:
+            said.insert(0, wording("outcome.no_check"))
     elif decision is not None and is_empty:
         text = wording("outcome.empty", why=decision.why_undecided or "nothing was asked for")
     elif violations:

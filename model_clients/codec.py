@@ -89,6 +89,10 @@ def _template(text: str, field: str, allowed: tuple[str, ...]) -> Template:
             hint = f"did you mean ${close}?" if close else f"it takes ${', $'.join(known)}."
             told = {"field": field, "placeholder": placeholder, "hint": hint}
             raise ConfigurationError.of("request_template.placeholder", **told)
+    # Single features have quotes of their own, which are gone here.
+    for before, placeholder, after in zip(template[:-1:2], placeholders, template[2::2], strict=True):
+        if before.endswith('"') and after.startswith('"'):
+            raise ConfigurationError.of("request_template.quoted", field=field, placeholder=placeholder)
     if set(placeholders) <= {"feature_names"} or (allowed == ("features",) and placeholders != allowed):
         wanted = f"${' or $'.join(known[:2])}{' once' if len(known) == 1 else ''}"
         raise ConfigurationError.of("request_template.no_data", field=field, text=text, wanted=wanted)
@@ -228,7 +232,8 @@ def answer_readers(predictor: PredictorConfig, accept_type: str) -> tuple[ReadSc
     probability = predictor.probability if predictor.probability is not None else predictor.label
     json_locator = functools.partial(_json_locator, is_lines=accept_type == "application/jsonlines")
     locator = _csv_locator if accept_type == "text/csv" else json_locator
-    find_scores = locator(probability, "predictor.probability")
+    named = "label" if predictor.probability is None and predictor.label is not None else "probability"
+    find_scores = locator(probability, f"predictor.{named}")
     find_labels = locator(predictor.label, "predictor.label")
 
     def scores(body: bytes, rows: int) -> Scores:

@@ -87,6 +87,8 @@ def open_model(
         return endpoints.open_http(location, predictor, policy, progress)
     if "://" in location and not location.startswith("s3://"):
         raise ConfigurationError.of("model_address.scheme", location=location)
+    if not location.startswith("s3://") and not Path(location).is_file():
+        raise ModelError.of("model.no_file", file=location, hint=storage.nearby(location))
     return open_file(location, predictor, policy, allow_pickled_model)
 
 

@@ -186,7 +186,11 @@ _INTERVAL = re.compile(rf"\s*([\[(])\s*{_NUMBER}\s*,\s*{_NUMBER}\s*([\])])\s*", 
 def with_segments(batch: pa.RecordBatch, columns: tuple[SegmentColumn, ...]) -> pa.RecordBatch:
     """Return rows with further columns that tell their segments."""
     for column in columns:
-        batch = batch.append_column(column.name, segments_of(batch, column))
+        found = segments_of(batch, column)
+        if column.labels[-1] == REST:  # nobody gave the rest a name
+            rest = int(np.count_nonzero(found.indices.to_numpy() == len(column.segments)))
+            notice("reading.rest", rest, field=column.source, rest=REST)
+        batch = batch.append_column(column.name, found)
     return batch
 
 

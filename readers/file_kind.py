@@ -38,10 +38,12 @@ _WRITTEN = {
     "parquet": '{"parquet":{}}',
     "sagemakerCaptureJson": '{"sagemakerCaptureJson":{"captureIndexNames":["endpointInput"]}}',
 }
-# How files begin that are neither text nor Parquet. Excel's workbooks are ZIP.
+# How files begin that are neither text nor Parquet. Excel's workbooks are ZIP; the last three stand within or
+# under the name of another compression.
 _BINARY = re.compile(
     rb"(?s)(?P<ZIP>PK\x03\x04)|(?P<xz>\xfd7zXZ)|(?P<SQLite>SQLite format 3\x00)|(?P<Avro>Obj\x01)"
     rb"|(?P<Arrow>ARROW1\x00)|(?P<NumPy>\x93NUMPY)|(?P<HDF5>\x89HDF)|(?P<Excel>\xd0\xcf\x11\xe0)|.{257}(?P<tar>ustar)"
+    rb"|(?P<gzip>\x1f\x8b\x08)|(?P<bzip2>BZh[1-9]1AY)|(?P<zstd>\x28\xb5\x2f\xfd)"
 )
 _SAID = {"csv": "CSV", "json": "JSON", "parquet": "Parquet", "sagemakerCaptureJson": "captures"}
 

@@ -244,6 +244,8 @@ def _glued(text: bytes) -> list[Any]:
 
 def _bad_line(place: Callable[[], str], line: bytes, what: str) -> DatasetError:
     excerpt = line[:80].decode(errors="replace")
+    with DatasetError.instead_of("json_files.utf8", UnicodeDecodeError, place=place(), excerpt=excerpt):
+        line.decode()
     return DatasetError.of("json_files.line", place=place(), what=what, excerpt=excerpt)
 
 

@@ -19,7 +19,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from contract.dataset import TRANSFORM_ID, TRANSFORM_TIME, ColumnKind, Dataset, Location, Plan, Split
+from contract.dataset import (
+    TRANSFORM_ID,
+    TRANSFORM_TIME,
+    ColumnKind,
+    Dataset,
+    Location,
+    Plan,
+    Split,
+    Tally,
+    counting,
+    notice,
+)
 from contract.errors import ConfigurationError, DatasetError
 from contract.window import CAPTURE_SLACK, folder_overlaps, path_span
 from contract.wording import several, some_of
@@ -228,9 +239,11 @@ def side_by_side(_: Pieces, sides: Sequence[tuple[str, Sequence[Split]]]) -> Ite
     DatasetError
         When the datasets differ in their number of rows; names both numbers.
     """
-    streams = [
+    streams: list[Iterator[pa.RecordBatch]] = [
         (batch for split in splits for batch in split.batches() if batch.num_rows) for _, splits in sides
     ]
+    # A dataset beside the first one lacks no columns: it has only its own.
+    streams[1:] = map(_without_files, streams[1:])
     nothing = pa.RecordBatch.from_pylist([])
     held = [next(stream, nothing) for stream in streams]
     taken = 0
@@ -247,6 +260,20 @@ def side_by_side(_: Pieces, sides: Sequence[tuple[str, Sequence[Split]]]) -> Ite
         if more != left[0]:
             first = {"first": sides[0][0], "rows": several(taken + left[0], "row")}
             raise DatasetError.of("data_files.rows_beside", file=source, count=taken + more, **first)
+
+
+def _without_files(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield the batches; what they count is noticed, but for which files have which columns."""
+    while True:
+        tally = Tally()
+        with counting(tally):
+            batch = next(batches, None)
+        for (code, *members), count in tally.items():
+            if code != "file":
+                notice(code, count, **dict(members))
+        if batch is None:
+            return
+        yield batch
 
 
 def _typed(splits: Splits, request: Dataset, index: LabelIndex | None) -> Splits:

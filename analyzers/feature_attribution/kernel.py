@@ -610,13 +610,17 @@ def explain_windows(
     Method of Lundberg and Lee (2017), solved as `solve` describes.
     """
     asked = _Asked(predict, sampling.use_logit)
-    reference = Rows(instances[:0], baselines).baselines
-    if not len(reference):
-        raise ConfigurationError.of("shapley.no_baseline", field="methods.shap.baseline")
-    expected = asked.link(asked.answers(reference).mean(axis=0))
+    expected = asked.mean_of(Rows(instances[:0], baselines).baselines)
     for start in range(0, max(1, len(instances)), WINDOW_ROWS):
         window = Rows(instances[start : start + WINDOW_ROWS], baselines)
         yield _explained(asked, window, expected, sampling, first_position + start)
+
+
+def expected_of(
+    predict: Predict, instances: pa.RecordBatch, baselines: pa.RecordBatch, sampling: Sampling
+) -> Floats:
+    """Return the model's mean answer on the baseline rows, shape (outputs,)."""
+    return _Asked(predict, sampling.use_logit).mean_of(Rows(instances[:0], baselines).baselines)
 
 
 class _Asked:
@@ -626,6 +630,12 @@ class _Asked:
         self._predict = predict
         self._use_logit = use_logit
         self._rows = 0
+
+    def mean_of(self, reference: Any) -> Floats:
+        """Return the mean answer on the baseline rows, in log-odds where these are wanted."""
+        if not len(reference):
+            raise ConfigurationError.of("shapley.no_baseline", field="methods.shap.baseline")
+        return self.link(self.answers(reference).mean(axis=0))
 
     def answers(self, table: Any) -> Floats:
         """Return the scores of a table, shape (rows, outputs)."""

@@ -5,6 +5,7 @@ value ``v`` it is the mean over rows of ``f(row with the feature set to v)`` (Fr
 scikit-learn calls the method ``brute``. Members are those that Clarify wrote.
 """
 
+import contextlib
 import math
 import time
 from collections import Counter
@@ -20,7 +21,13 @@ import xxhash
 from analyzers.feature_attribution import aggregate, documents
 from analyzers.feature_attribution.aggregate import Aggregation, GlobalValues
 from analyzers.feature_attribution.documents import AttributionStatistics, LabelAttributions
-from analyzers.feature_attribution.kernel import WINDOW_ROWS, Explanation, Sampling, explain_windows
+from analyzers.feature_attribution.kernel import (
+    WINDOW_ROWS,
+    Explanation,
+    Sampling,
+    expected_of,
+    explain_windows,
+)
 from analyzers.feature_attribution.rows import FeatureStream, is_number, plain_values
 from analyzers.shared.cells import Floats, floats
 from analyzers.shared.row_sample import RowSample, cluster_hashes, dependence_note, effect_of_numbers
@@ -136,6 +143,7 @@ _FIRST_ROWS = 4
 
 _FEWEST_ROWS_OF_A_RANGE = 30
 _FEWEST_ROWS_OF_HARD = 10
+_SAME = 1e-4  # of an answer, or of a row's attributions
 _FAR = 0.25  # of the range of the rows, beyond it
 
 
@@ -167,6 +175,8 @@ class AttributionSummary:
         Whether every answer was 0 or 1.
     missing
         By feature, how many of the rows explained have no value of it.
+    again
+        The mean answer on the baseline rows asked for a second time, where it is another.
     """
 
     totals: aggregate.GlobalSummary | None = None
@@ -180,6 +190,7 @@ class AttributionSummary:
     sample: RowSample = field(default_factory=RowSample)
     is_hard: bool = True
     missing: Counter[str] = field(default_factory=Counter)
+    again: Floats | None = None
 
     @property
     def rows(self) -> int:
@@ -212,6 +223,7 @@ def merge(left: AttributionSummary, right: AttributionSummary) -> AttributionSum
     left.model_rows += right.model_rows
     left.partial |= right.partial
     left.is_hard &= right.is_hard
+    left.again = right.again if left.again is None else left.again
     left.local += right.local
     left.joined += right.joined
     left.widen(right.ranges)
@@ -252,6 +264,7 @@ def summarize(
     stream = FeatureStream(batches, (*request.features, *extra), request.baseline)
     position: int | None = None
     seed = 0
+    exact: Explanation | None = None
     baseline = _without(request.baseline, request.unused)
     places = np.array([request.features.index(name) for name in request.reported], dtype=np.int64)
     for block in _blocks(stream, request, budget):
@@ -292,6 +305,13 @@ def summarize(
         position += WINDOW_ROWS * (1 + (block.num_rows - 1) // WINDOW_ROWS)
         if request.join_column is not None and request.keep_local:
             summary.joined.append(block.column(request.join_column))
+    if summary.expected is not None and exact is None and not budget.is_over:
+        near = _SAME * float(np.abs(sizes[-1]).max(initial=0.0))
+        # What has been explained is not lost to a model that fails now.
+        with contextlib.suppress(ModelError):
+            again = expected_of(ask, features, baseline, request.sampling)
+            is_alike = np.isclose(again, summary.expected, rtol=_SAME, atol=near).all()
+            summary.again = None if is_alike else again
     if not request.explain or (summary.rows < (request.most_rows or summary.rows + 1) and budget.is_over):
         stream.skip_rest()
     summary.rows_read = stream.rows_read
@@ -384,6 +404,9 @@ def describe(
         notes += [*_notes(values, request, len(names)), *_far_baseline(summary, request.baseline)]
         if summary.is_hard and summary.rows >= _FEWEST_ROWS_OF_HARD and not request.sampling.use_logit:
             notes.append(wording("attributions.hard"))
+        if summary.again is not None and summary.expected is not None:
+            then, now = (number(float(one[0])) for one in (summary.expected, summary.again))
+            notes.append(wording("attributions.not_alike", then=then, now=now))
     if summary.partial:
         notes.append(wording("attributions.out_of_time", rows=summary.rows, all_rows=summary.rows_read))
     counts = (summary.rows, summary.rows_read, summary.model_rows)

@@ -202,7 +202,7 @@ def test_little_files_say_what_they_can(tmp_path):
     [
         (b'{"a":1}\n\n{"a":\n', ["line 3 is not JSON", "'{\"a\":'"]),
         (b'{"a":1}\n[1,2]\n', ["line 2 is not a JSON object"]),
-        (b'{"a":1}\n{"a":"\xff"}\n', ["line 2 is not JSON"]),
+        (b'{"a":1}\n{"a":"\xff"}\n', ["line 2 is not UTF-8 text"]),
         (b"a,b\n1,2\n", ["looks like CSV", '{"csv":{"header":true}}']),
         (b'{"a":1\n{"a":2}\n', ["line 1 is not JSON"]),
         (b'[{"a":1},\n', ["is not JSON"]),

@@ -100,6 +100,16 @@ def test_standard_errors_are_those_of_means() -> None:
     assert label.total_standard_error == pytest.approx(sizes.sum(axis=1).std(ddof=1) / 20)
 
 
+def test_a_model_that_does_not_answer_alike_twice_is_noted() -> None:
+    calls = itertools.count()
+    job = replace(analyzer(), ask=lambda table: ask(table) + 0.1 * next(calls))
+    notes = job.describe(job.merge(job.summarize([draw(20)]), job.summarize([draw(5, seed=1)]))).notes
+    (note,) = [note for note in notes if "when asked again" in note]
+    assert note.startswith("The model answers -1 on the baseline rows, and -0.")
+    steady = analyzer()
+    assert not any("asked again" in note for note in steady.describe(steady.summarize([draw(20)])).notes)
+
+
 @given(st.lists(st.integers(1, 120), max_size=6))
 def test_batches_do_not_matter(cuts: list[int]) -> None:
     rows = draw(120)

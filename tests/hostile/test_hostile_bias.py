@@ -99,7 +99,10 @@ def metrics(result: Result, stage: str) -> dict[str, Any]:
             ],
         ),
         ({"dataset_uri": "/nowhere/d.csv"}, ["/nowhere/d.csv"]),
-        ({"predicted_label_dataset_uri": "/nowhere/p.csv"}, ["/nowhere/p.csv"]),
+        (
+            {"predicted_label_dataset_uri": "/nowhere/p.csv"},
+            ["predicted_label_dataset_uri /nowhere/p.csv does"],
+        ),
     ],
 )
 def test_a_configuration_that_does_not_suit_the_data(

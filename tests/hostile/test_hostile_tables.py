@@ -167,7 +167,8 @@ def test_invalid_utf8_in_csv(tmp_path: Path, rules: str) -> None:
 
 def test_invalid_utf8_in_json(tmp_path: Path) -> None:
     result, source = run(tmp_path, "data.jsonl", b'{"a": "x"}\n{"a": "\xff"}\n', dataset_format=JSON)
-    assert failure(result).startswith(f"{source} line 2 is not JSON (")
+    assert failure(result).startswith(f"{source} line 2 is not UTF-8 text: ")
+    assert failure(result).endswith("; save the file as UTF-8.")
 
 
 def test_invalid_utf8_in_captures(tmp_path: Path) -> None:

@@ -205,6 +205,27 @@ def test_our_own_constraints_are_a_baseline_too(adult_baseline: Result, tmp_path
         assert result.violations == []
 
 
+def test_predictions_in_a_file_of_their_own(tmp_path: Path) -> None:
+    rows = [(sex, int(sex == "m" or at % 3 == 0), at) for at in range(60) for sex in "fm"]
+    data, answers = tmp_path / "d.csv", tmp_path / "p.csv"
+    data.write_text("sex,y\n" + "".join(f"{sex},{y}\n" for sex, y, _ in rows), encoding="utf-8")
+    answers.write_text("id,p\n" + "".join(f"{at},{y}\n" for _, y, at in rows), encoding="utf-8")
+    config = {
+        "dataset_type": "text/csv",
+        "label": "y",
+        "label_values_or_threshold": [1],
+        "facet": [{"name_or_index": "sex", "value_or_threshold": ["f"]}],
+        "predicted_label_dataset_uri": str(answers),
+    }
+    result = bias(tmp_path / "1", data, config)
+    assert result.exit_code == 2
+    assert f"predicted_label_dataset_uri {answers} has the columns 'id', 'p'; name the one" in result.message
+    result = bias(tmp_path / "2", data, {**config, "predicted_label": "p"})
+    assert result.exit_code == 0, result.message
+    # Neither file lacks the other's columns.
+    assert "columns" not in result.document("statistics.json").get("reading", {})
+
+
 def test_a_clarify_job_definition_needs_no_variable(tmp_path: Path) -> None:
     from containers.bias.main import MONITOR
 
@@ -254,6 +275,8 @@ def test_segments_are_analysed_each_by_itself(tmp_path: Path, name: str | None) 
     assert result.exit_code == 0, result.message
     segments = result.document("statistics.json")["segments"]
     assert [segment["item_count"] for segment in segments] == [160, 80]
+    said = result.document("statistics.json")["reading"]["segments"]
+    assert said == ["80 rows are in no segment of age, and form __default__"]
 
 
 def test_validation_reads_configuration_and_first_rows(

@@ -24,6 +24,12 @@ def test_a_baseline_job_writes_statistics_and_constraints(tmp_path: Path) -> Non
     result = run_job(tmp_path, write_csv(tmp_path / "data.csv", seed=1))
     assert result.exit_code == 0
     assert result.message == "Completed: Baseline made of 3000 rows, nothing compared."
+    gate = run_job(tmp_path / "gate", tmp_path / "data.csv", fail_on_violations=True)
+    assert gate.message.startswith(
+        f"{result.message} fail_on_violations is set, but no baseline to compare with"
+    )
+    first = run_job(tmp_path / "first", tmp_path / "data.csv", fail_on_violations=True, skip_check=True)
+    assert first.message == result.message
     assert result.files == ["constraints.json", "report.html", "statistics.json"]
     features = {feature["name"]: feature for feature in result.document("statistics.json")["features"]}
     assert [f["inferred_type"] for f in features.values()] == ["Integral", "Fractional", "String", "Integral"]

@@ -127,7 +127,7 @@ def test_what_cannot_be_used(
             "answers of type text/csv have no names; give the zero-based position",
         ),
         (JSON, {"probability": 0}, "a position, but answers are JSON; give a JMESPath"),
-        (LINES, {"label": "a["}, r"a\[.* is not JMESPath"),
+        (LINES, {"label": "a["}, r"^predictor.label .*a\[.* is not JMESPath"),
     ],
 )
 def test_locations_that_do_not_suit(kind: str, members: dict[str, object], complaint: str) -> None:

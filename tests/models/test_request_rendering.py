@@ -174,6 +174,10 @@ def test_identical_rows_among_many_are_found_when_they_are_worth_it() -> None:
             r"did you mean \$features\?",
         ),
         (PredictorConfig(content_type=LINES, content_template='{"a":$features'), "is not JSON once its"),
+        (
+            PredictorConfig(content_type=LINES, content_template='{"a":"$features"}'),
+            r"has \$features in quotes",
+        ),
         (PredictorConfig(content_template='{"a":$records}'), "predictor.record_template is missing"),
         (
             PredictorConfig(content_template="{}", record_template="$features"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import bz2
 import gzip
 import json
 from pathlib import Path
@@ -662,6 +663,8 @@ TAR = bytes(257) + b"ustar\x0000" + bytes(300)
         (TAR, "tar"),
         (gzip.compress(TAR, mtime=0), "tar"),
         (b"\xfd7zXZ\x00\x00", "xz"),
+        (gzip.compress(gzip.compress(b"a,b\n1,2\n", mtime=0), mtime=0), "gzip"),
+        (bz2.compress(b"a,b\n1,2\n"), "bzip2"),
         (b"SQLite format 3\x00", "SQLite"),
         (b"Obj\x01\x04", "Avro"),
         (b"ARROW1\x00\x00", "Arrow"),
