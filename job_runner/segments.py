@@ -662,9 +662,7 @@ def check_segments(
         comparisons.append(_undecided(before, f"the window has no rows of the segment {before.text}", lost))
     if statistics.segments and not expected:
         notes = [wording("segments.no_baseline")]
-        comparisons += [
-            _undecided(segment, "the baseline has no segments") for segment in statistics.segments
-        ]
+        comparisons += [_undecided(one, "the baseline has no segments") for one in statistics.segments]
     elif statistics.segments and not pairs:
         notes = [wording("segments.other_baseline", by=", ".join(expected[0].values))]
     else:

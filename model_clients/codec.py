@@ -100,7 +100,6 @@ def _template(text: str, field: str, allowed: tuple[str, ...]) -> Template:
 
 Render = Callable[[pa.RecordBatch], bytes]
 
-_NUMPY = orjson.OPT_SERIALIZE_NUMPY
 _CSV_OPTIONS = csv.WriteOptions(include_header=False)
 
 
@@ -180,7 +179,7 @@ def _number_rows(table: pa.RecordBatch) -> bytes:
     are_integers = all(pa.types.is_integer(kind) for kind in kinds) and pa.uint64() not in kinds
     if not has_nulls and (are_integers or kinds == {pa.float64()}):
         matrix = np.stack([column.to_numpy() for column in table.columns], axis=1)
-        return orjson.dumps(matrix, option=_NUMPY)
+        return orjson.dumps(matrix, option=orjson.OPT_SERIALIZE_NUMPY)
     return orjson.dumps(list(zip(*(column.to_pylist() for column in table.columns), strict=True)))
 
 
@@ -251,9 +250,8 @@ def _csv_locator(column: str | int | None, field: str) -> Callable[[bytes, int],
             one = len(columns) == 1
             return columns[0] if one else np.stack([_as_scores(column)[:, 0] for column in columns], axis=1)
         if place >= len(columns):
-            raise AnswerError(
-                f"has {several(len(columns), 'column')}, but {field} is {place}, counted from zero"
-            )
+            there = several(len(columns), "column")
+            raise AnswerError(f"has {there}, but {field} is {place}, counted from zero")
         return columns[place]
 
     return find
@@ -296,9 +294,8 @@ def _json_locator(expression: str | int | None, field: str, is_lines: bool) -> C
         if walk is not None:
             found = [walk(line) for line in document] if is_lines else walk(document)
             if found is None or (is_lines and any(value is None for value in found)):
-                raise AnswerError(
-                    f"holds nothing at {field} {expression!r}; it {_describe(document, is_lines)}"
-                )
+                there = _describe(document, is_lines)
+                raise AnswerError(f"holds nothing at {field} {expression!r}; it {there}")
         elif isinstance(document, dict) or (
             isinstance(document, list) and any(isinstance(value, dict) for value in document)
         ):

@@ -311,9 +311,8 @@ def _scores(output: dict[str, Any], rows: int) -> Scores:
     if int(np.prod(shape)) != len(values):
         raise AnswerError(f"holds {several(len(values), 'value')} in place of the shape {shape}")
     if not shape or shape[0] != rows:
-        raise AnswerError(
-            f"holds {several(shape[0] if shape else 1, 'prediction')} for {several(rows, 'record')}"
-        )
+        found = several(shape[0] if shape else 1, "prediction")
+        raise AnswerError(f"holds {found} for {several(rows, 'record')}")
     return values.reshape(rows, -1)
 
 

@@ -147,9 +147,8 @@ def largest_labels(scores: Scores, label_headers: Sequence[str | int], where: st
     if outputs == 1:
         raise ModelError.of("model_answer.one_score", model=where)
     if label_headers and len(label_headers) != outputs:
-        raise ModelError.of(
-            "model_answer.label_headers", headers=len(label_headers), model=where, outputs=outputs
-        )
+        counts = {"headers": len(label_headers), "outputs": outputs}
+        raise ModelError.of("model_answer.label_headers", model=where, **counts)
     require_no_label(scores, where)
     largest = pa.array(scores.argmax(axis=1))
     if not label_headers:

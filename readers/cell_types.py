@@ -189,9 +189,8 @@ def _say_other_readings(name: str, column: pa.Array, rules: CellRules, say: Say)
         in_thousandths = np.minimum(values, 1e3) * 1e3  # larger ones are not looked at
         thousands = np.round(in_thousandths)
         is_split = (values >= 1.0) & (values < 1e3) & np.isclose(in_thousandths, thousands, 0.0, _SAME)
-        is_year = (
-            (rules.dates and types.is_integer(column.type)) & (values > 1900_00_00) & (values < 2100_00_00)
-        )
+        may_be_dates = rules.dates and types.is_integer(column.type)
+        is_year = may_be_dates & (values > 1900_00_00) & (values < 2100_00_00)
         if (is_text or not rules.typed) and is_split.all() and (thousands % 10 > 0).mean() > _HALF:
             say("reading.thousands", field=name, example=f"{values[0]:.3f}")
         elif is_year.all() and not pc.strptime(column.cast("string"), "%Y%m%d", "s", True).null_count:

@@ -105,9 +105,8 @@ def request_body(values: Sequence[Value], instant: datetime) -> bytes:
         metrics.append({"name": name, "description": description, "gauge": {"dataPoints": points}})
     scope = {"name": "model-monitor", "version": __version__}
     resource = {"attributes": [_attribute("service.name", "model-monitor")]}
-    return orjson.dumps(
-        {"resourceMetrics": [{"resource": resource, "scopeMetrics": [{"scope": scope, "metrics": metrics}]}]}
-    )
+    of_scope = [{"scope": scope, "metrics": metrics}]
+    return orjson.dumps({"resourceMetrics": [{"resource": resource, "scopeMetrics": of_scope}]})
 
 
 def export(address: SinkAddress, run: Run, headers: delivery.Headers, timeout: float) -> None:
