@@ -272,12 +272,9 @@ def _read_csv(body: bytes, rows: int) -> list[Any]:
     if table.num_rows == 1 and rows > 1 and table.num_columns == rows:
         # One line with a value for each record.
         table = pa.table([pa.array([column[0].as_py() for column in table.columns])], ["f0"])
-    return [
-        column.to_numpy()
-        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
-        else column.to_pylist()
-        for column in table.columns
-    ]
+    are_numbers = (pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in table.schema.types)
+    columns = zip(table.columns, are_numbers, strict=True)
+    return [column.to_numpy() if is_number else column.to_pylist() for column, is_number in columns]
 
 
 def _json_locator(expression: str | int | None, field: str, is_lines: bool) -> Callable[[bytes, int], Any]:

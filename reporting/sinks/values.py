@@ -255,11 +255,8 @@ def metric_data(run: Run) -> list[dict[str, Any]]:
     entries = [metric_entry(metric, run, instant) for metric in metrics if _is_number(metric)]
     for entry in entries:
         entry["MetricName"] = _ascii(entry["MetricName"], _LONGEST_NAME)
-        entry["Dimensions"] = [
-            {"Name": one["Name"], "Value": _ascii(one["Value"], _LONGEST_DIMENSION)}
-            for one in entry["Dimensions"]
-            if one["Value"].strip()
-        ]
+        said = [one for one in entry["Dimensions"] if one["Value"].strip()]
+        entry["Dimensions"] = [one | {"Value": _ascii(one["Value"], _LONGEST_DIMENSION)} for one in said]
     return entries
 
 
