@@ -296,9 +296,9 @@ def _json_locator(expression: str | int | None, field: str, is_lines: bool) -> C
         elif isinstance(document, dict) or (
             isinstance(document, list) and any(isinstance(value, dict) for value in document)
         ):
+            there = _describe(document, is_lines)
             raise AnswerError(
-                f"{_describe(document, is_lines)}, and predictor.probability does not say which to take; "
-                "give its JMESPath"
+                f"{there}, and predictor.probability does not say which to take; give its JMESPath"
             )
         return [found] if rows == 1 and may_be_lone and _is_lone(found) else found
 

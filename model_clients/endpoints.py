@@ -266,10 +266,8 @@ def _tensors(table: pa.RecordBatch, inputs: Sequence[Tensor], where: str) -> lis
         parts = [(inputs[0], model.select(table, None, width, where), [rows, table.num_columns])]
     else:
         table = model.select(table, [tensor.name for tensor in inputs], None, where)
-        parts = [
-            (tensor, table.select([name]), [rows, 1][: len(tensor.shape)])
-            for tensor, name in zip(inputs, table.schema.names, strict=True)
-        ]
+        pairs = zip(inputs, table.schema.names, strict=True)
+        parts = [(one, table.select([name]), [rows, 1][: len(one.shape)]) for one, name in pairs]
     tensors = []
     for tensor, columns, size in parts:
         about = {"name": tensor.name, "shape": size, "datatype": tensor.datatype}

@@ -319,10 +319,8 @@ def open_lightgbm(content: bytes, where: str, threads: int) -> LocalModel:
         for tree in re.split(r"^Tree=", text, flags=re.MULTILINE)[1:]:
             found = dict(_PARTS_OF_A_TREE.findall(tree))
             leaves = int(found.pop("num_leaves"))
-            features, left, right = (
-                [int(word) for word in found.get(part, "").split()]
-                for part in ("split_feature", "left_child", "right_child")
-            )
+            parts = (found.get(part, "") for part in ("split_feature", "left_child", "right_child"))
+            features, left, right = ([int(word) for word in part.split()] for part in parts)
             _require_tree(features, booster.num_feature(), left + right, range(-leaves, leaves - 1))
 
     def use(copy: Any) -> None:
