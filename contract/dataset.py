@@ -41,8 +41,7 @@ WINDOW = "__window__"
 TRANSFORM_ID, TRANSFORM_TIME = "SageMakerInferenceId", "SageMakerInferenceTime"
 
 
-@dataclass(frozen=True)
-class Preprocessor:
+class Preprocessor(NamedTuple):
     """A user's preprocessing script; picklable, since workers load the script anew.
 
     Parameters
@@ -295,8 +294,7 @@ class Dialect:
     answer_first: bool = False
 
 
-@dataclass(frozen=True)
-class RowKeys:
+class RowKeys(NamedTuple):
     """Where rows hold their id and time.
 
     Parameters

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from analyzers.shared.rules import with_presence
 from contract import api, json_layout
@@ -43,8 +43,7 @@ REPORT = "report.html"
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How the job ended: exit code, the sentence for the message file, and what a person wants to see.
 
     `waits` is whether violations raise no alert yet.

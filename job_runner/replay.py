@@ -175,8 +175,7 @@ class Edit(NamedTuple):
     attribution_drift_threshold: float | None = None
 
 
-@dataclass(frozen=True)
-class Replayed:
+class Replayed(NamedTuple):
     """A window with what was found before the edit and what would have been found after.
 
     Parameters

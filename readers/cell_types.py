@@ -425,14 +425,13 @@ def _times(texts: pa.Array) -> pa.Array | None:
         return None
     zoned = pc.match_substring_regex(present, r"(Z|[+-]\d\d:?\d\d)$")
     zoned = pc.and_(zoned, pc.greater(pc.utf8_length(present), len("2026-01-01T00:")))
-    try:
+    with contextlib.suppress(pa.ArrowInvalid):
         if not pc.any(zoned).as_py():
             return present.cast(_TIME)
         with_zone = pc.if_else(zoned, present, pa.scalar(None, present.type))
         without = pc.if_else(zoned, pa.scalar(None, present.type), present)
         return pc.coalesce(with_zone.cast(pa.timestamp("us", "UTC")).cast(_TIME), without.cast(_TIME))
-    except pa.ArrowInvalid:
-        return None
+    return None
 
 
 def instants_of(column: pa.Array) -> pa.Array | None:

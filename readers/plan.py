@@ -303,10 +303,9 @@ def _first_rows(split: FileSplit, place: int, request: Dataset) -> pa.RecordBatc
 
     if is_compressed(path) or (request.format.kind == "json" and is_document(path)):
         return None
-    try:
+    with contextlib.suppress(DatasetError):  # reading in earnest names the place
         return next((batch for batch in split.read((FileRange(path, 0, _SAMPLE),)) if batch.num_rows), None)
-    except DatasetError:
-        return None  # reading in earnest names the place
+    return None
 
 
 def _index(request: Dataset) -> LabelIndex | None:

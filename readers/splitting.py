@@ -4,7 +4,7 @@ import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -323,8 +323,7 @@ def _next_line(file: pa.NativeFile, start: int) -> int:
 LINES_BLOCK_SIZE = 24 << 20
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """One line, its newline included, and its place."""
 
     path: str
