@@ -110,9 +110,8 @@ def resolve_window(
     if length is not None and not each:
         if start and end and end - start != length:
             raise ConfigurationError.of("window.apart", field="window", text=window, length=end - start)
-        end = end or (
-            start + length if start else _aligned(now.astimezone(zone), window or "").astimezone(UTC)
-        )
+        last = _aligned(now.astimezone(zone), window or "").astimezone(UTC)
+        end = end or (start + length if start else last)
         start = start or end - length
     elif (start is None) != (end is None):
         given, missing = ("start_time", "end_time") if start else ("end_time", "start_time")

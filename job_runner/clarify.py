@@ -274,12 +274,9 @@ def roles(
         # One of the headers is a column of the baseline's table.
         if config.predictor.probability is None and config.predicted_label not in config.headers:
             told[_PREDICTED].append((config.predicted_label, "predicted_label"))
-    return {
-        role: (locator, place)
-        for role, places in told.items()
-        for locator, place in reversed(places)
-        if locator is not None
-    }
+    # The first of several is the last to be set.
+    pairs = ((role, pair) for role, places in told.items() for pair in reversed(places))
+    return {role: (locator, place) for role, (locator, place) in pairs if locator is not None}
 
 
 # Datasets that are tables: CSV, Parquet, and JSON of flat records; columns in files of their own.

@@ -175,8 +175,7 @@ class Edit(NamedTuple):
     attribution_drift_threshold: float | None = None
 
 
-@dataclass(frozen=True)
-class Replayed:
+class Replayed(NamedTuple):
     """A window with what was found before the edit and what would have been found after.
 
     Parameters
@@ -474,11 +473,8 @@ def _line(window: Replayed) -> tuple[str, ...]:
 
 
 def _changes(window: Replayed) -> Iterator[str]:
-    lines = [
-        f"    {sign} {describe(violation)}"
-        for sign, violations in (("-", window.gone), ("+", window.new))
-        for violation in violations
-    ]
+    signs = {"-": window.gone, "+": window.new}.items()
+    lines = [f"    {sign} {describe(violation)}" for sign, changed in signs for violation in changed]
     yield from lines[:_MOST_LINES]
     if len(lines) > _MOST_LINES:
         yield f"    ... and {len(lines) - _MOST_LINES} more (--format json has all)"

@@ -57,10 +57,8 @@ class Segment[Statistics]:
     @property
     def text(self) -> str:
         """Return the segment as people read it."""
-        return ", ".join(
-            f"{column} missing" if value is None else f"{column}={value}"
-            for column, value in self.values.items()
-        )
+        cells = self.values.items()
+        return ", ".join(f"{name} missing" if value is None else f"{name}={value}" for name, value in cells)
 
 
 @dataclass
@@ -196,11 +194,8 @@ class DividedRows:
         pieces = [piece for piece in self.pieces if piece.places]
         batches = pa.Table.from_batches([piece.batch for piece in pieces]).unify_dictionaries().to_batches()
         for key in keys:
-            parts = [
-                batch.slice(*piece.places[key])
-                for piece, batch in zip(pieces, batches, strict=True)
-                if key in piece.places
-            ]
+            pairs = zip(pieces, batches, strict=True)
+            parts = [batch.slice(*piece.places[key]) for piece, batch in pairs if key in piece.places]
             yield key, _compact(pa.concat_batches(parts) if len(parts) > 1 else parts[0])
 
 
@@ -445,10 +440,8 @@ class SegmentedAnalyzer(api.Analyzer[SegmentedSummary, Statistics, Any]):
         Columns that the data has no names for take those of the baseline's segments.
         """
         before = whole_baseline(baseline)
-        segments = [
-            replace(segment, statistics=self.inner.estimate(segment.statistics, before))
-            for segment in named_alike(statistics.segments, expected_segments(baseline))
-        ]
+        named = named_alike(statistics.segments, expected_segments(baseline))
+        segments = [replace(one, statistics=self.inner.estimate(one.statistics, before)) for one in named]
         return replace(statistics, whole=self.inner.estimate(statistics.whole, before), segments=segments)
 
     def design_effects(self, statistics: Statistics) -> Mapping[str, float]:
@@ -665,9 +658,7 @@ def check_segments(
         comparisons.append(_undecided(before, reason, lost))
     if statistics.segments and not expected:
         notes = [wording("segments.no_baseline")]
-        comparisons += [
-            _undecided(segment, "the baseline has no segments") for segment in statistics.segments
-        ]
+        comparisons += [_undecided(one, "the baseline has no segments") for one in statistics.segments]
     elif statistics.segments and not pairs:
         notes = [wording("segments.other_baseline", by=", ".join(expected[0].values))]
     else:

@@ -243,10 +243,8 @@ class _Call:
             if isinstance(failure.status, str):
                 raise ModelError.of("model_endpoint.no_answer", **told, problem=failure.said.decode())
             advice = topic("endpoint_advice")
-            told |= {
-                "answer": quoted(failure.said),
-                "advice": advice.get(f"status_{failure.status}", advice["any_status"]),
-            }
+            meant = advice.get(f"status_{failure.status}", advice["any_status"])
+            told |= {"answer": quoted(failure.said), "advice": meant}
             raise ModelError.of("model_endpoint.refused", **told, status=failure.status)
         problem = f"status {failure.status}" if isinstance(failure.status, int) else failure.said.decode()
         _log.info("%s: %s; asking again in %.1f s", self.asker.channel.where, problem, pause)

@@ -104,7 +104,6 @@ def _template(text: str, field: str, allowed: tuple[str, ...]) -> Template:
 
 Render = Callable[[pa.RecordBatch], bytes]
 
-_NUMPY = orjson.OPT_SERIALIZE_NUMPY
 _CSV_OPTIONS = csv.WriteOptions(include_header=False)
 
 
@@ -184,7 +183,7 @@ def _number_rows(table: pa.RecordBatch) -> bytes:
     are_integers = all(pa.types.is_integer(kind) for kind in kinds) and pa.uint64() not in kinds
     if not has_nulls and (are_integers or kinds == {pa.float64()}):
         matrix = np.stack([column.to_numpy() for column in table.columns], axis=1)
-        return orjson.dumps(matrix, option=_NUMPY)
+        return orjson.dumps(matrix, option=orjson.OPT_SERIALIZE_NUMPY)
     return orjson.dumps(list(zip(*(column.to_pylist() for column in table.columns), strict=True)))
 
 
@@ -256,9 +255,8 @@ def _csv_locator(column: str | int | None, field: str) -> Callable[[bytes, int],
             one = len(columns) == 1
             return columns[0] if one else np.stack([_as_scores(column)[:, 0] for column in columns], axis=1)
         if place >= len(columns):
-            raise AnswerError(
-                f"has {several(len(columns), 'column')}, but {field} is {place}, counted from zero"
-            )
+            there = several(len(columns), "column")
+            raise AnswerError(f"has {there}, but {field} is {place}, counted from zero")
         return columns[place]
 
     return find
@@ -279,12 +277,9 @@ def _read_csv(body: bytes, rows: int) -> list[Any]:
     if table.num_rows == 1 and rows > 1 and table.num_columns == rows:
         # One line with a value for each record.
         table = pa.table([pa.array([column[0].as_py() for column in table.columns])], ["f0"])
-    return [
-        column.to_numpy()
-        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
-        else column.to_pylist()
-        for column in table.columns
-    ]
+    are_numbers = (pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in table.schema.types)
+    columns = zip(table.columns, are_numbers, strict=True)
+    return [column.to_numpy() if is_number else column.to_pylist() for column, is_number in columns]
 
 
 def _json_locator(expression: str | int | None, field: str, is_lines: bool) -> Callable[[bytes, int], Any]:
@@ -301,15 +296,14 @@ def _json_locator(expression: str | int | None, field: str, is_lines: bool) -> C
         if walk is not None:
             found = [walk(line) for line in document] if is_lines else walk(document)
             if found is None or (is_lines and any(value is None for value in found)):
-                raise AnswerError(
-                    f"holds nothing at {field} {expression!r}; it {_describe(document, is_lines)}"
-                )
+                there = _describe(document, is_lines)
+                raise AnswerError(f"holds nothing at {field} {expression!r}; it {there}")
         elif isinstance(document, dict) or (
             isinstance(document, list) and any(isinstance(value, dict) for value in document)
         ):
+            there = _describe(document, is_lines)
             raise AnswerError(
-                f"{_describe(document, is_lines)}, and predictor.probability does not say which to take; "
-                "give its JMESPath"
+                f"{there}, and predictor.probability does not say which to take; give its JMESPath"
             )
         return [found] if rows == 1 and may_be_lone and _is_lone(found) else found
 

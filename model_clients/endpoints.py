@@ -266,10 +266,8 @@ def _tensors(table: pa.RecordBatch, inputs: Sequence[Tensor], where: str) -> lis
         parts = [(inputs[0], model.select(table, None, width, where), [rows, table.num_columns])]
     else:
         table = model.select(table, [tensor.name for tensor in inputs], None, where)
-        parts = [
-            (tensor, table.select([name]), [rows, 1][: len(tensor.shape)])
-            for tensor, name in zip(inputs, table.schema.names, strict=True)
-        ]
+        pairs = zip(inputs, table.schema.names, strict=True)
+        parts = [(one, table.select([name]), [rows, 1][: len(one.shape)]) for one, name in pairs]
     tensors = []
     for tensor, columns, size in parts:
         about = {"name": tensor.name, "shape": size, "datatype": tensor.datatype}
@@ -311,9 +309,8 @@ def _scores(output: dict[str, Any], rows: int) -> Scores:
     if int(np.prod(shape)) != len(values):
         raise AnswerError(f"holds {several(len(values), 'value')} in place of the shape {shape}")
     if not shape or shape[0] != rows:
-        raise AnswerError(
-            f"holds {several(shape[0] if shape else 1, 'prediction')} for {several(rows, 'record')}"
-        )
+        found = several(shape[0] if shape else 1, "prediction")
+        raise AnswerError(f"holds {found} for {several(rows, 'record')}")
     return values.reshape(rows, -1)
 
 

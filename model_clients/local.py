@@ -317,14 +317,10 @@ def open_lightgbm(content: bytes, where: str, threads: int) -> LocalModel:
     def check(copy: Any) -> None:
         booster, text = copy
         for tree in re.split(r"^Tree=", text, flags=re.MULTILINE)[1:]:
-            found = dict(
-                re.findall(r"^(num_leaves|split_feature|left_child|right_child)=(.*)$", tree, re.MULTILINE)
-            )
+            found = dict(_PARTS_OF_A_TREE.findall(tree))
             leaves = int(found.pop("num_leaves"))
-            features, left, right = (
-                [int(word) for word in found.get(part, "").split()]
-                for part in ("split_feature", "left_child", "right_child")
-            )
+            parts = (found.get(part, "") for part in ("split_feature", "left_child", "right_child"))
+            features, left, right = ([int(word) for word in part.split()] for part in parts)
             _require_tree(features, booster.num_feature(), left + right, range(-leaves, leaves - 1))
 
     def use(copy: Any) -> None:
@@ -343,6 +339,7 @@ def _require_tree(features: list[int], count: int, children: list[int], nodes: r
         raise RefusedError("a tree has a split or a node that leads nowhere")
 
 
+_PARTS_OF_A_TREE = re.compile(r"^(num_leaves|split_feature|left_child|right_child)=(.*)$", re.MULTILINE)
 _TRAINING = re.compile(r"^parameters:.*?(^end of parameters|\Z)", re.MULTILINE | re.DOTALL)
 
 
@@ -365,9 +362,8 @@ def _lightgbm_model(booster: Any, where: str, threads: int, text: str) -> LocalM
         or any(max(seen[number], default=0) >= len(values) for number, values in categories.items())
     ):
         shown = listing([names[number] for number in sorted(seen)])
-        raise ModelError.of(
-            "lightgbm.categories", file=where, lists=len(lists), features=len(seen), names=shown
-        )
+        counts: dict[str, Any] = {"lists": len(lists), "features": len(seen)}
+        raise ModelError.of("lightgbm.categories", file=where, **counts, names=shown)
 
     def score(table: pa.RecordBatch) -> Any:
         table = category_codes(table, categories, where, refuse_unseen=False)

@@ -147,9 +147,8 @@ def largest_labels(scores: Scores, label_headers: Sequence[str | int], where: st
     if outputs == 1:
         raise ModelError.of("model_answer.one_score", model=where)
     if label_headers and len(label_headers) != outputs:
-        raise ModelError.of(
-            "model_answer.label_headers", headers=len(label_headers), model=where, outputs=outputs
-        )
+        counts = {"headers": len(label_headers), "outputs": outputs}
+        raise ModelError.of("model_answer.label_headers", model=where, **counts)
     require_no_label(scores, where)
     largest = pa.array(scores.argmax(axis=1))
     if not label_headers:
@@ -311,10 +310,8 @@ def category_codes(
         column = pc.dictionary_encode(table.column(number))
         values = [category_key(value) for value in column.dictionary.to_pylist()]
         if unseen := [value for value in values if value not in codes]:
-            text = (
-                f"column {name!r} holds {unseen[0]!r}, which was no category when {where} was trained "
-                f"({listing(list(codes))})"
-            )
+            why = f"which was no category when {where} was trained ({listing(list(codes))})"
+            text = f"column {name!r} holds {unseen[0]!r}, {why}"
             if refuse_unseen:
                 raise ModelError.of("model_columns.unseen_category", problem=text)
             _say_once(f"{text}; its library takes such as missing values.", f"{where} {name}")

@@ -159,9 +159,8 @@ def _handler(
 
 def _call(function: Any, *arguments: Any) -> Any:
     parameters = inspect.signature(function).parameters.values()
-    takes_context = len(parameters) == len(arguments) + 1 and not any(
-        parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters
-    )
+    takes_any = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)
+    takes_context = len(parameters) == len(arguments) + 1 and not takes_any
     return function(*arguments, None) if takes_context else function(*arguments)
 
 

@@ -84,11 +84,8 @@ def may_have_worked(error: Exception) -> bool:
 def _names_of_models(client: Any) -> list[str]:
     pages = client.get_paginator("list_models").paginate(PaginationConfig={"PageSize": 100})
     try:
-        return [
-            model["ModelName"]
-            for page in itertools.islice(pages, _PAGES_OF_NAMES)
-            for model in page.get("Models", ())
-        ]
+        first = itertools.islice(pages, _PAGES_OF_NAMES)
+        return [model["ModelName"] for page in first for model in page.get("Models", ())]
     except (BotoCoreError, ClientError):
         return []  # jobs need no permission to list them
 

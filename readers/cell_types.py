@@ -190,9 +190,8 @@ def _say_other_readings(name: str, column: pa.Array, rules: CellRules, say: Say)
         in_thousandths = np.minimum(values, 1e3) * 1e3  # larger ones are not looked at
         thousands = np.round(in_thousandths)
         is_split = (values >= 1.0) & (values < 1e3) & np.isclose(in_thousandths, thousands, 0.0, _SAME)
-        is_year = (
-            (rules.dates and types.is_integer(column.type)) & (values > 1900_00_00) & (values < 2100_00_00)
-        )
+        may_be_dates = rules.dates and types.is_integer(column.type)
+        is_year = may_be_dates & (values > 1900_00_00) & (values < 2100_00_00)
         if (is_text or not rules.typed) and is_split.all() and (thousands % 10 > 0).mean() > _HALF:
             say("reading.thousands", field=name, example=f"{signed[0]:.3f}")
         elif is_year.all() and not pc.strptime(column.cast("string"), "%Y%m%d", "s", True).null_count:
@@ -427,14 +426,13 @@ def _times(texts: pa.Array) -> pa.Array | None:
         return None
     zoned = pc.match_substring_regex(present, r"(Z|[+-]\d\d:?\d\d)$")
     zoned = pc.and_(zoned, pc.greater(pc.utf8_length(present), len("2026-01-01T00:")))
-    try:
+    with contextlib.suppress(pa.ArrowInvalid):
         if not pc.any(zoned).as_py():
             return present.cast(_TIME)
         with_zone = pc.if_else(zoned, present, pa.scalar(None, present.type))
         without = pc.if_else(zoned, pa.scalar(None, present.type), present)
         return pc.coalesce(with_zone.cast(pa.timestamp("us", "UTC")).cast(_TIME), without.cast(_TIME))
-    except pa.ArrowInvalid:
-        return None
+    return None
 
 
 def instants_of(column: pa.Array) -> pa.Array | None:

@@ -449,11 +449,10 @@ def csv_sample(path: str, request: Dataset, size: int) -> pa.RecordBatch | None:
         rows = rows[: csv_records.last_record_end(rows[:size])] or rows
     if not rows.strip(b"\r\n"):
         return None
-    try:
+    with contextlib.suppress(pa.ArrowInvalid):
         table = restore(request.dialect or Dialect(), csv_records.parse_csv_block(rows, head.columns))
-    except pa.ArrowInvalid:
-        return None
-    return next(iter(table.to_batches()), None)
+        return next(iter(table.to_batches()), None)
+    return None
 
 
 def first_records(path: str) -> list[list[str]]:

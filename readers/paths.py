@@ -415,10 +415,9 @@ def compile_path(expression: str, variable: str) -> Find:
         compiled = jmespath.compile(text)
 
     def find(value: Any) -> Any:
-        try:
+        with contextlib.suppress(JMESPathError):  # a function may meet a value of a kind it does not take
             return compiled.search(value)
-        except JMESPathError:
-            return None  # a function met a value of a kind it does not take
+        return None
 
     return find
 

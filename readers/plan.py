@@ -187,10 +187,9 @@ def _with_folders(splits: Splits, request: Dataset) -> Splits:
     if request.cells is not None:
         values = typed(values, kinds_of([values], request.cells), request.cells)
     request.said.say("reading.folders", names=", ".join(request.folders))
-    return tuple(
-        split.then(each(functools.partial(_beside_folder, values=values.slice(at, 1))))
-        for at, split in enumerate(splits)
-    )
+    rows = (values.slice(at, 1) for at in range(len(splits)))
+    changes = (each(functools.partial(_beside_folder, values=row)) for row in rows)
+    return tuple(split.then(change) for split, change in zip(splits, changes, strict=True))
 
 
 def _beside_folder(batch: pa.RecordBatch, values: pa.RecordBatch) -> pa.RecordBatch:
@@ -333,10 +332,9 @@ def _first_rows(split: FileSplit, place: int, request: Dataset) -> pa.RecordBatc
 
     if is_compressed(path) or (request.format.kind == "json" and is_document(path)):
         return None
-    try:
+    with contextlib.suppress(DatasetError):  # reading in earnest names the place
         return next((batch for batch in split.read((FileRange(path, 0, _SAMPLE),)) if batch.num_rows), None)
-    except DatasetError:
-        return None  # reading in earnest names the place
+    return None
 
 
 def _index(request: Dataset) -> LabelIndex | None:

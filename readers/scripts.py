@@ -6,8 +6,7 @@ import io
 import itertools
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import pyarrow as pa
@@ -329,8 +328,7 @@ _PARQUET_ROWS = 16_384
 _CAPTURES = ("sagemakerCaptureJson", "sagemakerMergeJson")
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a record comes from, for messages."""
 
     path: str

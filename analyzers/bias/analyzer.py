@@ -94,9 +94,7 @@ def _require_same_label(
         if "(" in then + now:
             near, far = documents.interval_of(then), documents.interval_of(now)
             if near and far and 0.0 < near[0] < near[1] <= 1.0 < far[1] / _UNITS:
-                raise DocumentError.of(
-                    "bias_documents.other_scale", file=constraints.where, then=then, now=now
-                )
+                raise DocumentError.of("bias_documents.other_scale", file=file, then=then, now=now)
             continue
         known, wanted = ({label_of(one) for one in text.split(",")} for text in (then, now))
         if known != wanted:

@@ -143,11 +143,8 @@ def tables_of(facet: FacetStatistics, other: FacetStatistics | None = None) -> T
     """Return a group's counts as arrays; `other` may show better how its rows depend on each other."""
     known = max(filter(None, (facet, other)), key=lambda side: side.design_effect or 1.0)
     effect = (known.design_effect or 1.0) * student_ratio(_FAR, known.blocks) ** 2
-    strata = {
-        name: np.asarray(known, dtype=np.float64).reshape(-1, 2, 2)
-        for name, known in (("CDDL", facet.strata_observed), ("CDDPL", facet.strata_predicted))
-        if known is not None
-    }
+    given = {"CDDL": facet.strata_observed, "CDDPL": facet.strata_predicted}.items()
+    strata = {name: np.asarray(one, np.float64).reshape(-1, 2, 2) for name, one in given if one is not None}
     unpredicted = np.asarray(facet.unpredicted or 0.0)
     return Tables(np.asarray(facet.counts, dtype=np.float64), strata, unpredicted, effect=effect)
 

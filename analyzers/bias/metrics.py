@@ -345,12 +345,11 @@ _POST: dict[str, tuple[Callable[[Floats], Floats], Problem]] = {
     "FT": (_no_counts, _facet_set("")),
     "GE": (generalized_entropy, _no_benefit),
 }
-_TITLES = topic("bias_titles")
 _OTHER_TABLES: dict[str, Table] = {"CDDL": "strata", "CDDPL": "strata", "FT": "neighbours"}
 
 METRICS: dict[str, BiasMetric] = {
     name: BiasMetric(
-        f"{_TITLES[name]} ({name})",
+        f"{topic('bias_titles')[name]} ({name})",
         "pre" if name in _PRE else "post",
         _OTHER_TABLES.get(name, "confusion"),
         *how,

@@ -7,7 +7,7 @@ when all rows are known, since Clarify's rules look at the whole column.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -23,8 +23,7 @@ ALL_PRE = ("CDDL", "CI", "DPL", "JS", "KL", "KS", "LP", "TVD")
 ALL_POST = ("AD", "CDDPL", "DAR", "DCA", "DCR", "DI", "DPPL", "DRR", "FT", "GE", "RD", "SD", "TE")
 
 
-@dataclass(frozen=True)
-class FacetRequest:
+class FacetRequest(NamedTuple):
     """One way to tell groups apart.
 
     Parameters

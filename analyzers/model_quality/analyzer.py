@@ -257,10 +257,7 @@ class ModelQualityAnalyzer(
         return Facts(tuple(statistics.notes), labelled, statistics.unlabelled_count)
 
     def metrics(
-        self,
-        statistics: QualityStatistics,
-        baseline: QualityBaseline | None,
-        decision: Decision | None,
+        self, statistics: QualityStatistics, baseline: QualityBaseline | None, decision: Decision | None
     ) -> list[Metric]:
         """Return the values to publish: every metric by its name, estimated ones as ``estimated_<name>``."""
         gauge = "model_monitor_quality"

@@ -17,10 +17,7 @@ CONSTRAINED: dict[str, dict[str, documents.Operator]] = documents.FACTS["constra
 
 
 def suggest(
-    statistics: QualityStatistics,
-    baseline: documents.QualityBaseline | None = None,
-    *,
-    sound: bool = True,
+    statistics: QualityStatistics, baseline: documents.QualityBaseline | None = None, *, sound: bool = True
 ) -> QualityConstraints:
     """Return constraints with the value of each metric as its threshold.
 

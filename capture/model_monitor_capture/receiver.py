@@ -285,9 +285,8 @@ def _seconds(value: object) -> float:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the receiver until it is told to stop."""
-    parser = argparse.ArgumentParser(
-        "capture-receiver", description="Write what model servers log as captures."
-    )
+    about = "Write what model servers log as captures."
+    parser = argparse.ArgumentParser("capture-receiver", description=about)
     parser.add_argument("--folder", default="/captures", help="where captures go (default %(default)s)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     parser.add_argument("--port", type=int, default=8080, help="port to listen on (default %(default)s)")
@@ -316,7 +315,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _is_loopback(host: str) -> bool:
-    try:
+    with contextlib.suppress(ValueError):
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return False

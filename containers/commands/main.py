@@ -334,14 +334,9 @@ def _replay(given: argparse.Namespace) -> int:
     else:
         content = to_text(backtest).encode()
     write_output(content, given.output)
-    counts = backtest.summary
-    occurred = {
-        None: 0,
-        "alarms": counts["alarms_after"],
-        "changes": sum(window.changes_verdict for window in backtest.windows),
-        "silenced": counts["silenced"],
-    }[given.fail_on]
-    if occurred:
+    counts, changes = backtest.summary, sum(window.changes_verdict for window in backtest.windows)
+    occurred = {"alarms": counts["alarms_after"], "changes": changes, "silenced": counts["silenced"]}
+    if occurred.get(given.fail_on):
         return EXIT_FAILED_ON
     # With a question asked, a window that cannot answer it leaves it open.
     unanswered = backtest.not_replayed and (given.fail_on is not None or not backtest.windows)

@@ -12,7 +12,7 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -189,8 +189,7 @@ _TRIES = 50
 _PAUSE_SECONDS = 0.05
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(NamedTuple):
     """Which runs are wanted; None does not ask.
 
     Parameters

@@ -92,14 +92,10 @@ def run_rows(runs: Sequence[Run]) -> Rows:
     """Return one row per run, flat."""
     names = [name.replace("compared.", "baseline_") for name in _OF_RUN]
     members = operator.attrgetter(*_OF_RUN)
-    return [
-        {
-            **_identity(run),
-            **dict(zip(names, members(run), strict=True)),
-            "violations": None if run.violations is None else len(run.violations),
-        }
-        for run in runs
-    ]
+    rows = [_identity(run) | dict(zip(names, members(run), strict=True)) for run in runs]
+    for run, row in zip(runs, rows, strict=True):
+        row["violations"] = None if run.violations is None else len(run.violations)
+    return rows
 
 
 _OF_VIOLATION = ("constraint_check_type", "feature_name", "metric_name", "description")
@@ -108,13 +104,9 @@ _OF_VIOLATION = ("constraint_check_type", "feature_name", "metric_name", "descri
 def violation_rows(runs: Sequence[Run]) -> Rows:
     """Return one row per violation."""
     return [
-        {
-            **_identity(run),
-            **{name: getattr(violation, name) for name in _OF_VIOLATION},
-            "about": _text(violation.extra),
-        }
+        _identity(run) | {name: getattr(one, name) for name in _OF_VIOLATION} | {"about": _text(one.extra)}
         for run in runs
-        for violation in run.violations or ()
+        for one in run.violations or ()
     ]
 
 
@@ -126,14 +118,10 @@ def finding_rows(runs: Sequence[Run]) -> Rows:
 def metric_rows(runs: Sequence[Run]) -> Rows:
     """Return one row per metric and run."""
     return [
-        {
-            **_identity(run),
-            "metric": metric.name,
-            "dimensions": _text(metric.dimensions),
-            "value": metric.value,
-            **dict(zip(("low", "high"), metric.interval or (None, None), strict=True)),
-            **{column: (metric.statistic_values or {}).get(key) for column, key in _SEVERAL.items()},
-        }
+        _identity(run)
+        | {"metric": metric.name, "dimensions": _text(metric.dimensions), "value": metric.value}
+        | dict(zip(("low", "high"), metric.interval or (None, None), strict=True))
+        | {column: (metric.statistic_values or {}).get(key) for column, key in _SEVERAL.items()}
         for run in runs
         for metric in run.metrics
     ]

@@ -105,9 +105,8 @@ def request_body(values: Sequence[Value], instant: datetime) -> bytes:
         metrics.append({"name": name, "description": description, "gauge": {"dataPoints": points}})
     scope = {"name": "model-monitor", "version": __version__}
     resource = {"attributes": [_attribute("service.name", "model-monitor")]}
-    return orjson.dumps(
-        {"resourceMetrics": [{"resource": resource, "scopeMetrics": [{"scope": scope, "metrics": metrics}]}]}
-    )
+    of_scope = [{"scope": scope, "metrics": metrics}]
+    return orjson.dumps({"resourceMetrics": [{"resource": resource, "scopeMetrics": of_scope}]})
 
 
 def export(address: SinkAddress, run: Run, headers: delivery.Headers, timeout: float) -> None:
@@ -256,11 +255,8 @@ def metric_data(run: Run) -> list[dict[str, Any]]:
     entries = [metric_entry(metric, run, instant) for metric in metrics if _is_number(metric)]
     for entry in entries:
         entry["MetricName"] = _ascii(entry["MetricName"], _LONGEST_NAME)
-        entry["Dimensions"] = [
-            {"Name": one["Name"], "Value": _ascii(one["Value"], _LONGEST_DIMENSION)}
-            for one in entry["Dimensions"]
-            if one["Value"].strip()
-        ]
+        said = [one for one in entry["Dimensions"] if one["Value"].strip()]
+        entry["Dimensions"] = [one | {"Value": _ascii(one["Value"], _LONGEST_DIMENSION)} for one in said]
     return entries
 
 
