@@ -13,7 +13,7 @@ from analyzers.data_quality.column_summary import ColumnSummary, ValueCounts
 from analyzers.data_quality.sketches import hash_bits
 from analyzers.data_quality.text import CellKind, TextCells, hash_words, read_texts
 from analyzers.shared.cells import Codes as Counts
-from analyzers.shared.cells import Floats, Hashes, is_textual
+from analyzers.shared.cells import Floats, Hashes, arrow_of, is_textual
 from analyzers.shared.row_sample import Rivals, RowSample, cluster_hashes, seed_of
 
 # Numbers of a record batch into a column summary.
@@ -166,7 +166,7 @@ def _count_integers(values: Integers, limit: int) -> tuple[Integers, Counts] | N
 def _count_distinct(values: npt.NDArray[Any], limit: int) -> tuple[npt.NDArray[Any], Counts] | None:
     if values.size > 2 * _PROBE and _at_least_distinct(values[:_PROBE]) > limit:
         return None
-    table = pc.value_counts(pa.array(values))
+    table = pc.value_counts(arrow_of(values))
     if len(table) > limit:
         return None
     return table.field("values").to_numpy(), table.field("counts").to_numpy()
@@ -273,7 +273,7 @@ def _add_counted(
         if not column.in_order:
             column.sketch.update_weighted(numbers[numeric], counts[numeric])
         return
-    texts = dictionary.take(pa.array(used)).to_pylist()
+    texts = dictionary.take(arrow_of(used)).to_pylist()
     column.count_values(column.values.texts, texts, counts.tolist())
 
 

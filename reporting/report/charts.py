@@ -48,7 +48,8 @@ def distribution(current: Mapping[str, Any] | None, baseline: Mapping[str, Any] 
         # The other side has buckets only, which then serve both.
         edges, shares = kept
         return _histogram(edges, [shares if side is None else _binned(side, edges) for side in sides])
-    distinct = np.unique(np.concatenate([values for values, _ in known]))
+    # Without counts NumPy would load numpy.ma, which takes a twentieth of a small job's time.
+    distinct, _ = np.unique(np.concatenate([values for values, _ in known]), return_counts=True)
     if distinct.size <= MOST_BARS:
         now, then = (
             None if side is None else _placed(side, np.searchsorted(distinct, side[0]), distinct.size)
