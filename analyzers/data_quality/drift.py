@@ -16,7 +16,6 @@ evidence
 import math
 from collections import Counter
 from collections.abc import Callable
-from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -514,6 +513,9 @@ def _text_drift(
     widest = max(far or shifts, key=lambda category: abs(shifts[category]))
     # What chance explains, for readers: a normal approximation.
     share = (before.get(widest, 0) + now.get(widest, 0)) / (totals[0] + totals[1])
+    # Imported late: it loads fractions and decimals, which only this needs.
+    from statistics import NormalDist
+
     deviations = -NormalDist().inv_cdf(per_category / 2.0) * found.widening(per_category)
     n, m = totals[0] / found.before, totals[1] / found.now
     band = min(1.0, deviations * math.sqrt(share * (1.0 - share) * (n + m) / (n * m)))
