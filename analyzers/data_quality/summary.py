@@ -1,5 +1,6 @@
 """What is remembered of a dataset: small, mergeable, the same for every split however it was read."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -75,11 +76,12 @@ def add_numbers(column: ColumnSummary, array: pa.Array, workspace: Workspace) ->
     for start in range(0, values.size, _BLOCK):
         part = values[start : start + _BLOCK]
         block = workspace.values[: part.size]
+        total = None
         if is_whole:
             np.copyto(block, part, casting="unsafe")
         else:
             # Adding zero turns a negative zero into zero, so that both hash alike.
-            block = _without_non_finite(column, np.add(part, 0.0, out=block), workspace)
+            block, total = _finite(column, np.add(part, 0.0, out=block), workspace)
             whole = np.floor(block, out=workspace.scratch[0, : block.size])
             integral_valued = np.count_nonzero(np.equal(block, whole, out=workspace.flags[: block.size]))
             column.cells[CellKind.INTEGRAL_VALUED] += integral_valued
@@ -90,7 +92,7 @@ def add_numbers(column: ColumnSummary, array: pa.Array, workspace: Workspace) ->
             bits = block.view(np.uint64) if exact else _integer_bits(part)
             column.distinct.add_bits(bits, workspace.scratch.view(np.uint64))
         if not column.in_order:
-            column.moments.add(block, workspace.scratch[0])
+            column.moments.add(block, workspace.scratch[0], total=total)
             column.sketch.update_unordered(block)
 
 
@@ -115,17 +117,18 @@ def _add_distinct(
     column.count_values(table, distinct.tolist(), counts.tolist())
 
 
-def _without_non_finite(column: ColumnSummary, block: Floats, workspace: Workspace) -> Floats:
-    """Return the finite values of a block, the others counted."""
+def _finite(column: ColumnSummary, block: Floats, workspace: Workspace) -> tuple[Floats, float | None]:
+    """Return the finite values of a block, the others counted, and their sum where that is known."""
     with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(block.sum()):
-            return block
+        total = float(block.sum())
+    if math.isfinite(total):
+        return block, total
     finite = np.isfinite(block)
     missing = int(np.count_nonzero(np.isnan(block)))
     column.cells[CellKind.MISSING] += missing
     column.cells[CellKind.NON_FINITE] += block.size - int(np.count_nonzero(finite)) - missing
     column.distinct.add_hashes(workspace.hashes(np.unique(block[np.isinf(block)])))
-    return block[finite]
+    return block[finite], None
 
 
 def _present(array: pa.Array) -> npt.NDArray[Any]:
