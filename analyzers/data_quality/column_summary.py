@@ -40,9 +40,14 @@ class Moments:
     drift: float = 0.0
 
     def add(
-        self, values: Floats, scratch: Floats | None = None, weights: Floats | None = None, rows: int = 0
+        self,
+        values: Floats,
+        scratch: Floats | None = None,
+        weights: Floats | None = None,
+        rows: int = 0,
+        total: float | None = None,
     ) -> None:
-        """Add a chunk; `scratch` is memory of at least its size to work in.
+        """Add a chunk; `scratch` is memory of at least its size to work in, `total` its sum where known.
 
         With `weights`, whole numbers that add up to `rows`, each value counts as often.
         """
@@ -50,7 +55,8 @@ class Moments:
             return
         rows = rows or values.size
         with np.errstate(over="ignore", invalid="ignore"):
-            total = float(values.sum()) if weights is None else sum_of_products(values, weights)
+            if total is None:
+                total = float(values.sum()) if weights is None else sum_of_products(values, weights)
             centre = total / rows
             deviations = np.subtract(values, centre, out=None if scratch is None else scratch[: values.size])
             weighted = deviations if weights is None else deviations * weights

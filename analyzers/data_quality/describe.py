@@ -13,6 +13,7 @@ from analyzers.data_quality.sample_statistics import sample_statistics
 from analyzers.data_quality.sketches import SHRINKING_FACTOR, SKETCH_SIZE, KllSketch, bucket_counts
 from analyzers.data_quality.summary import DatasetSummary
 from analyzers.data_quality.text import CellKind
+from analyzers.shared.cells import distinct_of
 from analyzers.shared.rules import Rules, category_order
 from contract.json_layout import java_double
 
@@ -108,7 +109,7 @@ def _numerical(column: ColumnSummary, rules: Rules) -> documents.NumericalStatis
     if rules == "sound" and not column.values.overflowed:
         numbers, _ = column.values.numbers()
         infinities = sum(math.isinf(value) for value in column.values.floats)
-        distinct = np.unique(numbers).size + infinities
+        distinct = distinct_of(numbers).size + infinities
     return documents.NumericalStatistics(
         num_present=column.present,
         num_missing=column.missing,

@@ -16,7 +16,6 @@ evidence
 import math
 from collections import Counter
 from collections.abc import Callable
-from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +28,7 @@ from analyzers.data_quality.distance import Distribution, bucket_distance, share
 from analyzers.data_quality.documents import NumericalStatistics, SampleStatistics, Statistics, tail_ranks
 from analyzers.data_quality.sample_statistics import CORRELATION_BLOCK, KNOWN_VALUES
 from analyzers.data_quality.text import read_texts
-from analyzers.shared.cells import Floats, as_float32
+from analyzers.shared.cells import Floats, as_float32, distinct_of
 from analyzers.shared.significance import kolmogorov_band, student_ratio
 from contract.api import SHIFT, CheckType, Comparison, Part, Shift, State
 from contract.errors import wording
@@ -194,7 +193,7 @@ def _most_telling(kind: str, shares: _Shares, found: Dependence, limit: float, a
 
 def _quantile_shares(baseline: Distribution, current: Distribution) -> _Shares:
     places = np.searchsorted(baseline.shares, _QUANTILES)
-    points = np.unique(baseline.values[np.minimum(places, baseline.values.size - 1)])
+    points = distinct_of(baseline.values[np.minimum(places, baseline.values.size - 1)])
     before, now = shares_at(baseline, points), shares_at(current, points)
     # What the sketches may have misplaced is no change.
     error = baseline.rank_error + current.rank_error
@@ -213,7 +212,7 @@ def _tail_shares(before: SampleStatistics, now: SampleStatistics, *, low_end: bo
         return None
     ranks = tail_ranks(before.rows)
     wanted = [rank for rank in _TAIL_RANKS if rank <= ranks[-1]]
-    chosen = np.unique(np.searchsorted(ranks, wanted, side="right") - 1)
+    chosen = distinct_of(np.searchsorted(ranks, wanted, side="right") - 1)
     sign = 1.0 if low_end else -1.0
     known, seen = (sign * as_float32(side.low if low_end else side.high) for side in (before, now))
     limits = known[chosen]
@@ -514,6 +513,9 @@ def _text_drift(
     widest = max(far or shifts, key=lambda category: abs(shifts[category]))
     # What chance explains, for readers: a normal approximation.
     share = (before.get(widest, 0) + now.get(widest, 0)) / (totals[0] + totals[1])
+    # Imported late: it loads fractions and decimals, which only this needs.
+    from statistics import NormalDist
+
     deviations = -NormalDist().inv_cdf(per_category / 2.0) * found.widening(per_category)
     n, m = totals[0] / found.before, totals[1] / found.now
     band = min(1.0, deviations * math.sqrt(share * (1.0 - share) * (n + m) / (n * m)))

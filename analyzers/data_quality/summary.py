@@ -1,5 +1,6 @@
 """What is remembered of a dataset: small, mergeable, the same for every split however it was read."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from analyzers.data_quality.column_summary import ColumnSummary, ValueCounts
 from analyzers.data_quality.sketches import hash_bits
 from analyzers.data_quality.text import CellKind, TextCells, hash_words, read_texts
 from analyzers.shared.cells import Codes as Counts
-from analyzers.shared.cells import Floats, Hashes, is_textual
+from analyzers.shared.cells import Floats, Hashes, arrow_of, is_textual
 from analyzers.shared.row_sample import Rivals, RowSample, cluster_hashes, seed_of
 
 # Numbers of a record batch into a column summary.
@@ -75,11 +76,12 @@ def add_numbers(column: ColumnSummary, array: pa.Array, workspace: Workspace) ->
     for start in range(0, values.size, _BLOCK):
         part = values[start : start + _BLOCK]
         block = workspace.values[: part.size]
+        total = None
         if is_whole:
             np.copyto(block, part, casting="unsafe")
         else:
             # Adding zero turns a negative zero into zero, so that both hash alike.
-            block = _without_non_finite(column, np.add(part, 0.0, out=block), workspace)
+            block, total = _finite(column, np.add(part, 0.0, out=block), workspace)
             whole = np.floor(block, out=workspace.scratch[0, : block.size])
             integral_valued = np.count_nonzero(np.equal(block, whole, out=workspace.flags[: block.size]))
             column.cells[CellKind.INTEGRAL_VALUED] += integral_valued
@@ -90,7 +92,7 @@ def add_numbers(column: ColumnSummary, array: pa.Array, workspace: Workspace) ->
             bits = block.view(np.uint64) if exact else _integer_bits(part)
             column.distinct.add_bits(bits, workspace.scratch.view(np.uint64))
         if not column.in_order:
-            column.moments.add(block, workspace.scratch[0])
+            column.moments.add(block, workspace.scratch[0], total=total)
             column.sketch.update_unordered(block)
 
 
@@ -115,17 +117,18 @@ def _add_distinct(
     column.count_values(table, distinct.tolist(), counts.tolist())
 
 
-def _without_non_finite(column: ColumnSummary, block: Floats, workspace: Workspace) -> Floats:
-    """Return the finite values of a block, the others counted."""
+def _finite(column: ColumnSummary, block: Floats, workspace: Workspace) -> tuple[Floats, float | None]:
+    """Return the finite values of a block, the others counted, and their sum where that is known."""
     with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(block.sum()):
-            return block
+        total = float(block.sum())
+    if math.isfinite(total):
+        return block, total
     finite = np.isfinite(block)
     missing = int(np.count_nonzero(np.isnan(block)))
     column.cells[CellKind.MISSING] += missing
     column.cells[CellKind.NON_FINITE] += block.size - int(np.count_nonzero(finite)) - missing
     column.distinct.add_hashes(workspace.hashes(np.unique(block[np.isinf(block)])))
-    return block[finite]
+    return block[finite], None
 
 
 def _present(array: pa.Array) -> npt.NDArray[Any]:
@@ -166,7 +169,7 @@ def _count_integers(values: Integers, limit: int) -> tuple[Integers, Counts] | N
 def _count_distinct(values: npt.NDArray[Any], limit: int) -> tuple[npt.NDArray[Any], Counts] | None:
     if values.size > 2 * _PROBE and _at_least_distinct(values[:_PROBE]) > limit:
         return None
-    table = pc.value_counts(pa.array(values))
+    table = pc.value_counts(arrow_of(values))
     if len(table) > limit:
         return None
     return table.field("values").to_numpy(), table.field("counts").to_numpy()
@@ -273,7 +276,7 @@ def _add_counted(
         if not column.in_order:
             column.sketch.update_weighted(numbers[numeric], counts[numeric])
         return
-    texts = dictionary.take(pa.array(used)).to_pylist()
+    texts = dictionary.take(arrow_of(used)).to_pylist()
     column.count_values(column.values.texts, texts, counts.tolist())
 
 

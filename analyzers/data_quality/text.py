@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from analyzers.data_quality.sketches import hash_bits
-from analyzers.shared.cells import Codes, Flags, Floats, Hashes
+from analyzers.shared.cells import Codes, Flags, Floats, Hashes, arrow_of
 
 # xxHash64 with seed 42 over many texts or 8-byte words at once (specification by Y. Collet).
 #
@@ -211,7 +211,7 @@ def read_texts(texts: pa.Array, *, hash_as_text: bool) -> TextCells:
         if not hash_as_text:
             # Digits with a leading zero are no numbers.
             numeric = np.flatnonzero(~np.isnan(numbers))
-            found = pc.match_substring_regex(texts.take(pa.array(numeric)), _CODE)
+            found = pc.match_substring_regex(texts.take(arrow_of(numeric)), _CODE)
             codes = numeric[found.to_numpy(zero_copy_only=False)]
             kinds[codes], numbers[codes] = CellKind.CODE, np.nan
             numeric = np.flatnonzero(~np.isnan(numbers))
@@ -238,7 +238,7 @@ def _is_digit(characters: Bytes) -> Flags:
 def _mark_booleans(texts: pa.Array, rows: Rows, lengths: Codes, kinds: Bytes) -> None:
     rows = rows[lengths[rows] <= len("false")]
     if rows.size:
-        words = texts.take(pa.array(rows))
+        words = texts.take(arrow_of(rows))
         is_boolean = pc.is_in(words, pa.array(["true", "false"], words.type))
         kinds[rows[is_boolean.to_numpy(zero_copy_only=False)]] = CellKind.BOOLEAN
 
@@ -247,7 +247,7 @@ def _mark_numbers(texts: pa.Array, rows: Rows, kinds: Bytes, numbers: Floats) ->
     """Settle the candidates `rows`: texts that begin like a number and end in a digit."""
     if not rows.size:
         return
-    candidates = texts if rows.size == len(texts) else texts.take(pa.array(rows))
+    candidates = texts if rows.size == len(texts) else texts.take(arrow_of(rows))
     is_number = pc.match_substring_regex(candidates, _NUMBER)
     if is_number.true_count < len(rows):
         keep = is_number.to_numpy(zero_copy_only=False)

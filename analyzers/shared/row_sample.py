@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from analyzers.shared.cells import Codes, Floats, Hashes, is_textual, label_of
+from analyzers.shared.cells import Codes, Floats, Hashes, arrow_of, distinct_of, is_textual, label_of
 from contract.dataset import aligned_columns
 from contract.errors import DatasetError, wording
 from contract.schema import hint
@@ -58,7 +58,7 @@ class _Chunk:
         kept = self.priorities <= cutoff
         if kept.all() and not copy:
             return self
-        rows = self.rows.filter(pa.array(np.repeat(kept, self.lengths)))
+        rows = self.rows.filter(arrow_of(np.repeat(kept, self.lengths)))
         return _Chunk(_lean(rows), self.priorities[kept], self.lengths[kept])
 
 
@@ -96,7 +96,7 @@ class RowSample:
         bounds = np.clip(np.append(places * run, first_row + batch.num_rows), first_row, None)
         priorities = _priorities(seed, places)
         if clusters is not None:
-            batch = batch.append_column(CLUSTER, pa.array(clusters))
+            batch = batch.append_column(CLUSTER, arrow_of(clusters))
             priorities = _priorities(0, clusters.astype(np.int64))
         chunk = _Chunk(batch, priorities, np.diff(bounds))
         if rivals is not None and clusters is None:
@@ -271,7 +271,7 @@ def dependence_note(rows: int, effect: float) -> str:
 def quantile_groups(values: Floats, ordered: Floats | None = None) -> tuple[Codes, int]:
     """Return between which deciles of all values each lies, and the number of groups."""
     ordered = np.sort(values) if ordered is None else ordered
-    cuts = np.unique(ordered[np.ceil(np.arange(1, 10) / 10.0 * values.size - 1.0).astype(np.int64)])
+    cuts = distinct_of(ordered[np.ceil(np.arange(1, 10) / 10.0 * values.size - 1.0).astype(np.int64)])
     # As `searchsorted` does, several times faster.
     groups = np.zeros(values.size, np.uint8)
     for cut in cuts:
