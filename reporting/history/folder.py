@@ -12,10 +12,10 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import pyarrow as pa
@@ -193,8 +193,7 @@ _TRIES = 50
 _PAUSE_SECONDS = 0.05
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(NamedTuple):
     """Which runs are wanted; None does not ask.
 
     Parameters
@@ -340,8 +339,7 @@ def name_time(path: str) -> datetime | None:
 _MOST_RUNS = 5_000
 
 
-@dataclass(frozen=True)
-class Compacted:
+class Compacted(NamedTuple):
     """What was done: runs put together, files before and after."""
 
     runs: int

@@ -6,9 +6,9 @@ import re
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 from contract.page import Body, Section, count, number, several, short
@@ -32,8 +32,7 @@ _MONDAY = datetime(1970, 1, 5)
 Link = Callable[[Run, str], str]
 
 
-@dataclass(frozen=True)
-class Track:
+class Track(NamedTuple):
     """The runs of one monitor of a model by one schedule, the earliest first; `steps` says how time went."""
 
     monitor: str

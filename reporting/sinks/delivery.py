@@ -8,9 +8,8 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -49,8 +48,7 @@ class NotDeliveredError(Exception):
         self.again, self.pause = again, pause
 
 
-@dataclass(frozen=True)
-class Delivery:
+class Delivery(NamedTuple):
     """Something to deliver.
 
     Parameters
@@ -68,8 +66,7 @@ class Delivery:
     send: Callable[[float], None]
 
 
-@dataclass(frozen=True)
-class Undelivered:
+class Undelivered(NamedTuple):
     """A parcel that did not arrive: what, where to, and why, as half a sentence."""
 
     address: str

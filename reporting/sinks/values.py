@@ -10,10 +10,9 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import orjson
@@ -38,8 +37,7 @@ _STATISTICS = {"SampleCount": "count", "Sum": "sum", "Minimum": "min", "Maximum"
 _Found = tuple[str, dict[str, str], float | None]
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(NamedTuple):
     """One gauge: its name, its labels, and its value."""
 
     name: str
