@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from fixtures import ROOT
@@ -141,6 +143,25 @@ def test_a_command_loads_nothing_heavy_before_the_settings_are_checked(command: 
     )
     result = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, env={}, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_job_loads_nothing_heavy_that_it_can_do_without(tmp_path: Path) -> None:
+    table = tmp_path / "table.parquet"
+    pq.write_table(pa.table({"x": [float(row % 7) for row in range(50)], "plan": ["a", "b"] * 25}), table)
+    script = (
+        "import sys\nfrom containers.data_quality.main import main\nassert main() == 0\n"
+        "print([name for name in ('numpy.ma', 'zipfile', 'statistics', 'pandas') if name in sys.modules])"
+    )
+    settings = {
+        "dataset_source": str(table),
+        "dataset_format": '{"parquet":{}}',
+        "output_path": str(tmp_path),
+    }
+    given = {**settings, "output_message_file": str(tmp_path / "message")}
+    result = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=given, capture_output=True, text=True, check=True
     )
     assert result.stdout.splitlines()[-1] == "[]"
 

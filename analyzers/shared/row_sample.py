@@ -39,6 +39,8 @@ RUN = 512
 MOST_ROWS = 1 << 15
 MOST_CELLS = 1 << 22  # 32 MB of numbers
 
+# Part of the sample's rows from which on it pays to look at all runs again.
+_FEWEST_ADDED = 16
 _LONGEST_TEXT = 200
 CLUSTER = "\0cluster"
 _HASH_STEP = np.uint64(0x9E3779B97F4A7C15)
@@ -102,8 +104,9 @@ class RowSample:
         if rivals is not None and clusters is None:
             self.cutoff = min(self.cutoff, rivals.cutoff(priorities, chunk.lengths, self._most_rows()))
         else:
-            # Runs are few, so that those that stay are known before any is copied. Clusters may be many.
-            self._lower_cutoff([*self.chunks, chunk] if clusters is None else [chunk])
+            # Those that stay are known before any is copied, where runs are few: not of clusters.
+            are_few = clusters is None and batch.num_rows >= self._most_rows() // _FEWEST_ADDED
+            self._lower_cutoff([*self.chunks, chunk] if are_few else [chunk])
         if (priorities <= self.cutoff).any():
             kept = chunk.up_to(self.cutoff, copy=not is_new)
             self.chunks.append(kept if kept is not chunk else replace(chunk, rows=_lean(batch)))
@@ -158,15 +161,19 @@ class Rivals:
     """
 
     def __init__(self) -> None:
-        self._runs: tuple[Hashes, Codes] = np.empty(0, np.uint64), np.empty(0, np.int64)
+        self._runs: list[tuple[Hashes, Codes]] = [(np.empty(0, np.uint64), np.empty(0, np.int64))]
+        self._cutoff, self._rows_added = (1 << 64) - 1, 0
 
     def cutoff(self, priorities: Hashes, lengths: Codes, most_rows: int) -> int:
         """Add runs, and return the priority up to which those of all samples may stay."""
-        known = np.append(self._runs[0], priorities), np.append(self._runs[1], lengths)
-        cutoff = _cutoff(*known, most_rows)
-        kept = known[0] <= cutoff
-        self._runs = known[0][kept], known[1][kept]
-        return cutoff
+        self._runs.append((priorities, lengths))
+        self._rows_added += int(lengths.sum())
+        if self._rows_added >= most_rows // _FEWEST_ADDED:
+            priorities, lengths = map(np.concatenate, zip(*self._runs, strict=True))
+            self._cutoff = _cutoff(priorities, lengths, most_rows)
+            kept = priorities <= self._cutoff
+            self._runs, self._rows_added = [(priorities[kept], lengths[kept])], 0
+        return self._cutoff
 
 
 def cluster_hashes(batch: pa.RecordBatch, columns: tuple[str, ...]) -> Hashes | None:
