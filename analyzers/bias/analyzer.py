@@ -318,7 +318,7 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
             plan, column = self._plan.columns[name], summary.columns[name]
             if (error := groups.unselected_outcomes("label", plan, column, labels)) is not None:
                 raise error
-            if len(labels.chosen) > 2 and labels.chosen[1:].all():
+            if labels.threshold is None and len(labels.chosen) > 2 and labels.chosen[1:].all():
                 raise DatasetError.of("bias_groups.all_positive", field=name, asked=labels.text)
 
     def _refuse_without_groups(self, summary: BiasSummary) -> None:
