@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +39,9 @@ class Seen:
 
 
 class Labels:
+    def of_one_dataset(self) -> Self:
+        return self
+
     def empty(self) -> Seen:
         return Seen([], set(), np.zeros(1))
 
