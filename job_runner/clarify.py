@@ -4,6 +4,7 @@ The first rows are read to learn what the columns are called; nothing is compute
 """
 
 import functools
+import json
 import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +23,7 @@ from contract.dataset import GROUND_TRUTH, CellRules, ColumnPaths, LabelPlaces, 
 from contract.dataset_format import DatasetFormat, Kind
 from contract.errors import ConfigurationError
 from contract.outcome import NotTriedError
-from contract.schema import Mistakes, nearest
+from contract.schema import Mistakes, nearest, require_once
 from contract.wording import as_float, listing, several, some_of
 from file_storage import storage
 from model_clients.model import Model
@@ -204,11 +205,13 @@ def load_analysis_config(settings: Settings, kind: Purpose) -> AnalysisConfig:
     ConfigurationError
         When the file is no JSON, with the place in it; else with everything that is wrong with it.
     DocumentError
-        When there is no such file.
+        When there is no such file, or it has a member twice.
     """
     path = storage.resolve_document(settings.analysis_config or "", (FILE_NAME,), "analysis_config")
+    content = storage.read_bytes(path, ConfigurationError).removeprefix(b"\xef\xbb\xbf")
     with ConfigurationError.instead_of("json.broken", orjson.JSONDecodeError, file=path, cause=str):
-        value = orjson.loads(storage.read_bytes(path, ConfigurationError).removeprefix(b"\xef\xbb\xbf"))
+        value = orjson.loads(content)
+    json.loads(content, object_pairs_hook=functools.partial(require_once, path))
     return read_analysis_config(value, path, kind)
 
 

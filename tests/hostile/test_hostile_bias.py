@@ -115,6 +115,13 @@ def test_a_configuration_that_does_not_suit_the_data(
     assert result.files == []
 
 
+def test_a_member_that_is_there_twice(tmp_path: Path) -> None:
+    path = tmp_path / "analysis_config.json"
+    path.write_text('{"label": "y", "label": "z"}', encoding="utf-8")
+    result = run_job(tmp_path, tmp_path, command=monitor_bias, analysis_config=path, dataset_format=None)
+    assert (result.exit_code, "has the member 'label' twice" in result.message) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("content", "part"),
     [
