@@ -171,7 +171,17 @@ def say_kinds(batches: Sequence[pa.RecordBatch], kinds: Kinds, rules: CellRules,
             say("reading.dates", field=name)
         elif kind == "text":
             _say_why_text(name, texts, rules, say, is_known=is_known)
-        elif kind == "number" and not is_known and (others := _unlike(texts, _NUMBER)):
+        elif kind == "number" and is_known:
+            if _any(texts, _CODE):
+                say("reading.padded", field=name)
+            elif (
+                rules.typed
+                and len(texts)
+                and _share(texts, _NUMBER) == 1.0
+                and not name.startswith(GROUND_TRUTH)
+            ):
+                say("reading.texts", field=name)
+        elif kind == "number" and (others := _unlike(texts, _NUMBER)):
             say("reading.numbers", field=name, share=_share(texts, _NUMBER))
             if _any(others, f"{_AMOUNT}|{_WITH_UNIT}"):
                 say("reading.amounts", field=name, example=others[0].as_py()[:40])

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from contract.dataset import notice
 from contract.errors import DatasetError
 from file_storage.storage import lines_before
 from readers.arrow_json import found_in
@@ -291,8 +292,11 @@ def _keep_codes_text(data: Text, columns: CsvColumns) -> None:
     for name in integers:
         column = table.column(name)
         for pattern in patterns:
-            numbers = pattern == _CODE and name in (columns.numbers or ())
-            if not numbers and pc.any(pc.match_substring_regex(column, pattern)).as_py():
+            if not pc.any(pc.match_substring_regex(column, pattern)).as_py():
+                continue
+            if pattern == _CODE and name in (columns.numbers or ()):
+                notice("reading.padded", field=name)
+            else:
                 columns.types[name] = _text_type(column)
 
 

@@ -302,6 +302,25 @@ def test_booleans_in_one_file_and_digits_in_another(tmp_path: Path, order: int) 
         assert feature["string_statistics"]["distinct_count"] == 2
 
 
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_texts_where_the_baseline_has_numbers_are_said(tmp_path: Path, form: str) -> None:
+    numbers = [number % 7 for number in range(300)]
+    texts = [f"{number:04d}" if form == "csv" else str(number) for number in numbers]
+    (tmp_path / "base").mkdir()
+    for name, cells in (("then", numbers), ("now", texts)):
+        if form == "csv":
+            csv_table(tmp_path / name / "d.csv", "f,n", [[cell, at] for at, cell in enumerate(cells)])
+        else:
+            json_lines(tmp_path / name / "d.jsonl", [{"f": cell, "n": at} for at, cell in enumerate(cells)])
+    told = {} if form == "csv" else {"dataset_format": LINES}
+    baseline = run_job(tmp_path / "base", tmp_path / "then", **told)
+    result = run_job(tmp_path, tmp_path / "now", **baseline_of(baseline), **told)
+    assert features(result)["f"]["inferred_type"] == "Integral"
+    padded = "f is numbers, as the baseline says, so zeros at their beginning are left out"
+    written = "f is numbers, though they are written as text"
+    assert reading(result)["types"] == [padded if form == "csv" else written]
+
+
 def test_digits_where_the_baseline_has_booleans_are_said(tmp_path: Path) -> None:
     csv_table(tmp_path / "then.csv", "f,n", [[str(flag).upper(), at] for at, flag in enumerate(BOOLEANS)])
     csv_table(tmp_path / "now.csv", "f,n", [[int(flag), at] for at, flag in enumerate(BOOLEANS)])
