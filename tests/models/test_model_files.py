@@ -79,9 +79,7 @@ def test_files_of_no_known_kind(tmp_path: Path, content: bytes, complaint: str) 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     for name in ("model.json", "model.onnx", "model.tar.gz"):
-        with pytest.raises(
-            ModelError, match=r"is no file, there is only .* address of a server with http://"
-        ):
+        with pytest.raises(ModelError, match=r"is no file; the nearest folder .* of a server with http://"):
             open_model(str(tmp_path / name))
     with pytest.raises(ModelError, match=r"127\.0\.0\.1:8080/invocations is no file"):
         open_model("127.0.0.1:8080/invocations")
