@@ -205,8 +205,8 @@ def test_a_damaged_model_file(tmp_path: Path, numbers: Path, trees: Path) -> Non
 def test_a_model_file_that_is_not_there(tmp_path: Path, numbers: Path) -> None:
     absent = tmp_path / "model.onnx"
     result = run(tmp_path, numbers, table_config(baseline=[[1, 2]]), absent)
-    said = f"model {absent} is no file; the nearest folder that exists is {tmp_path}; give the path of the model's"
-    assert_sentence(result, f"{said} file, or the address of a server with http://.")
+    said = f"model {absent} is no file; the nearest folder that exists is {tmp_path}; give the path of"
+    assert_sentence(result, f"{said} the model's file, or the address of a server with http://.")
 
 
 def test_a_pickled_model_without_consent(tmp_path: Path, numbers: Path) -> None:
