@@ -24,7 +24,9 @@ def test_the_page_leads_from_a_service_to_a_verdict_and_to_labels(tmp_path: Path
     port = str(free_port())
     fast, flask, ask = re.findall(r"```python\n# \w+\.py\n(.*?)```", PAGE, re.DOTALL)
     assert "FastAPI()" in fast
-    (tmp_path / "service.py").write_text(flask)
+    assert flask.count('CaptureWriter("captures", "churn")') == 1
+    # However full the disk of this machine is.
+    (tmp_path / "service.py").write_text(flask.replace('"churn")', '"churn", disk_share=1.0)'))
     (tmp_path / "ask.py").write_text(ask.replace("8000", port))
     install, *commands = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     assert install.startswith("pip install")
