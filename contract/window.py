@@ -26,6 +26,7 @@ _DAY_PATHS = (
 )
 # The folders that data capture writes: yyyy/mm/dd/hh in UTC.
 _HOUR_FOLDER = re.compile(r"(?:^|/)(\d{4})/(\d{2})/(\d{2})/(\d{2})(?=/)")
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 # A record lies in the folder of the hour it was written, which need not be that of its inference.
 CAPTURE_SLACK = timedelta(hours=1)
 
@@ -110,8 +111,8 @@ def resolve_window(
     if length is not None and not each:
         if start and end and end - start != length:
             raise ConfigurationError.of("window.apart", field="window", text=window, length=end - start)
-        last = _aligned(now.astimezone(zone), window or "").astimezone(UTC)
-        end = end or (start + length if start else last)
+        if not end:
+            end = start + length if start else _aligned(now.astimezone(zone), window or "").astimezone(UTC)
         start = start or end - length
     elif (start is None) != (end is None):
         given, missing = ("start_time", "end_time") if start else ("end_time", "start_time")
@@ -185,6 +186,11 @@ def parse_instant(text: str) -> datetime | None:
     except (TypeError, ValueError):
         return None
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def microseconds(instant: datetime) -> int:
+    """Return how long after the beginning of 1970 an instant (timezone-aware) is."""
+    return (instant - _FIRST) // timedelta(microseconds=1)
 
 
 def read_instant(name: str, text: str | None, zone: tzinfo = UTC) -> datetime | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +16,7 @@ from pyarrow import types
 
 from contract.dataset import TRANSFORM_ID, TRANSFORM_TIME, WINDOW, Dataset, RowKeys, notice
 from contract.errors import DatasetError
-from contract.window import ZONED, Window
+from contract.window import ZONED, Window, microseconds
 from contract.wording import as_float, some_of
 from readers.cell_types import instants_of
 
@@ -63,7 +62,7 @@ def keyed_rows(
             known_times = batch.column(time).filter(instants.is_valid())
             _require_whole_days(known_times, instants, window, keys.time or "", label)
             rows, without = rows + batch.num_rows, without + instants.null_count
-            start, end = _microseconds(window.start), _microseconds(window.end)
+            start, end = microseconds(window.start), microseconds(window.end)
             inside = pc.and_(pc.greater_equal(instants, start), pc.less(instants, end))
             inside = pc.fill_null(inside, False)
             notice("outside", batch.num_rows - instants.null_count - inside.true_count)
@@ -76,7 +75,7 @@ def keyed_rows(
         found = found.select([name for at, name in names if name in known or at not in (identifier, time)])
         found = found if index is None or ids is None else _labelled(found, ids, index)
         if window is not None and window.edges and time is not None:
-            edges = [_microseconds(edge) for edge in window.edges]
+            edges = [microseconds(edge) for edge in window.edges]
             places = np.searchsorted(edges, instants.to_numpy(), side="right") - 1
             found = found.append_column(WINDOW, pa.array(places.astype(np.int32)))
         yield found
@@ -185,11 +184,7 @@ def _require_whole_days(
     if not is_zoned:
         notice("reading.zoneless", field=attribute)
     times = instants.drop_null().to_numpy()
-    edges = [_microseconds(edge) for edge in (window.start, window.end, *window.edges)]
+    edges = [microseconds(edge) for edge in (window.start, window.end, *window.edges)]
     is_dates = len(times) >= (1 if is_short else _SOME) and not (times % _DAY).any()
     if is_dates and any(edge % _DAY for edge in edges):
         raise DatasetError.of("windowed_rows.part_of_day", file=label, field=attribute)
-
-
-def _microseconds(instant: datetime) -> int:
-    return (instant - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

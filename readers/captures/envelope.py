@@ -6,7 +6,6 @@ the same arrays.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from contract.window import (
     folder_hour,
     folder_overlaps,
     in_window_by_folder,
+    microseconds,
     parse_instant,
 )
 from readers.arrow_json import NotBulkError, found_in, line_ends, read_json, text_buffer
@@ -108,17 +108,17 @@ class Envelope:
         """Return the records in a window: by their time, or else by the folder of their file."""
         instants, edges = _instants(self.times), [*(window.edges or (window.start,)), window.end]
         # In which window, -1 for none.
-        places = np.searchsorted([*map(_stamp, edges)], instants, side="right").astype(np.int32) - 1
+        places = np.searchsorted([*map(microseconds, edges)], instants, side="right").astype(np.int32) - 1
         places[places == len(edges) - 1] = -1
         untimed = instants == _UNREAD
         outside = (places == -1) & ~untimed
-        earliest = instants.min(initial=_stamp(window.end), where=~untimed)
+        earliest = instants.min(initial=microseconds(window.end), where=~untimed)
         is_odd = untimed.any() or outside.any()
         origins = self.block.sources(self.numbers)
         for origin in np.unique(origins):
             path = self.block.segments[origin].path
             hour = folder_hour(path)
-            oldest = _UNREAD if hour is None else _stamp(hour - CAPTURE_SLACK)
+            oldest = _UNREAD if hour is None else microseconds(hour - CAPTURE_SLACK)
             if not is_odd and earliest >= oldest:
                 continue
             of_file = origins == origin
@@ -146,11 +146,6 @@ class Envelope:
 
 
 _UNREAD = np.iinfo(np.int64).min
-_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _stamp(instant: datetime) -> int:
-    return (instant - _FIRST) // timedelta(microseconds=1)
 
 
 def _instants(times: pa.Array) -> npt.NDArray[np.int64]:
