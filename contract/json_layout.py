@@ -71,9 +71,9 @@ def _text_of_many(items: Any) -> str:
     """Return a list of floats, of which a sketch has thousands, and nearly all print as in Java; else ""."""
     if not isinstance(items, np.ndarray) and set(map(type, items)) != {float}:
         return ""
-    sizes = np.abs(items)
-    odd = np.flatnonzero((sizes != 0.0) & ~((sizes >= _LEAST_PLAIN) & (sizes < _LEAST_LARGE))).tolist()
     floats = np.ascontiguousarray(items, np.float64)
+    sizes = np.abs(floats)
+    odd = np.flatnonzero((sizes != 0.0) & ~((sizes >= _LEAST_PLAIN) & (sizes < _LEAST_LARGE))).tolist()
     text = orjson.dumps(floats, option=orjson.OPT_SERIALIZE_NUMPY).decode()[1:-1].replace(",", ", ")
     if odd:
         texts = text.split(", ")

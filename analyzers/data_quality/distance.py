@@ -88,8 +88,7 @@ def sketch_rank_error(sketch: QuantileSketch) -> float:
 
 def numeric_distance(first: Distribution, second: Distribution) -> tuple[float, float]:
     """Return the Kolmogorov-Smirnov distance and the value up to which the shares differ most."""
-    _, of_first = shares_around(first, second.values)
-    sides = [first.shares - shares_around(second, first.values)[1], of_first - second.shares]
+    sides = [first.shares - shares_at(second, first.values), shares_at(first, second.values) - second.shares]
     difference = np.abs(np.concatenate(sides))
     widest = int(np.argmax(difference))
     return float(difference[widest]), float(np.concatenate([first.values, second.values])[widest])

@@ -117,7 +117,7 @@ class QuantileSketch:
     k: float = member(number, 2048.0, inside="parameters")
     levels: list[npt.NDArray[np.float64]] = member(_levels, [], key="data")
 
-    # What is worked out of the baseline's serves many windows.
+    # By identity, for what is worked out of a baseline's once and serves many windows.
     __hash__ = object.__hash__
 
 
