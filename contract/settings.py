@@ -28,22 +28,20 @@ from contract.window import Window, parse_duration, read_instant, read_zone, res
 from contract.wording import as_float
 
 # What a command offers. Shared variables say which of these they need, never which command.
-#   analysis       it is a monitor: every one offers this
-#   table          rows of a format that has to be named
-#   script         a user's script may change the rows
-#   segments       rows can be divided into segments
-#   predictions    columns of predictions and labels
-#   labels         labels can come from elsewhere
-#   configuration  analysis_config.json, and a model to ask
-#   problem        the kind of model is told by problem_type
-#   distributions  drift of single columns
-#   clusters       decisions about rows that belong together
-#   attributions   rows are explained
-#   joining        captures and labels are joined, and nothing else
-Offer = (
-    Literal["analysis", "table", "script", "segments", "predictions", "labels", "configuration"]
-    | Literal["problem", "distributions", "clusters", "attributions", "joining"]
-)
+Offer = Literal[
+    "analysis",  # it is a monitor: every one offers this
+    "table",  # rows of a format that has to be named
+    "script",  # a user's script may change the rows
+    "segments",  # rows can be divided into segments
+    "predictions",  # columns of predictions and labels
+    "labels",  # labels can come from elsewhere
+    "configuration",  # analysis_config.json, and a model to ask
+    "problem",  # the kind of model is told by problem_type
+    "distributions",  # drift of single columns
+    "clusters",  # decisions about rows that belong together
+    "attributions",  # rows are explained
+    "joining",  # captures and labels are joined, and nothing else
+]
 Kind = (
     Literal["text", "switch", "choice", "count", "share", "seconds"]
     | Literal["instant", "zone", "names", "texts", "sinks", "format", "rows", "k_of_n"]
@@ -337,8 +335,13 @@ class Settings:
 
 
 _UNUSED = (
-    *("sagemaker_endpoint_datacapture_prefix", "monitoring_input_type", "detect_drift", "detect_outliers"),
-    *("image_data", "report_enabled", "auto_ml_job_detail"),
+    "sagemaker_endpoint_datacapture_prefix",
+    "monitoring_input_type",
+    "detect_drift",
+    "detect_outliers",
+    "image_data",
+    "report_enabled",
+    "auto_ml_job_detail",
 )
 
 
@@ -588,10 +591,10 @@ def _note_contradictions(values: Mapping[str, Any], program: Program, mistakes: 
 
 
 # Without them a job compares or refuses nothing, and nobody else's variables are called so.
-_OF_THE_VERDICT = (
-    *("baseline_constraints", "baseline_statistics", "register_new_baseline"),
-    *("fail_on_violations", "fail_on_undecided"),
-)
+_OF_THE_VERDICT = {"baseline_constraints", "baseline_statistics", "register_new_baseline"} | {
+    "fail_on_violations",
+    "fail_on_undecided",
+}
 
 
 def _note_near_misses(environment: Mapping[str, str], program: Program, mistakes: Mistakes) -> None:
