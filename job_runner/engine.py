@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
+import pyarrow as pa
+
 from contract.api import AnyAnalyzer, Split
 from contract.dataset import Tally, counting
 from contract.errors import DatasetError
@@ -66,6 +68,8 @@ def summarize_splits(
     finally:
         # After a failure nobody waits for the splits still being read.
         executor.shutdown(wait=False, cancel_futures=True)
+        # What follows has other needs than reading, and Arrow would keep all that reading had.
+        pa.default_memory_pool().release_unused()
 
 
 class Pending(Protocol):
