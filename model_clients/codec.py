@@ -29,8 +29,7 @@ from model_clients.model import Scores
 # The shape of JSON requests: ``content_template`` and ``record_template``.
 #
 # A template is JSON with placeholders where values stand: ``$records`` (all records as a list), ``$record``
-# (one record per request), ``$features`` (a list of values), ``$features_kvp`` (an object of name to
-# value),
+# (one record per request), ``$features`` (a list of values), ``$features_kvp`` (an object of name to value),
 # ``$feature_names``, and ``"${Name}"`` with its quotes, one for each feature.
 
 

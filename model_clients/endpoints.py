@@ -316,8 +316,7 @@ def _scores(output: dict[str, Any], rows: int) -> Scores:
 
 # A SageMaker endpoint, asked through boto3, which signs requests and finds the server.
 #
-# ``AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME``, ``AWS_ENDPOINT_URL`` and credentials are boto3's to find; so is
-# the
+# ``AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME``, ``AWS_ENDPOINT_URL`` and credentials are boto3's to find; so is the
 # region, where ``AWS_REGION`` does not tell.
 
 

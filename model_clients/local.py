@@ -123,8 +123,7 @@ def _named_line(error: Exception) -> str:
 
 # A first try at a model file in a process of its own, with limits of time and memory.
 #
-# Libraries crash, never return or want all memory on some files. So a copy of this process loads the file
-# and
+# Libraries crash, never return or want all memory on some files. So a copy of this process loads the file and
 # scores some rows; what happens to it is known before this process does the same.
 
 
@@ -500,9 +499,8 @@ def open_catboost(content: bytes, where: str, threads: int) -> LocalModel:
 # Models of SageMaker's Linear Learner: a zip archive with the weights as MXNet stores arrays.
 #
 # The weights are read directly; MXNet is not needed. Its format of lists of arrays is (little endian): 8
-# bytes
-# 0x112, 8 reserved, the number of arrays (8), the arrays, the number of names (8), the names, each as its
-# length (8) and text. An array is 4 bytes 0xF993FAC9, its storage type (4, dense is 0), the number of
+# bytes 0x112, 8 reserved, the number of arrays (8), the arrays, the number of names (8), the names, each as
+# its length (8) and text. An array is 4 bytes 0xF993FAC9, its storage type (4, dense is 0), the number of
 # dimensions (4), the dimensions (8 each), device type and number (4 each), element type (4), the elements.
 
 

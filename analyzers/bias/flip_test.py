@@ -21,8 +21,7 @@ from contract.wording import listing
 #
 # A tree (scipy's k-d tree) is quick while few directions hold most of the variance, as with columns of very
 # different scale; with many directions of the same weight it looks at nearly every row, and comparing all
-# rows
-# with all, block by block, is quicker. Both are exact; where distances tie, either row may come first.
+# rows with all, block by block, is quicker. Both are exact; where distances tie, either row may come first.
 
 
 # From this many directions of equal variance, the tree loses.

@@ -164,10 +164,9 @@ def _words(column: ColumnSummary) -> list[str]:
 
 # Which rows a request selects by Clarify's rules.
 #
-# Clarify types columns by what pandas makes of them, and takes whole numbers and numeric text for
-# continuous
-# when at least 5 % of their values are distinct, so that the same column is read differently in a small
-# data set and in a large one. Values that match nothing are cast to the type of the first cell.
+# Clarify types columns by what pandas makes of them, and takes whole numbers and numeric text for continuous
+# when at least 5 % of their values are distinct, so that the same column is read differently in a small data
+# set and in a large one. Values that match nothing are cast to the type of the first cell.
 
 
 DataType = Literal["int64", "float64", "bool", "object", "category"]

@@ -297,10 +297,8 @@ def statistics_to_json(document: Statistics, with_extensions: bool = True) -> di
 #
 # `docs/constraints.md` has every member. Files of 2019 used ``enable_comparisons`` (a boolean) and
 # ``min_domain_mass``; they are read as ``perform_comparison`` and ``domain_content_threshold``, and
-# ``comparion_method``, as AWS's page has it, as ``comparison_method``. All are kept as they are when
-# written
-# again. Names that are nearly known are refused, all at once, with the right name; others are kept and
-# named.
+# ``comparion_method``, as AWS's page has it, as ``comparison_method``. All are kept as they are when written
+# again. Names that are nearly known are refused, all at once, with the right name; others are kept and named.
 
 
 OVERRIDES = "monitoringConfigOverrides"

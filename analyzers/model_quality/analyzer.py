@@ -28,10 +28,9 @@ from contract.wording import listing, number, percent
 # Metrics of rows without labels, expected from what their scores meant at the baseline.
 #
 # Confidence-based estimation: the probability of each row being positive, by the baseline's calibration,
-# gives
-# the expected confusion matrix and the expected ranking of positives over negatives. It sees what a change
-# of
-# the inputs does to the scores; it cannot see labels that come to mean something else for the same inputs.
+# gives the expected confusion matrix and the expected ranking of positives over negatives. It sees what a
+# change of the inputs does to the scores; it cannot see labels that come to mean something else for the same
+# inputs.
 
 
 # Scores beyond those that calibration has seen, from which share on the estimate says so.
