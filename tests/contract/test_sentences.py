@@ -2,14 +2,17 @@
 
 import ast
 import os
-import string
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
+from fixtures import ROOT
+from sentences import SENTENCES, members_of, said, says
 
 from contract import errors
 
-ROOT = Path(__file__).parents[2]
 ROOMS = (
     "analyzers",
     "containers",
@@ -23,20 +26,6 @@ ROOMS = (
 )
 HAND_ON = ("contract/schema.py", "contract/dataset.py")
 GOLDEN = Path(__file__).parent / "golden_sentences.txt"
-SENTENCES = {
-    f"{topic}.{name}": text if isinstance(text, str) else "".join(text)
-    for topic, texts in tomllib.loads((ROOT / "contract/sentences.toml").read_text()).items()
-    for name, text in texts.items()
-}
-
-
-def members_of(text: str) -> set[str]:
-    names = set()
-    for _, field, spec, _ in string.Formatter().parse(text):
-        if field is not None:
-            names.add(field.split(".")[0].split("[")[0])
-            names |= members_of(spec or "")
-    return names
 
 
 def uses() -> Iterator[tuple[str, str, set[str], bool]]:
@@ -148,3 +137,60 @@ def test_topics_read_by_themselves_hold_what_the_whole_file_does() -> None:
     whole = tomllib.loads((ROOT / "contract/sentences.toml").read_text(encoding="utf-8"))
     for name, texts in whole.items():
         assert errors.topic(name) == {code: "".join(text) for code, text in texts.items()}
+
+
+CELLS = (
+    "A.csv line 12 has 3 cells, but the header has 2: '1,2,3'; quote cells that hold commas or line breaks, "
+    "and leave out titles, comments and separators at the end of lines."
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "members", "is_said"),
+    [
+        ("csv.cells", {}, True),
+        ("csv.cells", {"line": 12, "found": 3, "expected": 2, "row": "1,2,3"}, True),
+        ("csv.cells", {"line": 2}, False),
+        ("csv.cells", {"row": "1,2"}, False),
+        ("csv.header_again", {"line": 12}, False),
+        ("csv.utf16", {}, False),
+    ],
+)
+def test_a_text_says_a_sentence_with_its_members(code: str, members: dict[str, Any], is_said: bool) -> None:
+    assert said(["Another text.", CELLS], code, **members) is is_said
+    if is_said:
+        assert says(CELLS, code, **members)
+    else:
+        with pytest.raises(AssertionError, match="is not said") as caught:
+            says(CELLS, code, **members)
+        assert SENTENCES[code] in str(caught.value)
+        assert CELLS in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "members", "is_said"),
+    [
+        ("Column 'b' appears twice; rename one of the two.", "tables.twice", {"field": "b"}, True),
+        ("column 'bb' appears twice; rename one of the two.", "tables.twice", {"field": "b"}, False),
+        ("1,000 segments and 2 of them", "segments.left_out", {}, False),
+        ("rows is 11, but", "setting.near_miss", {}, False),
+        ("The window has 1,500 labelled rows", "quality_notes.small_window", {"rows": 1_500}, False),
+        ("11 scores are no numbers, such as 'x', and count as missing.", "quality_notes.unusable", {}, True),
+        (
+            "11 scores are no numbers, such as 'x', and count as missing.",
+            "quality_notes.unusable",
+            {"count": 1},
+            False,
+        ),
+        ("a is unknown; did you mean bc?", "members.near_miss", {"meant": "b", "place": ""}, False),
+    ],
+)
+def test_members_stand_as_the_sentence_formats_them(
+    text: str, code: str, members: dict[str, Any], is_said: bool
+) -> None:
+    assert said(text, code, **members) is is_said
+
+
+def test_a_member_that_a_sentence_lacks_is_a_mistake_of_the_test() -> None:
+    with pytest.raises(AssertionError, match="fld"):
+        says("Column 'b' appears twice", "tables.twice", fld="b")
