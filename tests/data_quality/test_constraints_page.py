@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from fixtures import ROOT
 from run_jobs import Result, run_job
+from sentences import says
 
 from analyzers.data_quality.documents import FILE, constraints_to_json, read_constraints
 from contract.errors import DocumentError
@@ -158,11 +159,13 @@ def refusal(document: dict[str, Any]) -> str:
 def test_the_shared_case_is_refused(baseline: Result) -> None:
     edit = {"comparison_treshold": 0.5, "completness": 0.9}
     document = merged(baseline.document("constraints.json"), {"features": [{"name": "age", **edit}]})
-    assert refusal(document) == (
-        "constraints.json: 2 members are wrong: (1) feature 'age'.comparison_treshold is unknown; did you "
-        "mean comparison_threshold in monitoring_config, or monitoringConfigOverrides of a feature?; "
-        "(2) feature 'age'.completness is unknown; did you mean completeness?"
-    )
+    text = refusal(document)
+    assert text.startswith("constraints.json: 2 members are wrong")
+    threshold = {"field": "feature 'age'.comparison_treshold", "meant": "comparison_threshold"}
+    place = " in monitoring_config, or monitoringConfigOverrides of a feature"
+    assert says(text, "members.near_miss", **threshold, place=place)
+    share = {"field": "feature 'age'.completness", "meant": "completeness"}
+    assert says(text, "members.near_miss", **share, place="")
 
 
 @pytest.mark.parametrize(
