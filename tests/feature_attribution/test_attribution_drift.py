@@ -270,7 +270,7 @@ def test_labels_of_one_side_are_told() -> None:
     baseline = {"cat": label({"a": 1.0}), "dog": label({"a": 1.0})}
     decision = decide(baseline, {"cat": label({"a": 1.0}), "cow": label({"a": 1.0})})
     assert kinds(decision) == []
-    assert "The labels 'dog' of the baseline are not in the window, so are not checked." in decision.notes
+    assert any(note.startswith("The labels 'dog' of the baseline are not") for note in decision.notes)
     with pytest.raises(DocumentError) as error:
         decide(baseline, {"cow": label({"a": 1.0})})
     assert error.value.code == "attributions.other_labels"
@@ -281,8 +281,8 @@ def test_features_that_come_and_go_count_as_unused_on_the_other_side() -> None:
     live = {"x": label({"kept": 0.1, "third": 0.05, "new": 0.8})}
     decision = decide(baseline, live, "sagemaker")
     assert kinds(decision) == ["feature_attribution_drift_check"]
-    assert "The features 'gone' of the baseline are gone, and count as used no more." in decision.notes
-    assert "The features 'new' are new, and count as unused at the baseline." in decision.notes
+    for part in ("The features 'gone' of the baseline are gone", "The features 'new' are new"):
+        assert any(note.startswith(part) for note in decision.notes)
     with pytest.raises(DocumentError) as error:
         decide(baseline, {"x": label({"other": 1.0})})
     assert error.value.code == "attributions.other_features"
@@ -294,7 +294,7 @@ def test_negative_values_count_by_their_size_and_undefined_ones_not_at_all() -> 
     for rules in ("sound", "sagemaker"):
         decision = decide(baseline, live, rules)
         assert kinds(decision) == []
-        assert "The features 'c' have no value for x, so are not compared." in decision.notes
+        assert any(note.startswith("The features 'c' have no value for x") for note in decision.notes)
 
 
 def test_a_baseline_that_attributes_nothing_has_no_order() -> None:
