@@ -31,7 +31,8 @@ def says(texts: str | Iterable[str], code: str, **members: Any) -> bool:
     """Return True where the text, or one of the texts, contains the sentence that has `code`, else raise.
 
     Members that are given stand in it as the sentence formats them; others are any text. The first letter
-    may be a capital one. The AssertionError shows sentence and text.
+    may be a capital one, and the last full stop may be gone, as where several mistakes are told at once.
+    The AssertionError shows sentence and text.
     """
     texts = [texts] if isinstance(texts, str) else list(texts)
     if not said(texts, code, **members):
@@ -52,7 +53,7 @@ def said(texts: str | Iterable[str], code: str, **members: Any) -> bool:
 
 def _pattern(sentence: str, members: dict[str, Any]) -> str:
     parts = []
-    for literal, field, spec, conversion in string.Formatter().parse(sentence):
+    for literal, field, spec, conversion in string.Formatter().parse(sentence.removesuffix(".")):
         parts.append(re.escape(literal))
         if field is None:
             continue

@@ -172,6 +172,7 @@ def test_a_text_says_a_sentence_with_its_members(code: str, members: dict[str, A
     [
         ("Column 'b' appears twice; rename one of the two.", "tables.twice", {"field": "b"}, True),
         ("column 'bb' appears twice; rename one of the two.", "tables.twice", {"field": "b"}, False),
+        ("(1) column 'b' appears twice; rename one of the two; (2) x", "tables.twice", {"field": "b"}, True),
         ("1,000 segments and 2 of them", "segments.left_out", {}, False),
         ("rows is 11, but", "setting.near_miss", {}, False),
         ("The window has 1,500 labelled rows", "quality_notes.small_window", {"rows": 1_500}, False),
