@@ -89,8 +89,9 @@ def test_an_unknown_capture_index(tmp_path: Path, table: Path) -> None:
     result = run_job(tmp_path, table, dataset_format=text)
     assert result.exit_code == 2
     assert result.message.startswith("dataset_format: ")
-    names = {"field": "sagemakerCaptureJson.captureIndexNames", "name": "endpointInputs"}
-    assert says(result.message, "dataset_format.index", **names, hint=": did you mean endpointInput?")
+    names = {"name": "endpointInputs", "hint": ": did you mean endpointInput?"}
+    field = "sagemakerCaptureJson.captureIndexNames"
+    assert says(result.message, "dataset_format.index", field=field, **names)
 
 
 def test_a_source_that_is_not_there(tmp_path: Path, table: Path) -> None:
