@@ -47,11 +47,12 @@ def said(texts: str | Iterable[str], code: str, **members: Any) -> bool:
     """Return whether the text, or one of the texts, contains the sentence: for what should not be said."""
     unknown = set(members) - members_of(SENTENCES[code])
     assert not unknown, f"{code} has no {sorted(unknown)}"
-    pattern = re.compile(_pattern(SENTENCES[code], members), re.DOTALL)
-    return any(pattern.search(text) for text in ([texts] if isinstance(texts, str) else texts))
+    sentence = pattern(SENTENCES[code], members)
+    return any(sentence.search(text) for text in ([texts] if isinstance(texts, str) else texts))
 
 
-def _pattern(sentence: str, members: dict[str, Any]) -> str:
+def pattern(sentence: str, members: dict[str, Any], other: str = ".*?") -> re.Pattern[str]:
+    """Return what finds a sentence with these members; `other` stands for those that are not given."""
     parts = []
     for literal, field, spec, conversion in string.Formatter().parse(sentence.removesuffix(".")):
         parts.append(re.escape(literal))
@@ -61,14 +62,14 @@ def _pattern(sentence: str, members: dict[str, Any]) -> str:
             braces = f"{{{field}{'!' + conversion if conversion else ''}{':' + spec if spec else ''}}}"
             parts.append(re.escape(braces.format_map(members)))
         else:
-            parts.append(".*?")
+            parts.append(other)
     whole = "".join(parts)
     # A number or word at an end is not the part of a longer one.
     begin = r"(?<!\w)(?<!\d[.,])" if whole[0].isalnum() else ""
     end = r"(?!\w|[.,]\d)" if whole[-1].isalnum() else ""
     if parts[0][:1].isalpha():
         whole = f"[{whole[0].upper()}{whole[0].lower()}]{whole[1:]}"
-    return f"{begin}{whole}{end}"
+    return re.compile(f"{begin}{whole}{end}", re.DOTALL)
 
 
 def _name(field: str) -> str:

@@ -165,7 +165,8 @@ def test_a_facet_that_is_not_there() -> None:
     error = _refusal(columns, _request("gendr", "a"))
     assert (error.code, error.field, error.fix) == ("bias_groups.unknown", "gendr", "did you mean 'gender'?")
     request = _request("z", "a")
-    assert "Facet column z is not present in the dataset" in str(_refusal(columns, request, "sagemaker"))
+    error = _refusal(columns, request, "sagemaker")
+    assert says(str(error), "bias_groups.absent", role="Facet", field="z")
 
 
 def test_too_many_values_to_compare_in_turn() -> None:

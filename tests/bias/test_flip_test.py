@@ -11,6 +11,7 @@ import pytest
 from fixtures import fixture
 from hypothesis import given
 from hypothesis import strategies as st
+from sentences import says
 
 from analyzers.bias import flip_test as module
 from analyzers.bias import flip_test as neighbours
@@ -148,8 +149,10 @@ def _metric(columns: dict[str, list[Any]], rules: Any, **request: Any) -> Any:
 
 def test_text_among_the_features_is_named_under_sound_rules() -> None:
     columns = {"g": ["a", "b"], "y": [0, 1], "p": [0, 1], "colour": ["red", "blue"]}
-    assert _metric(columns, "sagemaker")[0].error == "FlipTest does not support non-numeric columns"
-    assert _metric(columns, "sound")[0].error == "FlipTest does not support non-numeric columns: 'colour'"
+    for rules, named in (("sagemaker", ""), ("sound", ": 'colour'")):
+        error = _metric(columns, rules)[0].error
+        assert says(error, "flip_test.not_numeric", named=named)
+        assert error.endswith(f"columns{named}")
     assert _metric(columns, "sound", features=())[0].value is not None
 
 

@@ -1,8 +1,10 @@
 """Sentences: each code in use has one, with the members it is given, and each sentence has a user."""
 
 import ast
+import functools
 import os
 import re
+import string
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import pytest
 from fixtures import ROOT
-from sentences import SENTENCES, members_of, said, says
+from sentences import SENTENCES, members_of, pattern, said, says
 
 from contract import errors
 
@@ -290,12 +292,24 @@ def written(node: ast.AST) -> str | None:
 
 
 def sentences_of(source: str) -> list[str]:
+    """Return what looks like a whole sentence, or is a whole text of ``sentences.toml``, with its line."""
     found = {
         (line, text)
         for line, text in compared(source)
-        if len(WORD.findall(text)) >= FEWEST_WORDS and ENDS.search(text)
+        if (len(WORD.findall(text)) >= FEWEST_WORDS and ENDS.search(text))
+        or any(whole.search(text) for whole in whole_texts())
     }
     return [f"{line}: {text!r}" for line, text in sorted(found)]
+
+
+@functools.cache
+def whole_texts() -> list[re.Pattern[str]]:
+    """Return what finds the texts that have some words of their own, each member being any text."""
+    return [
+        pattern(text, {}, other=".+")
+        for text in SENTENCES.values()
+        if len(WORD.findall(" ".join(literal for literal, *_ in string.Formatter().parse(text)))) > 3
+    ]
 
 
 MODULES = sorted({*(ROOT / "tests").rglob("*.py")} - {Path(__file__)})
@@ -326,6 +340,7 @@ WHOLE = "The file data.csv has two heads."
         "whole = 'The file {} has two heads.'.format(name)\n assert whole in text",
         r"with raises(match=r'^The file data\.csv has two heads\.$'): pass",
         f"whole = {WHOLE!r}\n assert whole in text",
+        "assert \"column 'b' appears twice; rename one of the two\" in text",
         f"for name, whole in [('a', {WHOLE!r})]: assert whole in text",
     ],
 )

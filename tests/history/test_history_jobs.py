@@ -281,25 +281,38 @@ def test_the_whole_of_a_run(told: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "code", "members"),
     [
-        (["list"], "history_path is not set: give --history-path"),
-        (["list", "--history-path=/nowhere/at/all"], "history_path /nowhere/at/all does not exist"),
+        (["list"], "command.no_history", {"field": "history_path"}),
+        (
+            ["list", "--history-path=/nowhere/at/all"],
+            "stored_file.missing",
+            {"field": "history_path", "file": "/nowhere/at/all"},
+        ),
         (
             ["list", "--history-path=.", "--since=yesterday"],
-            "--since is 'yesterday', which is no ISO 8601 time",
+            "setting.instant",
+            {"field": "--since", "text": "yesterday"},
         ),
-        (["list", "--history-path=.", "--last=0"], "--last is 0; use a whole number from 1"),
-        (["compact", "--history-path=.", "--older-than=1d"], "--older-than is '1d'"),
+        (["list", "--history-path=.", "--last=0"], "setting.count", {"field": "--last", "text": 0}),
+        (
+            ["compact", "--history-path=.", "--older-than=1d"],
+            "setting.duration",
+            {"field": "--older-than", "text": "1d"},
+        ),
     ],
 )
 def test_mistakes(
-    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    arguments: list[str],
+    code: str,
+    members: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("history_path", raising=False)
     assert monitor_history(arguments) == 2
     said = capsys.readouterr().err
-    assert says in said
+    assert says(said, code, **members)
     assert said.count("\n") == 1
 
 

@@ -127,23 +127,26 @@ def test_a_member_that_is_there_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "part"),
+    ("content", "code", "members"),
     [
-        (b"", "is not valid JSON"),
-        (b'{"label": "y",}', "is not valid JSON"),
-        (b"\xff\xfe{}", "is not valid JSON"),
-        (b"[]", "the file must be an object, but is []"),
-        (b"null", "the file must be an object, but is null"),
-        (b"{}", "3 members are wrong: (1) label is missing"),
+        (b"", "json.broken", {}),
+        (b'{"label": "y",}', "json.broken", {}),
+        (b"\xff\xfe{}", "json.broken", {}),
+        (b"[]", "members.no_object", {"place": "the file", "value": "[]"}),
+        (b"null", "members.no_object", {"place": "the file", "value": "null"}),
+        (b"{}", "members.required", {"field": "label"}),
     ],
 )
-def test_a_file_that_is_no_configuration(tmp_path: Path, content: bytes, part: str) -> None:
+def test_a_file_that_is_no_configuration(
+    tmp_path: Path, content: bytes, code: str, members: dict[str, Any]
+) -> None:
     path = tmp_path / "analysis_config.json"
     path.write_bytes(content)
     result = run_job(tmp_path, tmp_path, command=monitor_bias, analysis_config=path, dataset_format=None)
     assert result.exit_code == 2
     assert str(path) in result.message
-    assert part in result.message
+    assert says(result.message, code, **members)
+    assert ("3 members are wrong" in result.message) is (content == b"{}")
 
 
 def test_a_configuration_that_is_not_there(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 from fixtures import fixture
+from refusals import refused
 from run_jobs import Result, baseline_of, run_job
 from sentences import says
 
@@ -204,6 +205,7 @@ def test_curves_of_unequal_length() -> None:
     curve = {"false_positive_rates": [0.0, 1.0], "true_positive_rates": [0.0, 0.5, 1.0]}
     metrics = {"receiver_operating_characteristic_curve": curve}
     document = {"version": 0.0, "dataset": {"item_count": 2}, "binary_classification_metrics": metrics}
-    where = "statistics.json: binary_classification_metrics.receiver_operating_characteristic_curve"
-    with pytest.raises(DocumentError, match=f"^{where} must have lists of one length"):
+    field = "binary_classification_metrics.receiver_operating_characteristic_curve"
+    with refused(DocumentError, "quality_documents.points", field=field) as caught:
         documents.read_statistics(document, "statistics.json")
+    assert caught.value.file == "statistics.json"

@@ -189,7 +189,7 @@ def test_a_disk_that_fills_up_while_labels_are_joined(tmp_path: Path, small_disk
 
 
 @pytest.mark.parametrize(
-    ("error", "says"),
+    ("error", "begin"),
     [
         (
             OSError(errno.ENOSPC, "x", "/data/y"),
@@ -200,7 +200,7 @@ def test_a_disk_that_fills_up_while_labels_are_joined(tmp_path: Path, small_disk
     ],
 )
 def test_what_lacks_is_said(
-    tmp_path: Path, table: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, says: str
+    tmp_path: Path, table: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, begin: str
 ) -> None:
     def fail(*_: object) -> None:
         raise error
@@ -208,7 +208,7 @@ def test_what_lacks_is_said(
     monkeypatch.setattr("job_runner.engine.summarize_split", fail)
     result = run_job(tmp_path, table)
     assert result.exit_code == 2
-    assert result.message.startswith(says)
+    assert result.message.startswith(begin)
 
 
 def test_out_of_memory_is_said_where_files_are_read(

@@ -337,10 +337,7 @@ def test_ndcg_and_auc_are_spelt_out() -> None:
     shap = {"explanations": {"kernel_shap": {"label0": {"global_shap_values": {"age": 0.5, "town": 3e-18}}}}}
     decision = Decision(Violations(), (Finding("label0", "NDCG 0.9500"),))
     (section,) = attribution.body(words.Source(shap, {}, shap, {}, decision)).sections
-    assert (
-        "NDCG (normalized discounted cumulative gain: 1 for the same order of features) 0.9500"
-        in section.text
-    )
+    assert f"{topic('page_text')['ndcg']} 0.9500" in section.text
     assert [row.cells[4].text for row in section.tables[0].rows] == ["0.5000", "0"]
     metrics = {"binary_classification_metrics": {"auc": {"value": 0.8}}}
     source = words.Source(metrics, {}, {}, {}, None)

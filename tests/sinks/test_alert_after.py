@@ -195,7 +195,7 @@ def test_the_page_and_the_list_say_that_it_waits(
 
 
 @pytest.mark.parametrize(
-    ("variables", "says"),
+    ("variables", "part"),
     [
         ({"alert_after": "4/3"}, "alert_after is '4/3'; write for example 2/3"),
         ({"alert_after": "0/3"}, "the first from 1 to the second"),
@@ -208,11 +208,11 @@ def test_the_page_and_the_list_say_that_it_waits(
     ],
 )
 def test_what_cannot_be_done_is_said(
-    tmp_path: Path, baseline: Result, variables: dict[str, Any], says: str
+    tmp_path: Path, baseline: Result, variables: dict[str, Any], part: str
 ) -> None:
     result = one(tmp_path, 0, write_table(tmp_path / "now.csv", 1), baseline, **variables)
     assert result.exit_code == 2
-    assert says in result.message
+    assert part in result.message
 
 
 @pytest.mark.parametrize(
