@@ -196,8 +196,8 @@ def test_groups_that_select_nobody_or_everybody_are_noted(tmp_path: Path) -> Non
     assert result.exit_code == 0, result.message
     notes = result.document("statistics.json")["notes"]
     expected = [
-        ("No row", "sex = F,W", "'sex' holds 'f', 'm'; did you mean 'f'?"),
-        ("No row", "sex = F", "'sex' holds 'f', 'm'; did you mean 'f'?"),
+        ("No row", "sex = F,W", "'sex' holds 'f', 'm'; did you mean 'f'"),
+        ("No row", "sex = F", "'sex' holds 'f', 'm'; did you mean 'f'"),
         ("Every row", "sex = f,m", "no others to compare"),
         ("No row", "age = (69, 69]", "'age' goes from 20 to 69"),
     ]
