@@ -14,6 +14,9 @@ from unittest import mock
 from containers.data_quality.main import main as monitor_data_quality
 
 CSV = '{"csv":{"header":true}}'
+# What the original service says: others read these sentences, so they are asserted as they are.
+NO_VIOLATIONS = "Completed: Job completed successfully with no violations."
+VIOLATIONS = "CompletedWithViolations: Job completed successfully with {} violations."
 
 
 @dataclass(frozen=True)

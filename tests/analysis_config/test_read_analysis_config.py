@@ -7,6 +7,7 @@ import pytest
 from fixtures import fixture
 from hypothesis import given
 from hypothesis import strategies as st
+from sentences import says
 
 from contract.analysis_config import (
     POST_TRAINING_METRICS,
@@ -154,7 +155,8 @@ def test_unknown_members_are_rejected_at_every_level_with_a_suggestion(path: tup
         inner = inner[key]
     name = max((key for key in inner if key != "version"), key=len)
     inner[name + "x"] = inner[name]
-    assert f"{name}x is unknown: did you mean {name}?" in message(value)
+    place = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in (*path, f"{name}x"))
+    assert says(message(value), "members.unknown", field=place[1:], hint=f": did you mean {name}?")
 
 
 @pytest.mark.parametrize("key", sorted(set(EVERYTHING) - {"version"}))
@@ -175,18 +177,23 @@ def test_all_mistakes_are_reported_at_once() -> None:
             "methods": {"post_training_bias": {"methods": ["DCAcc", "DP"]}, "shap": {"num_samples": 0}},
         }
     )
-    for part in (
-        "analysis_config.json: 8 members are wrong",
-        "dataset_type is 'text/cvs', which is unknown: did you mean text/csv?",
-        "labl is unknown: did you mean label?",
-        "facet[0].name_or_idx is unknown: did you mean name_or_index?",
-        "facet[0].value_or_threshold must be a list of text and numbers, but is 0; write [0]",
-        "methods.post_training_bias.methods asks for 'DCAcc', which is no such metric: did you mean DCA?",
-        "methods.post_training_bias.methods asks for 'DP', which is no such metric: did you mean DPPL?",
-        "methods.shap.num_samples must be a whole number from 1, but is 0",
-        "label_values_or_threshold is missing",
+    assert text.startswith("analysis_config.json: 8 members are wrong")
+    metrics, least = "methods.post_training_bias.methods", "methods.shap.num_samples"
+    for code, members in (
+        (
+            "members.choice",
+            {"field": "dataset_type", "value": "text/cvs", "hint": ": did you mean text/csv?"},
+        ),
+        ("members.unknown", {"field": "labl", "hint": ": did you mean label?"}),
+        ("members.unknown", {"field": "facet[0].name_or_idx", "hint": ": did you mean name_or_index?"}),
+        ("members.wrong", {"field": "facet[0].value_or_threshold", "value": 0, "hint": "; write [0]"}),
+        ("members.wrong", {"expected": "a list of text and numbers", "value": 0}),
+        ("analysis_config.metric", {"field": metrics, "name": "DCAcc", "hint": ": did you mean DCA?"}),
+        ("analysis_config.metric", {"field": metrics, "name": "DP", "hint": ": did you mean DPPL?"}),
+        ("members.wrong", {"field": least, "expected": "a whole number from 1", "value": 0}),
+        ("members.required", {"field": "label_values_or_threshold"}),
     ):
-        assert part in text
+        assert says(text, code, **members)
 
 
 @pytest.mark.parametrize(
@@ -230,12 +237,9 @@ def test_intersections_of_facets() -> None:
 @pytest.mark.parametrize(
     ("change", "part"),
     [
-        ({"label": -1}, "label must be a name, or a zero-based position, but is -1"),
         ({"headers": ["a", "a"]}, "headers names 'a' twice"),
-        ({"headers": "a,b"}, 'headers must be a list of texts, but is "a,b"'),
         ({"facet": []}, "facet is missing"),
         ({"facet": [{"name_or_index": ["a", "a"]}]}, "names a column twice"),
-        ({"facet": {"name_or_index": "a"}}, "facet must be a list of objects"),
         ({"methods": {"report": {}}}, "methods asks for no bias metric"),
         ({"methods": {"pre_training_bias": {"methods": []}}}, "a list of names of metrics"),
         ({"methods": {"pre_training_bias": {"methods": ["DI"]}}}, "asks for 'DI', which is no such metric"),
@@ -254,11 +258,25 @@ def test_intersections_of_facets() -> None:
             "has no $features",
         ),
         ({"predictor": {"content_type": "application/json", "content_template": "{}"}}, "has no $records"),
-        ({"methods": {"shap": {"agg_method": "mean"}}}, "'mean', which is unknown: did you mean mean_abs?"),
+        ({"methods": {"shap": {"agg_method": "mean"}}}, "did you mean mean_abs?"),
     ],
 )
 def test_mistakes_say_what_to_do(change: dict[str, Any], part: str) -> None:
     assert part in message({**BIAS, **change})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("label", -1, "a name, or a zero-based position"),
+        ("headers", "a,b", "a list of texts"),
+        ("facet", {"name_or_index": "a"}, "a list of objects"),
+    ],
+)
+def test_what_was_expected_is_said(field: str, value: Any, expected: str) -> None:
+    text = message({**BIAS, field: value})
+    shown = {"value": json.dumps(value)} if field != "facet" else {}
+    assert says(text, "members.wrong", field=field, expected=expected, **shown)
 
 
 def test_attribution_needs_shap() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from bias_tables import COUNTS, FAIR, HALVED, baseline_of, check, facet, names, notes, statistics
 from hypothesis import given
+from sentences import says
 
 from analyzers.bias.documents import BiasStatistics, MetricValue
 from analyzers.bias.resampling import to_scale
@@ -86,13 +87,13 @@ def test_small_groups_are_not_decided_and_say_what_they_need() -> None:
     decision = check(window, baseline_of(statistics(facet(FAIR))), rules="sound")
     assert "DPPL" not in names(decision)
     # 700 * 30 / 20
-    assert reason(decision, "DPPL") == "Sex = 0: of 700 rows too few are of the group, about 1,050 are needed"
+    assert says(reason(decision, "DPPL"), "bias_notes.small", group="Sex = 0", rows=700, needed=1_050)
     few_before = check(
         statistics(facet(HALVED)),
         baseline_of(statistics(facet([[[30, 8], [10, 20]], [[12, 1], [1, 6]]]))),
         rules="sound",
     )
-    assert reason(few_before, "DPPL") == "Sex = 0: the baseline has too few rows of the group"
+    assert says(reason(few_before, "DPPL"), "bias_notes.small_before", group="Sex = 0")
 
 
 def test_a_rate_of_few_rows_is_not_decided() -> None:

@@ -9,6 +9,7 @@ from bias_tables import FAIR, baseline_of, check, facet, statistics
 from fixtures import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
+from sentences import says
 
 from analyzers.bias.describe import explain, group_text, impact_findings, requirement_text
 from analyzers.bias.documents import MetricValue
@@ -25,62 +26,57 @@ def said(counts: object, name: str, strata: object = None) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "sentence"),
+    ("name", "code", "members"),
     [
         (
             "DPPL",
-            (
-                "23 of 1,000 with Sex = 0 are predicted positive (2.3 %), against 183 of 3,000 "
-                "others (6.1 %); at the others' rate it would be 38 more."
-            ),
+            "share",
+            {"hits": [183, 23], "of": "1,000", "outcome": "are predicted positive", "own": "2.3 %"}
+            | {"others": 3_000, "share": "6.1 %", "expected": "38 more"},
         ),
         (
             "DPL",
-            (
-                "100 of 1,000 with Sex = 0 have a positive label (10 %), against 300 of 3,000 "
-                "others (10 %); at the others' rate it would be as many."
-            ),
+            "share",
+            {"hits": [300, 100], "of": "1,000", "outcome": "have a positive label", "own": "10 %"}
+            | {"others": 3_000, "share": "10 %", "expected": "as many"},
         ),
         (
             "RD",
-            (
-                "20 of 100 positive labels with Sex = 0 are predicted positive (20 %), against 150 of "
-                "300 others (50 %); at the others' rate it would be 30 more."
-            ),
+            "share",
+            {"hits": [150, 20], "of": "100 positive labels", "outcome": "are predicted positive"}
+            | {"own": "20 %", "others": 300, "share": "50 %", "expected": "30 more"},
         ),
         (
             "SD",
-            (
-                "897 of 900 negative labels with Sex = 0 are predicted negative (99.7 %), against "
-                "2,667 of 2,700 others (98.8 %); at the others' rate it would be 8 fewer."
-            ),
+            "share",
+            {"hits": [2_667, 897], "of": "900 negative labels", "outcome": "are predicted negative"}
+            | {"own": "99.7 %", "others": 2_700, "share": "98.8 %", "expected": "8 fewer"},
         ),
-        ("CI", "1,000 of 4,000 (25 %) have Sex = 0."),
         (
             "TE",
-            (
-                "With Sex = 0 there are 80 wrong negative predictions to 3 wrong positive "
-                "ones (26.67 to 1), among all others 150 to 33 (4.545 to 1)."
-            ),
+            "ratio",
+            {"first": [150, 80], "these": "wrong negative predictions", "second": [33, 3]}
+            | {"those": "wrong positive ones", "per": ["4.545 to 1", "26.67 to 1"]},
         ),
         (
             "DCA",
-            (
-                "With Sex = 0 there are 100 positive labels to 23 positive predictions "
-                "(4.348 to 1), among all others 300 to 183 (1.639 to 1)."
-            ),
+            "ratio",
+            {"first": [300, 100], "these": "positive labels", "second": [183, 23]}
+            | {"those": "positive predictions", "per": ["1.639 to 1", "4.348 to 1"]},
         ),
-        (
-            "GE",
-            (
-                "Of 4,000 predictions 36 are wrongly positive and 230 wrongly negative; "
-                "groups play no part in this metric."
-            ),
-        ),
+        ("GE", "entropy", {"rows": 4_000, "positive": 36, "negative": 230}),
     ],
 )
-def test_sentences(name: str, sentence: str) -> None:
-    assert said([[[2667, 33], [150, 150]], [[897, 3], [80, 20]]], name) == sentence
+def test_sentences(name: str, code: str, members: dict[str, object]) -> None:
+    group = {} if code == "entropy" else {"group": "Sex = 0"}
+    text = said([[[2667, 33], [150, 150]], [[897, 3], [80, 20]]], name)
+    assert says(text, f"bias_meaning.{code}", **group, **members)
+
+
+def test_how_large_the_group_is() -> None:
+    text = said([[[2667, 33], [150, 150]], [[897, 3], [80, 20]]], "CI")
+    assert "1,000 of 4,000 (25 %)" in text
+    assert "Sex = 0" in text
 
 
 def test_forms_of_one_table_share_a_sentence() -> None:
@@ -91,10 +87,9 @@ def test_forms_of_one_table_share_a_sentence() -> None:
 def test_strata() -> None:
     strata = [[[[30, 0], [0, 60]], [[30, 0], [0, 20]]], [[[15, 0], [0, 30]], [[45, 0], [0, 30]]]]
     # Of the rejected of the first stratum half, of the second three quarters; accepted a quarter and a half.
-    assert said([[[45, 0], [0, 90]], [[75, 0], [0, 50]]], "CDDPL", strata) == (
-        "Of negative predictions 61.5 % concern Sex = 0, of positive predictions "
-        "36.5 %, averaged over the groups compared."
-    )
+    text = said([[[45, 0], [0, 90]], [[75, 0], [0, 50]]], "CDDPL", strata)
+    shares = {"rejected": "61.5 %", "accepted": "36.5 %"}
+    assert says(text, "bias_meaning.strata", what="predictions", group="Sex = 0", **shares)
 
 
 def test_intervals_and_lists_of_values() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from refusals import refused
+from sentences import says
 
 from analyzers.bias.analyzer import BiasAnalyzer
 from analyzers.bias.describe import describe
@@ -164,7 +165,8 @@ def test_a_facet_that_is_not_there() -> None:
     error = _refusal(columns, _request("gendr", "a"))
     assert (error.code, error.field, error.fix) == ("bias_groups.unknown", "gendr", "did you mean 'gender'?")
     request = _request("z", "a")
-    assert "Facet column z is not present in the dataset" in str(_refusal(columns, request, "sagemaker"))
+    error = _refusal(columns, request, "sagemaker")
+    assert says(str(error), "bias_groups.absent", role="Facet", field="z")
 
 
 def test_too_many_values_to_compare_in_turn() -> None:
@@ -185,13 +187,15 @@ def test_no_row_is_of_any_group() -> None:
     columns = {"sex": ["f", "m"] * 10, "age": list(range(20, 40)), "y": [0, 1] * 10}
     nobody = FacetRequest(("sex",), ("w",))
     both = FacetRequest(("sex", "age"), (("w", 30),))
-    assert str(_refusal(columns, _request("sex", facets=(nobody, both)))) == (
-        "No row is of the group sex = w: 'sex' holds 'f', 'm'. "
-        "No row is of the group sex & age = w & 30: 'sex' holds 'f', 'm'."
-    )
+    error = _refusal(columns, _request("sex", facets=(nobody, both)))
+    assert error.code == "bias_groups.nobody"
+    assert "the group sex = w: 'sex' holds 'f', 'm'" in error.message
+    assert "the group sex & age = w & 30: 'sex' holds 'f', 'm'" in error.message
     apart = FacetRequest(("sex", "age"), (("f", 21),))
     error = _refusal(columns, _request("sex", facets=(apart,)))
-    assert error.message.endswith("these values never occur together.")
+    assert error.code == "bias_groups.nobody"
+    assert "the group sex & age = f & 21" in error.message
+    assert "never occur together" in error.message
     for facet in (FacetRequest(("sex",), ("f",)), FacetRequest(("sex",))):
         request = _request("sex", facets=(nobody, facet))
         assert BiasAnalyzer("sound", request).suggest(_statistics(columns, request), None).pre
@@ -316,10 +320,8 @@ def test_a_number_asked_of_numbers_and_text() -> None:
 def test_a_listed_value_that_no_row_has() -> None:
     columns = {"g": ["north", "south"] * 20, "y": _LABELS}
     found = _statistics(columns, _request("g", "north", "suoth"))
-    assert (
-        "No row has 'suoth' in 'g', though listed: it holds 'north', 'south'; did you mean 'south'?"
-        in found.notes
-    )
+    there = "holds 'north', 'south'; did you mean 'south'?"
+    assert says(found.notes, "bias_groups.absent_values", values="'suoth'", name="g", found=there)
     assert not any("though listed" in note for note in _statistics(columns, _request("g", "north")).notes)
 
 
@@ -343,7 +345,7 @@ def test_text_beside_a_threshold_is_noted() -> None:
     columns = {"age": [*map(str, range(30, 65)), "65+"], "y": [0, 1] * 18}
     plan = SummaryPlan(_request("age", 40), "sound", known_thresholds={"age": True})
     notes = describe(summarize([pa.RecordBatch.from_pydict(columns)], plan), plan).notes
-    assert "'age' also holds text, such as '65+', which counts as not above 40." in notes
+    assert says(notes, "bias_groups.words", name="age", some="'65+'", threshold=40)
 
 
 def _checked(window: dict[str, Any], known: dict[str, Any], request: BiasRequest) -> Any:

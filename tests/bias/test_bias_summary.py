@@ -158,7 +158,7 @@ def test_scores_above_the_threshold_are_positive() -> None:
     # The row without a score is left out, but not before training; 0.5 is not above 0.5.
     assert statistics.facets[0].counts == [[[1, 0], [0, 0]], [[0, 1], [1, 0]]]
     assert statistics.facets[0].unpredicted == [[[0, 0], [1, 0]], [[0, 0], [0, 0]]]
-    assert "1 row lacks a prediction and is left out of post-training metrics." in statistics.notes
+    assert any(note.startswith("1 row lacks a prediction") for note in statistics.notes)
 
 
 def _describe(request: BiasRequest, batch: pa.RecordBatch, rules: Any = "sound") -> BiasStatistics:
@@ -181,7 +181,8 @@ def test_many_rows_are_sampled_for_the_flip_test(monkeypatch: pytest.MonkeyPatch
     for part in parts[1:]:
         merged = analyzer.merge(merged, part)
     statistics = analyzer.describe(merged)
-    assert statistics.notes == ["The flip test (FT) looks at 1,000 of 3,000 rows."]
+    (note,) = statistics.notes
+    assert "(FT) looks at 1,000 of 3,000 rows" in note
     again = _written(analyzer.describe(analyzer.summarize([batch])))
     assert again == _written(analyzer.describe(analyzer.summarize([batch])))
 

@@ -12,7 +12,9 @@ import pytest
 from jobs.attribution_runs import attributions
 from jobs.attribution_runs import run as run_attribution
 from models.model_server import Answer, Request, serving
+from refusals import refused
 from run_jobs import Result, baseline_of, run_job
+from sentences import says
 
 from containers.bias.main import main as monitor_bias
 from containers.model_quality.main import main as monitor_model_quality
@@ -240,8 +242,8 @@ def test_halves_that_stay_alone_and_other_events_are_counted(tmp_path: Path) -> 
     (tmp_path / "b.jsonl").write_text("\n".join([lines[1], lines[0], lines[4]]))
     rows, said = read(tmp_path)
     assert len(rows) == len(ROWS) - 1
-    assert "calls: 2 calls have a request only and are left out" in said
-    assert "calls: 1 events came twice and count once" in said
+    assert says(said, "reading.unpaired", count=2, side="request")
+    assert says(said, "reading.repeated", count=1)
     assert "feedback are no calls" in said
 
 
@@ -263,5 +265,6 @@ def test_what_is_no_call_is_named_with_its_line(tmp_path: Path) -> None:
 def test_the_server_that_is_named_must_have_written_the_log() -> None:
     with pytest.raises(DatasetError, match="log of MLServer"):
         read(CASES / "mlserver", '{"inferenceLog":{"server":"triton"}}')
-    with pytest.raises(ConfigurationError, match="server is 'torchserve', which is unknown"):
+    with refused(ConfigurationError, "members.choice", field="inferenceLog.server") as caught:
         parse_dataset_format('{"inferenceLog":{"server":"torchserve"}}')
+    assert says(caught.value.message, "members.choice", value="torchserve")

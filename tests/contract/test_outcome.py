@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from run_jobs import NO_VIOLATIONS, VIOLATIONS
 
 from contract.errors import wording
 from contract.outcome import MESSAGE_BYTES, shorten, write_message
 
 
 def test_the_originals_sentences() -> None:
-    assert wording("outcome.holds") == "Completed: Job completed successfully with no violations."
-    violated = "CompletedWithViolations: Job completed successfully with 1 violations."
-    assert wording("outcome.violated", violations=1) == violated
+    assert wording("outcome.holds") == NO_VIOLATIONS
+    assert wording("outcome.violated", violations=1) == VIOLATIONS.format(1)
 
 
 @given(st.text())

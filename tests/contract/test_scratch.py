@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from refusals import refused
+from sentences import says
 
 from contract.errors import ConfigurationError
 from file_storage.storage import find_scratch_folder, scratch_folder
@@ -26,12 +27,13 @@ def test_it_is_gone_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_where_there_is_none_the_fix_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
-    with pytest.raises(ConfigurationError) as caught, scratch_folder("sorting-", "sorting"):
+    with (
+        refused(ConfigurationError, "temporary_folder.none") as caught,
+        scratch_folder("sorting-", "sorting"),
+    ):
         pass
-    assert caught.value.message == (
-        "sorting needs a folder for temporary files, and none can be written (No such file or directory); "
-        "mount one at /tmp (docker run --tmpfs /tmp; an emptyDir on Kubernetes) or name one in TMPDIR."
-    )
+    cause = "No such file or directory"
+    assert says(caught.value.message, "temporary_folder.none", purpose="sorting", cause=cause)
 
 
 def test_a_folder_to_look_at_is_found_where_the_root_is_read_only(monkeypatch: pytest.MonkeyPatch) -> None:

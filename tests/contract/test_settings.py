@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from fixtures import ROOT
 from refusals import refused
+from sentences import says
 
 from containers.data_quality.main import MONITOR
 from contract.errors import ConfigurationError
@@ -59,14 +60,10 @@ def test_a_window_from_a_duration() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "says"),
+    ("variables", "part"),
     [
         ({}, "3 settings are wrong"),
         ({"DATASET_SOURCE": "/in"}, "DATASET_SOURCE is set, but the name is lower-case"),
-        (
-            {**NEEDED, "baseline_constrants": "/c"},
-            "baseline_constrants is unknown: did you mean baseline_constraints?",
-        ),
         ({**NEEDED, "rules": "strict"}, "rules is 'strict'; use sound or sagemaker"),
         ({**NEEDED, "publish_cloudwatch_metrics": "on"}, "use Enabled or Disabled"),
         ({**NEEDED, "workers": "0"}, "use a whole number from 1"),
@@ -76,10 +73,16 @@ def test_a_window_from_a_duration() -> None:
         ({**NEEDED, "dataset_format": '{"cvs":{}}'}, "csv"),
     ],
 )
-def test_mistakes_name_the_variable_and_the_fix(variables: dict[str, str], says: str) -> None:
+def test_mistakes_name_the_variable_and_the_fix(variables: dict[str, str], part: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         read(**variables)
-    assert says in caught.value.message
+    assert part in caught.value.message
+
+
+def test_a_variable_that_is_nearly_one_names_it() -> None:
+    with refused(ConfigurationError, "setting.near_miss", field="baseline_constrants") as caught:
+        read(**NEEDED, baseline_constrants="/c")
+    assert says(caught.value.message, "setting.near_miss", meant="baseline_constraints")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from fixtures import ROOT
 from run_jobs import Result, run_job
+from sentences import says
 
 from analyzers.data_quality.documents import FILE, constraints_to_json, read_constraints
 from contract.errors import DocumentError
@@ -158,42 +160,76 @@ def refusal(document: dict[str, Any]) -> str:
 def test_the_shared_case_is_refused(baseline: Result) -> None:
     edit = {"comparison_treshold": 0.5, "completness": 0.9}
     document = merged(baseline.document("constraints.json"), {"features": [{"name": "age", **edit}]})
-    assert refusal(document) == (
-        "constraints.json: 2 members are wrong: (1) feature 'age'.comparison_treshold is unknown; did you "
-        "mean comparison_threshold in monitoring_config, or monitoringConfigOverrides of a feature?; "
-        "(2) feature 'age'.completness is unknown; did you mean completeness?"
-    )
+    text = refusal(document)
+    assert text.startswith("constraints.json: 2 members are wrong")
+    threshold = {"field": "feature 'age'.comparison_treshold", "meant": "comparison_threshold"}
+    place = " in monitoring_config, or monitoringConfigOverrides of a feature"
+    assert says(text, "members.near_miss", **threshold, place=place)
+    share = {"field": "feature 'age'.completness", "meant": "completeness"}
+    assert says(text, "members.near_miss", **share, place="")
+
+
+THRESHOLD = "monitoring_config.comparison_threshold"
 
 
 @pytest.mark.parametrize(
-    ("edit", "text"),
+    ("edit", "code", "members"),
     [
-        ({"features": [{"name": "age", "completeness": 95}]}, "completeness is 95; use a share from 0 to 1"),
+        (
+            {"features": [{"name": "age", "completeness": 95}]},
+            "data_quality_documents.completeness",
+            {"field": "feature 'age'", "share": 95},
+        ),
         (
             {"monitoring_config": {"distribution_constraints": {"comparison_threshold": 30}}},
-            "comparison_threshold must be a number from 0 to 1",
+            "members.wrong",
+            {"field": THRESHOLD, "expected": "a number from 0 to 1, such as 0.1", "value": 30},
         ),
         (
             {"comparison_threshold": 0.2},
-            "comparison_threshold has no effect there; it belongs into monitoring",
+            "members.misplaced",
+            {"field": "comparison_threshold"}
+            | {"home": "monitoring_config, or monitoringConfigOverrides of a feature"},
         ),
         (
             {"monitoring_config": {"comparison_threshold": 0.2}},
-            "monitoring_config.comparison_threshold is in distribution_constraints too, which wins",
+            "data_quality_documents.said_twice",
+            {"field": THRESHOLD},
         ),
-        ({"features": [{"name": "age", "completeness": "NaN"}]}, "completeness is nan; use a share from 0"),
-        ({"features": [{"name": "age", "num_constraints": {"min": 1}}]}, "did you mean minimum?"),
-        ({"features": [{"name": "city", "domains": ["a"]}]}, "it belongs into string_constraints"),
-        ({"monitoring_config": {"evaluate_constraint": "Disabled"}}, "did you mean evaluate_constraints?"),
-        ({"monitoringConfig": {}}, "did you mean monitoring_config?"),
+        (
+            {"features": [{"name": "age", "completeness": "NaN"}]},
+            "data_quality_documents.completeness",
+            {"field": "feature 'age'", "share": math.nan},
+        ),
+        (
+            {"features": [{"name": "age", "num_constraints": {"min": 1}}]},
+            "members.near_miss",
+            {"field": "feature 'age'.num_constraints.min", "meant": "minimum", "place": ""},
+        ),
+        (
+            {"features": [{"name": "city", "domains": ["a"]}]},
+            "members.misplaced",
+            {"field": "feature 'city'.domains", "home": "string_constraints"},
+        ),
+        (
+            {"monitoring_config": {"evaluate_constraint": "Disabled"}},
+            "members.near_miss",
+            {"field": "monitoring_config.evaluate_constraint", "meant": "evaluate_constraints", "place": ""},
+        ),
+        (
+            {"monitoringConfig": {}},
+            "members.near_miss",
+            {"field": "monitoringConfig", "meant": "monitoring_config", "place": ""},
+        ),
         (
             {"features": [{"name": "age", "monitoringConfigOverides": {}}]},
-            "did you mean monitoringConfigOverrides?",
+            "members.near_miss",
+            {"field": "feature 'age'.monitoringConfigOverides", "meant": "monitoringConfigOverrides"},
         ),
     ],
 )
-def test_what_is_refused(baseline: Result, edit: dict[str, Any], text: str) -> None:
-    assert text in refusal(merged(baseline.document("constraints.json"), edit))
+def test_what_is_refused(baseline: Result, edit: dict[str, Any], code: str, members: dict[str, Any]) -> None:
+    assert says(refusal(merged(baseline.document("constraints.json"), edit)), code, **members)
 
 
 def test_a_feature_that_is_there_twice_is_refused(baseline: Result) -> None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sentences import says
 
 from analyzers.feature_attribution.analyzer import FeatureAttributionAnalyzer
 from analyzers.feature_attribution.documents import (
@@ -105,7 +106,8 @@ def test_a_model_that_does_not_answer_alike_twice_is_noted() -> None:
     job = replace(analyzer(), ask=lambda table: ask(table) + 0.1 * next(calls))
     notes = job.describe(job.merge(job.summarize([draw(20)]), job.summarize([draw(5, seed=1)]))).notes
     (note,) = [note for note in notes if "when asked again" in note]
-    assert note.startswith("The model answers -1 on the baseline rows, and -0.")
+    assert says(note, "attributions.not_alike", then="-1")
+    assert "and -0." in note
     steady = analyzer()
     assert not any("asked again" in note for note in steady.describe(steady.summarize([draw(20)])).notes)
 
@@ -206,9 +208,8 @@ def test_time_that_runs_out_leaves_a_valid_result() -> None:
     assert statistics.explained.rows_read == 600
     rows = statistics.explained.rows
     np.testing.assert_allclose(values(statistics), np.abs(exact(draw(300).slice(0, rows))).mean(0), atol=1e-9)
-    assert statistics.notes == (
-        f"max_runtime was over after {rows} of 600 rows; the values are those of the first rows.",
-    )
+    (note,) = statistics.notes
+    assert says(note, "attributions.out_of_time", rows=rows, all_rows=600)
 
 
 def test_something_is_explained_however_short_the_time() -> None:
@@ -235,9 +236,8 @@ def test_rows_equal_to_the_baseline_have_the_value_0() -> None:
     rows = pa.record_batch({name: BASELINE.column(name).take(pa.array([0] * 9)) for name in FEATURES})
     statistics = job.describe(job.summarize([rows]))
     assert not values(statistics).any()
-    assert statistics.notes == (
-        "Every feature has the value 0: all rows equal the baseline, or the model ignores them.",
-    )
+    (note,) = statistics.notes
+    assert note.startswith("Every feature has the value 0")
 
 
 @given(st.lists(st.integers(0, 7), min_size=1, max_size=8), st.integers(1, 9))

@@ -12,6 +12,7 @@ import pytest
 from fixtures import fixture
 from hypothesis import given
 from hypothesis import strategies as st
+from sentences import says
 from sklearn.metrics import ndcg_score
 
 from analyzers.feature_attribution.analyzer import AttributionChecker
@@ -180,7 +181,8 @@ def test_a_feature_that_was_worth_nothing_is_said_in_words(before: dict[str, flo
     decision = decide({"x": label(before)}, {"x": label({"a": 0.5, "new": 0.5})})
     texts = [one.description for one in decision.violations.violations]
     (text,) = (one for one in texts if "of new" in one)
-    assert "appeared where there was none, which chance cannot explain, beyond threshold 2" in text
+    assert "appeared where there was none" in text
+    assert says(text, "attributions.certain", limit=2)
     assert not any(character in " ".join(texts) for character in ("000000", "e+"))
 
 
@@ -270,7 +272,7 @@ def test_labels_of_one_side_are_told() -> None:
     baseline = {"cat": label({"a": 1.0}), "dog": label({"a": 1.0})}
     decision = decide(baseline, {"cat": label({"a": 1.0}), "cow": label({"a": 1.0})})
     assert kinds(decision) == []
-    assert "The labels 'dog' of the baseline are not in the window, so are not checked." in decision.notes
+    assert any(note.startswith("The labels 'dog' of the baseline are not") for note in decision.notes)
     with pytest.raises(DocumentError) as error:
         decide(baseline, {"cow": label({"a": 1.0})})
     assert error.value.code == "attributions.other_labels"
@@ -281,8 +283,8 @@ def test_features_that_come_and_go_count_as_unused_on_the_other_side() -> None:
     live = {"x": label({"kept": 0.1, "third": 0.05, "new": 0.8})}
     decision = decide(baseline, live, "sagemaker")
     assert kinds(decision) == ["feature_attribution_drift_check"]
-    assert "The features 'gone' of the baseline are gone, and count as used no more." in decision.notes
-    assert "The features 'new' are new, and count as unused at the baseline." in decision.notes
+    for part in ("The features 'gone' of the baseline are gone", "The features 'new' are new"):
+        assert any(note.startswith(part) for note in decision.notes)
     with pytest.raises(DocumentError) as error:
         decide(baseline, {"x": label({"other": 1.0})})
     assert error.value.code == "attributions.other_features"
@@ -294,7 +296,7 @@ def test_negative_values_count_by_their_size_and_undefined_ones_not_at_all() -> 
     for rules in ("sound", "sagemaker"):
         decision = decide(baseline, live, rules)
         assert kinds(decision) == []
-        assert "The features 'c' have no value for x, so are not compared." in decision.notes
+        assert any(note.startswith("The features 'c' have no value for x") for note in decision.notes)
 
 
 def test_a_baseline_that_attributes_nothing_has_no_order() -> None:

@@ -16,6 +16,7 @@ from attributed_people import BASELINE, FEATURES, csv_endpoint, people, score, t
 from fixtures import fixture
 from jobs.attribution_runs import attributions, run
 from models.model_server import Answer, Request, serving
+from sentences import says
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestRegressor
 from sklearn.inspection import partial_dependence as sklearn_dependence
 from sklearn.linear_model import LogisticRegression
@@ -250,7 +251,8 @@ def test_features_are_needed_without_attributions(tmp_path: Path) -> None:
     assert "methods.pdp.features is missing" in result.message
     config = {**table_config(), "methods": {"pdp": {"grid_resolution": 5, "features": ["agee"]}}}
     result = run(tmp_path, source, config, "http://localhost:1/invocations")
-    assert "methods.pdp.features[0] is 'agee', which is not in the data: did you mean age?" in result.message
+    column = {"field": "methods.pdp.features[0]", "column": "agee", "hint": ": did you mean age?"}
+    assert says(result.message, "column.absent", **column)
 
 
 @pytest.mark.parametrize(

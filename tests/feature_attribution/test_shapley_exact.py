@@ -11,6 +11,8 @@ import shapley_models
 from fixtures import fixture
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refused
+from sentences import says
 from shapley_models import explain
 
 from analyzers.feature_attribution import aggregate
@@ -121,12 +123,10 @@ def test_log_odds_of_certainty_are_finite() -> None:
 
 
 def test_log_odds_need_probabilities() -> None:
-    with pytest.raises(ConfigurationError) as raised:
+    field = "methods.shap.use_logit"
+    with refused(ConfigurationError, "shapley.no_probabilities", field=field) as raised:
         explain(lambda given: given[:, 0] * 3, np.ones((1, 2)), np.zeros((1, 2)), use_logit=True)
-    assert str(raised.value) == (
-        "methods.shap.use_logit needs probabilities, but the model answered scores from 3 to 3; "
-        "leave use_logit out."
-    )
+    assert says(str(raised.value), "shapley.no_probabilities", field=field, low=3, high=3)
 
 
 def test_real_linear_learner_is_reproduced() -> None:

@@ -11,6 +11,8 @@ import pytest
 import shapley_models
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refused
+from sentences import says
 from shapley_models import explain, explain_windows
 
 from analyzers.feature_attribution.kernel import (
@@ -198,12 +200,10 @@ def test_budgets_are_clarifys() -> None:
 
 @pytest.mark.parametrize("num_samples", [1, 0, -5, MOST_SAMPLES + 1])
 def test_budgets_below_a_pair_and_beyond_memory_are_refused(num_samples: int) -> None:
-    with pytest.raises(ConfigurationError) as raised:
+    field = "methods.shap.num_samples"
+    with refused(ConfigurationError, "shapley.num_samples", field=field) as raised:
         Sampling(num_samples=num_samples)
-    assert str(raised.value) == (
-        f"methods.shap.num_samples is {num_samples}; coalitions are asked in pairs, give from 2 to 1048576, "
-        "or leave it out."
-    )
+    assert says(str(raised.value), "shapley.num_samples", field=field, given=num_samples, most=1_048_576)
 
 
 def test_no_rows_are_explained_by_none() -> None:
@@ -243,32 +243,22 @@ def test_scores_that_are_no_numbers_are_refused(answer: float) -> None:
     def model(given: np.ndarray) -> np.ndarray:
         return np.where(given[:, 0] > 0, answer, 1.0)
 
-    with pytest.raises(ModelError) as raised:
+    with refused(ModelError, "shapley.not_finite") as raised:
         explain(model, np.ones((2, 3)), np.zeros((1, 3)))
-    assert str(raised.value) == (
-        f"The model answered [{answer}] for row 0 of 1 while features were replaced by the baseline's; "
-        "it must give finite scores for every mixture of a row and the baseline."
-    )
+    assert says(str(raised.value), "shapley.not_finite", scores=[answer], row=0, rows=1)
 
 
 def test_another_number_of_answers_is_refused() -> None:
-    with pytest.raises(ModelError) as raised:
+    with refused(ModelError, "shapley.shape") as raised:
         explain(lambda given: np.zeros(len(given) + 1), np.ones((2, 3)), np.zeros((1, 3)))
-    assert str(raised.value) == (
-        "The model answered scores of shape (2, 1) when asked for 1 row; it must answer one score, or one "
-        "list of scores, per row."
-    )
+    assert says(str(raised.value), "shapley.shape", shape=(2, 1), rows="1 row")
 
 
 def test_a_baseline_of_another_width_is_refused() -> None:
-    expected = (
-        "The SHAP baseline has 2 columns, the rows to explain have 3; "
-        "give one value per feature, in their order."
-    )
-    with pytest.raises(ConfigurationError) as raised:
+    with refused(ConfigurationError, "shap_baseline.width") as raised:
         explain(lambda given: given[:, 0], np.ones((2, 3)), np.zeros((1, 2)))
-    assert str(raised.value) == expected
+    assert says(str(raised.value), "shap_baseline.width", found=2, expected=3)
     batch = pa.RecordBatch.from_pydict({"a": [1.0], "b": [2.0], "c": [3.0]})
-    with pytest.raises(ConfigurationError) as raised:
+    with refused(ConfigurationError, "shap_baseline.width") as raised:
         explain(lambda given: np.zeros(len(given)), batch, batch.select(["a", "b"]))
-    assert str(raised.value) == expected
+    assert says(str(raised.value), "shap_baseline.width", found=2, expected=3)

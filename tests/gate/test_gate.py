@@ -11,7 +11,8 @@ from unittest import mock
 import numpy as np
 import pytest
 from reading.reading_inputs import CAPTURES, captured
-from run_jobs import Result, run_job
+from run_jobs import NO_VIOLATIONS, VIOLATIONS, Result, run_job
+from sentences import says
 
 from containers.data_quality.main import MONITOR
 from contract.errors import OutputError
@@ -72,7 +73,7 @@ def test_a_check_that_passes_renews_the_baseline_and_keeps_the_one_before(
     before = content_of(registered)
     result = gate_run(tmp_path, 2, registered)
     assert (result.exit_code, result.violations) == (0, [])
-    assert result.message == "Completed: Job completed successfully with no violations."
+    assert result.message == NO_VIOLATIONS
     documents = {
         name: (result.output / name).read_bytes() for name in ("constraints.json", "statistics.json")
     }
@@ -86,10 +87,8 @@ def test_a_check_that_fails_leaves_the_baseline_untouched(tmp_path: Path, regist
     before = content_of(registered)
     result = gate_run(tmp_path, 3, registered, shift=20.0)
     assert result.exit_code == 3
-    assert result.message.startswith("CompletedWithViolations: Job completed successfully with 1 violations.")
-    assert (
-        f"The baseline in {registered} stays as it was, because the check found violations." in result.message
-    )
+    assert result.message.startswith(VIOLATIONS.format(1))
+    assert says(result.message, "baseline_kept.violated", file=registered)
     assert content_of(registered) == before
 
 

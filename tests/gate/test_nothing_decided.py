@@ -17,6 +17,7 @@ from gate.labelled_rows import BIAS, Rows, all_of, table, write
 from models.model_server import Answer, Request, serving
 from reading.reading_inputs import captured
 from run_jobs import Result, baseline_of, run_job
+from sentences import says
 
 from containers.bias.main import main as monitor_bias
 from containers.commands.main import monitor_history
@@ -193,7 +194,7 @@ def test_nothing_decided_is_said_everywhere(
     given = {"register_new_baseline": tmp_path / "baseline"} if gate else {}
     result, before = run_case(tmp_path, case, model, rules, **given)
     assert result.exit_code == (5 if gate else 0), result.message
-    assert result.message.startswith("Completed: Job completed, but nothing could be decided, because ")
+    assert says(result.message, "outcome.empty")
     assert case.because in result.message
     assert "no violations" not in result.message
     page = (result.output / "report.html").read_text(encoding="utf-8")

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from label_data import capture, label, merged_files, run_merge, write
 from run_jobs import run_job
+from sentences import says
 
 from containers.model_quality.main import main as monitor
 from contract.dataset import LabelPlaces
@@ -99,39 +100,33 @@ def test_compressed_csv(joined: Joined) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "variables", "message"),
+    ("text", "variables", "code", "members"),
     [
-        (
-            "request,label\na,1\n",
-            {},
-            "has no column inferenceId or eventId; its columns are request, label; set ground_truth_id",
-        ),
+        ("request,label\na,1\n", {}, "label_files.no_id_column", {"columns": "request, label"}),
         (
             "inferenceId,day,label\na,1,1\n",
             {},
-            "has 2 columns beside the id 'inferenceId'; its columns are inferenceId, day, label; set ground_",
+            "label_files.no_label_column",
+            {"others": "2 columns", "id": "inferenceId", "columns": "inferenceId, day, label"},
         ),
         (
             "inferenceId,label\na,1\n",
             {"ground_truth_label_column": "labels"},
-            "which ground_truth_label_column names: did you mean label?",
+            "label_files.no_column",
+            {"name": "labels", "field": "ground_truth_label_column", "meant": ": did you mean label?"},
         ),
-        (
-            "inferenceId,label\na,1\n,0\n",
-            {},
-            "row 2 (the header apart) has a label and no id of an inference; fill the id in, or remove",
-        ),
-        ("inferenceId,label\na,1,2\n", {}, "line 2"),
+        ("inferenceId,label\na,1\n,0\n", {}, "label_files.no_id", {"row": 2}),
+        ("inferenceId,label\na,1,2\n", {}, "csv.cells", {"line": 2}),
     ],
 )
 def test_tables_that_cannot_be_read(
-    joined: Joined, text: str, variables: dict[str, str], message: str
+    joined: Joined, text: str, variables: dict[str, str], code: str, members: dict[str, Any]
 ) -> None:
     joined.csv("labels.csv", text)
     found = joined.merge(**variables)
     assert isinstance(found, str)
     assert "labels.csv " in found
-    assert message in found
+    assert says(found, code, **members)
 
 
 def test_a_job_joins_them_while_it_reads(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from histories import append as append
-from run_jobs import Result, baseline_of, run_job
+from run_jobs import NO_VIOLATIONS, Result, baseline_of, run_job
 
 from reporting.history.record import Run
 
@@ -47,7 +47,7 @@ def make_run(hour: int = 0, **members: Any) -> Run:
         "dataset_source": "/data",
         "output_path": "/out",
         "exit_code": 0,
-        "message": "Completed: Job completed successfully with no violations.",
+        "message": NO_VIOLATIONS,
         "window": (start, start + timedelta(hours=1)),
         "rows": 100,
         "violations": (),

@@ -14,12 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 from history_runs import append, make_baseline, make_run, monitor
 from run_jobs import Result, run_job
+from sentences import says
 
 import contract
 from containers.commands.main import monitor_history
 from containers.model_quality.main import main as monitor_model_quality
 from contract.api import Metric, Violation
-from contract.errors import ConfigurationError
+from contract.errors import ConfigurationError, wording
 from reporting.history.folder import Selection, read_runs, run_named
 
 pytest_plugins = ["s3_server"]
@@ -118,7 +119,7 @@ def test_a_history_on_s3(
     flags = ["--older-than=PT0S"] if command == "compact" else []
     assert monitor_history([command, f"--history-path={address}", *flags]) == 0
     said = capsys.readouterr().out
-    assert ("Put 2 runs from 2 files into 1." if command == "compact" else "flights") in said
+    assert ("2 runs from 2 files into 1" if command == "compact" else "flights") in said
     assert [len(run.violations or ()) for run in read_runs(address)] == [0, 1]
 
 
@@ -212,6 +213,8 @@ def test_a_run_is_found_by_the_beginning_of_its_name(tmp_path: Path) -> None:
 
 # --- The command ------------------------------------------------------------------------------------------
 
+MISSING = wording("stored_file.missing", field="dataset_source", file="/data", nearby="")
+
 
 @pytest.fixture
 def told(tmp_path: Path) -> Path:
@@ -220,19 +223,18 @@ def told(tmp_path: Path) -> Path:
         tmp_path,
         make_run(0, endpoint="flights", schedule="hourly", labelled=30, unlabelled=90),
         make_run(1, violations=violations, metrics=(Metric("recall", 0.5, interval=(0.4, 0.6)),)),
-        make_run(2, exit_code=2, violations=None, rows=None, message="dataset_source /data does not exist."),
+        make_run(2, exit_code=2, violations=None, rows=None, message=MISSING),
     )
     return tmp_path
 
 
 def test_no_run_says_what_there_is_instead(told: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert monitor_history(["list", f"--history-path={told}", "--endpoint=flight"]) == 0
-    said = capsys.readouterr().err
-    assert said == f"No run is as asked for, of 3 runs in {told}: --endpoint flights, --schedule hourly.\n"
+    names = "--endpoint flights, --schedule hourly"
+    assert says(capsys.readouterr().err, "command.no_run", runs="3 runs", file=told, names=names)
     (told / "other").mkdir()
     assert monitor_history(["export", f"--history-path={told / 'other'}"]) == 0
-    said = capsys.readouterr().err
-    assert said == f"No run is in {told / 'other'}; give the folder that jobs were given as history_path.\n"
+    assert says(capsys.readouterr().err, "command.empty_history", file=told / "other")
 
 
 def test_the_list(told: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -244,7 +246,7 @@ def test_the_list(told: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[2].startswith("2026-05-06 23:00 to 2026-05-07 00:00")
     assert {"flights hourly", "25%", "ok"} <= {cell.strip() for cell in quiet}
     assert {"5 violations", "f0, f1, f2 and 2 more"} <= {cell.strip() for cell in drifted}
-    assert {"failed (2)", "dataset_source /data does not exist."} <= {cell.strip() for cell in failed}
+    assert {"failed (2)", MISSING} <= {cell.strip() for cell in failed}
 
 
 @pytest.mark.parametrize("table", ["runs", "violations", "findings", "metrics"])
@@ -279,25 +281,38 @@ def test_the_whole_of_a_run(told: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "code", "members"),
     [
-        (["list"], "history_path is not set: give --history-path"),
-        (["list", "--history-path=/nowhere/at/all"], "history_path /nowhere/at/all does not exist"),
+        (["list"], "command.no_history", {"field": "history_path"}),
+        (
+            ["list", "--history-path=/nowhere/at/all"],
+            "stored_file.missing",
+            {"field": "history_path", "file": "/nowhere/at/all"},
+        ),
         (
             ["list", "--history-path=.", "--since=yesterday"],
-            "--since is 'yesterday', which is no ISO 8601 time",
+            "setting.instant",
+            {"field": "--since", "text": "yesterday"},
         ),
-        (["list", "--history-path=.", "--last=0"], "--last is 0; use a whole number from 1"),
-        (["compact", "--history-path=.", "--older-than=1d"], "--older-than is '1d'"),
+        (["list", "--history-path=.", "--last=0"], "setting.count", {"field": "--last", "text": 0}),
+        (
+            ["compact", "--history-path=.", "--older-than=1d"],
+            "setting.duration",
+            {"field": "--older-than", "text": "1d"},
+        ),
     ],
 )
 def test_mistakes(
-    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    arguments: list[str],
+    code: str,
+    members: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("history_path", raising=False)
     assert monitor_history(arguments) == 2
     said = capsys.readouterr().err
-    assert says in said
+    assert says(said, code, **members)
     assert said.count("\n") == 1
 
 

@@ -1,4 +1,4 @@
-"""Models and configurations that cannot be used: the whole sentence that a user reads."""
+"""Models and configurations that cannot be used: what a user reads, by its code and members."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from attributed_people import FEATURES, csv_endpoint, people, table_config, writ
 from fixtures import fixture
 from models.model_server import QUICK, Answer, Behaviour, Request, serving
 from run_jobs import Result, run_job
+from sentences import says
 
 from containers.feature_attribution import configuration
 from containers.feature_attribution import main as command
+from contract.errors import wording
 
 
 @pytest.fixture(autouse=True)
@@ -49,9 +51,9 @@ def run(folder: Path, source: Path, config: object, model: object, **variables: 
     return run_job(folder, source, command=command.main, **settings)
 
 
-def assert_sentence(result: Result, sentence: str) -> None:
+def assert_refused(result: Result, code: str, **members: Any) -> None:
     assert result.exit_code == 2
-    assert result.message == sentence
+    assert says(result.message, code, **members)
     assert result.files == []
 
 
@@ -61,77 +63,68 @@ def assert_sentence(result: Result, sentence: str) -> None:
 def test_an_endpoint_that_is_down(tmp_path: Path, data: Path) -> None:
     with serving(csv_endpoint) as server:
         url = server.url
-    assert_sentence(
-        run(tmp_path, data, table_config(), url),
-        f"model {url} is not ready after 3 attempts: connection refused; check host and port, and that the "
-        "endpoint is running.",
-    )
+    result = run(tmp_path, data, table_config(), url)
+    refusal = {"model": url, "attempts": 3, "problem": "connection refused"}
+    assert_refused(result, "model_endpoint.not_ready", **refusal)
 
 
-_MEND = (
-    "; let the model answer plain numbers for each row, or say how it answers by accept_type, label and "
-    "probability of the predictor."
-)
+TRIES = " after 3 attempts in 0 s"
+
+
+def advice(status: int) -> str:
+    return wording(f"endpoint_advice.status_{status}")
 
 
 @pytest.mark.parametrize(
-    ("post", "complaint"),
+    ("post", "code", "members"),
     [
         (
             lambda request: Answer("<html>oops</html>"),
-            (
-                " was asked about row 0 of the batch, and its answer holds '<html>oops</html>' where a "
-                "number should be; it begins '<html>oops</html>'" + _MEND
-            ),
+            "model_answer.unusable",
+            {"problem": "holds '<html>oops</html>' where a number should be", "begin": "'<html>oops</html>'"},
         ),
         (
             lambda request: Answer("1\n2\n"),
-            (
-                " was asked about row 0 of the batch, and its answer holds 2 predictions for 1 record; it "
-                "begins '1 2'" + _MEND
-            ),
+            "model_answer.unusable",
+            {"problem": "holds 2 predictions for 1 record", "begin": "'1 2'"},
         ),
         (
             lambda request: Answer("too big", 413),
-            " answered status 413 for row 0 of the batch: 'too big'; even one record is too large for it.",
+            "model_endpoint.refused",
+            {"status": 413, "tries": "", "answer": "'too big'", "advice": advice(413)},
         ),
         (
             lambda request: Answer("slow down", 429),
-            (
-                " answered status 429 for row 0 of the batch after 3 attempts in 0 s: 'slow down'; it is "
-                "overloaded; give it more instances, or lower the concurrency."
-            ),
+            "model_endpoint.refused",
+            {"status": 429, "tries": TRIES, "answer": "'slow down'", "advice": advice(429)},
         ),
         (
             lambda request: Answer("busy", 503),
-            (
-                " answered status 503 for row 0 of the batch after 3 attempts in 0 s: 'busy'; it is "
-                "overloaded or starting; give it more instances or time."
-            ),
+            "model_endpoint.refused",
+            {"status": 503, "tries": TRIES, "answer": "'busy'", "advice": advice(503)},
         ),
         (
             lambda request: Answer("nan\n" * len(request.rows())),
-            (
-                " answered no score (null or NaN) for 1 of 1 rows, first for row 0 of the batch; the model "
-                "must give a finite number for every row, those with missing values included."
-            ),
+            "model_answer.not_finite",
+            {"shown": "no score (null or NaN)", "count": 1, "rows": 1, "first": 0},
         ),
         (
             lambda request: Answer(hang_up=True),
-            (
-                " did not answer for row 0 of the batch after 3 attempts in 0 s: it closed the connection "
-                "before its answer was complete; check that the endpoint runs, can be reached from here and "
-                "is not overloaded."
-            ),
+            "model_endpoint.no_answer",
+            {"tries": TRIES, "problem": "it closed the connection before its answer was complete"},
         ),
     ],
     ids=["garbage", "another number of rows", "413", "429", "503", "NaN", "hangs up"],
 )
-def test_endpoints_that_misbehave(tmp_path: Path, data: Path, post: Behaviour, complaint: str) -> None:
+def test_endpoints_that_misbehave(
+    tmp_path: Path, data: Path, post: Behaviour, code: str, members: dict[str, Any]
+) -> None:
     with serving(post) as server:
         result = run(tmp_path, data, table_config(), server.url)
     # How long three attempts take is the machine's business.
-    assert re.sub(r"attempts in \d+ s", "attempts in 0 s", result.message) == server.url + complaint
+    message = re.sub(r"attempts in \d+ s", "attempts in 0 s", result.message)
+    piece = {} if code == "model_answer.not_finite" else {"piece": "row 0"}
+    assert says(message, code, model=server.url, **piece, **members)
     assert (result.exit_code, result.files) == (2, [])
 
 
@@ -178,35 +171,28 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_model_with_other_features(tmp_path: Path, numbers: Path, trees: Path) -> None:
-    assert_sentence(
-        run(tmp_path, numbers, table_config(baseline=[[1, 2]]), trees),
-        f"{trees} takes 3 features, but the data has 2 columns ('age', 'income'); give exactly "
-        "the columns the model was trained on (excluded_columns leaves out others).",
-    )
+    result = run(tmp_path, numbers, table_config(baseline=[[1, 2]]), trees)
+    counts = {"features": "3 features", "columns": "2 columns ('age', 'income')", "hint": ""}
+    assert_refused(result, "model_columns.count", model=trees, **counts)
 
 
 def test_text_for_a_model_that_takes_numbers(tmp_path: Path, data: Path, trees: Path) -> None:
-    assert_sentence(
-        run(tmp_path, data, table_config(), trees),
-        f"column 'colour' is text, but {trees} takes numbers only; encode it as in training, or give the "
-        "whole pipeline as an endpoint, an ONNX file or an inference.py.",
-    )
+    result = run(tmp_path, data, table_config(), trees)
+    assert_refused(result, "model_columns.text", field="colour", model=trees)
 
 
 def test_a_damaged_model_file(tmp_path: Path, numbers: Path, trees: Path) -> None:
     damaged = tmp_path / "damaged.json"
     damaged.write_text(trees.read_text(encoding="utf-8")[:500], encoding="utf-8")
     result = run(tmp_path, numbers, table_config(baseline=[[1, 2]]), damaged)
-    assert (result.exit_code, result.files) == (2, [])
-    assert result.message.startswith(f"{damaged} is not a whole XGBoost model (")
-    assert result.message.endswith("); save it again with save_model('model.json').")
+    assert_refused(result, "model_file.damaged", file=damaged, library="XGBoost", name="model.json")
 
 
 def test_a_model_file_that_is_not_there(tmp_path: Path, numbers: Path) -> None:
     absent = tmp_path / "model.onnx"
     result = run(tmp_path, numbers, table_config(baseline=[[1, 2]]), absent)
-    said = f"model {absent} is no file; the nearest folder that exists is {tmp_path}; give the path of"
-    assert_sentence(result, f"{said} the model's file, or the address of a server with http://.")
+    nearby = f"; the nearest folder that exists is {tmp_path}"
+    assert_refused(result, "model.no_file", file=absent, hint=nearby)
 
 
 def test_a_pickled_model_without_consent(tmp_path: Path, numbers: Path) -> None:
@@ -218,76 +204,52 @@ def test_a_pickled_model_without_consent(tmp_path: Path, numbers: Path) -> None:
 
 
 def test_no_model_at_all(tmp_path: Path, data: Path) -> None:
-    assert_sentence(
-        run(tmp_path, data, table_config(), None),
-        "nothing says which model to ask; give model (the address of a model server or a model file), "
-        "predictor.endpoint_name or predictor.model_name.",
-    )
+    assert_refused(run(tmp_path, data, table_config(), None), "model_address.none")
 
 
 # Configurations
 
 
 @pytest.mark.parametrize(
-    ("baseline", "sentence"),
+    ("baseline", "code", "members"),
     [
         (
             [[1, 2]],
-            (
-                "{config}: row 0 of methods.shap.baseline has 2 values, but the model takes 3 features "
-                "('age', 'colour', 'income'); give one value per feature, in this order, and "
-                "leave columns that are none out with exclude_features_attribute."
-            ),
+            "shap_rows.width",
+            {"row": 0, "found": 2, "wanted": 3, "names": "'age', 'colour', 'income'"},
         ),
-        (
-            [{"age": 1}],
-            (
-                "{config}: row 0 of methods.shap.baseline lacks the features 'colour', 'income'; give one "
-                "value per "
-                'feature, or a record in the shape of a request, such as {{"features":[...]}}.'
-            ),
-        ),
+        ([{"age": 1}], "shap_rows.features", {"row": 0, "absent": "'colour', 'income'"}),
         (
             [["old", "green", 1]],
-            (
-                "methods.shap.baseline: the value for feature 'age' is string, which does not fit the rows' "
-                "double (Failed to parse string: 'old' as a scalar of type double); give a value of the "
-                "feature's own type."
-            ),
+            "shap_baseline.type",
+            {"feature": "age", "found": "string", "expected": "double"},
         ),
     ],
     ids=["width", "record", "type"],
 )
 def test_baselines_that_do_not_fit(
-    tmp_path: Path, data: Path, endpoint: str, baseline: object, sentence: str
+    tmp_path: Path, data: Path, endpoint: str, baseline: object, code: str, members: dict[str, Any]
 ) -> None:
     result = run(tmp_path, data, table_config(baseline=baseline), endpoint)
-    assert_sentence(result, sentence.format(config=tmp_path / "analysis_config.json"))
+    file = {} if code == "shap_baseline.type" else {"file": tmp_path / "analysis_config.json"}
+    assert_refused(result, code, field="methods.shap.baseline", **file, **members)
 
 
 def test_baseline_files_that_do_not_fit(tmp_path: Path, data: Path, endpoint: str) -> None:
     file = write_csv(tmp_path / "rows" / "b.csv", [[1, 2]], ["x", "y"])
-    assert_sentence(
-        run(tmp_path, data, table_config(baseline=str(file)), endpoint),
-        f"{file}: row 0 of methods.shap.baseline has 2 values, but the model takes 3 features ('age', "
-        "'colour', 'income'); give one value per feature, in this order, and "
-        "leave columns that are none out with exclude_features_attribute.",
-    )
+    about = {"file": file, "field": "methods.shap.baseline"}
+    width = {"row": 0, "found": 2, "wanted": 3, "names": "'age', 'colour', 'income'"}
+    result = run(tmp_path, data, table_config(baseline=str(file)), endpoint)
+    assert_refused(result, "shap_rows.width", **about, **width)
     write_csv(file, [])
-    assert_sentence(
-        run(tmp_path, data, table_config(baseline=str(file)), endpoint),
-        f"{file}: methods.shap.baseline holds no row; give one row at least, with one value per feature.",
-    )
+    result = run(tmp_path, data, table_config(baseline=str(file)), endpoint)
+    assert_refused(result, "shap_rows.none", **about)
     file.write_bytes(b"PAR1 and nothing more")
     result = run(tmp_path, data, table_config(baseline=str(file)), endpoint)
-    assert result.exit_code == 2
-    assert result.message.startswith(f"methods.shap.baseline {file} is damaged Parquet (")
+    assert_refused(result, "shap_rows.parquet", **about)
     file.write_bytes(b"\xff\xfe\x00")
-    assert_sentence(
-        run(tmp_path, data, table_config(baseline=str(file)), endpoint),
-        f"methods.shap.baseline {file} is neither UTF-8 text nor Parquet; write it as CSV with one value "
-        "per feature.",
-    )
+    result = run(tmp_path, data, table_config(baseline=str(file)), endpoint)
+    assert_refused(result, "shap_rows.encoding", **about)
 
 
 def test_every_feature_equal_to_the_baseline(tmp_path: Path, endpoint: str) -> None:
@@ -297,102 +259,74 @@ def test_every_feature_equal_to_the_baseline(tmp_path: Path, endpoint: str) -> N
     assert result.exit_code == 0, result.message
     found = result.document("analysis.json")["explanations"]["kernel_shap"]["label0"]["global_shap_values"]
     assert found == dict.fromkeys(FEATURES, 0.0)
-    assert result.document("statistics.json")["notes"] == [
-        "Every feature has the value 0: all rows equal the baseline, or the model ignores them."
-    ]
+    (note,) = result.document("statistics.json")["notes"]
+    assert note.startswith("Every feature has the value 0")
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    ("change", "code", "members"),
     [
         (
             {"methods": {"shap": {"features_to_explain": ["agee"]}}},
-            (
-                "{config}: methods.shap.features_to_explain[0] is 'agee', which is not in the data: did you "
-                "mean age?"
-            ),
+            "column.absent",
+            {"field": "methods.shap.features_to_explain[0]", "column": "agee", "hint": ": did you mean age?"},
         ),
-        (
-            {"excluded_columns": [0, 1, 2]},
-            (
-                "{config}: no column is left to explain; leave some of label, predicted_label and "
-                "excluded_columns out, or see that requests are captured and can be decoded."
-            ),
-        ),
+        ({"excluded_columns": [0, 1, 2]}, "shap_rows.no_column", {}),
         (
             {"joinsource_name_or_index": "id"},
-            (
-                "{config}: joinsource_name_or_index is 'id', which is not in the data; its columns are age, "
-                "colour, income."
-            ),
+            "column.absent",
+            {"field": "joinsource_name_or_index", "column": "id"}
+            | {"hint": "; its columns are age, colour, income"},
         ),
         (
             {"methods": {"shap": {"num_clusters": 50}}},
-            (
-                "methods.shap.num_clusters is 50, but the dataset has 20 distinct rows; give a number from "
-                "1 to 20, or give methods.shap.baseline."
-            ),
+            "shap_baseline.clusters",
+            {"field": "methods.shap.num_clusters", "given": 50, "rows": 20},
         ),
         (
             {"methods": {"shap": {"num_samples": 1}}},
-            (
-                "methods.shap.num_samples is 1; coalitions are asked in pairs, give from 2 to 1048576, or "
-                "leave it out."
-            ),
+            "shapley.num_samples",
+            {"field": "methods.shap.num_samples", "given": 1, "most": 1_048_576},
         ),
-        (
-            {"methods": 5},
-            (
-                "{config}: 2 members are wrong: (1) methods must be an object, but is 5; (2) methods.shap is "
-                'missing; add for example "methods":{{"shap":{{}}}}.'
-            ),
-        ),
-        (
-            {"methods": {}},
-            '{config}: methods.shap is missing; add for example "methods":{{"shap":{{}}}}.',
-        ),
+        ({"methods": 5}, "members.no_object", {"place": "methods", "value": 5}),
+        ({"methods": {}}, "members.required", {"field": "methods.shap", "example": '"methods":{"shap":{}}'}),
     ],
     ids=["features_to_explain", "excluded", "joinsource", "clusters", "samples", "no methods", "no shap"],
 )
 def test_configurations_that_cannot_be_used(
-    tmp_path: Path, data: Path, endpoint: str, change: dict[str, Any], sentence: str
+    tmp_path: Path, data: Path, endpoint: str, change: dict[str, Any], code: str, members: dict[str, Any]
 ) -> None:
     result = run(tmp_path, data, {**table_config(), **change}, endpoint)
-    assert_sentence(result, sentence.format(config=tmp_path / "analysis_config.json"))
+    assert_refused(result, code, **members)
+    # What the analysis itself refuses names its field only.
+    of_file = not code.startswith(("shapley.", "shap_baseline."))
+    assert result.message.startswith(f"{tmp_path / 'analysis_config.json'}: ") is of_file
+    if code == "members.no_object":
+        assert "2 members are wrong" in result.message
+        assert says(result.message, "members.required", field="methods.shap")
 
 
 def test_log_odds_of_what_is_no_probability(tmp_path: Path, data: Path, endpoint: str) -> None:
     result = run(tmp_path, data, table_config(use_logit=True), endpoint)
-    assert_sentence(
-        result,
-        "methods.shap.use_logit needs probabilities, but the model answered scores from 4 to 4; leave "
-        "use_logit out.",
-    )
+    field = "methods.shap.use_logit"
+    assert_refused(result, "shapley.no_probabilities", field=field, low=4, high=4)
 
 
 def test_settings_of_this_command(tmp_path: Path, data: Path, endpoint: str) -> None:
     result = run(
         tmp_path, data, table_config(), endpoint, max_runtime="soon", attribution_drift_threshold="90"
     )
-    assert_sentence(
-        result,
-        "2 settings are wrong: (1) attribution_drift_threshold is '90'; use a number from 0 to 1, such as "
-        "0.9; (2) max_runtime is 'soon', which is no ISO 8601 duration; write for example PT30M.",
-    )
+    assert result.message.startswith("2 settings are wrong")
+    share = {"field": "attribution_drift_threshold", "text": "90", "example": 0.9}
+    assert_refused(result, "setting.share", **share)
+    time = {"field": "max_runtime", "text": "soon", "hint": "write for example PT30M"}
+    assert_refused(result, "setting.duration", **time)
     for text in ("-5", "0", "-PT5M"):
         result = run(tmp_path, data, table_config(), endpoint, max_runtime=text)
-        assert_sentence(
-            result,
-            f"max_runtime is {text!r}; use a positive ISO 8601 duration such as PT30M, or seconds.",
-        )
+        assert_refused(result, "setting.seconds", field="max_runtime", text=text, example="PT30M")
 
 
 def test_the_baseline_of_another_monitor(tmp_path: Path, data: Path, endpoint: str) -> None:
     other = fixture("clarify/aws_notebook_outputs/bias_endpoint_json_baseline_analysis.json")
     result = run(tmp_path, data, table_config(), endpoint, baseline_constraints=other)
-    assert_sentence(
-        result,
-        f"{other} has no 'explanations' with values, so it is not a file of a feature-attribution job; give "
-        "baseline_constraints the constraints.json or the analysis.json of a feature-attribution baseline "
-        "job.",
-    )
+    assert_refused(result, "attributions.wrong_file", file=other, field="explanations")

@@ -1,4 +1,4 @@
-"""Bias jobs on data and configurations that suit each other badly: whole sentences, never tracebacks."""
+"""Bias jobs on data and configurations that suit each other badly: a cause and a fix, never tracebacks."""
 
 import json
 import random
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from run_jobs import Result, run_job
+from sentences import says
 
 from benchmarks.mutations import damage, damage_tree, json_bytes
 from containers.bias.main import main as monitor_bias
@@ -48,45 +49,47 @@ def metrics(result: Result, stage: str) -> dict[str, Any]:
     return {metric["name"]: metric for metric in values[0]["metrics"]}
 
 
+METHODS = "methods.pre_training_bias.methods"
+
+
+def absent(field: str, column: str, hint: str) -> tuple[str, dict[str, Any]]:
+    return "column.absent", {"field": field, "column": column, "hint": hint}
+
+
 @pytest.mark.parametrize("rules", RULES)
 @pytest.mark.parametrize(
-    ("config", "parts"),
+    ("config", "sentences"),
     [
         (
             {"facet": [{"name_or_index": "sx"}, {"name_or_index": 9}], "label": "Y"},
             [
-                "3 members are wrong",
-                "label is 'Y', which is not in the data: did you mean y?",
-                "facet[0].name_or_index is 'sx', which is not in the data: did you mean sex?",
-                "facet[1].name_or_index is 9, but the data has 4 columns, so the last position is 3",
+                absent("label", "Y", ": did you mean y?"),
+                absent("facet[0].name_or_index", "sx", ": did you mean sex?"),
+                ("column.beyond", {"field": "facet[1].name_or_index", "position": 9}),
+                ("column.beyond", {"columns": "4 columns", "last": 3}),
             ],
         ),
         (
             {"facet": [["sex", "income"]], "group_variable": "agee"},
             [
-                "facet[0].name_or_index is 'income', which is not in the data; its columns are sex, age,",
-                "group_variable is 'agee', which is not in the data: did you mean age?",
+                absent("facet[0].name_or_index", "income", "; its columns are sex, age, y, p"),
+                absent("group_variable", "agee", ": did you mean age?"),
             ],
         ),
         (
             {"methods": {"pre_training_bias": {"methods": ["CI", "DP"]}}},
-            ["methods.pre_training_bias.methods asks for 'DP', which is no such metric: did you mean DPL?"],
+            [("analysis_config.metric", {"field": METHODS, "name": "DP", "hint": ": did you mean DPL?"})],
         ),
-        (
-            {"predicted_label": None},
-            [
-                "methods.post_training_bias needs predictions; name their column or JMESPath in",
-            ],
-        ),
+        ({"predicted_label": None}, [("bias_configuration.predictions", {})]),
         (
             {"predicted_label": None, "predictor": {"model_name": "loans"}},
-            ["predictor.model_name 'loans' needs an endpoint of its own", "give predictor.instance_type"],
+            [("temporary_endpoint.no_instance_type", {"name": "loans"})],
         ),
         (
             {"segment_config": [{"name_or_index": "ag", "segments": [["[1, 2"]]}]},
             [
-                "segment_config[0].segments holds '[1, 2', which is no interval",
-                "segment_config[0].name_or_index is 'ag', which is not in the data: did you mean age?",
+                ("column.no_interval", {"field": "segment_config[0].segments", "text": "[1, 2"}),
+                absent("segment_config[0].name_or_index", "ag", ": did you mean age?"),
             ],
         ),
         (
@@ -94,24 +97,25 @@ def metrics(result: Result, stage: str) -> dict[str, Any]:
                 "segment_config": [{"config_name": "sex", "name_or_index": "age", "segments": [["[30, 1]"]]}],
             },
             [
-                "segment_config[0].segments holds '[30, 1]', which is no interval",
-                "segment_config[0].config_name is 'sex', which is a column of the data or of another entry",
+                ("column.no_interval", {"field": "segment_config[0].segments", "text": "[30, 1]"}),
+                ("column.taken", {"field": "segment_config[0].config_name", "column": "sex"}),
             ],
         ),
-        ({"dataset_uri": "/nowhere/d.csv"}, ["/nowhere/d.csv"]),
+        ({"dataset_uri": "/nowhere/d.csv"}, [("stored_file.missing", {"file": "/nowhere/d.csv"})]),
         (
             {"predicted_label_dataset_uri": "/nowhere/p.csv"},
-            ["predicted_label_dataset_uri /nowhere/p.csv does"],
+            [("stored_file.missing", {"field": "predicted_label_dataset_uri", "file": "/nowhere/p.csv"})],
         ),
     ],
 )
 def test_a_configuration_that_does_not_suit_the_data(
-    tmp_path: Path, rules: str, config: dict[str, Any], parts: list[str]
+    tmp_path: Path, rules: str, config: dict[str, Any], sentences: list[tuple[str, dict[str, Any]]]
 ) -> None:
     result = bias(tmp_path, rows(200, plain), config, rules=rules)
     assert result.exit_code == 2
-    for part in parts:
-        assert part in result.message
+    for code, members in sentences:
+        assert says(result.message, code, **members)
+    assert ("3 members are wrong" in result.message) is ("label" in config)
     assert result.files == []
 
 
@@ -123,23 +127,26 @@ def test_a_member_that_is_there_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "part"),
+    ("content", "code", "members"),
     [
-        (b"", "is not valid JSON"),
-        (b'{"label": "y",}', "is not valid JSON"),
-        (b"\xff\xfe{}", "is not valid JSON"),
-        (b"[]", "the file must be an object, but is []"),
-        (b"null", "the file must be an object, but is null"),
-        (b"{}", "3 members are wrong: (1) label is missing"),
+        (b"", "json.broken", {}),
+        (b'{"label": "y",}', "json.broken", {}),
+        (b"\xff\xfe{}", "json.broken", {}),
+        (b"[]", "members.no_object", {"place": "the file", "value": "[]"}),
+        (b"null", "members.no_object", {"place": "the file", "value": "null"}),
+        (b"{}", "members.required", {"field": "label"}),
     ],
 )
-def test_a_file_that_is_no_configuration(tmp_path: Path, content: bytes, part: str) -> None:
+def test_a_file_that_is_no_configuration(
+    tmp_path: Path, content: bytes, code: str, members: dict[str, Any]
+) -> None:
     path = tmp_path / "analysis_config.json"
     path.write_bytes(content)
     result = run_job(tmp_path, tmp_path, command=monitor_bias, analysis_config=path, dataset_format=None)
     assert result.exit_code == 2
     assert str(path) in result.message
-    assert part in result.message
+    assert says(result.message, code, **members)
+    assert ("3 members are wrong" in result.message) is (content == b"{}")
 
 
 def test_a_configuration_that_is_not_there(tmp_path: Path) -> None:
@@ -157,9 +164,8 @@ def test_a_label_that_is_never_positive(tmp_path: Path) -> None:
     assert "Positive Predicted Index Series contains all False values" in result.message
     result = bias(tmp_path, rows(200, plain), config)
     assert result.exit_code == 2
-    assert result.message == (
-        "No label is positive: label_values_or_threshold asks for labels that are 7, but 'y' holds '0', '1'."
-    )
+    label = {"role": "label", "asked": 7, "field": "y", "found": "holds '0', '1'"}
+    assert says(result.message, "bias_groups.no_outcome", **label)
 
 
 def test_a_label_that_is_always_positive(tmp_path: Path) -> None:
@@ -188,12 +194,16 @@ def test_groups_that_select_nobody_or_everybody_are_noted(tmp_path: Path) -> Non
     ]
     result = bias(tmp_path, rows(200, plain), {"facet": facets})
     assert result.exit_code == 0, result.message
-    assert result.document("statistics.json")["notes"] == [
-        "No row is of the group sex = F,W: 'sex' holds 'f', 'm'; did you mean 'f'?",
-        "No row is of the group sex = F: 'sex' holds 'f', 'm'; did you mean 'f'?",
-        "Every row is of the group sex = f,m: there are no others to compare.",
-        "No row is of the group age = (69, 69]: 'age' goes from 20 to 69.",
+    notes = result.document("statistics.json")["notes"]
+    expected = [
+        ("No row", "sex = F,W", "'sex' holds 'f', 'm'; did you mean 'f'"),
+        ("No row", "sex = F", "'sex' holds 'f', 'm'; did you mean 'f'"),
+        ("Every row", "sex = f,m", "no others to compare"),
+        ("No row", "age = (69, 69]", "'age' goes from 20 to 69"),
     ]
+    for note, (rows_of, group, why) in zip(notes, expected, strict=True):
+        assert note.startswith(f"{rows_of} is of the group {group}: ")
+        assert why in note
 
 
 @pytest.mark.parametrize("rules", RULES)
@@ -215,7 +225,7 @@ def test_an_empty_group(tmp_path: Path, rules: str, value: str, error: str) -> N
     result = bias(tmp_path, data, {"facet": [facet]}, rules=rules)
     if value == "x" and rules == "sound":
         assert result.exit_code == 2
-        assert result.message == "No row is of the group sex = x: 'sex' holds 'f', 'm'."
+        assert "the group sex = x: 'sex' holds 'f', 'm'" in result.message
         return
     assert result.exit_code == 0, result.message
     found = metrics(result, "post")["DI"]
@@ -244,8 +254,8 @@ def test_missing_labels_are_left_out_and_counted(tmp_path: Path, capsys: pytest.
     )
     result = bias(tmp_path, data, log_level="WARNING")
     assert result.exit_code == 0, result.message
-    note = "50 rows lack a label and are left out."
-    assert result.document("statistics.json")["notes"] == [note]
+    (note,) = result.document("statistics.json")["notes"]
+    assert note.startswith("50 rows lack a label")
     assert note in capsys.readouterr().err
 
 
@@ -371,7 +381,7 @@ def test_a_baseline_of_another_kind(tmp_path: Path, text: str) -> None:
 def test_settings_of_other_commands_and_misspelt_ones(tmp_path: Path) -> None:
     result = bias(tmp_path, rows(200, plain), analysis_confg="x")
     assert result.exit_code == 2
-    assert "variable analysis_confg is unknown: did you mean analysis_config?" in result.message
+    assert says(result.message, "setting.near_miss", field="analysis_confg", meant="analysis_config")
     result = bias(tmp_path, rows(200, plain), analysis_type="DATA_QUALITY")
     assert result.exit_code == 2
     assert "use the image made for it" in result.message

@@ -9,7 +9,9 @@ from typing import Any
 import orjson
 import pytest
 from fixtures import fixture
+from refusals import refused
 from run_jobs import Result, baseline_of, run_job
+from sentences import says
 
 from analyzers.model_quality import documents
 from contract.errors import DocumentError
@@ -78,30 +80,21 @@ def test_constraints_of_another_tool(tmp_path: Path, table: Path) -> None:
     other.write_text('{"expectation_suite_name": "taxi", "expectations": []}')
     result = run_job(tmp_path, table, baseline_constraints=other)
     assert result.exit_code == 2
-    assert result.message == (
-        f"{other} has no 'features' list, so it is not a data-quality constraints file; "
-        "give baseline_constraints the constraints.json of a data-quality baseline job."
-    )
+    assert says(result.message, "data_quality_documents.no_constraints", file=other)
 
 
 def test_statistics_where_constraints_belong(tmp_path: Path, table: Path, baseline: Result) -> None:
     statistics = baseline.output / "statistics.json"
     result = run_job(tmp_path, table, baseline_constraints=statistics)
     assert result.exit_code == 2
-    assert result.message == (
-        f"{statistics} is a statistics file; give it to baseline_statistics, and baseline_constraints the "
-        "constraints.json beside it."
-    )
+    assert says(result.message, "data_quality_documents.statistics_for_constraints", file=statistics)
 
 
 def test_constraints_where_statistics_belong(tmp_path: Path, table: Path, baseline: Result) -> None:
     constraints = baseline.output / "constraints.json"
     result = run_job(tmp_path, table, baseline_statistics=constraints)
     assert result.exit_code == 2
-    assert result.message == (
-        f"{constraints} is a constraints file; give it to baseline_constraints, and baseline_statistics the "
-        "statistics.json beside it."
-    )
+    assert says(result.message, "data_quality_documents.constraints_for_statistics", file=constraints)
 
 
 @pytest.mark.parametrize("variable", ["baseline_constraints", "baseline_statistics"])
@@ -113,10 +106,7 @@ def test_documents_that_are_no_json(tmp_path: Path, table: Path, variable: str, 
     assert result.exit_code == 2
     with pytest.raises(orjson.JSONDecodeError) as problem:
         orjson.loads(data)
-    assert result.message == (
-        f"{document} is not valid JSON ({problem.value}); give the file a baseline job wrote, "
-        "or mend that place."
-    )
+    assert says(result.message, "json.unreadable", file=document, cause=problem.value)
 
 
 @pytest.mark.parametrize("variable", ["baseline_constraints", "baseline_statistics"])
@@ -125,9 +115,7 @@ def test_a_document_with_nan(tmp_path: Path, table: Path, variable: str) -> None
     document.write_text('{"features": NaN}')
     result = run_job(tmp_path, table, **{variable: document})
     assert result.exit_code == 2
-    assert result.message == (
-        f"{document}: features is NaN, which is no JSON; write a number, or leave it out."
-    )
+    assert says(result.message, "json.not_finite", file=document, found="features is NaN")
 
 
 def test_a_document_that_is_a_list(tmp_path: Path, table: Path) -> None:
@@ -135,7 +123,7 @@ def test_a_document_that_is_a_list(tmp_path: Path, table: Path) -> None:
     document.write_text("[]")
     result = run_job(tmp_path, table, baseline_constraints=document)
     assert result.exit_code == 2
-    assert result.message == f"{document} holds a JSON list where an object was expected."
+    assert says(result.message, "json.no_object", file=document, kind="list")
 
 
 @pytest.mark.parametrize(
@@ -210,13 +198,14 @@ def test_documents_that_expand(tmp_path: Path, table: Path, baseline: Result) ->
     path.write_bytes(gzip.compress(b" " * (65 << 20), compresslevel=1))
     result = run_job(tmp_path, table, **{**baseline_of(baseline), "baseline_constraints": path})
     assert result.exit_code == 2
-    assert result.message == f"{path} holds more than 64 MB when decompressed; give it uncompressed."
+    assert says(result.message, "stored_file.decompressed", file=path, megabytes=64)
 
 
 def test_curves_of_unequal_length() -> None:
     curve = {"false_positive_rates": [0.0, 1.0], "true_positive_rates": [0.0, 0.5, 1.0]}
     metrics = {"receiver_operating_characteristic_curve": curve}
     document = {"version": 0.0, "dataset": {"item_count": 2}, "binary_classification_metrics": metrics}
-    where = "statistics.json: binary_classification_metrics.receiver_operating_characteristic_curve"
-    with pytest.raises(DocumentError, match=f"^{where} must have lists of one length"):
+    field = "binary_classification_metrics.receiver_operating_characteristic_curve"
+    with refused(DocumentError, "quality_documents.points", field=field) as caught:
         documents.read_statistics(document, "statistics.json")
+    assert caught.value.file == "statistics.json"

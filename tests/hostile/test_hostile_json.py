@@ -5,14 +5,11 @@ from pathlib import Path
 
 import pytest
 from run_jobs import run_job
+from sentences import says
 
 JSON = '{"json":{"lines":true}}'
 CAPTURE = '{"sagemakerCaptureJson":{"captureIndexNames":["endpointInput"]}}'
 ROW = b'{"a": 1}\n'
-FIX = (
-    "each line must hold one JSON object, and a file that is one JSON document has the dataset_type "
-    "application/json."
-)
 
 
 def capture(payload: str) -> bytes:
@@ -37,7 +34,8 @@ def test_a_line_that_is_null(tmp_path: Path, data: bytes, line: int) -> None:
     result = run_job(tmp_path, source, dataset_format=JSON)
     assert result.exit_code == 2
     excerpt = data.decode("utf-8-sig").split("\n")[line - 1]
-    assert result.message == f"{source} line {line} is not a JSON object: {excerpt!r}; {FIX}"
+    place = {"place": f"{source} line {line}", "excerpt": excerpt}
+    assert says(result.message, "json_files.line", what="is not a JSON object", **place)
 
 
 def test_a_capture_that_is_null(tmp_path: Path) -> None:
@@ -45,10 +43,8 @@ def test_a_capture_that_is_null(tmp_path: Path) -> None:
     source.write_bytes(b"null\n" + capture("[1]"))
     result = run_job(tmp_path, source, dataset_format=CAPTURE)
     assert result.exit_code == 2
-    assert result.message == (
-        f"{source} line 1 is not a capture record, since it is no JSON object: 'null'; "
-        "mend or remove the line, or set dataset_format to what the file holds."
-    )
+    why = {"reason": "it is no JSON object", "excerpt": "null"}
+    assert says(result.message, "captures.no_record", file=source, line=1, **why)
 
 
 @pytest.mark.parametrize("nested", ["[" * 20_000 + "]" * 20_000, '{"b":' * 20_000 + "1" + "}" * 20_000])
@@ -58,7 +54,8 @@ def test_values_nested_too_deeply_for_any_parser(tmp_path: Path, nested: str) ->
     source.write_text('{"a": 1}\n' + line + "\n")
     result = run_job(tmp_path, source, dataset_format=JSON)
     assert result.exit_code == 2
-    assert result.message == f"{source} line 2 is not JSON (nested too deeply): {line[:80]!r}; {FIX}"
+    place = {"place": f"{source} line 2", "excerpt": line[:80]}
+    assert says(result.message, "json_files.line", what="is not JSON (nested too deeply)", **place)
 
 
 @pytest.mark.parametrize(
@@ -72,10 +69,8 @@ def test_values_nested_deeply(tmp_path: Path, dataset_format: str, wrap: object,
     result = run_job(tmp_path, source, dataset_format=dataset_format)
     assert result.exit_code == 2
     name = ".".join("a" * 40)[:40]
-    assert result.message == (
-        f"{source}{problem}: field {name!r} nests values more than 100 levels deep; store them as text, "
-        "or leave them out."
-    )
+    assert result.message.startswith(f"{source}{problem}: ")
+    assert says(result.message, "tables.too_deep", field=name, deepest=100)
 
 
 def test_values_nested_a_hundred_levels_deep_are_read(tmp_path: Path) -> None:
@@ -134,7 +129,5 @@ def test_fields_that_become_one_column(tmp_path: Path) -> None:
     source.write_text('{"a.b": 1, "a": {"b": 2}}\n')
     result = run_job(tmp_path, source, dataset_format=JSON)
     assert result.exit_code == 2
-    assert result.message == (
-        f"{source}: fields 'a.b' and 'a' both become the column 'a.b' when nested values are flattened; "
-        "rename one of the two."
-    )
+    assert result.message.startswith(f"{source}: ")
+    assert says(result.message, "tables.clash", first="a.b", second="a", field="a.b")

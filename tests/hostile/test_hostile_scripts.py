@@ -11,6 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from run_jobs import CSV, run_job
+from sentences import says
+
+from contract.errors import wording
 
 CAPTURE = '{"sagemakerCaptureJson":{"captureIndexNames":["endpointInput"]}}'
 ANYTHING = st.recursive(
@@ -41,9 +44,14 @@ def test_a_script_that_raises(tmp_path: Path, table: Path) -> None:
     path = script(tmp_path, "return {'a': 1 / (2 - int(record[:1]))} if record[0] != 'a' else record")
     result = run_job(tmp_path, table, record_preprocessor_script=path)
     assert result.exit_code == 2
-    assert result.message == (
-        f"preprocess_handler in {path} line 2 failed with ZeroDivisionError: division by zero, "
-        f"for {table} line 3: '2,y'."
+    assert says(
+        result.message,
+        "script_file.failed",
+        function="preprocess_handler",
+        file=path,
+        line=" line 2",
+        problem="ZeroDivisionError: division by zero",
+        occasion=f", for {table} line 3: '2,y'",
     )
     assert result.files == []
 
@@ -52,71 +60,70 @@ def test_a_script_that_ends_the_process(tmp_path: Path, table: Path) -> None:
     path = script(tmp_path, "raise SystemExit(0)")
     result = run_job(tmp_path, table, record_preprocessor_script=path)
     assert result.exit_code == 2
-    assert result.message == (
-        f"preprocess_handler in {path} line 2 failed with SystemExit: 0, for {table} line 1: 'a,b'."
-    )
+    place = {"function": "preprocess_handler", "file": path, "line": " line 2"}
+    occasion = f", for {table} line 1: 'a,b'"
+    assert says(result.message, "script_file.failed", **place, problem="SystemExit: 0", occasion=occasion)
+
+
+def returned(path: Path, occasion: str) -> dict[str, object]:
+    return {"function": "preprocess_handler", "file": path, "occasion": occasion}
 
 
 @pytest.mark.parametrize(
-    ("value", "problem"),
-    [
-        ("None", "returned None; return a dict, a list of dicts,"),
-        ("7", "returned a value of type int; return a dict, a list of dicts,"),
-        ("b'x'", "returned a value of type bytes; return a dict, a list of dicts,"),
-    ],
+    ("value", "kind"),
+    [("None", "None"), ("7", "a value of type int"), ("b'x'", "a value of type bytes")],
 )
-def test_a_script_that_returns_nonsense(tmp_path: Path, table: Path, value: str, problem: str) -> None:
+def test_a_script_that_returns_nonsense(tmp_path: Path, table: Path, value: str, kind: str) -> None:
     path = script(tmp_path, f"return {value}")
     result = run_job(tmp_path, table, record_preprocessor_script=path)
     assert result.exit_code == 2
-    assert result.message == (
-        f"preprocess_handler in {path} {problem} [] to drop the record, or the record itself, "
-        f"for {table} line 1: 'a,b'."
-    )
+    where = returned(path, f"{table} line 1: 'a,b'")
+    problem = wording("script_rows.value", kind=kind)
+    assert says(result.message, "script_file.result", problem=problem, **where)
 
 
 def test_a_script_that_returns_a_list_of_nonsense(tmp_path: Path, table: Path) -> None:
     path = script(tmp_path, "return [1]")
     result = run_job(tmp_path, table, record_preprocessor_script=path)
     assert result.exit_code == 2
-    assert result.message == (
-        f"preprocess_handler in {path} returned a list of int; return a list of dicts, a dict, "
-        f"or [] to drop the record, for {table} line 1: 'a,b'."
-    )
+    where = returned(path, f"{table} line 1: 'a,b'")
+    problem = wording("script_rows.list", kind="int")
+    assert says(result.message, "script_file.result", problem=problem, **where)
 
 
 def test_a_script_that_returns_values_without_a_column_type(tmp_path: Path, table: Path) -> None:
     path = script(tmp_path, "return {'a': object()}")
     result = run_job(tmp_path, table, record_preprocessor_script=path)
     assert result.exit_code == 2
-    assert result.message == (
-        f"preprocess_handler in {path} returned rows that do not fit: column 'a' holds a value of type "
-        f"object; use text, numbers, booleans, None, or lists and mappings of these, for records of {table}."
-    )
+    assert says(result.message, "script_file.result", **returned(path, f"records of {table}"))
+    assert "rows that do not fit" in result.message
+    assert says(result.message, "tables.value", field="a", kind="object")
 
 
 def test_a_script_that_is_no_python(tmp_path: Path, table: Path) -> None:
     path = script(tmp_path, "return {")
     result = run_job(tmp_path, table, record_preprocessor_script=path)
     assert result.exit_code == 2
-    assert result.message == f"{path} line 2 is not valid Python: '{{' was never closed (return {{)."
+    where = {"file": path, "line": 2, "text": " (return {)"}
+    assert says(result.message, "script_file.syntax", problem="'{' was never closed", **where)
 
 
 def test_a_script_without_its_function(tmp_path: Path, table: Path) -> None:
     path = script(tmp_path, "return {}", "preprocess_handle(record)")
     result = run_job(tmp_path, table, record_preprocessor_script=path)
     assert result.exit_code == 2
-    assert result.message == (
-        f"record_preprocessor_script {path} defines no preprocess_handler or preprocess_dataframe; "
-        "did you mean preprocess_handler where it says preprocess_handle?"
-    )
+    hint = "did you mean preprocess_handler where it says preprocess_handle?"
+    names = {"field": "record_preprocessor_script", "wanted": "preprocess_handler or preprocess_dataframe"}
+    assert says(result.message, "script_file.no_function", file=path, **names, hint=hint)
 
 
 def test_a_post_analytics_script_that_raises_leaves_whole_results(tmp_path: Path, table: Path) -> None:
     path = script(tmp_path, "raise OSError('no route to host')", "postprocess_handler()")
     result = run_job(tmp_path, table, post_analytics_processor_script=path)
     assert result.exit_code == 2
-    assert result.message == f"postprocess_handler in {path} line 2 failed with OSError: no route to host."
+    place = {"function": "postprocess_handler", "file": path, "line": " line 2"}
+    problem = "OSError: no route to host"
+    assert says(result.message, "script_file.failed", **place, problem=problem, occasion="")
     assert result.files == ["constraints.json", "report.html", "statistics.json"]
 
 
@@ -163,7 +170,7 @@ def test_a_script_that_leaves_a_thread_running(tmp_path: Path, table: Path) -> N
     done = run_process(tmp_path, table, path)
     assert done.returncode == 0, done.stderr
     assert "is still running; the job is over and ends without it" in done.stderr
-    assert "Completed: Baseline made of 3 rows, nothing compared." in (tmp_path / "message").read_text()
+    assert says((tmp_path / "message").read_text(), "outcome.baseline", rows="3 rows")
 
 
 @pytest.mark.parametrize("body", ["import os; os._exit(0)", "from os import _exit; _exit(0)"])
@@ -217,6 +224,5 @@ def test_a_script_that_never_returns(tmp_path: Path, table: Path, body: str, pla
     done = run_process(tmp_path, table, path, **given)
     assert done.returncode == 2, done.stderr
     message = (tmp_path / "message").read_text()
-    assert message.endswith(
-        f"in {path} did not return within 0.5 s; mend it, or set a longer script_timeout."
-    )
+    assert f"in {path} did not return within 0.5 s; " in message
+    assert "set a longer script_timeout" in message

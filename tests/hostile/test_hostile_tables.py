@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from dataset_reading import read
 from run_jobs import CSV, Result, baseline_of, run_job
+from sentences import says
 
 from benchmarks import fuzz
 
@@ -44,41 +45,32 @@ def capture(number: int) -> bytes:
 @pytest.mark.parametrize("dataset_format", [CSV, JSON, CAPTURE])
 def test_an_empty_file(tmp_path: Path, dataset_format: str) -> None:
     result, source = run(tmp_path, "data", b"", dataset_format=dataset_format)
-    assert failure(result) == (
-        f"dataset_source {source} holds no row, but a baseline needs data; point it at the training data."
-    )
+    assert says(failure(result), "rows.none_for_baseline", file=source, found="row")
 
 
 def test_an_empty_parquet_file(tmp_path: Path) -> None:
     result, source = run(tmp_path, "data.parquet", b"", dataset_format="parquet")
-    assert failure(result) == (
-        f"{source} is truncated or not Parquet (Parquet file size is 0 bytes); "
-        "write it again, or check dataset_format."
-    )
+    assert says(failure(result), "parquet.damaged", file=source)
+    assert "0 bytes" in result.message
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:
     source = tmp_path / "data"
     source.mkdir()
-    assert failure(run_job(tmp_path, source)) == (
-        f"dataset_source {source} holds no file, but a baseline needs data; point it at the training data."
-    )
+    result = run_job(tmp_path, source)
+    assert says(failure(result), "rows.none_for_baseline", file=source, found="file")
 
 
 def test_a_header_without_rows(tmp_path: Path) -> None:
     result, source = run(tmp_path, "data.csv", b"a,b\n")
-    assert failure(result) == (
-        f"dataset_source {source} holds no row, but a baseline needs data; point it at the training data."
-    )
+    assert says(failure(result), "rows.none_for_baseline", file=source, found="row")
 
 
 def test_a_header_without_rows_in_a_window_is_a_completed_job(tmp_path: Path) -> None:
     baseline, _ = run(tmp_path, "data.csv", b"a,b\n1,x\n2,y\n", output_path=tmp_path / "baseline")
     result, source = run(tmp_path, "now.csv", b"a,b\n", **baseline_of(baseline))
     assert result.exit_code == 0
-    assert result.message == (
-        f"Completed: Job completed, but nothing could be decided, because there are no rows in {source}."
-    )
+    assert says(result.message, "outcome.empty", why=f"there are no rows in {source}")
 
 
 @pytest.mark.parametrize("dataset_format", [CSV, JSON])
@@ -86,7 +78,8 @@ def test_a_truncated_gzip_file(tmp_path: Path, dataset_format: str) -> None:
     row = "{},x\n" if dataset_format == CSV else '{{"a": {}}}\n'
     rows = "".join(row.format(i) for i in range(5000)).encode()
     result, source = run(tmp_path, "data.gz", gzip.compress(rows)[:-100], dataset_format=dataset_format)
-    assert failure(result) == f"{source} cannot be read: Truncated compressed stream."
+    cause = "Truncated compressed stream"
+    assert says(failure(result), "stored_file.unreadable", file=source, cause=cause)
 
 
 def test_a_gzip_file_with_a_damaged_middle(tmp_path: Path) -> None:
@@ -103,10 +96,8 @@ def test_a_truncated_parquet_file(tmp_path: Path, cut: int) -> None:
     source = tmp_path / "data.parquet"
     pq.write_table(pa.table({"a": np.arange(10_000)}), source)
     result, source = run(tmp_path, "data.parquet", source.read_bytes()[:-cut], dataset_format="parquet")
-    assert failure(result) == (
-        f"{source} is truncated or not Parquet (Parquet magic bytes not found in footer. Either the file is "
-        "corrupted or this is not a parquet file); write it again, or check dataset_format."
-    )
+    assert says(failure(result), "parquet.damaged", file=source)
+    assert "(Parquet magic bytes not found" in result.message
 
 
 def test_parquet_pages_that_do_not_match_their_checksum(tmp_path: Path) -> None:
@@ -121,10 +112,9 @@ def test_parquet_pages_that_do_not_match_their_checksum(tmp_path: Path) -> None:
     data = bytearray(source.read_bytes())
     data[4000] ^= 1
     result, source = run(tmp_path, "data.parquet", bytes(data), dataset_format="parquet")
-    assert failure(result) == (
-        f"{source} cannot be read: could not verify page integrity, CRC checksum verification failed for "
-        "page_ordinal 0."
-    )
+    assert says(failure(result), "stored_file.unreadable", file=source)
+    assert "CRC checksum" in result.message
+    assert "page_ordinal 0" in result.message
 
 
 def test_parquet_whose_description_of_a_column_is_damaged() -> None:
@@ -138,10 +128,8 @@ def test_parquet_text_that_is_not_utf8(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": ["text", "f\u00fcnf"]}), source, compression="none")
     data = source.read_bytes().replace("fünf".encode(), b"f\xff\xfenf")
     result, source = run(tmp_path, "data.parquet", data, dataset_format="parquet")
-    assert failure(result) == (
-        f"{source} holds text that is not UTF-8: 'f\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}nf'; "
-        "write it again as UTF-8."
-    )
+    excerpt = "f\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}nf"
+    assert says(failure(result), "split.not_utf8", file=source, excerpt=excerpt)
 
 
 @RULES
@@ -149,49 +137,39 @@ def test_half_a_capture_line(tmp_path: Path, rules: str) -> None:
     result, source = run(
         tmp_path, "c.jsonl", capture(1) + capture(2)[:60], dataset_format=CAPTURE, rules=rules
     )
-    excerpt = capture(2)[:60].decode()
-    assert failure(result) == (
-        f"{source} line 2 is not a capture record, since it is not one whole JSON object: {excerpt!r}; "
-        "mend or remove the line, or set dataset_format to what the file holds."
-    )
+    why = {"reason": "it is not one whole JSON object", "excerpt": capture(2)[:60].decode()}
+    assert says(failure(result), "captures.no_record", file=source, line=2, **why)
 
 
 @RULES
 def test_invalid_utf8_in_csv(tmp_path: Path, rules: str) -> None:
     result, source = run(tmp_path, "data.csv", b"a,b\n1,x\n2,\xff\xfe\n3,y\n", rules=rules)
-    assert failure(result) == (
-        f"{source} line 3 is not UTF-8 text: '2,\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}'; "
-        "save the file as UTF-8."
-    )
+    excerpt = "2,\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"
+    assert says(failure(result), "data_files.utf8", file=source, line=3, excerpt=excerpt)
 
 
 def test_invalid_utf8_in_json(tmp_path: Path) -> None:
     result, source = run(tmp_path, "data.jsonl", b'{"a": "x"}\n{"a": "\xff"}\n', dataset_format=JSON)
-    assert failure(result).startswith(f"{source} line 2 is not UTF-8 text: ")
-    assert failure(result).endswith("; save the file as UTF-8.")
+    assert says(failure(result), "json_files.utf8", place=f"{source} line 2")
 
 
 def test_invalid_utf8_in_captures(tmp_path: Path) -> None:
     result, source = run(
         tmp_path, "c.jsonl", capture(1) + capture(2).replace(b"2,1", b"\xff,1"), dataset_format=CAPTURE
     )
-    assert failure(result).startswith(
-        f"{source} line 2 is not a capture record, since it is not UTF-8 text: "
-    )
+    reason = "it is not UTF-8 text"
+    assert says(failure(result), "captures.no_record", file=source, line=2, reason=reason)
 
 
 def test_utf16(tmp_path: Path) -> None:
     result, source = run(tmp_path, "data.csv", "a,b\n1,2\n".encode("utf-16"))
-    assert failure(result) == f"{source} is UTF-16 text; save it as UTF-8."
+    assert says(failure(result), "csv.utf16", file=source)
 
 
 @RULES
 def test_zero_bytes_in_csv(tmp_path: Path, rules: str) -> None:
     result, source = run(tmp_path, "data.csv", b"a,b\n1,x\n2,\0\n3,y\n", rules=rules)
-    assert failure(result) == (
-        f"{source} line 3 holds a zero byte, so the file is not CSV text; "
-        "check dataset_format, or save the file as UTF-8."
-    )
+    assert says(failure(result), "csv.zero_byte", file=source, line=3)
 
 
 def test_zero_bytes_in_json(tmp_path: Path) -> None:
@@ -218,10 +196,7 @@ def test_a_json_line_of_ten_megabytes(tmp_path: Path) -> None:
 
 def test_a_quote_that_is_never_closed(tmp_path: Path) -> None:
     result, source = run(tmp_path, "data.csv", b'a,b\n1,"x\n' + b"2,y\n" * 100)
-    assert failure(result) == (
-        f"{source} line 2 has a quote that is not closed: '1,\"x'; close it, or write it twice in a quoted "
-        "cell if it is text."
-    )
+    assert says(failure(result), "csv.unclosed_quote", file=source, line=2, excerpt='1,"x')
 
 
 @pytest.fixture(scope="module")
@@ -256,17 +231,15 @@ def test_five_thousand_columns_are_read_from_every_format(wide: dict[str, Path],
 
 def test_duplicate_column_names_in_csv(tmp_path: Path) -> None:
     result, source = run(tmp_path, "data.csv", b"a,b,a\n1,2,3\n")
-    assert failure(result) == (
-        f"{source} has two columns called 'a' in its header; rename one, "
-        'or set "header":false in dataset_format if the first row is data.'
-    )
+    assert says(failure(result), "csv.repeated_name", file=source, field="a")
 
 
 def test_duplicate_column_names_in_parquet(tmp_path: Path) -> None:
     source = tmp_path / "data.parquet"
     pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]), source)
     result = run_job(tmp_path, source, dataset_format="parquet")
-    assert failure(result) == f"{source}: column 'a' appears twice; rename one of the two."
+    assert failure(result).startswith(f"{source}: ")
+    assert says(result.message, "tables.twice", field="a")
 
 
 @RULES

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from ground_truth.label_data import capture, label, run_merge, write
 from run_jobs import baseline_of, run_job
+from sentences import says
 
 from benchmarks import faults, kills
 from file_storage import storage
@@ -45,10 +46,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk(tmp_path: Path, table: Path, small_disk: Path) -> None:
     result = run_job(tmp_path, table, output_path=small_disk / "out")
     assert result.exit_code == 2
-    assert result.message == (
-        f"{small_disk}/out cannot be written: No space left on device; "
-        "name a folder this job may write, with room for the results."
-    )
+    cause = "No space left on device"
+    assert says(result.message, "stored_file.unwritable", role="", file=small_disk / "out", cause=cause)
     assert result.files == []
 
 
@@ -71,10 +70,8 @@ def test_a_read_only_disk(tmp_path: Path, table: Path, small_disk: Path) -> None
     assert libc.mount(None, bytes(small_disk), None, remount | _READ_ONLY, None) == 0
     result = run_job(tmp_path, table, output_path=small_disk)
     assert result.exit_code == 2
-    assert result.message == (
-        f"output_path {small_disk} cannot be written: Read-only file system; "
-        "name a folder this job may write, with room for the results."
-    )
+    cause = "Read-only file system"
+    assert says(result.message, "stored_file.unwritable", role="output_path ", file=small_disk, cause=cause)
 
 
 def test_a_file_where_the_output_belongs(tmp_path: Path, table: Path) -> None:
@@ -82,10 +79,8 @@ def test_a_file_where_the_output_belongs(tmp_path: Path, table: Path) -> None:
     output.write_text("precious")
     result = run_job(tmp_path, table, output_path=output)
     assert result.exit_code == 2
-    assert result.message == (
-        f"output_path {output} cannot be written: File exists; "
-        "name a folder this job may write, with room for the results."
-    )
+    cause = "File exists"
+    assert says(result.message, "stored_file.unwritable", role="output_path ", file=output, cause=cause)
     assert output.read_text() == "precious"
 
 
@@ -94,10 +89,8 @@ def test_a_folder_where_a_document_belongs(tmp_path: Path, table: Path) -> None:
     (output / "constraints.json").mkdir(parents=True)
     result = run_job(tmp_path, table)
     assert result.exit_code == 2
-    assert result.message == (
-        f"{output} cannot be written: Is a directory; "
-        "name a folder this job may write, with room for the results."
-    )
+    cause = "Is a directory"
+    assert says(result.message, "stored_file.unwritable", role="", file=output, cause=cause)
     assert not [name for name in result.files if name.startswith(".")]
 
 
@@ -112,10 +105,8 @@ def test_metrics_that_cannot_be_written_where_the_user_wants_them(tmp_path: Path
         **baseline_of(baseline),
     )
     assert result.exit_code == 2
-    assert result.message == (
-        f"{tmp_path}/file cannot be written: File exists; "
-        "name a folder this job may write, with room for the results."
-    )
+    cause = "File exists"
+    assert says(result.message, "stored_file.unwritable", role="", file=tmp_path / "file", cause=cause)
 
 
 @pytest.mark.parametrize(("stop", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -129,9 +120,7 @@ def test_a_signal_in_the_middle(tmp_path: Path, stop: signal.Signals, code: int)
         time.sleep(0.005)
     process.send_signal(stop)
     assert process.wait() == code
-    assert message.read_text() == (
-        f"Stopped by {stop.name} before the job was complete; no file was left half written."
-    )
+    assert message.read_text().startswith(f"Stopped by {stop.name} before the job was complete")
     assert list(output.iterdir()) == []
 
 
@@ -200,7 +189,7 @@ def test_a_disk_that_fills_up_while_labels_are_joined(tmp_path: Path, small_disk
 
 
 @pytest.mark.parametrize(
-    ("error", "says"),
+    ("error", "begin"),
     [
         (
             OSError(errno.ENOSPC, "x", "/data/y"),
@@ -211,7 +200,7 @@ def test_a_disk_that_fills_up_while_labels_are_joined(tmp_path: Path, small_disk
     ],
 )
 def test_what_lacks_is_said(
-    tmp_path: Path, table: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, says: str
+    tmp_path: Path, table: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, begin: str
 ) -> None:
     def fail(*_: object) -> None:
         raise error
@@ -219,7 +208,7 @@ def test_what_lacks_is_said(
     monkeypatch.setattr("job_runner.engine.summarize_split", fail)
     result = run_job(tmp_path, table)
     assert result.exit_code == 2
-    assert result.message.startswith(says)
+    assert result.message.startswith(begin)
 
 
 def test_out_of_memory_is_said_where_files_are_read(

@@ -1,11 +1,13 @@
 """What a user can get wrong first: exit code 2 and one sentence that names the fix."""
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from run_jobs import run_job
+from sentences import says
 
 
 @pytest.fixture
@@ -15,9 +17,8 @@ def table(tmp_path: Path) -> Path:
     return source
 
 
-def assert_sentence(message: str, *parts: str) -> None:
-    for part in parts:
-        assert part in message
+def assert_sentence(message: str, code: str, **members: Any) -> None:
+    assert says(message, code, **members)
     assert len(message.encode()) <= 1024
     assert "Traceback" not in message
 
@@ -25,20 +26,22 @@ def assert_sentence(message: str, *parts: str) -> None:
 def test_a_missing_variable(tmp_path: Path) -> None:
     result = run_job(tmp_path, None)
     assert result.exit_code == 2
-    assert_sentence(result.message, "dataset_source is not set", "--dataset-source", "for example")
+    assert_sentence(result.message, "setting.missing", field="dataset_source", flag="--dataset-source")
     assert result.files == []
 
 
 def test_a_misspelt_variable(tmp_path: Path, table: Path) -> None:
     result = run_job(tmp_path, table, baseline_constraint="/x")
     assert result.exit_code == 2
-    assert_sentence(result.message, "baseline_constraint is unknown: did you mean baseline_constraints?")
+    names = {"field": "baseline_constraint", "meant": "baseline_constraints"}
+    assert_sentence(result.message, "setting.near_miss", **names)
 
 
 def test_a_source_that_is_not_there(tmp_path: Path) -> None:
     result = run_job(tmp_path, tmp_path / "nowhere")
     assert result.exit_code == 2
-    assert_sentence(result.message, "dataset_source", str(tmp_path / "nowhere"))
+    place = {"field": "dataset_source", "file": tmp_path / "nowhere"}
+    assert_sentence(result.message, "stored_file.missing", **place)
 
 
 def test_an_empty_file(tmp_path: Path) -> None:
@@ -46,7 +49,7 @@ def test_an_empty_file(tmp_path: Path) -> None:
     source.touch()
     result = run_job(tmp_path, source)
     assert result.exit_code == 2
-    assert_sentence(result.message, "data.csv", "a baseline needs data")
+    assert_sentence(result.message, "rows.none_for_baseline", file=source)
 
 
 def test_a_truncated_parquet_file(tmp_path: Path) -> None:
@@ -55,7 +58,7 @@ def test_a_truncated_parquet_file(tmp_path: Path) -> None:
     source.write_bytes(source.read_bytes()[:-200])
     result = run_job(tmp_path, source, dataset_format="parquet")
     assert result.exit_code == 2
-    assert_sentence(result.message, "data.parquet", "Parquet")
+    assert_sentence(result.message, "parquet.damaged", file=source)
 
 
 def test_a_script_that_raises(tmp_path: Path, table: Path) -> None:
@@ -63,7 +66,9 @@ def test_a_script_that_raises(tmp_path: Path, table: Path) -> None:
     script.write_text("def preprocess_handler(record):\n    return {}['missing']\n")
     result = run_job(tmp_path, table, record_preprocessor_script=script)
     assert result.exit_code == 2
-    assert_sentence(result.message, "script.py", "line 2", "KeyError", "data.csv")
+    assert_sentence(result.message, "script_file.failed", file=script, line=" line 2")
+    assert "KeyError" in result.message
+    assert str(table) in result.message
     assert result.files == []
 
 
@@ -72,11 +77,12 @@ def test_a_baseline_of_another_kind(tmp_path: Path, table: Path) -> None:
     other.write_text('{"version": 0.0, "binary_classification_constraints": {}}')
     result = run_job(tmp_path, table, baseline_constraints=other)
     assert result.exit_code == 2
-    assert_sentence(result.message, str(other), "not a data-quality constraints file")
+    assert_sentence(result.message, "data_quality_documents.no_constraints", file=other)
 
 
 def test_an_output_that_cannot_be_written(tmp_path: Path, table: Path) -> None:
     (tmp_path / "file").write_text("")
     result = run_job(tmp_path, table, output_path=tmp_path / "file" / "out")
     assert result.exit_code == 2
-    assert_sentence(result.message, "output_path", str(tmp_path / "file"))
+    place = {"role": "output_path ", "file": tmp_path / "file" / "out"}
+    assert_sentence(result.message, "stored_file.unwritable", **place)

@@ -10,6 +10,7 @@ from fixtures import fixture
 from models.model_files import category_models, own_answers
 from models.model_server import Answer, Request, serving
 from run_jobs import Result, run_job
+from sentences import says
 
 from containers.bias.main import main as monitor_bias
 
@@ -294,10 +295,8 @@ def test_validation_reads_configuration_and_first_rows(
     flags.append(f"--output-message-file={tmp_path / 'message'}")
     flags.append('--dataset-format={"csv":{}}')
     assert monitor_bias(flags) == 2
-    assert (
-        "facet[0].name_or_index is 'sx', which is not in the data: did you mean sex?"
-        in capsys.readouterr().out
-    )
+    column = {"field": "facet[0].name_or_index", "column": "sx", "hint": ": did you mean sex?"}
+    assert says(capsys.readouterr().out, "column.absent", **column)
     config["facet"] = [{"name_or_index": "sex", "value_or_threshold": ["f"]}]
     (tmp_path / "analysis_config.json").write_text(json.dumps(config), encoding="utf-8")
     assert monitor_bias(flags) == 0

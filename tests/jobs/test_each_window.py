@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 from run_jobs import Result, baseline_of, run_job
+from sentences import says
 
 from containers.model_quality.main import main as monitor_model_quality
 from contract.errors import DatasetError, OutputError
@@ -75,7 +76,7 @@ def test_the_same_files_as_from_single_jobs(tmp_path: Path, baseline: Result) ->
     assert result.exit_code == 0
     assert result.files == [f"2026-03-0{number}" for number in range(2, 2 + DAYS)]
     assert "6 windows: 1 with violations, 0 without a decision, 5 without violations" in result.message
-    assert "Violations in 2026-03-05 00:00 (income)." in result.message
+    assert says(result.message, "windows.alarms", alarms="2026-03-05 00:00 (income)")
     for number in range(DAYS):
         single = alone(tmp_path / str(number), source, number, time_attribute="time", **baseline_of(baseline))
         assert contents(single.output) == contents(result.output / f"2026-03-0{number + 2}")
@@ -93,7 +94,7 @@ def test_files_dated_by_their_paths(tmp_path: Path, baseline: Result) -> None:
         exclude_features_attribute="time",
         output_path=tmp_path / "out" / "%Y/%m/%d",
     )
-    assert "Violations in 2026-03-03 00:00 (income)." in result.message
+    assert says(result.message, "windows.alarms", alarms="2026-03-03 00:00 (income)")
     single = alone(
         tmp_path / "1", tmp_path / "in", 1, exclude_features_attribute="time", **baseline_of(baseline)
     )
@@ -339,9 +340,8 @@ def test_without_a_baseline_windows_are_described(tmp_path: Path, baseline: Resu
     assert result.exit_code == 0
     assert result.files == ["2026-03-02", "2026-03-03"]
     assert "2 windows: 0 with violations, 0 without a decision, 0 without violations, 2 not" in result.message
-    assert result.message.startswith(
-        "Completed: Job completed, but nothing could be decided, because nothing was"
-    )
+    assert says(result.message, "outcome.empty")
+    assert "because nothing was" in result.message
 
 
 def test_segments_of_each_window(tmp_path: Path, baseline: Result) -> None:

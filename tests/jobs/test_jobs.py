@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fixtures import fixture
-from run_jobs import CSV, baseline_of, environment, run_job
+from run_jobs import CSV, VIOLATIONS, baseline_of, environment, run_job
+from sentences import says
 
 
 def write_csv(path: Path, *, seed: int, rows: int = 3000, shift: float = 0.0) -> Path:
@@ -23,7 +24,7 @@ def write_csv(path: Path, *, seed: int, rows: int = 3000, shift: float = 0.0) ->
 def test_a_baseline_job_writes_statistics_and_constraints(tmp_path: Path) -> None:
     result = run_job(tmp_path, write_csv(tmp_path / "data.csv", seed=1))
     assert result.exit_code == 0
-    assert result.message == "Completed: Baseline made of 3000 rows, nothing compared."
+    assert says(result.message, "outcome.baseline", rows="3000 rows")
     gate = run_job(tmp_path / "gate", tmp_path / "data.csv", fail_on_violations=True)
     assert gate.message.startswith(
         f"{result.message} fail_on_violations is set, but no baseline to compare with"
@@ -61,7 +62,7 @@ def test_drift_is_found_and_can_fail_the_job(tmp_path: Path, rules: str) -> None
     second = write_csv(tmp_path / "second" / "data.csv", seed=2, shift=1.0)
     result = run_job(tmp_path, second, rules=rules, fail_on_violations="true", **baseline_of(baseline))
     assert result.exit_code == 3
-    assert result.message.startswith("CompletedWithViolations: Job completed successfully with 1 violations.")
+    assert result.message.startswith(VIOLATIONS.format(1))
     assert [(v["feature_name"], v["constraint_check_type"]) for v in result.violations] == [
         ("income", "baseline_drift_check")
     ]
@@ -91,11 +92,7 @@ def test_a_window_that_cannot_be_applied_is_refused(tmp_path: Path) -> None:
     window = {"start_time": "2026-05-06T23:00:00Z", "window": "PT1H"}
     result = run_job(tmp_path, source, **window, **baseline_of(baseline))
     assert result.exit_code == 2
-    assert result.message == (
-        f"the window cannot be applied: {source} has no date in its path, and nothing says where rows hold "
-        "their time; set time_attribute, keep files in folders such as 2026/03/02, or leave start_time, "
-        "end_time and window out."
-    )
+    assert says(result.message, "windowed_rows.no_date", file=source)
 
 
 def test_metrics_are_published_when_asked(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from captured_predictions import predict, write_captures, write_labels, write_table
 from fixtures import fixture
 from run_jobs import Result, baseline_of, run_job
+from sentences import says
 
 from containers.model_quality.main import main
 
@@ -230,8 +231,8 @@ def test_strings_where_numbers_are_expected(tmp_path: Path) -> None:
     source = rewrite(tmp_path / "data.csv", probability=lambda row: "high" if row == 7 else 0.5)
     result = run(tmp_path, source, **TABLE)
     assert result.exit_code == 0, result.message
-    notes = " ".join(result.document("statistics.json")["notes"])
-    assert "1 scores are no numbers, such as 'high', and count as missing." in notes
+    notes = result.document("statistics.json")["notes"]
+    assert says(notes, "quality_notes.unusable", count=1, kind="scores", example="high")
 
 
 def test_labels_as_numbers_and_text_are_the_same(tmp_path: Path) -> None:

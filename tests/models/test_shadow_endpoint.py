@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from model_server import QUICK
+from sentences import says
 from shadow_account import REGION, Account, account_of, sagemaker
 
 from contract.analysis_config import PredictorConfig
-from contract.errors import ConfigurationError, ModelError
+from contract.errors import ConfigurationError, ModelError, wording
 from contract.outcome import NotTriedError
 from model_clients import temporary_endpoint
 from model_clients.model import Policy
@@ -162,11 +163,9 @@ def test_an_endpoint_that_cannot_be_deleted_is_named(
         open_model(None, LOANS, policy=Policy(start_limit=0.0))
     (name,) = account.endpoints
     config = name.replace("-loans-", "-config-")
-    assert f"SageMaker endpoint {name} could not be deleted (" in caplog.text
-    assert (
-        f"run: aws sagemaker delete-endpoint --region {REGION} --endpoint-name {name}; aws sagemaker "
-        f"delete-endpoint-config --region {REGION} --endpoint-config-name {config}"
-    ) in caplog.text
+    command = wording("temporary_endpoint.by_hand", region=REGION, name=name, config=config)
+    endpoint = f"SageMaker endpoint {name}"
+    assert says(caplog.text, "temporary_endpoint.left", endpoint=endpoint, command=command)
     # Without its configuration an endpoint that is being created gets stuck.
     assert list(account.backend.endpoint_configs) == [config]
 

@@ -32,7 +32,7 @@ def denied(action: str) -> dict[str, Any]:
     }
 
 
-LIMIT = "The account-level service limit 'ml.m5.large for endpoint usage' is 0 Instances."
+LIMIT = "The account-level service limit 'ml.m5.large for endpoint usage' is 0 Instances"
 
 
 class Service:
@@ -100,7 +100,7 @@ def test_a_quota(scripted: Service) -> None:
     scripted.gives("delete_endpoint_config")
     error = scripted.complaint()
     assert error.code == "temporary_endpoint.quota"
-    assert LIMIT[:-1] in error.message
+    assert LIMIT in error.message
 
 
 def test_an_unknown_model_whose_neighbours_may_not_be_listed(scripted: Service) -> None:

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from fixtures import ROOT
 from imported_schedules import MONITORS, descriptions, import_schedule
+from run_jobs import NO_VIOLATIONS, VIOLATIONS
 from schedule_world import options
 
 STACK = ROOT / "orchestrators" / "sagemaker" / "monitors.yaml"
@@ -179,11 +180,11 @@ def test_violations_start_the_pipeline_and_raise_the_alarm() -> None:
     drifted = {
         "ProcessingJobName": f"mm-data-quality-{RUN}",
         "ProcessingJobStatus": "Completed",
-        "ExitMessage": "CompletedWithViolations: Job completed successfully with 2 violations.",
+        "ExitMessage": VIOLATIONS.format(2),
     }
     failed = {**drifted, "ProcessingJobStatus": "Failed", "FailureReason": "AlgorithmError: , exit code: 3"}
     del failed["ExitMessage"]
-    quiet = {**drifted, "ExitMessage": "Completed: Job completed successfully with no violations."}
+    quiet = {**drifted, "ExitMessage": NO_VIOLATIONS}
     other = {**drifted, "ProcessingJobName": "somebody-elses-job"}
     assert [matches(rule, detail) for detail in (drifted, failed, quiet, other)] == [True, True, False, False]
     alarms = boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]

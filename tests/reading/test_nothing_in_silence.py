@@ -446,7 +446,7 @@ FORM = '--b\r\nContent-Disposition: form-data; name="t"\r\n\r\nhello, you\r\n--b
     ("text", "content_type", "said"),
     [
         (FORM, "multipart/form-data; boundary=b", "multipart/form-data"),
-        ('I liked it, "really".\nIt was good.', "text/plain", "text/plain"),
+        ('I liked it, "really".\nIt was good', "text/plain", "text/plain"),
         ("1 1:0.5,3:2", "text/libsvm", "text/libsvm"),
         ("7,red", "text/plain", None),
     ],

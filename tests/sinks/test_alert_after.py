@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from histories import run_of
-from run_jobs import Result, baseline_of, environment, run_job
+from run_jobs import NO_VIOLATIONS, Result, baseline_of, environment, run_job
+from sentences import says
 from sink_server import serving
 
 from containers.commands.main import monitor_history
+from contract.errors import wording
 from job_runner.earlier_windows import alert_of
 from reporting.history.folder import read_runs
 from reporting.history.record import Alert, Earlier, Run
@@ -61,16 +63,24 @@ def one(folder: Path, number: int, source: Path, baseline: Result, **variables: 
     return run_job(folder, source, **{**given, **baseline_of(baseline), **variables})
 
 
+def so_far(violated: int, windows: str) -> str:
+    return wording("alert_after.of_first", violated=violated, windows=windows)
+
+
+def of_last(violated: int) -> str:
+    return wording("alert_after.of_last", violated=violated, windows="3 windows")
+
+
 def test_the_second_of_three_windows_alerts(tmp_path: Path, baseline: Result) -> None:
     source = write_table(tmp_path / "now.csv", 7, moved=(1, 3, 6))
     with serving() as server:
         sinks = {"event_sinks": f"events+http://{server.host}/"}
         ended = [one(tmp_path, number, source, baseline, **sinks) for number in range(7)]
     assert [result.exit_code for result in ended] == [0, 0, 0, 3, 0, 0, 0]
-    assert "violations. 1 of 2 windows so far violated; the alert comes with the 2nd." in ended[1].message
-    assert "2 of the last 3 windows violated, so the alert is due." in ended[3].message
-    assert "1 of the last 3 windows violated; the alert comes with the 2nd." in ended[6].message
-    assert ended[0].message == "Completed: Job completed successfully with no violations."
+    assert says(ended[1].message, "alert_after.waits", of=so_far(1, "2 windows"), next="2nd", passed_over="")
+    assert says(ended[3].message, "alert_after.due", of=of_last(2), passed_over="")
+    assert says(ended[6].message, "alert_after.waits", of=of_last(1), next="2nd", passed_over="")
+    assert ended[0].message == NO_VIOLATIONS
     assert [len(result.violations) for result in ended] == [0, 1, 0, 1, 0, 0, 1]
     (event,) = (json.loads(request.body) for request in server.requests)
     assert event["data"]["alert"] == {"after": "2/3", "violated": 2, "windows": 3, "due": True}
@@ -127,8 +137,8 @@ def test_windows_without_rows_are_passed_over_and_named(tmp_path: Path, baseline
     open_ = {"fail_on_undecided": "Disabled"}
     ended = [one(tmp_path, number, source, baseline, **open_) for number in range(4)]
     assert [result.exit_code for result in ended] == [0, 0, 0, 3]
-    said = "so the alert is due (2 windows of which nothing was decided not counted)."
-    assert f"2 of 2 windows so far violated, {said}" in ended[3].message
+    passed = wording("alert_after.passed_over", windows="2 windows")
+    assert says(ended[3].message, "alert_after.due", of=so_far(2, "2 windows"), passed_over=passed)
 
 
 def test_each_window_counts_those_before_it(tmp_path: Path, baseline: Result) -> None:
@@ -137,7 +147,7 @@ def test_each_window_counts_those_before_it(tmp_path: Path, baseline: Result) ->
     given |= {"output_path": tmp_path / "out"}
     result = one(tmp_path, 0, source, baseline, **given)
     assert result.exit_code == 3
-    assert "In 2 of these the alert waits (alert_after=2/3)." in result.message
+    assert says(result.message, "windows.waiting", windows=2, after="2/3")
     runs = read_runs(str(tmp_path / "history"))
     assert [run.exit_code for run in runs] == [0, 0, 0, 0, 0, 3]
     again = one(tmp_path, 0, source, baseline, **given)
@@ -168,7 +178,7 @@ def test_a_history_on_s3_that_begins_holds_an_alert_back(
     kept = {"history_path": f"s3://{bucket.name}/history"}
     ended = [one(tmp_path, number, source, baseline, **kept) for number in range(2)]
     assert [result.exit_code for result in ended] == [0, 3]
-    assert "1 of 1 window so far violated; the alert comes with the 2nd." in ended[0].message
+    assert says(ended[0].message, "alert_after.waits", of=so_far(1, "1 window"), next="2nd")
 
 
 def test_the_page_and_the_list_say_that_it_waits(
@@ -178,14 +188,14 @@ def test_the_page_and_the_list_say_that_it_waits(
     result = one(tmp_path, 0, source, baseline, report="Enabled")
     page = (result.output / "report.html").read_text(encoding="utf-8")
     assert "1 violation of the baseline&#39;s constraints, no alert yet" in page
-    assert "1 of 1 window so far violated; the alert comes with the 2nd." in page
+    assert says(page, "alert_after.waits", of=so_far(1, "1 window"), next="2nd")
     with environment({"history_path": str(tmp_path / "history")}):
         assert monitor_history(["list"]) == 0
     assert "1 violation, no alert yet" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("variables", "says"),
+    ("variables", "part"),
     [
         ({"alert_after": "4/3"}, "alert_after is '4/3'; write for example 2/3"),
         ({"alert_after": "0/3"}, "the first from 1 to the second"),
@@ -198,11 +208,11 @@ def test_the_page_and_the_list_say_that_it_waits(
     ],
 )
 def test_what_cannot_be_done_is_said(
-    tmp_path: Path, baseline: Result, variables: dict[str, Any], says: str
+    tmp_path: Path, baseline: Result, variables: dict[str, Any], part: str
 ) -> None:
     result = one(tmp_path, 0, write_table(tmp_path / "now.csv", 1), baseline, **variables)
     assert result.exit_code == 2
-    assert says in result.message
+    assert part in result.message
 
 
 @pytest.mark.parametrize(

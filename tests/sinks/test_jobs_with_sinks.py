@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from run_jobs import Result, baseline_of, run_job
+from run_jobs import VIOLATIONS, Result, baseline_of, run_job
 from sink_server import HANG, RESET, Answer, always, free_host, serving
 
 FILES = [
@@ -17,7 +17,7 @@ FILES = [
     "report.html",
     "statistics.json",
 ]
-COMPLETED = "CompletedWithViolations: Job completed successfully with 1 violations."
+COMPLETED = VIOLATIONS.format(1)
 
 
 def write_csv(path: Path, seed: int, shift: float = 0.0) -> Path:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from attributed_people import csv_endpoint
 from models.model_server import serving
 from run_jobs import environment
+from sentences import says
 from validate.set_up import (
     SetUp,
     attribution,
@@ -90,72 +93,102 @@ def sink(set_up: SetUp) -> None:
     set_up.variables["event_sinks"] = f"events+http://127.0.0.1:{closed_port()}/hook"
 
 
-MISTAKES: list[tuple[str, Make, Plant, str]] = [
+def told(code: str, **members: Any) -> tuple[str, dict[str, Any]]:
+    """Return what a line has to say: the code of a sentence, and its members."""
+    return code, members
+
+
+def absent(field: str, column: str, meant: str) -> tuple[str, dict[str, Any]]:
+    return told("column.absent", field=field, column=column, hint=f": did you mean {meant}?")
+
+
+def hours(first: datetime, last: datetime) -> SimpleNamespace:
+    return SimpleNamespace(start=first, end=last)
+
+
+MIDNIGHT = datetime(2026, 5, 7, tzinfo=UTC)
+BEFORE = datetime(2026, 5, 6, 22, tzinfo=UTC)
+# A sentence, or a short part of one.
+Told = tuple[str, dict[str, Any]] | str
+MISTAKES: list[tuple[str, Make, Plant, list[Told]]] = [
     (
         "misspelt variable",
         data_quality,
         variable(baseline_constraint="x"),
-        "variable baseline_constraint is unknown: did you mean baseline_constraints?",
+        [told("setting.near_miss", field="baseline_constraint", meant="baseline_constraints")],
     ),
     (
         "settings with several mistakes",
         data_quality,
         variable(rules="strict", workers="0"),
-        (
-            "2 settings are wrong: (1) rules is 'strict'; use sound or sagemaker; (2) workers is '0'; use a "
-            "whole number from 1."
-        ),
+        [
+            "2 settings are wrong",
+            told("setting.choice", field="rules", text="strict", known="sound or sagemaker"),
+            told("setting.count", field="workers", text="0"),
+        ],
     ),
     (
         "dataset_source elsewhere",
         data_quality,
         moved("dataset_source"),
-        "datas does not exist (did you mean ",
+        [told("stored_file.missing", field="dataset_source"), "datas does not exist (did you mean "],
     ),
     (
         "window without files",
         data_quality,
         variable(start_time="2026-05-07T00:00:00Z", end_time="2026-05-07T01:00:00Z"),
-        (
-            "holds 1 file, but none of the window 2026-05-07T00:00Z to 2026-05-07T01:00Z: their folders are "
-            "of 2026-05-06T22:00Z to 2026-05-06T22:00Z (UTC); mend start_time and end_time"
-        ),
+        [
+            told(
+                "files.of_other_hours",
+                files="1 file",
+                window=hours(MIDNIGHT, MIDNIGHT.replace(hour=1)),
+                hours=hours(BEFORE, BEFORE),
+            )
+        ],
     ),
     (
         "format of other files",
         data_quality,
         read_plainly(dataset_format='{"parquet":{}}'),
-        'but dataset_format is parquet; give dataset_format {"csv":{"header":true}}, or move this file',
+        [told("data_files.kind", kind="parquet", written='{"csv":{"header":true}}')],
     ),
     (
         "captures read as CSV",
         data_quality,
         data('{"captureData":{}}\n'),
-        (
-            "looks like captures, but dataset_format is csv; give dataset_format "
-            '{"sagemakerCaptureJson":{"captureIndexNames":["endpointInput"]}}, or move this file'
-        ),
+        [
+            told(
+                "data_files.kind",
+                found="captures",
+                kind="csv",
+                written='{"sagemakerCaptureJson":{"captureIndexNames":["endpointInput"]}}',
+            )
+        ],
     ),
     (
         "a header that is read as a row",
         data_quality,
         read_plainly(dataset_format=CSV_AS_IT_IS),
-        (
-            "reads age, income, colour, which look like names of the columns; give dataset_format "
-            '{"csv":{"header":true}}, or remove the line.'
-        ),
+        [told("csv.header", cells="age, income, colour")],
     ),
     (
         "a row that is read as the header",
         data_quality,
         data(people_table().partition("\n")[2]),
-        'look like values of a first row; give dataset_format {"csv":{"header":false}}',
+        [told("csv.no_header")],
     ),
     (
         "baseline_constraints elsewhere",
         data_quality,
         variable(baseline_constraints="/nowhere/constraints.json"),
-        "baseline_constraints /nowhere/constraints.json does not exist; the nearest folder that exists is /.",
+        [
+            told(
+                "stored_file.missing",
+                field="baseline_constraints",
+                file="/nowhere/constraints.json",
+                nearby="; the nearest folder that exists is /",
+            )
+        ],
     ),
     (
         "a baseline of another kind",
@@ -163,139 +196,149 @@ MISTAKES: list[tuple[str, Make, Plant, str]] = [
         lambda set_up: set_up.variables.update(
             baseline_constraints=set_up.write("constraints.json", '{"features": []}')
         ),
-        "so it is not a model-quality file; give baseline_constraints the constraints.json of a model-",
+        [told("quality_documents.other", field="baseline_constraints", name="constraints.json")],
     ),
     (
         "a column the data lacks",
         data_quality,
         data(people_table().replace("income", "incomes")),
-        (
-            "The baseline has income, which the data lacks (is income there called incomes?); mend the "
-            "data's columns, or run the baseline job again."
-        ),
+        [told("columns.missing", columns="income", hint=" (is income there called incomes?)")],
     ),
     (
         "a column the baseline lacks",
         data_quality,
         data("\n".join(f"{line},z" for line in people_table().splitlines())),
-        "The data has z, which the baseline lacks; leave them out with exclude_features_attribute",
+        [told("columns.further", columns="z")],
     ),
     (
         "a column of another type",
         data_quality,
         data(people_table().replace("age,income,colour", "colour,income,age")),
-        "Column age holds values such as 'a', but is Integral in the baseline; check the order of",
+        [told("columns.type", field="age", value="a", kind="Integral")],
     ),
     (
         "exclude_features_attribute misspelt",
         data_quality,
         variable(exclude_features_attribute="incom"),
-        "exclude_features_attribute is 'incom', which is not in the data: did you mean income?",
+        [absent("exclude_features_attribute", "incom", "income")],
     ),
     (
         "segment_by misspelt",
         data_quality,
         variable(segment_by="color"),
-        "segment_by is 'color', which is not in the data: did you mean colour?",
+        [absent("segment_by", "color", "colour")],
     ),
     (
         "a function of the script misspelt",
         data_quality,
         script("def preproces_handler(record):\n    return record\n"),
-        "did you mean preprocess_handler where it says preproces_handler?",
+        [
+            told(
+                "script_file.no_function",
+                field="record_preprocessor_script",
+                hint="did you mean preprocess_handler where it says preproces_handler?",
+            )
+        ],
     ),
     (
         "a script that fails on a record",
         data_quality,
         script("def preprocess_handler(record):\n    return {'age': int(record)}\n"),
-        "before.py line 2 failed with ValueError: invalid literal for int()",
+        [
+            told("script_file.failed", function="preprocess_handler", line=" line 2"),
+            "before.py line 2 failed with ValueError: invalid literal for int()",
+        ],
     ),
     (
         "a script whose result is no row",
         data_quality,
         script("def preprocess_handler(record):\n    return 5\n"),
-        "returned a value of type int; return a dict, a list of dicts, [] to drop the record",
+        [told("script_rows.value", kind="a value of type int")],
     ),
     (
         "a script of the wrong kind after the analysis",
         data_quality,
         lambda set_up: set_up.write("after.py", "import no_such_library\n"),
-        "install no_such_library in the image, or do without it",
+        ["install no_such_library in the image"],
     ),
     (
         "output_path below a file",
         data_quality,
         below_a_file("output_path"),
-        "file is a file; name a folder, or remove that file.",
+        [told("place.below_a_file", field="output_path"), "/file is a file; "],
     ),
     (
         "history_path below a file",
         data_quality,
         below_a_file("history_path"),
-        "file/folder cannot be written: ",
+        [told("place.below_a_file", field="history_path"), "/file/folder cannot be written: "],
     ),
     (
         "a folder for the message",
         data_quality,
         lambda set_up: set_up.variables.update(output_message_file=set_up.folder),
-        "is a folder, but the job writes a file there; name a file in it.",
+        [told("place.folder", field="output_message_file")],
     ),
     (
         "a sink that nobody serves",
         data_quality,
         sink,
-        "(Connection refused); check host and port, and that this network reaches them.",
+        [told("connection.refused", problem="Connection refused")],
     ),
     (
         "inference_attribute misspelt",
         model_quality_of_a_table,
         variable(inference_attribute="predictoin"),
-        "inference_attribute is 'predictoin', which is not in the data: did you mean prediction?",
+        [absent("inference_attribute", "predictoin", "prediction")],
     ),
     (
         "labels of other calls",
         model_quality,
         of_another_endpoint,
-        "none of 80 captured rows has a label in ",
+        [told("labels.none", rows=80)],
     ),
     (
         "labels nobody reads",
         model_quality,
         variable(ground_truth_source=None),
-        "none of 80 captured rows has a label, and ground_truth_source is not set; set it to the folder",
+        [told("labels.no_source", rows=80, field="ground_truth_source")],
     ),
     (
         "an analysis configuration with two mistakes",
         bias,
         lambda set_up: set_up.config(labels="y", facet=[{"name_or_index": "sex", "values": ["f"]}]),
-        "are name_or_index, value_or_threshold; (2) labels is unknown: did you mean label?",
+        [
+            told("members.unknown", field="facet[0].values"),
+            "are name_or_index, value_or_threshold; (2) ",
+            told("members.unknown", field="labels", hint=": did you mean label?"),
+        ],
     ),
     (
         "a facet that is not in the data",
         bias,
         lambda set_up: set_up.config(facet=[{"name_or_index": "sx", "value_or_threshold": ["f"]}]),
-        "facet[0].name_or_index is 'sx', which is not in the data: did you mean sex?",
+        [absent("facet[0].name_or_index", "sx", "sex")],
     ),
     (
         "a model that nobody serves",
         bias,
         no_endpoint,
-        "(Connection refused); check host and port",
+        [told("connection.refused", problem="Connection refused")],
     ),
     (
         "a model file that is not there",
         lambda folder: attribution(folder, folder / "model.onnx"),
         lambda set_up: None,
-        "model.onnx is no file; the nearest folder that exists is ",
+        [told("model.no_file"), "model.onnx is no file; the nearest folder that exists is "],
     ),
 ]
 
 
 @pytest.mark.parametrize(
-    ("make", "plant", "sentence"), [case[1:] for case in MISTAKES], ids=[case[0] for case in MISTAKES]
+    ("make", "plant", "expected"), [case[1:] for case in MISTAKES], ids=[case[0] for case in MISTAKES]
 )
 def test_a_planted_mistake_is_found_and_its_fix_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Make, plant: Plant, sentence: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Make, plant: Plant, expected: list[Told]
 ) -> None:
     set_up = make(tmp_path)
     plant(set_up)
@@ -303,7 +346,8 @@ def test_a_planted_mistake_is_found_and_its_fix_named(
     failures = [line for line in lines if line.startswith("FAIL  ")]
     assert code == 2
     assert len(failures) == 1, "\n".join(lines)
-    assert sentence in failures[0]
+    for one in expected:
+        assert one in failures[0] if isinstance(one, str) else says(failures[0], one[0], **one[1])
     assert not (tmp_path / "output").exists()
     assert not (tmp_path / "history").exists()
 
