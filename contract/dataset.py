@@ -412,6 +412,7 @@ class Said:
             about["hint"] = topic("label_ids")[about.pop("how")]
             self.say("reading.apart", count=sum(apart.values()), **about)
             self.apart = self.sentences["labels"][-1]
+            tally = Counter({what: count for what, count in tally.items() if what[0] != "reading.near"})
         tally.pop(("joined",), 0)
         files = tally.pop(("file",), 0)
         lacking = {what[1][1]: files - tally.pop(what) for what in sorted(tally) if what[0] == "file"}
