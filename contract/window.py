@@ -5,7 +5,7 @@ import itertools
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta, tzinfo
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from contract.errors import ConfigurationError, DatasetError
 
@@ -213,7 +213,7 @@ def read_instant(name: str, text: str | None, zone: tzinfo = UTC) -> datetime | 
     if first.utcoffset() != second.utcoffset():
         first, second = first.astimezone(UTC), second.astimezone(UTC)
         # Put forward, clocks leave out times; put back, they show them twice.
-        told = {"field": name, "text": text, "zone": zone, "first": first}
+        told: dict[str, Any] = {"field": name, "text": text, "zone": zone, "first": first}
         if first > second:
             raise ConfigurationError.of("window.skipped", **told)
         raise ConfigurationError.of("window.twice", **told, second=second)
