@@ -347,7 +347,8 @@ def _replay(given: argparse.Namespace) -> int:
     if occurred.get(given.fail_on):
         return EXIT_FAILED_ON
     # With a question asked, a window that cannot answer it leaves it open.
-    unanswered = backtest.not_replayed and (given.fail_on is not None or not backtest.windows)
+    left_open = backtest.not_replayed or counts["decides_nothing"]
+    unanswered = left_open if given.fail_on else backtest.not_replayed and not backtest.windows
     return InputError.exit_code if unanswered else 0
 
 
