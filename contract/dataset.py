@@ -412,9 +412,12 @@ class Said:
             about["hint"] = topic("label_ids")[about.pop("how")]
             self.say("reading.apart", count=sum(apart.values()), **about)
             self.apart = self.sentences["labels"][-1]
+            tally = Counter({what: count for what, count in tally.items() if what[0] != "reading.near"})
         tally.pop(("joined",), 0)
         files = tally.pop(("file",), 0)
-        lacking = {what[1][1]: files - tally.pop(what) for what in sorted(tally) if what[0] == "file"}
+        partly = {what[1][1] for what in [*tally] if what[0] == "partly" and tally.pop(what)}
+        having = {what[1][1]: tally.pop(what) for what in sorted(tally) if what[0] == "file"}
+        lacking = {name: files - count for name, count in having.items() if name not in partly}
         for name, count in islice(((name, count) for name, count in lacking.items() if count), _MOST_SAID):
             self.say("reading.lacking", field=name, count=count)
         for _, alike in groupby(sorted(tally.items()), key=lambda noticed: noticed[0][0]):

@@ -9,6 +9,7 @@ import functools
 import json
 import logging
 import math
+import os
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -577,6 +578,11 @@ def _note_contradictions(values: Mapping[str, Any], program: Program, mistakes: 
         baselines = [name for name in ("baseline_constraints", "baseline_statistics") if values[name]]
         for other in beside + ([] if values["skip_check"] else baselines):
             mistakes.add("baseline_window.beside", field="baseline_window", other=other)
+    output = _folder(values["output_path"] or "")
+    for name in ("baseline_constraints", "baseline_statistics"):
+        is_replaced = values[name] and not (values["skip_check"] or values["each_window"])
+        if is_replaced and _folder(_DOCUMENT.sub("", values[name]) or ".") == output:
+            mistakes.add("settings.baseline_is_output", field=name)
     folder, field = values["register_new_baseline"], "register_new_baseline"
     if folder is None:
         return
@@ -584,10 +590,18 @@ def _note_contradictions(values: Mapping[str, Any], program: Program, mistakes: 
         mistakes.add("new_baseline.each_window", field=field)
     if folder.endswith(".json"):
         mistakes.add("new_baseline.is_file", field=field, folder=folder)
-    elif folder.rstrip("/") == (values["output_path"] or "").rstrip("/"):
+    elif _folder(folder) == output:
         mistakes.add("new_baseline.is_output", field=field)
     elif not (values["baseline_constraints"] or values["baseline_statistics"] or values["skip_check"]):
         mistakes.add("new_baseline.nothing_before", field=field)
+
+
+_DOCUMENT = re.compile(r"(^|(?<=/))(constraints|statistics|analysis)\.json$")
+
+
+def _folder(path: str) -> str:
+    """Return the path of a folder, written in one way."""
+    return path.rstrip("/") if "://" in path else os.path.abspath(path)  # noqa: PTH100 - takes .. out, too
 
 
 # Without them a job compares or refuses nothing, and nobody else's variables are called so.

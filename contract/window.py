@@ -5,7 +5,7 @@ import itertools
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta, tzinfo
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from contract.errors import ConfigurationError, DatasetError
 
@@ -201,13 +201,23 @@ def read_instant(name: str, text: str | None, zone: tzinfo = UTC) -> datetime | 
     Raises
     ------
     ConfigurationError
-        Naming the setting and a valid example.
+        Naming the setting and a valid example, or that the zone's clock shows the time twice or never.
     """
     if text is None:
         return None
     with ConfigurationError.instead_of("setting.instant", ValueError, field=name, text=text):
         instant = datetime.fromisoformat(text.strip())
-    return (instant if instant.tzinfo else instant.replace(tzinfo=zone)).astimezone(UTC)
+    if instant.tzinfo:
+        return instant.astimezone(UTC)
+    first, second = (instant.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
+    if first.utcoffset() != second.utcoffset():
+        first, second = first.astimezone(UTC), second.astimezone(UTC)
+        # Put forward, clocks leave out times; put back, they show them twice.
+        told: dict[str, Any] = {"field": name, "text": text, "zone": zone, "first": first}
+        if first > second:
+            raise ConfigurationError.of("window.skipped", **told)
+        raise ConfigurationError.of("window.twice", **told, second=second)
+    return first.astimezone(UTC)
 
 
 def parse_duration(name: str, text: str, example: str) -> timedelta:

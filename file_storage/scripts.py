@@ -136,7 +136,7 @@ def timed_call(path: str, name: str, function: Handler, *arguments: Any) -> Any:
     """Call a user's function under the eyes of `watch_scripts`; it cannot end the process by ``os._exit``."""
     global _call
     os._exit = _raise_exit
-    _call = (time.monotonic(), f"{name} in {path}")
+    _call = (time.monotonic(), f"{name} in {_shown(path)}")
     try:
         return function(*arguments)
     finally:
@@ -211,6 +211,16 @@ def _digest(source: bytes) -> str:
     return hashlib.sha256(source).hexdigest()[:16]
 
 
+# Archives by the folder where they are unpacked.
+archives: dict[str, str] = {}
+
+
+def _shown(path: str) -> str:
+    """Return a path as people know it: a file of an archive with the archive's name."""
+    folder = next((each for each in archives if path.startswith(f"{each}/")), None)
+    return path if folder is None else f"{archives[folder]}:{path[len(folder) + 1 :]}"
+
+
 def load_module(path: str) -> types.ModuleType:
     """Run a user's file, once for each content, and return it as a module.
 
@@ -243,7 +253,11 @@ def _module(path: str, digest: str) -> types.ModuleType:
     except STOPS:
         raise
     except SyntaxError as error:
-        told: dict[str, Any] = {"file": error.filename or path, "line": error.lineno, "problem": error.msg}
+        told: dict[str, Any] = {
+            "file": _shown(error.filename or path),
+            "line": error.lineno,
+            "problem": error.msg,
+        }
         told["text"] = f" ({error.text.strip()[:80]})" if error.text else ""
         details = "".join(traceback.format_exception_only(error))
         raise ScriptError.of("script_file.syntax", details, **told) from error
@@ -284,7 +298,7 @@ def _told(path: str, error: BaseException) -> dict[str, str]:
     listed = traceback.format_list(frames[places[0] if places else 0 :])
     details = ["Traceback (most recent call last):\n", *listed, *traceback.format_exception_only(error)]
     return {
-        "file": path,
+        "file": _shown(path),
         "line": f" line {frames[places[-1]].lineno}" if places else "",
         "problem": f"{type(error).__name__}{': ' if text else ''}{text}",
         "details": "".join(details),

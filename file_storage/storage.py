@@ -590,9 +590,11 @@ def reading(
     except OSError as problem:
         if problem.errno == errno.ENOMEM:
             raise MemoryError from problem
-        told = {"role": role, "cause": cause_of(problem), "field": role.strip()}
+        told = {"file": path, "role": role, "cause": cause_of(problem), "field": role.strip()}
+        if is_written and is_s3(path):
+            raise error.of("stored_file.unwritable_object", **told) from problem
         raise error.of(
-            "stored_file.unwritable" if is_written else "stored_file.unreadable", file=path, **told
+            "stored_file.unwritable" if is_written else "stored_file.unreadable", **told
         ) from problem
 
 

@@ -163,7 +163,12 @@ _log = logging.getLogger(__name__)
 
 
 def coverage_report(
-    merged: Merged, labels: Counter[int], orphans: Counter[int], label_records: int, duplicates: int
+    merged: Merged,
+    labels: Counter[int],
+    orphans: Counter[int],
+    label_records: int,
+    duplicates: int,
+    changed: int,
 ) -> dict[str, Any]:
     """Return how captures and labels found each other, as JSON values.
 
@@ -173,8 +178,8 @@ def coverage_report(
         What became of the captures.
     labels, orphans
         Labels by the hour when they were collected, and those of them that have no record.
-    label_records, duplicates
-        Labels read, and how many of them a later one for the same id replaced.
+    label_records, duplicates, changed
+        Labels read, how many of them a later one for the same id replaced, and how many by another label.
     """
     captures, joined = merged.captures, merged.joined
     by_hour = {"captures": captures, "labels": labels, "joined": joined, "orphans": orphans}
@@ -190,6 +195,7 @@ def coverage_report(
         "label_records": label_records,
         "labels": labels.total(),
         "duplicate_labels": duplicates,
+        "changed_labels": changed,
         "joined": joined.total(),
         "orphan_labels": orphans.total(),
         "coverage": _share(joined.total(), captures.total()),
@@ -222,7 +228,7 @@ def merge(settings: Settings) -> str:
         for more in _merged_in_order(files, index, used, settings.window, folder):
             merged.add(more)
         labels, orphans = _counts(index.hours), _counts(index.hours[~used])
-        report = coverage_report(merged, labels, orphans, index.records, index.duplicates)
+        report = coverage_report(merged, labels, orphans, index.records, index.duplicates, index.changed)
         # Together, so that the report is that of the files beside it.
         contents: dict[str, Path | bytes] = {REPORT: json_layout.dumps(report)}
         contents |= _joined_parts(merged.parts, settings)
@@ -311,7 +317,10 @@ def _log_report(report: dict[str, Any]) -> None:
     _log.debug("Label coverage by hour\n%s", _coverage_table(hours, totals))
     if report["duplicate_labels"]:
         replaced = several(report["duplicate_labels"], "label")
-        _log.warning("Replaced %s by later ones for the same id", replaced)
+        changed = report["changed_labels"]
+        _log.warning(
+            "Replaced %s by later ones for the same id, %d of them by another label", replaced, changed
+        )
     if report["captures_without_id"]:
         nameless = several(report["captures_without_id"], "capture")
         _log.warning("Found %s without an id, which no label can name", nameless)

@@ -440,6 +440,7 @@ class Backtest(NamedTuple):
             "alarms_after": sum(after),
             "silenced": sum(was and not now for was, now in zip(before, after, strict=True)),
             "alarming": sum(now and not was for was, now in zip(before, after, strict=True)),
+            "decides_nothing": sum(window.decided == (True, False) for window in self.windows),
         }
 
 
@@ -457,6 +458,8 @@ def to_text(backtest: Backtest) -> str:
     text += [f"{one['name']}  not replayed: {one['reason']}" for one in backtest.not_replayed]
     windows = several(len(backtest.windows), "window")
     counted = wording("replay.sum", **backtest.summary | {"windows": windows})
+    if left := backtest.summary["decides_nothing"]:
+        counted += f" {left} would decide nothing any more."
     if missing := len(backtest.not_replayed):
         counted += f" {missing} could not be replayed."
     return "\n".join([*text, "", *common, counted]) + "\n"

@@ -21,7 +21,7 @@ from contract.analysis_config import PredictorConfig
 from contract.errors import ConfigurationError, ModelError, wording
 from contract.wording import one_line
 from file_storage import storage
-from file_storage.scripts import call_script, load_module
+from file_storage.scripts import archives, call_script, load_module
 from file_storage.transport import Reply, require_url
 from model_clients import endpoints, local
 from model_clients.batching import Progress
@@ -227,6 +227,7 @@ def open_archive(
     """
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(storage.scratch_folder("model-", f"unpacking {path}"))
+        archives[str(folder)] = path
         unpack(path, folder)
         script = next((folder / name for name in _SCRIPTS if (folder / name).is_file()), None)
         for name in _REQUIREMENTS:

@@ -5,6 +5,7 @@ import functools
 import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ _SAMPLE = 1 << 20
 _BLANK = b" \t\r\n"
 # A literal at the beginning lets the search skip from line to line.
 _NULL_LINES = {b"\n": re.compile(rb"\n[ \t\r]*+null"), b"\r": re.compile(rb"\r[ \t\n]*+null")}
-# From so many objects on, a list by itself is rows, whatever it is called.
+# From so many objects on, a list by itself is rows, and files are compared by their members.
 _MANY = 20
 _MEMBERS_WITH_ROWS = ("rows", "data", "records")
 # Of so many lines the types of features are learnt.
@@ -50,13 +51,23 @@ def read_json_files(pieces: Pieces, request: Dataset) -> Iterator[pa.RecordBatch
             found = _document_batches(piece.path, request)
         else:
             found = (reader.read(block) for block in splitting.line_blocks(piece))
+        rows, filled = 0, Counter[str]()
         try:
             for batch in found:
-                yield from splitting.balanced(batch if located is not None else _arranged(batch, request))
+                arranged = batch if located is not None else _arranged(batch, request)
+                rows += arranged.num_rows
+                for name, column in zip(arranged.schema.names, arranged.columns, strict=True):
+                    filled[name] += len(column) - column.null_count
+                yield from splitting.balanced(arranged)
         except DatasetError as error:
             if error.message.startswith(piece.path):
                 raise
             raise DatasetError.of("data_files.in_file", file=piece.path, error=error) from error
+        if located is None and piece.is_whole_file and rows >= _MANY:
+            notice("file")
+            for name, count in filled.items():
+                notice("file", min(1, count), field=name)
+                notice("partly", int(count < rows), field=name)
 
 
 class _LineReader:

@@ -24,7 +24,7 @@ import xxhash
 
 from contract.dataset import Dataset, LabelPlaces, notice
 from contract.dataset_format import DatasetFormat
-from contract.errors import DatasetError
+from contract.errors import DatasetError, topic
 from contract.schema import nearest, suggestion
 from contract.window import folder_hour
 from contract.wording import several
@@ -380,6 +380,8 @@ class LabelIndex(NamedTuple):
         Hours since 1970 when it was collected, as far as folders say.
     records
         How many labels were read, those that later ones replaced included.
+    changed
+        How many of those replaced are written unlike the label that counts.
     example
         The id of the first of them.
     """
@@ -390,6 +392,7 @@ class LabelIndex(NamedTuple):
     encodings: npt.NDArray[np.uint8]
     hours: Hours
     records: int
+    changed: int = 0
     example: str = ""
 
     @property
@@ -430,15 +433,19 @@ def labels_of(index: LabelIndex, ids: pa.StringArray) -> tuple[pa.StringArray, p
     found = positions[positions >= 0]
     notice("reading.shared", count=len(found) - len(np.unique(found)))
     notice("joined", len(found))
-    if not len(found) and index.records and len(known := ids.drop_null()):
-        some = known[:_LOOKED_AT]
-        how = [name for name, spelt in _SPELLINGS.items() if (index.find(spelt(some)) >= 0).any()]
-        about = {"labels": index.records, "known": index.example, "example": known[0].as_py()}
-        notice("apart", len(known), **about, how=how[0] if how else "unlike")
+    missed = ids.filter(pa.array(positions < 0)).drop_null()
+    if len(missed) and index.records:
+        some = missed[:_LOOKED_AT]
+        near = {name: int((index.find(spelt(some)) >= 0).sum()) for name, spelt in _SPELLINGS.items()}
+        how = max(near, key=near.__getitem__)
+        notice("reading.near", near[how], hint=topic("label_ids")[how])
+        if not len(found):
+            about = {"labels": index.records, "known": index.example, "example": missed[0].as_py()}
+            notice("apart", len(missed), **about, how=how if near[how] else "unlike")
     return index.take(positions)
 
 
-# Other ways to write ids, tried where none of a block's has a label.
+# Other ways to write ids, tried where ids have no label.
 _LOOKED_AT = 1_000
 _SPELLINGS: dict[str, Callable[[pa.StringArray], pa.StringArray]] = {
     "upper": pc.utf8_upper,
@@ -502,9 +509,13 @@ def _sorted_index(batches: Sequence[pa.RecordBatch]) -> LabelIndex:
     table = pa.Table.from_batches(batches, _SPILLED)
     keys, checks = (table.column(name).to_numpy() for name in ("key", "check"))
     order = latest_of_each(keys, checks)
-    data = table.column("data").cast(pa.large_string()).combine_chunks().take(pa.array(order))
+    texts = table.column("data").cast(pa.large_string()).combine_chunks()
+    data = texts.take(pa.array(order))
+    lost = np.delete(np.arange(len(keys)), order)
+    counted = data.take(pa.array(np.searchsorted(keys[order], keys[lost])))
+    changed = pc.sum(pc.not_equal(texts.take(pa.array(lost)), counted)).as_py() or 0
     encodings, hours = (table.column(name).to_numpy()[order] for name in ("encoding", "hour"))
-    return LabelIndex(keys[order], checks[order], data, encodings, hours, table.num_rows)
+    return LabelIndex(keys[order], checks[order], data, encodings, hours, len(keys), changed)
 
 
 def latest_of_each(keys: Words, checks: Words) -> Positions:
@@ -522,7 +533,7 @@ def latest_of_each(keys: Words, checks: Words) -> Positions:
 def _index_on_disk(labels: Iterable[Labels], partitions: int) -> LabelIndex:
     with scratch_folder("ground-truth-", "sorting labels that outnumber the memory") as folder:
         records = _partition(labels, folder, partitions)
-        rows, end = 0, np.int64(0)
+        rows, changed, end = 0, 0, np.int64(0)
         with ExitStack() as stack:
             files = {name: stack.enter_context((folder / name).open("wb")) for name in _COLUMNS}
             files["edges"].write(end.tobytes())
@@ -531,6 +542,7 @@ def _index_on_disk(labels: Iterable[Labels], partitions: int) -> LabelIndex:
                 with pa.ipc.open_stream(str(path)) as reader:
                     index = _sorted_index(list(reader))
                 path.unlink()
+                changed += index.changed
                 if not len(index.keys):
                     continue
                 numbers: list[npt.NDArray[Any]] = [index.keys, index.checks, index.hours, index.encodings]
@@ -541,7 +553,7 @@ def _index_on_disk(labels: Iterable[Labels], partitions: int) -> LabelIndex:
                 files["data"].write(content.slice(int(edges[0]), int(edges[-1] - edges[0])))
                 files["edges"].write((edges[1:] - edges[0] + end).tobytes())
                 rows, end = rows + len(index.keys), end + edges[-1] - edges[0]
-        return _mapped(folder, rows, records)
+        return _mapped(folder, rows, records)._replace(changed=changed)
 
 
 def _partition(labels: Iterable[Labels], folder: Path, partitions: int) -> int:

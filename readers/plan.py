@@ -349,7 +349,8 @@ def _index(request: Dataset) -> LabelIndex | None:
     index = index_labels(source, request.label_places)
     _log.info("Read %s from %s, %d replaced later", several(index.records, "label"), source, index.duplicates)
     if index.duplicates:
-        request.said.say("reading.replaced", count=index.duplicates, records=index.records)
+        counts = {"count": index.duplicates, "records": index.records, "changed": index.changed}
+        request.said.say("reading.replaced", **counts)
     return index
 
 

@@ -16,6 +16,7 @@ from pyarrow import types
 
 from contract.dataset import TRANSFORM_ID, TRANSFORM_TIME, WINDOW, Dataset, RowKeys, notice
 from contract.errors import DatasetError
+from contract.schema import hint
 from contract.window import ZONED, Window, microseconds
 from contract.wording import as_float, some_of
 from readers.cell_types import instants_of
@@ -127,8 +128,8 @@ def _place(batch: pa.RecordBatch, attribute: str | None, setting: str) -> int | 
             return int(names.index(name))
     if attribute.isdecimal() and int(attribute) < len(names):
         return int(attribute)
-    shown = some_of(names, _SHOWN)
-    raise DatasetError.of("tables.no_attribute", field=setting, attribute=attribute, columns=shown)
+    told = {"columns": some_of(names, _SHOWN), "hint": hint(attribute, names)}
+    raise DatasetError.of("tables.no_attribute", field=setting, attribute=attribute, **told)
 
 
 def _instants(column: pa.Array, attribute: str, label: str) -> pa.Array:

@@ -154,7 +154,7 @@ class ColumnSummary:
         Whether the sketch takes every number in order of arrival. Otherwise numbers reach the sketch
         only once their values are too many to count: counts are exact, sketches are not.
     cells
-        How many cells there are of each `CellKind`, int64, shape (9,).
+        How many cells there are of each `CellKind`, int64, shape (10,).
     """
 
     in_order: bool

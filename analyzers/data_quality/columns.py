@@ -14,7 +14,7 @@ from contract.wording import listing
 # What the statistics of one feature say about its cells: their classes and their categories.
 
 
-FRACTIONAL = ("Fractional", "IntegralValued", "NonFinite")
+FRACTIONAL = ("Fractional", "IntegralValued", "NonFinite", "NegativeInfinite")
 NUMBERS = ("Integral", "IntegralValued", "Fractional")
 
 # Deequ's histogram counts missing cells under this text.

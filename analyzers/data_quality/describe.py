@@ -31,6 +31,7 @@ _DATA_TYPES = {
     "Boolean": CellKind.BOOLEAN,
     "String": CellKind.STRING,
     "NonFinite": CellKind.NON_FINITE,
+    "NegativeInfinite": CellKind.NEGATIVE_INFINITE,
 }
 
 

@@ -218,13 +218,20 @@ def check_type(pair: columns.FeaturePair, alpha: float) -> columns.Found | None:
     known = _mismatches(pair.baseline, expected) if pair.baseline and is_sampled else 0
     if pair.baseline is not None and known:
         before = (known, pair.baseline.num_present)
-        then = wording("limits.types_before", known=known, rows=before[1])
-        p_value, state = _growth(before, now, dependence(pair), alpha, pair.config)
+        found = _listed(_wrong_kinds(pair.baseline, expected))
+        then = wording("limits.types_before", found=found, rows=before[1])
+        # Each kind by itself too: as many texts as there were infinities are news.
+        kinds = _wrong_kinds(pair.baseline, expected)
+        counts = columns.class_counts(pair.current)
+        grown = [(was, counts[kind]) for kind, was in kinds.items() if counts.get(kind)]
+        tries = {(known, mismatches), *grown}
+        sides = [((was, before[1]), (is_now, present)) for was, is_now in sorted(tries)]
+        level = alpha / len(sides)
+        ends = [_growth(*each, dependence(pair), level, pair.config) for each in sides]
+        p_value, state = min(ends, key=lambda end: (end[1] is not State.VIOLATED, end[0]))
     else:
         p_value, state = _tail(now, 1.0 - threshold, dependence(pair), 1.0 if edited else alpha)
-    counts = columns.class_counts(pair.current)
-    wrong = [(name, count) for name, count in counts.items() if count and name not in CLASSES[expected]]
-    found = ", ".join(f"{count} {'infinite' if name == 'NonFinite' else name}" for name, count in wrong)
+    found = _listed(_wrong_kinds(pair.current, expected))
     text = wording("limits.other_types", present=present, found=found, then=then, sure=chance(p_value))
     if state is State.VIOLATED:
         text = f"{unmet_type(expected, threshold, ratio)} {text}"
@@ -266,8 +273,17 @@ def _usual_numbers(known: documents.FeatureStatistics) -> float | None:
 
 
 def _mismatches(feature: documents.FeatureStatistics, expected: str) -> int:
+    return sum(_wrong_kinds(feature, expected).values())
+
+
+def _wrong_kinds(feature: documents.FeatureStatistics, expected: str) -> dict[str, int]:
     counts = columns.class_counts(feature)
-    return sum(count for name, count in counts.items() if name not in CLASSES[expected])
+    return {name: count for name, count in counts.items() if name not in CLASSES[expected]}
+
+
+def _listed(kinds: dict[str, int]) -> str:
+    named = {"NonFinite": "infinite", "NegativeInfinite": "minus infinite"}
+    return ", ".join(f"{count:,} {named.get(kind, kind)}" for kind, count in kinds.items() if count)
 
 
 def check_completeness(pair: columns.FeaturePair, alpha: float) -> columns.Found | None:

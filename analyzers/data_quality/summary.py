@@ -107,7 +107,8 @@ def _add_distinct(
     column.distinct.add_hashes(workspace.hashes(distinct))
     finite = np.isfinite(distinct)
     if not is_whole:
-        column.cells[CellKind.NON_FINITE] += counts[~finite].sum()
+        column.cells[CellKind.NON_FINITE] += counts[distinct == np.inf].sum()
+        column.cells[CellKind.NEGATIVE_INFINITE] += counts[distinct == -np.inf].sum()
         integral_valued = finite & (np.floor(distinct) == distinct)
         column.cells[CellKind.INTEGRAL_VALUED] += counts[integral_valued].sum()
         column.cells[CellKind.FRACTIONAL] += counts[finite & ~integral_valued].sum()
@@ -124,9 +125,9 @@ def _finite(column: ColumnSummary, block: Floats, workspace: Workspace) -> tuple
     if math.isfinite(total):
         return block, total
     finite = np.isfinite(block)
-    missing = int(np.count_nonzero(np.isnan(block)))
-    column.cells[CellKind.MISSING] += missing
-    column.cells[CellKind.NON_FINITE] += block.size - int(np.count_nonzero(finite)) - missing
+    column.cells[CellKind.MISSING] += np.count_nonzero(np.isnan(block))
+    column.cells[CellKind.NON_FINITE] += np.count_nonzero(block == np.inf)
+    column.cells[CellKind.NEGATIVE_INFINITE] += np.count_nonzero(block == -np.inf)
     column.distinct.add_hashes(workspace.hashes(np.unique(block[np.isinf(block)])))
     return block[finite], None
 

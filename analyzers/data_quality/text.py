@@ -160,9 +160,10 @@ class CellKind(IntEnum):
     FRACTIONAL = 3
     BOOLEAN = 4
     STRING = 5
-    NON_FINITE = 6  # a number beyond float64, or an infinity
+    NON_FINITE = 6  # infinity, or a number beyond float64
     CODE = 7
     DATE = 8  # an instant; readers tell them from text
+    NEGATIVE_INFINITE = 9  # minus infinity, or a number below float64
 
 
 class TextCells(NamedTuple):
@@ -260,7 +261,8 @@ def _mark_numbers(texts: pa.Array, rows: Rows, kinds: Bytes, numbers: Floats) ->
     whole, fraction = np.uint8(CellKind.INTEGRAL_VALUED), np.uint8(CellKind.FRACTIONAL)
     kinds[rows] = np.where(np.floor(values) == values, whole, fraction)
     kinds[rows[integral]] = CellKind.INTEGRAL
-    kinds[rows[~finite]] = CellKind.NON_FINITE
+    kinds[rows[values == np.inf]] = CellKind.NON_FINITE
+    kinds[rows[values == -np.inf]] = CellKind.NEGATIVE_INFINITE
     numbers[rows[finite]] = values[finite]
 
 

@@ -448,6 +448,8 @@ def _notes(values: GlobalValues, request: AttributionRequest, outputs: int) -> l
     if request.label_headers and len(request.label_headers) != outputs:
         names, scores = several(len(request.label_headers), "label"), several(outputs, "score")
         notes.append(wording("attributions.label_headers", names=names, scores=scores))
+    elif outputs > 1 and not request.label_headers:
+        notes.append(wording("attributions.several", outputs=outputs))
     if not np.isfinite(values.coalition_error).all():
         notes.append(wording("attributions.few_samples"))
     if not np.any(values.total):

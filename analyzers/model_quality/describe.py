@@ -1,11 +1,13 @@
 """From a summary to the statistics document: every metric, how far it would move by chance, and notes."""
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
+from unicodedata import normalize
 
 import numpy as np
 
@@ -148,6 +150,8 @@ _MOST_SUBSAMPLED_ROWS = 1_000_000_000  # what numpy's hypergeometric generator t
 
 # Fewer wrong predictions than this make intervals of shares hold the truth more often than they should.
 _ENOUGH_WRONG = 5
+# Several classes on both sides, and none in common in so many rows, are of two vocabularies.
+_ENOUGH_ROWS = 20
 _NEARLY_PERFECT = 0.01
 
 
@@ -214,10 +218,12 @@ def label_problem(counts: confusion.Confusion, task: Task) -> DatasetError | Non
     return None
 
 
-def vocabulary_problem(actual: set[str], predicted: set[str], most: int | None = None) -> DatasetError | None:
+def vocabulary_problem(
+    actual: set[str], predicted: set[str], most: int | None = None, rows: int = 0
+) -> DatasetError | None:
     """Return why labels and predictions cannot be of one vocabulary, None when they can.
 
-    `most` is how many labels there can be; None where nobody knows.
+    `most` is how many labels there can be; None where nobody knows, and `rows` without a right answer tell.
     """
     fractions = [confusion.label_order(set(filter(_is_fraction, texts))) for texts in (actual, predicted)]
     if not fractions[0] and len(fractions[1]) > (most or 2):
@@ -226,7 +232,7 @@ def vocabulary_problem(actual: set[str], predicted: set[str], most: int | None =
     if not fractions[1] and len(fractions[0]) > (most or 2):
         some = listing(fractions[0], 3)
         return DatasetError.of("quality_labels.amounts", field="ground_truth_attribute", some=some)
-    folded = [{text.casefold(): text for text in labels} for labels in (actual, predicted)]
+    folded = [{normalize("NFC", text).casefold(): text for text in labels} for labels in (actual, predicted)]
     # Where two labels of one side differ in letter case only, letter case tells labels apart.
     is_told = len(folded[0]) < len(actual) or len(folded[1]) < len(predicted)
     for key in () if is_told else sorted(folded[0].keys() & folded[1].keys()):
@@ -236,7 +242,8 @@ def vocabulary_problem(actual: set[str], predicted: set[str], most: int | None =
     if not actual or not predicted or actual & predicted:
         return None
     kinds = [{as_number(text) is None for text in labels} for labels in (actual, predicted)]
-    if kinds[0] & kinds[1] and (most is None or len(actual | predicted) <= most):
+    few = most or (sys.maxsize if rows < _ENOUGH_ROWS or 1 in (len(actual), len(predicted)) else 0)
+    if kinds[0] & kinds[1] and len(actual | predicted) <= few:
         return None
     labels, predictions = (listing(confusion.label_order(texts)) for texts in (actual, predicted))
     return DatasetError.of("quality_labels.vocabulary", labels=labels, predictions=predictions)
@@ -477,7 +484,8 @@ def _problem(summary: QualitySummary, task: Task) -> DatasetError | None:
             return DatasetError.of("quality_rows.no_numbers", field=setting, kind=kind, **of)
     if task.problem_type == "BinaryClassification":
         return label_problem(summary.confusion, task) or _scale_problem(summary.scores, task)
-    return vocabulary_problem(*_vocabularies(summary.confusion))
+    rows = sum(summary.confusion.values())
+    return vocabulary_problem(*_vocabularies(summary.confusion), rows=rows)
 
 
 def _scale_problem(histogram: scores.ScoreHistogram, task: Task) -> DatasetError | None:

@@ -15,9 +15,19 @@ from analyzers.model_quality.confusion import Confusion, check_classes, count_pa
 from analyzers.model_quality.documents import ProblemType
 from analyzers.model_quality.residuals import Residuals
 from analyzers.model_quality.scores import ProbabilitySums, ScoreHistogram, add_up
-from analyzers.shared.cells import Coded, Codes, Flags, Floats, Value, label_of, read_labels, read_numbers
+from analyzers.shared.cells import (
+    NO_LABEL,
+    Coded,
+    Codes,
+    Flags,
+    Floats,
+    Value,
+    label_of,
+    read_labels,
+    read_numbers,
+)
 from analyzers.shared.row_sample import RowSample, cluster_hashes, seed_of
-from contract.dataset import GROUND_TRUTH
+from contract.dataset import GROUND_TRUTH, notice
 from contract.errors import DatasetError
 from contract.schema import hint
 from contract.wording import listing
@@ -43,6 +53,8 @@ class Task:
         The label that counts as positive; ``1``.
     cluster_by
         Columns that tell which rows belong together, under sound rules.
+    missing_listed
+        Whether `missing_values` says which texts are no label, so that ``none`` may be one.
     """
 
     problem_type: ProblemType | None = None
@@ -52,6 +64,7 @@ class Task:
     ground_truth_attribute: str | None = None
     positive_label: str | None = None
     cluster_by: tuple[str, ...] = ()
+    missing_listed: bool = False
 
     @property
     def problem(self) -> ProblemType:
@@ -342,14 +355,18 @@ def _add_regression(summary: QualitySummary, batch: pa.RecordBatch, columns: Col
 
 
 def _labels(
-    summary: QualitySummary, batch: pa.RecordBatch, place: int | None, setting: str, *, binary: bool
+    summary: QualitySummary, batch: pa.RecordBatch, place: int | None, setting: str, task: Task
 ) -> Coded:
     if place is None:
         return Coded(np.zeros(batch.num_rows, dtype=np.int64), [])
     array = batch.column(place)
     if pa.types.is_floating(array.type):
         array = pa.array(_numbers(summary, batch, place, setting))
-    return read_labels(array, binary=binary)
+    none = {""} if task.missing_listed else NO_LABEL - {task.positive.lower()}
+    found, missing = read_labels(array, binary=task.problem == "BinaryClassification", none=none)
+    for text, count in missing.items():
+        notice("reading.marker", count, field=batch.schema.names[place], marker=text)
+    return found
 
 
 def _is(cells: Coded, text: str) -> Flags:
@@ -358,7 +375,7 @@ def _is(cells: Coded, text: str) -> Flags:
 
 
 def _add_binary(summary: QualitySummary, batch: pa.RecordBatch, columns: Columns, task: Task) -> None:
-    actual = _labels(summary, batch, columns.label, "ground_truth_attribute", binary=True)
+    actual = _labels(summary, batch, columns.label, "ground_truth_attribute", task)
     scores = None
     if columns.probabilities:
         # The column of the positive class, the last one when no name tells.
@@ -366,7 +383,7 @@ def _add_binary(summary: QualitySummary, batch: pa.RecordBatch, columns: Columns
         at = classes.index(task.positive) if task.positive in classes else -1
         scores = _numbers(summary, batch, columns.probabilities[at], "probability_attribute")
     if columns.inference is not None:
-        predicted = _labels(summary, batch, columns.inference, "inference_attribute", binary=True)
+        predicted = _labels(summary, batch, columns.inference, "inference_attribute", task)
     else:
         assert scores is not None  # noqa: S101 - for mypy: the analyzer demands one of the two settings
         codes = np.where(np.isnan(scores), 0, 1 + (scores >= task.threshold))
@@ -388,8 +405,8 @@ def _add_binary(summary: QualitySummary, batch: pa.RecordBatch, columns: Columns
 
 def _add_multiclass(summary: QualitySummary, batch: pa.RecordBatch, columns: Columns, task: Task) -> None:
     assert columns.inference is not None  # noqa: S101 - for mypy: the analyzer demands the setting
-    actual = _labels(summary, batch, columns.label, "ground_truth_attribute", binary=False)
-    predicted = _labels(summary, batch, columns.inference, "inference_attribute", binary=False)
+    actual = _labels(summary, batch, columns.label, "ground_truth_attribute", task)
+    predicted = _labels(summary, batch, columns.inference, "inference_attribute", task)
     labelled, has_prediction, used = _pair(summary, actual, predicted)
     right = _places(predicted, actual.values) == actual.codes - 1
     _keep(summary, batch, task, used, wrong=(~right).astype(np.float64))

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +26,7 @@ _EXACT = 2.0**53
 # Texts that stand for no number, in small letters.
 _NO_NUMBER = frozenset(("", "na", "nan", "none", "null"))
 # ``NA`` is a label that people use.
-_NO_LABEL = _NO_NUMBER - {"na"}
+NO_LABEL = _NO_NUMBER - {"na"}
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 # Texts that are the same number are the same label; those with leading zeros are codes, not numbers.
 _NUMBER = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d*)?(?:[eE][+-]?\d+)?", re.ASCII)
@@ -81,13 +81,16 @@ def changed_labels(before: Iterable[str] | None, now: Iterable[str] | None) -> d
     return {"gone": listing(sorted(then - found)), "new": listing(sorted(found - then))}
 
 
-def read_labels(array: pa.Array, *, binary: bool) -> Coded:
-    """Return the labels of a column as `label_of` gives them; empty text, nan, null and none are missing."""
+def read_labels(array: pa.Array, *, binary: bool, none: Collection[str]) -> tuple[Coded, dict[str, int]]:
+    """Return the labels of a column as `label_of` gives them, and how often each text of `none` is there."""
     cells = encode(array)
     places: dict[str, int] = {}
     texts = [label_of(value, binary=binary) for value in cells.values]
-    lookup = [0 if t.lower() in _NO_LABEL else places.setdefault(t, len(places) + 1) for t in texts]
-    return Coded(np.array([0, *lookup], dtype=np.int64)[cells.codes], list(places))
+    lookup = [0 if t.lower() in none else places.setdefault(t, len(places) + 1) for t in texts]
+    known = np.bincount(cells.codes, minlength=len(texts) + 1)[1:].tolist()
+    counts = zip(texts, lookup, known, strict=True)
+    missing = {text: count for text, place, count in counts if text and not place and count}
+    return Coded(np.array([0, *lookup], dtype=np.int64)[cells.codes], list(places)), missing
 
 
 def as_number(value: Value) -> float | None:

@@ -11,7 +11,7 @@ from model_monitor_capture.writer import ID_HEADER, NO_CAPTURE_HEADER, CaptureWr
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-_PLAIN = ("", "identity")
+PLAIN = ("", "identity")
 
 
 class _Call:
@@ -44,7 +44,11 @@ class _Call:
     def write(self) -> None:
         """Capture the call once, unless it failed or an encoding hides the answer."""
         status, self._status = self._status, 0
-        if 200 <= status < 300 and self._answer.get("content-encoding", "") in _PLAIN:
+        if not 200 <= status < 300:
+            return
+        if {side.get("content-encoding", "") for side in (self._headers, self._answer)} - set(PLAIN):
+            self._writer.counts["encoded"] += 1
+        else:
             self._writer.capture(
                 bytes(self.request),
                 bytes(self.response),
@@ -57,12 +61,7 @@ class _Call:
 
 
 def _is_wanted(writer: CaptureWriter, method: str, path: str, headers: Mapping[str, str]) -> bool:
-    return (
-        method == "POST"
-        and writer.selection.takes_path(path)
-        and NO_CAPTURE_HEADER.lower() not in headers
-        and headers.get("content-encoding", "") in _PLAIN
-    )
+    return method == "POST" and writer.selection.takes_path(path) and NO_CAPTURE_HEADER.lower() not in headers
 
 
 def header_texts(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

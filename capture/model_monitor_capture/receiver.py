@@ -19,6 +19,7 @@ import contextlib
 import hmac
 import ipaddress
 import json
+import math
 import os
 import sys
 import time
@@ -29,10 +30,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from model_monitor_capture.middleware import Receive, Send, header_texts
-from model_monitor_capture.writer import CaptureWriter, Selection
+from model_monitor_capture.middleware import PLAIN, Receive, Send, header_texts
+from model_monitor_capture.writer import LAST, CaptureWriter, Selection
 
 TOKEN_VARIABLE = "CAPTURE_TOKEN"  # noqa: S105 - its name
+_MEMBERS = ("request", "response", "id", "time", "service", "request_type", "response_type")
+_FIRST = 315_532_800  # 1980: earlier ones are numbers of another kind
 # What a half takes besides its payload, about.
 _HALF_BYTES = 1000
 
@@ -70,6 +73,8 @@ class Receiver:
 
     def __post_init__(self) -> None:
         """Begin with nothing that waits."""
+        if self.most_bytes < 1:
+            raise ValueError(f"most_bytes is {self.most_bytes}; it is a number of bytes, 1 or more")
         self._writers: dict[tuple[str, str], CaptureWriter] = {}
         self._halves: OrderedDict[tuple[str, str, str], tuple[float, dict[str, Any]]] = OrderedDict()
         self._waiting_bytes = 0
@@ -141,6 +146,8 @@ class Receiver:
             When it is neither, or captures cannot be written now.
         """
         self._expire(time.monotonic() - self.patience)
+        if (packed := headers.get("content-encoding", "")) not in PLAIN:
+            raise Refused(415, f"the body is packed with {packed}; send it as it is\n")
         if "ce-type" in headers:
             event: Any = {name[3:]: value for name, value in headers.items() if name.startswith("ce-")}
             self._take_event(event, body, headers.get("content-type"))
@@ -165,6 +172,8 @@ class Receiver:
         call = event.get("requestid") or event.get("id")
         if not call:
             raise Refused(400, "the event has no id\n")
+        if not data:
+            raise Refused(400, "the event has no data\n")
         service = _folder_name(event.get("inferenceservicename") or event.get("modelid") or "service")
         component = _folder_name(event.get("component") or "predictor")
         half = {side: data, f"{side}_type": content_type, "seconds": _seconds(event.get("time"))}
@@ -173,25 +182,40 @@ class Receiver:
         if not first or side in first:
             # The same half again takes the place of the first.
             self._halves[key] = (time.monotonic(), half)
-            self._waiting_bytes += len(data) + _HALF_BYTES
+            self._waiting_bytes += _size(half)
             while self._waiting_bytes > self.most_waiting:
                 self._write_alone(next(iter(self._halves)))
             return
         whole = {**half, **first} if "request" in first else {**first, **half}
-        self._write(key, whole)
+        try:
+            self._write(key, whole)
+        except Refused:
+            # The half that came now may come again.
+            self._halves[key] = (time.monotonic(), first)
+            self._waiting_bytes += _size(first)
+            raise
 
     def _take_call(self, event: dict[str, Any]) -> None:
         if "request" not in event:
             raise Refused(400, "the call has no member request, and is no CloudEvent either\n")
+        if unknown := sorted(event.keys() - set(_MEMBERS)):
+            raise Refused(400, f"the call has a member {unknown[0]!r}; known are {', '.join(_MEMBERS)}\n")
+        for name in ("id", "service", "request_type", "response_type"):
+            value = event.get(name)
+            is_number = name == "id" and isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not (value is None or isinstance(value, str) or is_number):
+                raise Refused(400, f"{name} is {json.dumps(value)}; it is a text\n")
         sides: dict[str, Any] = {"seconds": _seconds(event.get("time"))}
         for side in ("request", "response"):
             if side in event:
                 value = event[side]
-                default = "text/csv" if isinstance(value, str) else "application/json"
+                is_csv = isinstance(value, str) and not value.lstrip().startswith(("{", "["))
+                default = "text/csv" if is_csv else "application/json"
                 sides[side] = value.encode() if isinstance(value, str) else json.dumps(value).encode()
                 sides[f"{side}_type"] = event.get(f"{side}_type", default)
-        service = _folder_name(event.get("service", "service"))
-        self._write((service, "AllTraffic", str(event.get("id") or "")), sides)
+        known_as = event.get("id")
+        service = _folder_name(event.get("service") or "service")
+        self._write((service, "AllTraffic", "" if known_as is None else str(known_as)), sides)
 
     def _write(self, key: tuple[str, str, str], sides: dict[str, Any]) -> None:
         writer = self._writers.get(key[:2])
@@ -215,7 +239,7 @@ class Receiver:
         """Take a half from those that wait; empty where none does."""
         _, half = self._halves.pop(key, (0.0, {}))
         if half:
-            self._waiting_bytes -= len(half.get("request") or half.get("response") or b"") + _HALF_BYTES
+            self._waiting_bytes -= _size(half)
         return half
 
     def _write_alone(self, key: tuple[str, str, str]) -> None:
@@ -254,8 +278,12 @@ def _data(event: Mapping[str, Any]) -> bytes:
             return base64.b64decode(event["data_base64"], validate=True)
         except (TypeError, ValueError):
             raise Refused(400, "data_base64 is no BASE64\n") from None
-    data = event.get("data")
+    data = event.get("data", "")
     return data.encode() if isinstance(data, str) else json.dumps(data).encode()
+
+
+def _size(half: Mapping[str, Any]) -> int:
+    return len(half.get("request") or half.get("response") or b"") + _HALF_BYTES
 
 
 def _folder_name(text: object) -> str:
@@ -274,12 +302,14 @@ def _seconds(value: object) -> float:
         else:
             moment = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
             number = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-        while number > 1e11:
+        while 1e11 < number < math.inf:
             number /= 1000
-        if not 0 <= number < 32_503_680_000:
+        if not _FIRST <= number < LAST:
             raise ValueError(value)
     except (ValueError, OverflowError):
-        raise Refused(400, f"time is {value!r}; it is ISO 8601, or seconds since 1970\n") from None
+        raise Refused(
+            400, f"time is {value!r}; it is ISO 8601, or seconds since 1970, after 1980\n"
+        ) from None
     return number
 
 
@@ -294,7 +324,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--most-bytes", type=int, default=8 << 20, help="size of one event (default %(default)s)"
     )
     given = parser.parse_args(arguments)
-    token = os.environ.get(TOKEN_VARIABLE) or None
+    token = os.environ.get(TOKEN_VARIABLE, "").strip() or None
     if token is None and not _is_loopback(given.host):
         print(
             f"--host {given.host} can be reached from elsewhere; set {TOKEN_VARIABLE}, "
@@ -307,9 +337,13 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         print(f"--folder {given.folder} cannot be made: {error.strerror}.", file=sys.stderr)
         return 2
+    try:
+        receiver = Receiver(given.folder, token, most_bytes=given.most_bytes)
+    except ValueError as error:
+        print(f"{error}.", file=sys.stderr)
+        return 2
     import uvicorn
 
-    receiver = Receiver(given.folder, token, most_bytes=given.most_bytes)
     uvicorn.run(receiver, host=given.host, port=given.port, log_level="warning", access_log=False)
     return 0
 

@@ -9,6 +9,7 @@ import atexit
 import base64
 import contextlib
 import fcntl
+import functools
 import json
 import logging
 import mmap
@@ -59,6 +60,10 @@ class Selection:
             raise ValueError(f"max_payload is {self.max_payload}; it is a number of bytes, 1 or more")
         for name in ("skip_content_types", "paths"):
             _require_several(name, getattr(self, name))
+        if wrong := [path for path in self.paths if not path.startswith("/")]:
+            raise ValueError(f"paths has {wrong[0]!r}; a path begins with /")
+        if wrong := [kind for kind in self.skip_content_types if "*" in kind]:
+            raise ValueError(f"skip_content_types has {wrong[0]!r}; write the beginning, such as 'image/'")
 
     def takes_id(self, call_id: str) -> bool:
         """Return whether the call with this id is in the sample."""
@@ -102,7 +107,7 @@ class Masking:
         """Return the payload without what is masked; None where masking cannot be applied."""
         if encoding == "JSON" and self.members:
             try:
-                lines = [json.dumps(self._without(value)) for value in _values(text)]
+                lines = [json.dumps(self._without(value, "")) for value in _values(text)]
             except (ValueError, RecursionError):
                 return None
             return "\n".join(lines)
@@ -120,12 +125,14 @@ class Masking:
             return out.getvalue()
         return text if encoding != "BASE64" or not (self.members or self.cells) else None
 
-    def _without(self, value: Any) -> Any:
+    def _without(self, value: Any, path: str) -> Any:
         if isinstance(value, dict):
-            return {
-                name: None if name in self.members else self._without(entry) for name, entry in value.items()
-            }
-        return [self._without(entry) for entry in value] if isinstance(value, list) else value
+            return {name: self._hidden(entry, f"{path}.{name}", name) for name, entry in value.items()}
+        return [self._without(entry, path) for entry in value] if isinstance(value, list) else value
+
+    def _hidden(self, value: Any, path: str, name: str) -> Any:
+        named = name in self.members or any(path.endswith(f".{member}") for member in self.members)
+        return None if named else self._without(value, path)
 
 
 def _require_several(name: str, value: object) -> None:
@@ -139,6 +146,9 @@ def _values(text: str) -> list[Any]:
         return [json.loads(text)]
     except ValueError:
         return [json.loads(line) for line in text.splitlines() if line.strip()]
+
+
+LAST = 10_413_792_000  # the year 2300, in seconds since 1970
 
 
 def new_id() -> str:
@@ -195,6 +205,7 @@ _OPEN = ".open"
 _ABANDONED_SECONDS = 2 * 3600.0
 # How long the first record waits for others: a thread that wakes for each would slow the service down.
 _GATHER_SECONDS = 0.05
+_COUNTED = ("captured", "dropped", "paused", "failed", "too_large", "masked", "encoded")
 _log = logging.getLogger("model_monitor_capture")
 _writers: weakref.WeakSet["CaptureWriter"] = weakref.WeakSet()
 
@@ -222,7 +233,8 @@ class CaptureWriter:
     Notes
     -----
     ``counts`` tells what became of calls: ``captured``, ``dropped`` (the queue was full), ``paused`` (the
-    disk was), ``failed`` (the disk refused), ``too_large`` and ``masked`` (masking could not be applied).
+    disk was), ``failed`` (the disk refused), ``too_large``, ``masked`` (masking could not be applied) and
+    ``encoded`` (gzip, say, hides request or answer).
     """
 
     def __init__(
@@ -255,7 +267,7 @@ class CaptureWriter:
             raise ValueError(f"upload is {upload!r}; it is s3://bucket/prefix")
         self.folder = Path(folder)
         self.selection = selection or Selection()
-        self.counts = dict.fromkeys(("captured", "dropped", "paused", "failed", "too_large", "masked"), 0)
+        self.counts = dict.fromkeys(_COUNTED, 0)
         self._base = self.folder / endpoint / variant
         self._masking = masking or Masking()
         self._limits = (queue_bytes, file_bytes, file_seconds, disk_share)
@@ -305,7 +317,10 @@ class CaptureWriter:
         -------
         The id that a label must name; None where the call is not captured.
         """
+        if seconds is not None and seconds >= LAST:
+            raise ValueError(f"seconds is {seconds}, long after today; it is seconds since 1970")
         event_id = event_id or new_id()
+        inference_id = None if inference_id in (None, "") else str(inference_id)
         known = inference_id or event_id
         if not self.selection.takes_id(known):
             return None
@@ -323,6 +338,9 @@ class CaptureWriter:
             if part is None:
                 self.counts["masked"] += 1
                 return None
+            first, cells = raw.partition(b"\n")[0], self._masking.cells
+            if cells and mode == "OUTPUT" and part["encoding"] == "CSV" and min(cells) <= first.count(b","):
+                _warn_of_masked_answers()
             parts["endpointInput" if mode == "INPUT" else "endpointOutput"] = part
         seconds = time.time() if seconds is None else seconds
         return known if self._put(seconds, line_of(parts, inference_id, event_id, seconds)) else None
@@ -568,6 +586,12 @@ def complete_if_abandoned(path: Path) -> None:
             path.unlink()
     finally:
         os.close(descriptor)
+
+
+@functools.cache
+def _warn_of_masked_answers() -> None:
+    """Say once that masking takes cells of answers, which may be predictions."""
+    _log.warning("Masking(cells=...) empties cells of CSV answers, too, predictions among them.")
 
 
 def _close_all() -> None:

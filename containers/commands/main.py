@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -78,7 +79,14 @@ def _address(text: str) -> str:
     return text
 
 
-_TYPES: dict[str, Any] = {"text": str, "number": int, "monitor": _monitor, "address": _address}
+def _minute(text: str) -> int:
+    if not re.fullmatch("[0-5]?[0-9]", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no minute; write a whole number from 0 to 59")
+    return int(text)
+
+
+_TYPES: dict[str, Any] = {"text": str, "number": int, "minute": _minute, "monitor": _monitor}
+_TYPES["address"] = _address
 _FLAGS = tomllib.loads(Path(__file__).with_name("flags.toml").read_text("utf-8"))
 
 
@@ -339,7 +347,8 @@ def _replay(given: argparse.Namespace) -> int:
     if occurred.get(given.fail_on):
         return EXIT_FAILED_ON
     # With a question asked, a window that cannot answer it leaves it open.
-    unanswered = backtest.not_replayed and (given.fail_on is not None or not backtest.windows)
+    left_open = backtest.not_replayed or counts["decides_nothing"]
+    unanswered = left_open if given.fail_on else backtest.not_replayed and not backtest.windows
     return InputError.exit_code if unanswered else 0
 
 

@@ -21,6 +21,7 @@ def _make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
         ground_truth_attribute=settings.ground_truth_attribute,
         positive_label=settings.positive_label,
         cluster_by=settings.cluster_by,
+        missing_listed=settings.missing_values is not None,
     )
 
 

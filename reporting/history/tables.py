@@ -151,6 +151,8 @@ def to_csv(rows: Rows) -> bytes:
 def _cell(cell: Any) -> Any:
     if isinstance(cell, datetime):
         return cell.isoformat()
+    if isinstance(cell, list | tuple | dict):
+        return orjson.dumps(cell).decode()
     # A name of a column, say, that a spreadsheet would compute or run; it shows text after ' as it is.
     is_formula = isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r"))
     return f"'{cell}" if is_formula else cell

@@ -272,6 +272,8 @@ def test_a_window_of_which_nothing_is_decided_is_not_ok(
     for number, variables in enumerate(({}, {}, {"baseline_constraints": edited})):
         world.monitor(2 * number - number % 2, **variables)
     found = world.backtest(f"--baseline-constraints={edited}", "--fail-on=changes", code=3)
+    assert found["summary"]["decides_nothing"] == 2
+    world.backtest(f"--baseline-constraints={edited}", "--fail-on=alarms", code=2)
     decided = [(one["before"]["decided"], one["after"]["decided"]) for one in found["windows"]]
     assert decided == [(True, False), (True, False), (False, False)]
     assert monitor_backtest([f"--history-path={world.history}", f"--baseline-constraints={edited}"]) == 0

@@ -130,6 +130,8 @@ def test_calls_that_are_not_to_be_captured_are_served_and_not_captured(tmp_path,
     writer = CaptureWriter(tmp_path, "churn", selection=selection)
     assert ask(writer, b"{}  ", headers, answer, path).body == answer.body
     assert captured(writer) == []
+    hides = any(name.lower() == "content-encoding" for name in (*headers, *dict(answer.headers)))
+    assert writer.counts["encoded"] == hides
 
 
 def test_a_service_without_a_lifespan_is_captured(tmp_path):

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fixtures import ROOT
 from model_monitor_capture.receiver import Receiver, main
+from model_monitor_capture.writer import CaptureWriter
 
 LOGS = ROOT.parent / "shared" / "cases" / "inference_logs"
 
@@ -115,6 +116,36 @@ def test_a_plain_call_is_captured(tmp_path):
     assert record["captureData"]["endpointOutput"]["encoding"] == "CSV"
 
 
+@pytest.mark.parametrize(
+    ("text", "encoding"), [("1,2", "CSV"), ('{"a": 1}', "JSON"), (" [1, 2]", "JSON"), ("0.5", "CSV")]
+)
+def test_a_text_is_read_by_how_it_begins_and_an_id_may_be_zero(tmp_path, text, encoding):
+    receiver = Receiver(str(tmp_path))
+    assert post(receiver, json.dumps({"request": text, "id": 0}).encode())[0] == 202
+    receiver.close()
+    (record,) = records_of(tmp_path)
+    assert record["captureData"]["endpointInput"]["encoding"] == encoding
+    assert record["eventMetadata"]["inferenceId"] == "0"
+
+
+def test_a_half_that_is_refused_may_come_again(tmp_path, monkeypatch):
+    receiver = Receiver(str(tmp_path))
+    post(receiver, event("request"))
+    with monkeypatch.context() as full:
+        full.setattr(CaptureWriter, "_put", lambda *_: False)
+        assert post(receiver, event("response"))[0] == 503
+    assert post(receiver, event("response"))[0] == 202
+    receiver.close()
+    assert [list(record["captureData"]) for record in records_of(tmp_path)] == [
+        ["endpointInput", "endpointOutput"]
+    ]
+
+
+def test_a_packed_body_is_refused(tmp_path):
+    status, text = post(Receiver(str(tmp_path)), b"{}", {"ce-type": "x.request", "Content-Encoding": "gzip"})
+    assert (status, text) == (415, "the body is packed with gzip; send it as it is\n")
+
+
 def test_base64_data_is_decoded(tmp_path):
     receiver = Receiver(str(tmp_path))
     data = base64.b64encode(b"1,2").decode()
@@ -134,6 +165,12 @@ def test_base64_data_is_decoded(tmp_path):
         (event("request", id=""), 400, "no id"),
         (event("request", time="yesterday"), 400, "ISO 8601"),
         (event("request", data_base64="%"), 400, "no BASE64"),
+        (event("request", data=""), 400, "no data"),
+        (b'{"request": 1, "time": Infinity}', 400, "ISO 8601"),
+        (b'{"request": 1, "time": 20260302}', 400, "ISO 8601"),
+        (b'{"request": 1, "timestamp": 1772413205}', 400, "a member 'timestamp'; known are request,"),
+        (b'{"request": 1, "id": {"a": 1}}', 400, 'id is {"a": 1}; it is a text'),
+        (b'{"request": 1, "request_type": 5}', 400, "request_type is 5"),
         (b" " * 2001, 413, "2000 bytes"),
     ],
 )
@@ -174,6 +211,11 @@ def test_metrics_count_what_came(tmp_path):
     assert "capture_events_received_total 1" in text
     assert "capture_events_refused_total 1" in text
     assert "capture_halves_waiting 1" in text
+
+
+def test_a_size_of_nothing_is_refused_at_the_start(tmp_path, capsys):
+    assert main(["--folder", str(tmp_path), "--most-bytes", "0"]) == 2
+    assert "most_bytes is 0; it is a number of bytes" in capsys.readouterr().err
 
 
 def test_it_listens_to_others_only_with_a_token(tmp_path, capsys, monkeypatch):

@@ -108,6 +108,35 @@ def test_a_payload_that_cannot_be_masked_is_not_kept(tmp_path):
     assert records_of(tmp_path) == []
 
 
+def test_a_member_is_masked_by_its_path_too(tmp_path):
+    masking = Masking(members={"user.ssn", "a.b"})
+    user = {"ssn": "123", "age": 3}
+    request = {"user": user, "x": [{"user": user}], "ssn": "456", "a.b": "123", "xuser": {"ssn": "789"}}
+    record = one_record(tmp_path, json.dumps(request), "1", masking=masking)
+    told = record["captureData"]["endpointInput"]["data"]
+    assert "123" not in told
+    assert "456" in told
+    assert "789" in told
+
+
+def test_predictions_that_masking_takes_are_told(tmp_path, caplog):
+    writing._warn_of_masked_answers.cache_clear()
+    kinds = {"request_type": "text/csv", "response_type": "text/csv"}
+    one_record(tmp_path / "1", "a,b", "0.5", masking=Masking(cells={1}), **kinds)
+    assert "predictions among them" not in caplog.text
+    one_record(tmp_path / "2", "a,b", "0.5", masking=Masking(cells={0}), **kinds)
+    assert "predictions among them" in caplog.text
+
+
+def test_ids_may_be_numbers_and_times_are_seconds(tmp_path):
+    writer = CaptureWriter(tmp_path, "churn", selection=Selection(share=0.999))
+    assert writer.capture("1", "1", inference_id=7) == "7"
+    with pytest.raises(ValueError, match="it is seconds since 1970"):
+        writer.capture("1", "1", seconds=1_772_413_205_000)
+    writer.close()
+    assert [record["eventMetadata"]["inferenceId"] for record in records_of(tmp_path)] == ["7"]
+
+
 def test_an_answer_of_the_kind_that_has_nothing_to_mask_is_kept(tmp_path):
     record = one_record(tmp_path, "a,b", "0.5", request_type="text/csv", masking=Masking(cells={1}))
     assert record["captureData"]["endpointInput"]["data"] == "a,\n"
@@ -127,9 +156,11 @@ def test_an_answer_of_the_kind_that_has_nothing_to_mask_is_kept(tmp_path):
         (lambda folder: CaptureWriter(folder, queue_bytes=0), "queue_bytes is 0"),
         (lambda folder: Masking(cells={-1}), "cells is {-1}; it holds positions"),
         (lambda folder: Masking(members="ssn"), "members is 'ssn', one text; write"),
+        (lambda folder: Selection(paths=("predict",)), "paths has 'predict'; a path begins with /"),
+        (lambda folder: Selection(skip_content_types=("image/*",)), "skip_content_types has 'image/*'"),
         (lambda folder: Selection(paths="/predict"), "paths is '/predict', one text; write"),
     ],
-    ids=list(map(str, range(8))),
+    ids=list(map(str, range(10))),
 )
 def test_what_would_lose_or_leak_calls_is_refused_at_once(tmp_path, make, complaint):
     with pytest.raises(ValueError, match=re.escape(complaint)):

@@ -71,6 +71,28 @@ def test_infinities_that_the_baseline_had_are_no_violation():
     assert listed(check(worse, baseline)) == [("x", "data_type_check")]
 
 
+def test_a_kind_of_cell_that_takes_the_place_of_another_is_a_violation():
+    before = {"Fractional": 4900, "String": 80, "NonFinite": 20, "NegativeInfinite": 0}
+    baseline = baseline_of(numeric("x", np.arange(ROWS), data_types=before))
+    for kinds, violates in (
+        ({"String": 75, "NonFinite": 25, "NegativeInfinite": 0}, False),
+        ({"String": 50, "NonFinite": 0, "NegativeInfinite": 50}, True),
+        ({"String": 0, "NonFinite": 100, "NegativeInfinite": 0}, True),
+    ):
+        window = document(numeric("x", np.arange(ROWS), data_types={"Fractional": 4900} | kinds))
+        decision = check(window, baseline)
+        assert listed(decision) == [("x", "data_type_check")] * violates
+        if kinds["NegativeInfinite"]:
+            told = "50 minus infinite, where 5,000 at the baseline had 80 String, 20 infinite"
+            assert told in only(decision).description
+
+
+def test_a_baseline_that_counted_infinities_together_is_compared_by_their_sum():
+    baseline = baseline_of(numeric("x", np.arange(ROWS), data_types={"Fractional": 4900, "NonFinite": 100}))
+    window = {"Fractional": 4900, "NonFinite": 50, "NegativeInfinite": 50}
+    assert listed(check(document(numeric("x", np.arange(ROWS), data_types=window)), baseline)) == []
+
+
 # --- completeness
 
 

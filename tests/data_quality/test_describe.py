@@ -72,6 +72,7 @@ def test_a_column_may_be_numbers_in_one_split_and_text_in_another():
         "Boolean": 1,
         "String": 1,
         "NonFinite": 0,
+        "NegativeInfinite": 0,
     }
 
 
@@ -109,7 +110,7 @@ def test_infinities_are_present_but_no_numbers(arrival_order, rows):
     feature = described(array, arrival_order=arrival_order)
     assert feature.inferred_type == "Fractional"
     assert (feature.num_present, feature.num_missing) == (rows + 2, 1)
-    assert feature.data_types["NonFinite"] == 2
+    assert [feature.data_types[kind] for kind in ("NonFinite", "NegativeInfinite")] == [1, 1]
     assert feature.numerical.max == values.max()
     assert feature.numerical.approximate_num_distinct_values == pytest.approx(rows + 2, rel=0.2)
 

@@ -54,7 +54,7 @@ def test_a_window_without_objects_is_empty_but_a_wrong_path_is_not(bucket):
 def test_what_s3_refuses_is_named(bucket, monkeypatch):
     with refused(OutputError, "stored_file.no_bucket"):
         storage.prepare_output("s3://bukket/out")
-    with pytest.raises(OutputError, match="s3://bukket/out cannot be written"):
+    with pytest.raises(OutputError, match=r"s3://bukket/out cannot be written: .*check bucket"):
         storage.write_files_atomically("s3://bukket/out", {"a": b""})
     with pytest.raises(DatasetError, match=r"s3://bucket/absent.csv cannot be read"):
         storage.read_bytes("s3://bucket/absent.csv")

@@ -174,6 +174,12 @@ def test_wrong_numbers_of_label_headers_are_told() -> None:
     assert "predictor.label_headers names 1 label, but the model gives 2 scores" in statistics.notes[0]
 
 
+def test_scores_without_names_are_told() -> None:
+    job = analyzer()
+    statistics = job.describe(job.summarize([draw(5)]))
+    assert statistics.notes[0].startswith("The model answers with 2 scores a row; name them by")
+
+
 def test_errors_that_cannot_be_told_are_of_any_size() -> None:
     job = analyzer(sampling=Sampling(num_samples=4))
     statistics = job.describe(job.summarize([draw(100)]))
@@ -201,7 +207,7 @@ class Ticking(Budget):
 
 
 def test_time_that_runs_out_leaves_a_valid_result() -> None:
-    job = analyzer(Ticking(3))
+    job = analyzer(Ticking(3), label_headers=("label0", "label1"))
     statistics = job.describe(job.summarize([draw(300), draw(300)]))
     assert statistics.explained.partial
     assert 3 <= statistics.explained.rows < 600
@@ -232,7 +238,7 @@ def test_no_rows_have_no_labels() -> None:
 
 
 def test_rows_equal_to_the_baseline_have_the_value_0() -> None:
-    job = analyzer(sampling=Sampling(num_samples=4))
+    job = analyzer(sampling=Sampling(num_samples=4), label_headers=("label0", "label1"))
     rows = pa.record_batch({name: BASELINE.column(name).take(pa.array([0] * 9)) for name in FEATURES})
     statistics = job.describe(job.summarize([rows]))
     assert not values(statistics).any()

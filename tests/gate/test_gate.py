@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from run_jobs import NO_VIOLATIONS, VIOLATIONS, Result, run_job
 from sentences import says
 
 from containers.data_quality.main import MONITOR
-from contract.errors import OutputError
+from contract.errors import ConfigurationError, OutputError
 from contract.settings import read_settings
 from file_storage import storage
 from job_runner import job
@@ -196,6 +197,7 @@ def test_the_folder_is_tried_before_the_work(tmp_path: Path, registered: Path) -
     ("variables", "says"),
     [
         ({"register_new_baseline": "/out/"}, "register_new_baseline and output_path are one folder"),
+        ({"register_new_baseline": "/b/../out"}, "register_new_baseline and output_path are one folder"),
         ({"register_new_baseline": "/b/constraints.json"}, "a file; name the folder"),
         ({"register_new_baseline": "/b", "baseline_constraints": ""}, "set skip_check=Enabled for the first"),
         ({"register_new_baselin": "/b"}, "did you mean register_new_baseline?"),
@@ -212,6 +214,26 @@ def test_mistakes(variables: dict[str, str], says: str) -> None:
     with pytest.raises(Exception, match="register_new_baseline") as caught:
         read_settings([], given, MONITOR, now=NOW)
     assert says in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("variables", "is_refused"),
+    [
+        ({"baseline_constraints": "/out"}, True),
+        ({"baseline_statistics": "/in/../out/statistics.json"}, True),
+        ({"baseline_constraints": "s3://b/out/", "output_path": "s3://b/out"}, True),
+        ({"baseline_constraints": "/out/edited.json"}, False),
+        ({"baseline_constraints": "/out", "output_path": "/out/window"}, False),
+        ({"baseline_constraints": "/out", "skip_check": "Enabled"}, False),
+    ],
+)
+def test_a_window_does_not_take_the_place_of_its_baseline(
+    variables: dict[str, str], *, is_refused: bool
+) -> None:
+    given = {"dataset_source": "/in", "dataset_format": '{"csv":{}}', "output_path": "/out", **variables}
+    expected = pytest.raises(ConfigurationError, match="lies in output_path") if is_refused else nullcontext()
+    with expected:
+        read_settings([], given, MONITOR, now=NOW)
 
 
 def test_a_baseline_that_cannot_be_written_whole_is_put_back(tmp_path: Path) -> None:

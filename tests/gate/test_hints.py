@@ -68,7 +68,7 @@ FRACTIONS = [step / 8 for step in range(1, 8)]
         ("model-quality", [0, 1], FRACTIONS, "inference_attribute holds scores", "ground_truth_attribute"),
         ("model-quality", FRACTIONS, [0, 1], "ground_truth_attribute holds scores", "inference_attribute"),
         ("model-quality", ["yes", "no"], [1, 0], "none is of both", "header"),
-        ("model-quality", ["cat", "dog"], ["Cat", "Dog"], "differ in letter case only", "header"),
+        ("model-quality", ["cat", "dog"], ["Cat", "Dog"], "differ only in letter case", "header"),
         ("model-quality", [""], [0, 1], "to the column of labels", "ground_truth_source"),
         ("model-quality", [0, 1], [""], "to the column of predictions", "label has no"),
         ("bias", [0, 1], FRACTIONS, "predicted_label 'prediction' holds scores", "header"),

@@ -45,6 +45,8 @@ def test_the_index_is_a_dictionary(labels, wanted, memory, partition, collide):
     assert data.to_pylist() == [expected.get(identifier) for identifier in wanted]
     assert encodings.to_pylist() == ["CSV" if identifier in expected else None for identifier in wanted]
     assert (index.records, index.duplicates) == (len(labels), len(labels) - len(expected))
+    if not collide:
+        assert index.changed == sum(data != expected[identifier] for identifier, data in labels)
 
 
 def test_nothing_stays_on_disk_after_a_failure(tmp_path, monkeypatch):

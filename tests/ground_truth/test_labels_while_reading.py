@@ -80,10 +80,13 @@ def test_captures_that_share_the_label_of_one_id_are_counted(tmp_path, ids, shar
 
 def test_replaced_labels_are_said(tmp_path):
     source = write(tmp_path / "in" / HOUR / "a.jsonl", [capture("a", "0.1")])
-    truth = write(tmp_path / "labels" / "b.jsonl", [label("a", "0"), label("b", "1"), label("a", "1")])
+    truth = write(
+        tmp_path / "labels" / "b.jsonl", [label("a", "0"), label("b", "1"), label("b", "1"), label("a", "1")]
+    )
     dataset = request(source, OUTPUT, ground_truth_source=str(truth))
     plan_dataset(dataset)
-    assert dataset.said.sentences["labels"] == ["1 of 3 labels were replaced by a later one of the same id"]
+    told = "2 of 4 labels were replaced by a later one of the same id, 1 of them by another label"
+    assert dataset.said.sentences["labels"] == [told]
 
 
 @pytest.mark.usefixtures("path")
@@ -238,6 +241,23 @@ def test_labels_of_other_ids_are_said(tmp_path, monkeypatch, ids, labelled, said
         assert f"none of the {len(ids)} ids" in found[0]
         assert f"one of the {len(labelled)} labels read" in found[0]
         assert f"a row has {ids[0]!r}, a label {labelled[0]!r}; {said_of_it}" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("ids", "labelled", "hint"),
+    [
+        ("AbC", "abC", "in small letters"),
+        (["1", "2.0", "3.0"], "123", "without leading zeros, blanks and .0"),
+        (["1", "2", "3"], ["1", "2.0", "4.0"], "with .0 at the end"),
+        ("abc", "axy", ""),
+    ],
+)
+def test_ids_that_only_nearly_meet_a_label_are_said_though_others_meet(tmp_path, ids, labelled, hint):
+    with heard() as said:
+        joined(tmp_path, map(capture, ids), map(label, labelled))
+    [told] = said.sentences.get("labels", [""])
+    assert hint in told
+    assert told.startswith("at least ") == bool(hint)
 
 
 def test_splits_with_labels_travel(tmp_path, monkeypatch):

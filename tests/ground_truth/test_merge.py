@@ -92,6 +92,7 @@ def test_the_latest_label_wins(tmp_path):
     assert [record["groundTruthData"]["data"] for record in records] == ["latest", "only", "latest"]
     found = report(result.output)
     assert (found["label_records"], found["labels"], found["duplicate_labels"]) == (5, 2, 3)
+    assert found["changed_labels"] == 3
     assert found["hours"] == [
         {
             "hour": "2026-05-06T22:00:00Z",
@@ -368,7 +369,7 @@ def test_the_log_names_the_hours_that_miss_most_and_debug_all_of_them(
     hours = Counter(dict.fromkeys(range(480_000, 480_050), 10))
     joined = Counter({hour: 10 - hour % 7 for hour in hours})
     caplog.set_level(logging.DEBUG)
-    _log_report(coverage_report(Merged({}, hours, joined), Counter(hours), Counter(), 500, 0))
+    _log_report(coverage_report(Merged({}, hours, joined), Counter(hours), Counter(), 500, 0, 0))
     shown, everything = caplog.messages
     assert len(shown.splitlines()) == 8
     assert "_merge_report.json has all 50" in shown
@@ -377,5 +378,5 @@ def test_the_log_names_the_hours_that_miss_most_and_debug_all_of_them(
     assert len(everything.splitlines()) == 53
     assert shown.splitlines()[-1] == everything.splitlines()[-1]
     caplog.clear()
-    _log_report(coverage_report(Merged({}, hours, Counter(hours)), Counter(hours), Counter(), 500, 0))
+    _log_report(coverage_report(Merged({}, hours, Counter(hours)), Counter(hours), Counter(), 500, 0, 0))
     assert len(caplog.messages[0].splitlines()) == 3

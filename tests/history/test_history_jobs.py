@@ -22,6 +22,7 @@ from containers.model_quality.main import main as monitor_model_quality
 from contract.api import Metric, Violation
 from contract.errors import ConfigurationError, wording
 from reporting.history.folder import Selection, read_runs, run_named
+from reporting.history.record import RunFinding
 
 pytest_plugins = ["s3_server"]
 
@@ -247,6 +248,13 @@ def test_the_list(told: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert {"flights hourly", "25%", "ok"} <= {cell.strip() for cell in quiet}
     assert {"5 violations", "f0, f1, f2 and 2 more"} <= {cell.strip() for cell in drifted}
     assert {"failed (2)", MISSING} <= {cell.strip() for cell in failed}
+
+
+def test_cells_of_several_values_are_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    append(tmp_path, make_run(0, findings=(RunFinding("x", 0.5, violated=True, shift=(0.25, 0.01)),)))
+    assert monitor_history(["export", f"--history-path={tmp_path}", "--table=findings"]) == 0
+    [row] = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert row["shift"] == "[0.25,0.01]"
 
 
 @pytest.mark.parametrize("table", ["runs", "violations", "findings", "metrics"])

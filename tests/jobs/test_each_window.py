@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from run_jobs import Result, baseline_of, run_job
 from sentences import says
 
 from containers.model_quality.main import main as monitor_model_quality
-from contract.errors import DatasetError, OutputError
-from contract.window import Window, resolve_window
+from contract.errors import ConfigurationError, DatasetError, OutputError
+from contract.window import Window, read_instant, resolve_window
 from file_storage import storage
 from job_runner import job, windows
 
@@ -409,3 +410,18 @@ def test_the_last_full_day_is_one_of_the_zone() -> None:
         datetime(2026, 5, 5, 4, tzinfo=UTC),
         datetime(2026, 5, 6, 4, tzinfo=UTC),
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        ("2026-03-29T02:30", "leave out; write 2026-03-29T01:30:00Z or"),
+        ("2026-10-25T02:30", "show twice; write 2026-10-25T00:30:00Z or 2026-10-25T01:30:00Z."),
+        ("2026-10-25T02:30+01:00", None),
+        ("2026-10-25T03:00", None),
+    ],
+)
+def test_a_time_that_clocks_leave_out_or_show_twice_is_refused(text: str, fix: str | None) -> None:
+    with nullcontext() if fix is None else pytest.raises(ConfigurationError) as refused:
+        read_instant("start_time", text, ZoneInfo("Europe/Berlin"))
+    assert fix is None or fix in str(refused.value)

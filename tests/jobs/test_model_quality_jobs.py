@@ -109,6 +109,33 @@ def test_merged_records_give_what_the_join_in_the_analysis_gives(tmp_path: Path)
     assert metric(first, "accuracy") == pytest.approx(predictions.accuracy, abs=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("variables", "labels", "says"),
+    [
+        ({}, ["high", "low"], ["15 of 45 cells of prediction hold 'none' and count as missing"]),
+        ({"missing_values": "-"}, ["high", "low", "none"], []),
+    ],
+)
+def test_none_may_be_a_class(
+    tmp_path: Path, variables: dict[str, str], labels: list[str], says: list[str]
+) -> None:
+    source = tmp_path / "data.csv"
+    source.write_text("label,prediction\n" + "none,none\nhigh,high\nlow,low\n" * 15)
+    names = {name: TABLE[name] for name in ("inference_attribute", "ground_truth_attribute")}
+    result = run(tmp_path, source, problem_type="MulticlassClassification", **names, **variables)
+    found = result.document("statistics.json")
+    assert list(found["multiclass_classification_metrics"]["confusion_matrix"]) == labels
+    assert [one for one in found.get("reading", {}).get("missing", []) if "of prediction" in one] == says
+
+
+def test_a_positive_label_is_a_label_whatever_it_is_called(tmp_path: Path) -> None:
+    source = tmp_path / "data.csv"
+    source.write_text("label,prediction\n" + "none,none\nsome,some\nnone,some\n" * 15)
+    names = {name: TABLE[name] for name in ("problem_type", "inference_attribute", "ground_truth_attribute")}
+    result = run(tmp_path, source, positive_label="none", **names)
+    assert metric(result, "recall") == pytest.approx(0.5)
+
+
 def test_a_segment_in_which_the_model_is_worse(tmp_path: Path) -> None:
     settings = {"segment_by": "group", **TABLE}
     before = write_table(tmp_path / "before.csv", predict(6_000, seed=5))

@@ -68,6 +68,8 @@ def test_infinite_predictions_are_said_to_be_infinite() -> None:
         (binary_analyzer(probability_attribute=None, positive_label="yes"), ["yes", "no"], [1, 0]),
         (binary_analyzer(probability_attribute=None), [1, 0], ["yes", "no"]),
         (multiclass_analyzer(), ["cat", "dog", "cow"], [0, 1, 2]),
+        (multiclass_analyzer(), ["007", "008", "009", "010"], [7, 8, 9, 10]),
+        (multiclass_analyzer(), ['["a"]', '["b"]', '["c"]', '["d"]'], ["a", "b", "c", "d"]),
     ],
 )
 def test_vocabularies_that_have_nothing_in_common_are_refused(analyzer, label, prediction) -> None:
@@ -82,6 +84,14 @@ def test_vocabularies_that_have_nothing_in_common_are_refused(analyzer, label, p
 def test_wrong_answers_are_no_other_vocabulary(analyzer) -> None:
     statistics = measure(analyzer, batch(label=[1, 1, 1], prediction=[0, 0, 0]))
     analyzer.suggest(statistics, None)
+
+
+@pytest.mark.parametrize(
+    ("label", "prediction"), [(["a", "b"] * 9, ["c", "d"] * 9), (["a"] * 90, ["b", "c"] * 45)]
+)
+def test_few_rows_or_one_class_may_all_be_answered_wrongly(label, prediction) -> None:
+    analyzer = multiclass_analyzer()
+    analyzer.suggest(measure(analyzer, batch(label=label, prediction=prediction)), None)
 
 
 def test_a_score_given_as_a_label_says_so() -> None:
@@ -100,6 +110,7 @@ def test_a_score_given_as_a_label_says_so() -> None:
         (multiclass_analyzer(), ["cat", "dog", "cow"], ["Cat ", "dog", "cow"]),
         (binary_analyzer(probability_attribute=None, positive_label="Yes"), ["Yes", "No"], ["yes", "No"]),
         (binary_analyzer(probability_attribute=None, positive_label="yes"), ["yes", "no"], ["YES", "NO"]),
+        (multiclass_analyzer(), ["caf\u00e9", "bar"], ["cafe\u0301", "bar"]),
     ],
 )
 def test_labels_and_predictions_in_another_letter_case_are_refused(analyzer, label, prediction) -> None:

@@ -21,7 +21,7 @@ from quality_tables import (
 
 from analyzers.model_quality.analyzer import ModelQualityAnalyzer
 from analyzers.model_quality.documents import MODEL_QUALITY
-from analyzers.shared.cells import label_of, read_labels, read_numbers
+from analyzers.shared.cells import NO_LABEL, label_of, read_labels, read_numbers
 from contract.errors import ConfigurationError, DatasetError
 
 
@@ -109,7 +109,7 @@ def test_labels_are_normalised(text: str, label: str) -> None:
     ],
 )
 def test_labels_mean_the_same_in_every_type(array: pa.Array) -> None:
-    cells = read_labels(array, binary=True)
+    cells, _ = read_labels(array, binary=True, none=NO_LABEL)
     assert [[None, *cells.values][code] for code in cells.codes] == ["1", "0", None, "1"]
     numbers = read_numbers(array)
     assert numbers.values == pytest.approx(np.array([1.0, 0.0, np.nan, 1.0]), nan_ok=True)

@@ -93,6 +93,7 @@ def test_a_script_that_transforms(tmp_path: Path) -> None:
     [
         ("def predict_fn(data, model): ...", ModelError, r"defines no model_fn\(model_dir\); add it"),
         ("def model_fn(d): return 1 / 0", ScriptError, "model_fn in .*line 1 failed with ZeroDivisionError"),
+        ("def model_fn(d):\n  return 1 +", ScriptError, "inference.py line 2 is not valid Python"),
         ("import no_such_package", ScriptError, "No module named 'no_such_package'"),
         (
             "def model_fn(d): return 1\ndef predict_fn(data, m): return data.sums()",
@@ -118,8 +119,10 @@ def test_a_script_that_transforms(tmp_path: Path) -> None:
 )
 def test_scripts_that_fail(tmp_path: Path, source: str, kind: type[Exception], complaint: str) -> None:
     path = packed(tmp_path / "model.tar.gz", {"code/inference.py": source.encode()})
-    with pytest.raises(kind, match=complaint):
+    with pytest.raises(kind, match=complaint) as failed:
         open_model(path).predict(table())
+    assert ".partial" not in str(failed.value)
+    assert kind is ModelError or f"{path}:code/inference.py" in str(failed.value)
 
 
 def test_archives_that_cannot_be_used(tmp_path: Path) -> None:

@@ -301,6 +301,14 @@ def test_a_place_that_is_no_address_is_refused(option: str, capsys: pytest.Captu
     assert f"argument {option}: 'churn-job' is no address" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("delay", ["60", "-1", "soon"])
+def test_a_delay_that_is_no_minute_is_refused(delay: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main.import_schedule(("--to", "argo", f"--delay={delay}", *descriptions("data-quality")))
+    error = capsys.readouterr().err
+    assert f"argument --delay: '{delay}' is no minute; write a whole number from 0 to 59" in error
+
+
 def test_names_never_meet() -> None:
     names = ["monitoring-schedule-2026-11-28-13-15-55-719", "monitoring-schedule-2026-11-28-13-15-55-794"]
     names += ["churn", "Churn", "churn-2", "a" * 63, "a" * 62]

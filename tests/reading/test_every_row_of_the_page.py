@@ -263,6 +263,11 @@ EXPECTED: dict[str, Row] = {
         format_before=HEADER,
     ),
     # JSON
+    "JSON: a member that some": Row(
+        {"a.jsonl": '{"x": 1, "w": "a"}\n' * 20, "b.jsonl": '{"x": 1}\n' * 20},
+        "files without a column w",
+        format=LINES,
+    ),
     "one object per line": Row({"a.jsonl": lines(XW)}, format=LINES, then=count(90)),
     "an array of objects": json_of(XW, then=count(90)),
     '`{"x":{"0":1': json_of(

@@ -156,6 +156,22 @@ def test_texts_that_look_like_members_are_none(tmp_path: Path) -> None:
     assert not any("twice" in sentence for sentence in reading(result).get("forms", []))
 
 
+def test_members_that_files_of_json_lack_are_said(tmp_path: Path) -> None:
+    rows = [{"a": number, "b": {"c": "x"}} for number in range(30)]
+    files = {
+        "1.jsonl": [row | {"often": 1} for row in rows],
+        "2.jsonl": [row | ({"often": 1} if row["a"] else {}) for row in rows],
+        "3.jsonl": [{"a": row["a"]} for row in rows],
+        "4.jsonl": [{"a": 1, "once": 1}],
+    }
+    (tmp_path / "d").mkdir()
+    for name, records in files.items():
+        write(tmp_path / "d" / name, "".join(json.dumps(record) + "\n" for record in records))
+    write(tmp_path / "d/5.json", json.dumps(rows))
+    result = run_job(tmp_path, tmp_path / "d", dataset_format=LINES)
+    assert reading(result)["columns"] == ["files without a column b.c, where it counts as missing: 1"]
+
+
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 def test_columns_that_large_files_lack_are_said(tmp_path: Path, form: str) -> None:
     (tmp_path / "d").mkdir()

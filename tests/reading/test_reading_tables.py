@@ -493,6 +493,9 @@ def test_any_log_is_selected_by_time_and_joined_by_id(tmp_path: Path, form: str)
     untold = run_job(tmp_path / "3", path, dataset_format=dataset_format, **DAY)
     assert untold.exit_code == 2
     assert "time_attribute" in untold.message
+    misspelt = run_job(tmp_path / "4", path, **(keys | {"id_attribute": "requestid"}), **DAY)
+    assert misspelt.exit_code == 2
+    assert "did you mean 'request_id'?" in misspelt.message
 
 
 @pytest.mark.parametrize("unit", [1, 1_000, 1_000_000])
