@@ -83,8 +83,9 @@ def test_a_kind_of_cell_that_takes_the_place_of_another_is_a_violation():
         decision = check(window, baseline)
         assert listed(decision) == [("x", "data_type_check")] * violates
         if kinds["NegativeInfinite"]:
-            told = "50 minus infinite, where 5,000 at the baseline had 80 String, 20 infinite"
-            assert told in only(decision).description
+            told = only(decision).description
+            assert "50 minus infinite" in told
+            assert "80 String, 20 infinite" in told
 
 
 def test_a_baseline_that_counted_infinities_together_is_compared_by_their_sum():
