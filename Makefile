@@ -80,7 +80,7 @@ $(IMAGES): $(SUPPLY_CHAIN_INSTALLED)
 	  --docker $(DOCKER) $(IMAGE_PREFIX)/$@:$(IMAGE_TAG) dist/$@
 
 test-images: $(INSTALLED) $(SDK_INSTALLED) $(SDK3_INSTALLED) $(AIRFLOW_INSTALLED) $(SUPPLY_CHAIN_INSTALLED) ## run the built images as Docker, Podman, the SageMaker SDK and Airflow do
-	BASE_IMAGE=$(BASE_IMAGE) IMAGE_PREFIX=$(IMAGE_PREFIX) IMAGE_TAG=$(IMAGE_TAG) $(PYTHON) -m pytest -m image tests/images $(PYTEST_FLAGS)
+	BASE_IMAGE=$(BASE_IMAGE) IMAGE_PREFIX=$(IMAGE_PREFIX) IMAGE_TAG=$(IMAGE_TAG) $(PYTHON) -m pytest $(PARALLEL) -m image tests/images $(PYTEST_FLAGS)
 
 repeat-images: ## build the images twice from nothing with Podman, and compare their digests
 	DOCKER=$(DOCKER) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) BUILD_FLAGS="$(DOCKER_BUILD_FLAGS) $(BUILD_ARGUMENTS)" \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -141,8 +142,9 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
     """Return Podman, which gets its images from Docker."""
     if not shutil.which("podman"):
         pytest.skip("podman is not installed")
-    podman = Podman(tmp_path_factory.mktemp("podman"))
-    try:
-        yield podman
-    finally:
-        podman("rmi", "--all", "--force")
+    with tempfile.TemporaryDirectory(prefix="pods-", ignore_cleanup_errors=True) as running:
+        podman = Podman(tmp_path_factory.mktemp("podman"), Path(running))
+        try:
+            yield podman
+        finally:
+            podman("rmi", "--all", "--force")

@@ -23,12 +23,20 @@ events_logger = "file"
 
 
 class Podman:
-    """Podman with a configuration and a storage of its own, so that nothing of the machine changes."""
+    """Podman with a configuration and a storage of its own, so that nothing of the machine changes.
 
-    def __init__(self, folder: Path) -> None:
+    Parameters
+    ----------
+    folder
+        Of both.
+    running
+        The folder for what runs; Podman wants a path of at most 50 characters.
+    """
+
+    def __init__(self, folder: Path, running: Path) -> None:
         (folder / "containers.conf").write_text(CONTAINERS_CONF)
         self._environment = {**os.environ, "CONTAINERS_CONF": str(folder / "containers.conf")}
-        self._command = ["podman", "--root", str(folder / "storage"), "--runroot", str(folder / "run")]
+        self._command = ["podman", "--root", str(folder / "storage"), "--runroot", str(running)]
         self._archive = folder / "image.tar"
         self._images: dict[str, str] = {}
 
