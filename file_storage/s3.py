@@ -184,9 +184,31 @@ def client() -> Any:
     """Return boto3's connection, made once."""
     server = _server()
     url = f"{server[0]}://{server[1]}" if server else None
-    from file_storage.transport import aws_client
+    return boto_client("s3", server=url, retries={"mode": "standard", "total_max_attempts": 5})
 
-    return aws_client("s3", None, server=url, retries={"mode": "standard", "total_max_attempts": 5})
+
+# boto3 makes clients one at a time.
+_making = threading.Lock()
+
+
+def boto_client(service: str, *, server: str | None = None, **config: Any) -> Any:
+    """Return boto3's client of a service, by its standard chain of credentials.
+
+    Parameters
+    ----------
+    service
+        As boto3 names it; the region is ``AWS_REGION``'s, which boto3 leaves to other libraries.
+    server
+        Address of one that is not Amazon's, where boto3's own variables do not tell.
+    config
+        Of ``botocore.config.Config``.
+    """
+    import boto3
+    from botocore.config import Config
+
+    with _making:
+        session = boto3.session.Session(region_name=os.environ.get("AWS_REGION"))
+        return session.client(service, endpoint_url=server, config=Config(**config))
 
 
 def remove(path: str) -> None:

@@ -7,10 +7,8 @@ import base64
 import contextlib
 import http.client
 import io
-import os
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, Protocol
@@ -20,6 +18,7 @@ from contract.errors import ConfigurationError
 from contract.masking import mask
 from contract.sink_addresses import http_parts
 from contract.wording import one_line
+from file_storage import s3
 
 # Eight requests are under way at once, and what is answered lies in memory.
 MOST_ANSWER_BYTES = 16 << 20
@@ -199,39 +198,26 @@ def read_bounded(read: Callable[[int], bytes], seconds: float) -> bytes:
     return b"".join(parts)
 
 
-# boto3 makes clients one at a time.
-_making = threading.Lock()
+def aws_client(service: str, whole: float, **config: Any) -> Any:
+    """Return boto3's client of a service, whose answers are read as `read_bounded` does.
 
-
-def aws_client(service: str, whole: float | None, *, server: str | None = None, **config: Any) -> Any:
-    """Return boto3's client of a service, by its standard chain of credentials.
-
-    Its answers are read as `read_bounded` does, those it would stream included; what that raises is the cause
-    of the client's HTTPClientError.
+    That goes for those it would stream, too; what reading raises is the cause of the client's
+    HTTPClientError.
 
     Parameters
     ----------
     service
-        As boto3 names it; the region is ``AWS_REGION``'s, which boto3 leaves to other libraries.
+        As boto3 names it.
     whole
-        Seconds until an answer must be whole; None reads answers as boto3 does.
-    server
-        Address of one that is not Amazon's, where boto3's own variables do not tell.
+        Seconds until an answer must be whole.
     config
         Of ``botocore.config.Config``.
     """
-    import boto3
-    from botocore.config import Config
     from botocore.exceptions import HTTPClientError
     from urllib3 import HTTPResponse
     from urllib3.exceptions import HTTPError
 
-    with _making:
-        session = boto3.session.Session(region_name=os.environ.get("AWS_REGION"))
-        client = session.client(service, endpoint_url=server, config=Config(**config))
-
-    if whole is None:
-        return client
+    client = s3.boto_client(service, **config)
 
     def send(request: Any, **_: Any) -> Any:
         request.stream_output = True
