@@ -36,7 +36,7 @@ def _replay() -> Replay:
             rules=rules,
             problem_type=statistics.problem_type,
             inference_attribute="0",  # columns play no part any more
-            positive_label=checking.get("positive_label"),
+            positive_label=statistics.positive_label or checking.get("positive_label"),
         )
 
     return Replay(
