@@ -578,10 +578,10 @@ def _note_contradictions(values: Mapping[str, Any], program: Program, mistakes: 
         baselines = [name for name in ("baseline_constraints", "baseline_statistics") if values[name]]
         for other in beside + ([] if values["skip_check"] else baselines):
             mistakes.add("baseline_window.beside", field="baseline_window", other=other)
-    output = _folder(values["output_path"] or "")
+    output = folder_of(values["output_path"] or "")
     for name in ("baseline_constraints", "baseline_statistics"):
         is_replaced = values[name] and not (values["skip_check"] or values["each_window"])
-        if is_replaced and _folder(_DOCUMENT.sub("", values[name]) or ".") == output:
+        if is_replaced and folder_of(_DOCUMENT.sub("", values[name]) or ".") == output:
             mistakes.add("settings.baseline_is_output", field=name)
     folder, field = values["register_new_baseline"], "register_new_baseline"
     if folder is None:
@@ -590,7 +590,7 @@ def _note_contradictions(values: Mapping[str, Any], program: Program, mistakes: 
         mistakes.add("new_baseline.each_window", field=field)
     if folder.endswith(".json"):
         mistakes.add("new_baseline.is_file", field=field, folder=folder)
-    elif _folder(folder) == output:
+    elif folder_of(folder) == output:
         mistakes.add("new_baseline.is_output", field=field)
     elif not (values["baseline_constraints"] or values["baseline_statistics"] or values["skip_check"]):
         mistakes.add("new_baseline.nothing_before", field=field)
@@ -599,7 +599,7 @@ def _note_contradictions(values: Mapping[str, Any], program: Program, mistakes: 
 _DOCUMENT = re.compile(r"(^|(?<=/))(constraints|statistics|analysis)\.json$")
 
 
-def _folder(path: str) -> str:
+def folder_of(path: str) -> str:
     """Return the path of a folder, written in one way."""
     return path.rstrip("/") if "://" in path else os.path.abspath(path)  # noqa: PTH100 - takes .. out, too
 

@@ -210,7 +210,8 @@ def read_instant(name: str, text: str | None, zone: tzinfo = UTC) -> datetime | 
     if instant.tzinfo:
         return instant.astimezone(UTC)
     first, second = (instant.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
-    if first.utcoffset() != second.utcoffset():
+    # A day begins when its midnight is first shown, or passed over.
+    if first.utcoffset() != second.utcoffset() and instant.time() != time():
         first, second = first.astimezone(UTC), second.astimezone(UTC)
         # Put forward, clocks leave out times; put back, they show them twice.
         told: dict[str, Any] = {"field": name, "text": text, "zone": zone, "first": first}

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -166,7 +167,7 @@ def check_health(channel: transport.HttpChannel, path: str, policy: Policy) -> N
         except transport.ChannelError as error:
             problem = str(error)
         else:
-            if reply.status < 500 and reply.status != 429:
+            if reply.status == HTTPStatus.NOT_IMPLEMENTED or (reply.status < 500 and reply.status != 429):
                 return
             problem = f"GET {path} answers status {reply.status} ({quoted(reply.body)})"
         pause = policy.pause(attempt)

@@ -211,7 +211,7 @@ def read_table(file: SourceFile, places: LabelPlaces) -> Iterator[Labels]:
 
 
 def id_texts(ids: pa.StringArray) -> pa.StringArray:
-    """Return ids as they are compared: without blanks around them, and whole ones without ``.0``."""
+    """Return ids (or labels) as they are compared: without blanks around, and whole ones without ``.0``."""
     return pc.replace_substring_regex(pc.utf8_trim_whitespace(ids), r"^([+-]?\d+)\.0$", r"\1")
 
 
@@ -513,9 +513,9 @@ def _sorted_index(batches: Sequence[pa.RecordBatch]) -> LabelIndex:
     data = texts.take(pa.array(order))
     lost = np.delete(np.arange(len(keys)), order)
     counted = data.take(pa.array(np.searchsorted(keys[order], keys[lost])))
-    changed = pc.sum(pc.not_equal(texts.take(pa.array(lost)), counted)).as_py() or 0
+    differ = pc.not_equal(id_texts(texts.take(pa.array(lost))), id_texts(counted))
     encodings, hours = (table.column(name).to_numpy()[order] for name in ("encoding", "hour"))
-    return LabelIndex(keys[order], checks[order], data, encodings, hours, len(keys), changed)
+    return LabelIndex(keys[order], checks[order], data, encodings, hours, len(keys), differ.true_count)
 
 
 def latest_of_each(keys: Words, checks: Words) -> Positions:

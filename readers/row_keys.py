@@ -50,7 +50,7 @@ def keyed_rows(
     DatasetError
         When a column is not there, or holds no times.
     """
-    window, known = request.window, request.cells.declared if request.cells else ()
+    window, known = request.window, request.cells.declared if request.cells else request.column_names or ()
     rows = without = 0
     for batch in batches:
         if not batch.num_rows:

@@ -53,8 +53,8 @@ class Task:
         The label that counts as positive; ``1``.
     cluster_by
         Columns that tell which rows belong together, under sound rules.
-    missing_listed
-        Whether `missing_values` says which texts are no label, so that ``none`` may be one.
+    no_labels
+        Texts that are no label, in small letters; the positive label is one all the same.
     """
 
     problem_type: ProblemType | None = None
@@ -64,7 +64,7 @@ class Task:
     ground_truth_attribute: str | None = None
     positive_label: str | None = None
     cluster_by: tuple[str, ...] = ()
-    missing_listed: bool = False
+    no_labels: frozenset[str] = NO_LABEL
 
     @property
     def problem(self) -> ProblemType:
@@ -362,7 +362,7 @@ def _labels(
     array = batch.column(place)
     if pa.types.is_floating(array.type):
         array = pa.array(_numbers(summary, batch, place, setting))
-    none = {""} if task.missing_listed else NO_LABEL - {task.positive.lower()}
+    none = task.no_labels - {task.positive.lower()}
     found, missing = read_labels(array, binary=task.problem == "BinaryClassification", none=none)
     for text, count in missing.items():
         notice("reading.marker", count, field=batch.schema.names[place], marker=text)

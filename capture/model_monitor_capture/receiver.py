@@ -339,11 +339,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     try:
         receiver = Receiver(given.folder, token, most_bytes=given.most_bytes)
-    except ValueError as error:
-        print(f"{error}.", file=sys.stderr)
+        import uvicorn
+    except (ValueError, ImportError) as error:
+        fix = "; pip install 'model-monitor-capture[receiver]'" if isinstance(error, ImportError) else ""
+        print(f"{error}{fix}.", file=sys.stderr)
         return 2
-    import uvicorn
-
     uvicorn.run(receiver, host=given.host, port=given.port, log_level="warning", access_log=False)
     return 0
 

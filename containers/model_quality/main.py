@@ -5,12 +5,19 @@ from functools import partial
 from pkgutil import resolve_name
 from typing import Any
 
-from contract.api import AnyAnalyzer, Monitor, Plan, Replay, Rules, Settings
+from contract.api import AnyAnalyzer, Dataset, MakeAnalyzer, Monitor, Plan, Replay, Rules, Settings
 from job_runner.console import run_command
 
 
-def _make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
+def _arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer]:
+    # What somebody or the baseline lists is a label; "NaN" in a baseline is a metric.
+    listed = {text.lower() for text in request.cells.listed} - {"nan"} if request.cells else set()
+    return request, partial(_make_analyzer, frozenset(listed))
+
+
+def _make_analyzer(listed: frozenset[str], settings: Settings, plan: Plan) -> AnyAnalyzer:
     from analyzers.model_quality.analyzer import ModelQualityAnalyzer
+    from analyzers.shared.cells import NO_LABEL
 
     return ModelQualityAnalyzer(
         rules=settings.rules,
@@ -21,7 +28,7 @@ def _make_analyzer(settings: Settings, plan: Plan) -> AnyAnalyzer:
         ground_truth_attribute=settings.ground_truth_attribute,
         positive_label=settings.positive_label,
         cluster_by=settings.cluster_by,
-        missing_listed=settings.missing_values is not None,
+        no_labels=NO_LABEL - listed if settings.missing_values is None else frozenset({""}),
     )
 
 
@@ -36,7 +43,7 @@ def _replay() -> Replay:
             rules=rules,
             problem_type=statistics.problem_type,
             inference_attribute="0",  # columns play no part any more
-            positive_label=checking.get("positive_label"),
+            positive_label=statistics.positive_label or checking.get("positive_label"),
         )
 
     return Replay(
@@ -56,7 +63,7 @@ MONITOR = Monitor(
         {"analysis", "table", "script", "segments", "predictions", "labels", "problem", "clusters"}
     ),
     load_documents=partial(resolve_name, "analyzers.model_quality.documents:MODEL_QUALITY"),
-    make_analyzer=_make_analyzer,
+    arrange=_arrange,
     load_body=partial(resolve_name, "containers.model_quality.page:body"),
     load_replay=_replay,
 )

@@ -433,20 +433,20 @@ def _start(distributed: Any, role: Role, security: Any) -> Any:
     host, port = split_address(role.address)
     address = _own_address(host)
     # Dask would take another port, or leave a socket behind.
-    with ConfigurationError.instead_of("cluster.port", OSError, port=port):
+    with ConfigurationError.instead_of("cluster.port", OSError, RuntimeError, port=port):
         socket.create_server((address, port)).close()
-    return distributed.LocalCluster(
-        n_workers=1,
-        processes=False,
-        threads_per_worker=role.threads or engine.available_processors(),
-        name=f"leader-{uuid.uuid4().hex}",
-        host=address,
-        scheduler_port=port,
-        protocol=f"{protocol(security)}://",
-        worker_dashboard_address="127.0.0.1:0",
-        silence_logs=False,
-        **_options(security),
-    )
+        return distributed.LocalCluster(
+            n_workers=1,
+            processes=False,
+            threads_per_worker=role.threads or engine.available_processors(),
+            name=f"leader-{uuid.uuid4().hex}",
+            host=address,
+            scheduler_port=port,
+            protocol=f"{protocol(security)}://",
+            worker_dashboard_address="127.0.0.1:0",
+            silence_logs=False,
+            **_options(security),
+        )
 
 
 def _options(security: Any) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def find_role(
     Raises
     ------
     ConfigurationError
-        When an address, the index or SageMaker's file cannot be understood.
+        When an address, the index or SageMaker's file cannot be understood, or a size has no leader.
     """
     wait, threads = settings.cluster_wait, settings.workers
     if address := settings.dask_scheduler_address:
@@ -78,6 +78,8 @@ def find_role(
     elif instances := _instances(resource_config):
         name, hosts = instances
         leader, address = hosts[0], f"{hosts[0]}:{PORT}"
+    elif (settings.cluster_size or 1) > 1:
+        raise ConfigurationError.of("cluster.size_alone", field="cluster_size", size=settings.cluster_size)
     else:
         return None
     return Role("leader" if name == leader else "worker", name, address, hosts, wait, threads)

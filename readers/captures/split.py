@@ -236,6 +236,8 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> Decoder:
     try:
         found = rows(call_rows.shapes)
         _say_other_than_csv(sides, calls, request)
+        for side in (side for side, of in zip(sides, found, strict=True) if calls and not any(of)):
+            request.said.say("reading.no_side", side=side, calls=len(calls))
         layout = find_layout(sides, found, request)
         decoder = replace(decoder, call_rows=call_rows, layout=layout)
         if calls:

@@ -14,6 +14,7 @@ from run_jobs import CSV, Result, run_job
 from sentences import says
 
 from containers.commands.main import monitor_backtest
+from containers.model_quality.main import main as monitor_model_quality
 
 Json = dict[str, Any]
 PLAIN = '{"csv":{"header":false}}'
@@ -181,6 +182,28 @@ def test_output_folders_are_windows(world: World) -> None:
         assert [window["name"] for window in windows] == [str(job.output) for job in jobs]
         assert [window["before"]["violations"] for window in windows] == [job.violations for job in jobs]
         assert [len(window["after"]["violations"]) for window in windows] == [0, 2]
+
+
+@pytest.mark.parametrize("flags", [[], ["--positive-label=no"]])
+def test_folders_tell_which_label_is_positive(tmp_path: Path, flags: list[str]) -> None:
+    settings = {
+        "command": monitor_model_quality,
+        "problem_type": "BinaryClassification",
+        "inference_attribute": "p",
+        "ground_truth_attribute": "y",
+        "positive_label": "yes",
+    }
+    (tmp_path / "a.csv").write_text("y,p\n" + "yes,yes\nno,no\nyes,yes\nno,yes\n" * 200)
+    (tmp_path / "b.csv").write_text("y,p\n" + "yes,no\nno,no\nyes,yes\nno,yes\n" * 200)
+    known = run_job(tmp_path, tmp_path / "a.csv", output_path=tmp_path / "a", **settings).output
+    names = ("baseline_constraints", "baseline_statistics")
+    job = run_job(tmp_path, tmp_path / "b.csv", **settings, **dict.fromkeys(names, known))
+    assert job.violations
+    output = tmp_path / "backtest.json"
+    given = [f"--{name.replace('_', '-')}={known}" for name in names]
+    assert monitor_backtest([str(job.output), *given, *flags, "--format=json", f"--output={output}"]) == 0
+    (window,) = json.loads(output.read_text())["windows"]
+    assert (window["gone"], window["new"]) == ([], [])
 
 
 @pytest.mark.parametrize(("fail_on", "code"), [("alarms", 3), ("changes", 0), ("silenced", 0), (None, 0)])

@@ -70,6 +70,12 @@ def test_mistakes_name_the_variable(variables: dict[str, str], index: str, code:
     assert (caught.value.code, caught.value.field) == (code, field)
 
 
+def test_a_size_without_a_leader_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="each of 2 hosts would do the whole job"):
+        find_role(settings(cluster_size="2"), {"JOB_COMPLETION_INDEX": "1"}, tmp_path / "none.json")
+    assert find_role(settings(cluster_size="1"), {}, tmp_path / "none.json") is None
+
+
 @pytest.mark.parametrize(
     "content", ["{", "[]", {"hosts": "algo-1"}, {"hosts": ["algo-1", "algo-2"], "current_host": "algo-7"}]
 )

@@ -81,7 +81,8 @@ def test_captures_that_share_the_label_of_one_id_are_counted(tmp_path, ids, shar
 def test_replaced_labels_are_said(tmp_path):
     source = write(tmp_path / "in" / HOUR / "a.jsonl", [capture("a", "0.1")])
     truth = write(
-        tmp_path / "labels" / "b.jsonl", [label("a", "0"), label("b", "1"), label("b", "1"), label("a", "1")]
+        tmp_path / "labels" / "b.jsonl",
+        [label("a", "0"), label("b", "1"), label("b", "1.0"), label("a", "1")],
     )
     dataset = request(source, OUTPUT, ground_truth_source=str(truth))
     plan_dataset(dataset)

@@ -82,6 +82,18 @@ def test_inner_join_by_inference_id_else_event_id(tmp_path):
     assert (found["labels"], found["orphan_labels"], found["coverage"]) == (5, 2, 0.6)
 
 
+@pytest.mark.parametrize(
+    ("below", "field"), [("in", "dataset_source"), ("labels/merged", "ground_truth_source")]
+)
+def test_what_is_merged_does_not_go_where_it_comes_from(tmp_path, below, field):
+    captures = write(tmp_path / "in" / HOUR / "a.jsonl", [capture("a")])
+    write(tmp_path / "labels" / HOUR / "a.jsonl", [label("a")])
+    result = run_merge(tmp_path, tmp_path / "in", tmp_path / "labels", output_path=tmp_path / below)
+    assert result.exit_code == 2
+    assert f"output_path lies in {field}" in result.message
+    assert [path for path in tmp_path.rglob("*.jsonl") if "in" in path.parts] == [captures]
+
+
 def test_the_latest_label_wins(tmp_path):
     write(tmp_path / "labels/z.jsonl", [label("a", "first, without an hour")])
     write(tmp_path / "labels/q/2026/05/07/02/a.jsonl", [label("a", "later"), label("a", "latest")])

@@ -425,3 +425,9 @@ def test_a_time_that_clocks_leave_out_or_show_twice_is_refused(text: str, fix: s
     with nullcontext() if fix is None else pytest.raises(ConfigurationError) as refused:
         read_instant("start_time", text, ZoneInfo("Europe/Berlin"))
     assert fix is None or fix in str(refused.value)
+
+
+@pytest.mark.parametrize(("day", "hour"), [("2026-03-08", 5), ("2026-11-01T00:00", 4)])
+def test_midnight_is_where_the_day_begins_whatever_clocks_do(day: str, hour: int) -> None:
+    found = read_instant("start_time", day, ZoneInfo("America/Havana"))
+    assert found == datetime.fromisoformat(day[:10]).replace(hour=hour, tzinfo=UTC)

@@ -128,6 +128,18 @@ def test_none_may_be_a_class(
     assert [one for one in found.get("reading", {}).get("missing", []) if "of prediction" in one] == says
 
 
+@pytest.mark.parametrize("text", ["none", "None"])
+def test_a_class_that_the_baseline_lists_is_one_in_the_window(tmp_path: Path, text: str) -> None:
+    source = tmp_path / "data.csv"
+    source.write_text("label,prediction\n" + f"{text},{text}\nhigh,high\nlow,low\n" * 15)
+    names = {name: TABLE[name] for name in ("inference_attribute", "ground_truth_attribute")}
+    names["problem_type"] = "MulticlassClassification"
+    known = run(tmp_path / "1", source, missing_values="-", **names)
+    result = run(tmp_path / "2", source, **names, **baseline_of(known))
+    assert result.document("statistics.json")["dataset"]["item_count"] == 45
+    assert result.violations == []
+
+
 def test_a_positive_label_is_a_label_whatever_it_is_called(tmp_path: Path) -> None:
     source = tmp_path / "data.csv"
     source.write_text("label,prediction\n" + "none,none\nsome,some\nnone,some\n" * 15)

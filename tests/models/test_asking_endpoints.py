@@ -265,8 +265,9 @@ def test_an_endpoint_that_starts_late_is_waited_for(ask: Ask) -> None:
     assert model.predict(numbers(2)).shape == (2, 1)
 
 
-def test_servers_without_a_health_check_pass(ask: Ask) -> None:
-    model, _ = ask(csv_sums, get=lambda request: Answer("", 404))
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_servers_without_a_health_check_pass(ask: Ask, status: int) -> None:
+    model, _ = ask(csv_sums, get=lambda request: Answer("", status))
     assert model.predict(numbers(2)).shape == (2, 1)
 
 

@@ -498,6 +498,7 @@ EXPECTED |= {
         encoding="BASE64",
         observedContentType="text/plain",
     ),
+    "nothing to read on a side": calls({"a": 1}, None, 1, "endpointOutput is asked for, but none of it can"),
     "what cannot be decoded": calls("{not", "1", 1, "payloads that could not be decoded", encoding="JSON"),
 }
 

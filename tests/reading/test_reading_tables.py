@@ -498,6 +498,16 @@ def test_any_log_is_selected_by_time_and_joined_by_id(tmp_path: Path, form: str)
     assert "did you mean 'request_id'?" in misspelt.message
 
 
+@pytest.mark.parametrize("rules", ["sound", "sagemaker"])
+def test_a_time_that_the_baseline_has_stays_a_column(tmp_path: Path, rules: str) -> None:
+    path, form = log(tmp_path, "csv")
+    known = run_job(tmp_path / "1", path, dataset_format=form, rules=rules)
+    told = {"dataset_format": form, "time_attribute": "time", "rules": rules}
+    result = run_job(tmp_path / "2", path, **told, **DAY, **baseline_of(known))
+    assert "time" in features(result)
+    assert not any("column" in one["constraint_check_type"] for one in result.violations)
+
+
 @pytest.mark.parametrize("unit", [1, 1_000, 1_000_000])
 def test_times_in_numbers_since_1970(tmp_path: Path, unit: int) -> None:
     start = 1772323200  # 2026-03-01
