@@ -122,7 +122,7 @@ def _write(
     envelope: Envelope, hours: Hours, positions: Positions, index: LabelIndex, folder: Path, merged: Merged
 ) -> None:
     lines = _replaced(_lines(envelope.block).take(pa.array(envelope.numbers)))
-    lines = _with_labels(lines, *index.take(positions))
+    lines = _with_labels(lines, *index.take(positions).flatten())
     targets = np.stack([envelope.block.sources(envelope.numbers), hours.astype(np.int64)], axis=1)
     order = np.lexsort((targets[:, 1], targets[:, 0]))
     if (order[1:] < order[:-1]).any():

@@ -29,7 +29,7 @@ from contract.schema import nearest, suggestion
 from contract.window import folder_hour
 from contract.wording import several
 from file_storage.storage import SourceFile, list_files, read_bytes, scratch_folder
-from readers.captures.envelope import json_object, label_part, read_records
+from readers.captures.envelope import PAYLOAD, json_object, label_part, read_records
 from readers.csv import csv_splits
 from readers.flatten import json_text, loads, scalar_text
 from readers.parquet import parquet_splits
@@ -46,8 +46,7 @@ _LARGEST_ANSWER = 16 << 20
 UNKNOWN_HOUR = -1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BLOCK_SIZE = 8 << 20
-_PART = pa.struct({"data": "string", "encoding": "string"})
-_SCHEMA = pa.schema({"groundTruthData": _PART, "eventMetadata": pa.struct({"eventId": "string"})})
+_SCHEMA = pa.schema({"groundTruthData": PAYLOAD, "eventMetadata": pa.struct({"eventId": "string"})})
 
 Hours = npt.NDArray[np.int32]
 
@@ -417,15 +416,17 @@ class LabelIndex(NamedTuple):
             found[ids.is_null().to_numpy(zero_copy_only=False)] = -1
         return found
 
-    def take(self, positions: Positions) -> tuple[pa.StringArray, pa.StringArray]:
-        """Return data and encodings of the labels at `positions`, null where negative."""
+    def take(self, positions: Positions) -> pa.StructArray:
+        """Return the labels at `positions` as captures have them, null where negative."""
+        none = pa.array(positions < 0)
         places = pa.array(positions, mask=positions < 0)
         encodings = pa.array(ENCODINGS).take(pa.array(self.encodings).take(places))
-        return self.data.take(places).cast(pa.string()), encodings
+        data = self.data.take(places).cast(pa.string())
+        return pa.StructArray.from_arrays([data, encodings], fields=list(PAYLOAD), mask=none)
 
 
-def labels_of(index: LabelIndex, ids: pa.StringArray) -> tuple[pa.StringArray, pa.StringArray]:
-    """Return data and encodings of the label of each id; say where rows of one block share a label."""
+def labels_of(index: LabelIndex, ids: pa.StringArray) -> pa.StructArray:
+    """Return the label of each id; say where rows of one block share a label."""
     positions = index.find(ids)
     found = positions[positions >= 0]
     notice("reading.shared", count=len(found) - len(np.unique(found)))

@@ -333,11 +333,6 @@ def _feature_columns(rows: list[FeatureRow], headers: tuple[str, ...]) -> dict[s
 
 
 def _column(name: str, values: list[Any]) -> pa.Array:
-    with contextlib.suppress(OverflowError, ValueError, TypeError):
-        # Integers or floats alone, with or without missing ones, need no look at every value.
-        column = pa.array(values)
-        if column.type in _PLAIN:
-            return column
     if any(isinstance(value, list) and len(value) == 1 for value in values):
         # Scores are often written as lists of one value.
         values = list(chain.from_iterable(value if isinstance(value, list) else [value] for value in values))

@@ -86,13 +86,12 @@ def keyed_rows(
 
 def _labelled(batch: pa.RecordBatch, ids: pa.StringArray, index: LabelIndex) -> pa.RecordBatch:
     """Return the batch with the labels of its rows as the last column."""
-    from readers.captures.envelope import Part, with_label_columns
+    from readers.captures.envelope import with_label_columns
     from readers.labels import id_texts, labels_of
 
-    data, encodings = labels_of(index, id_texts(ids))
-    notice("reading.labelled", count=len(data) - data.null_count)
-    labelled, _ = with_label_columns(batch, Part(data, encodings), np.ones(len(ids), np.int64))
-    return labelled
+    labels = labels_of(index, id_texts(ids))
+    notice("reading.labelled", count=len(labels) - labels.null_count)
+    return with_label_columns(batch, labels, np.ones(len(ids), np.int64))[0]
 
 
 def transform_keys(names: Sequence[str], records: Sequence[Sequence[str]]) -> RowKeys | None:

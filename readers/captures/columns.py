@@ -2,7 +2,8 @@
 
 import contextlib
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, groupby, islice
 from types import SimpleNamespace
@@ -14,17 +15,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from contract.dataset import GROUND_TRUTH, CallRows
+from contract.dataset import GROUND_TRUTH, CallRows, Dataset
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
 from readers.arrow_json import JsonFields, NotBulkError, found_in, parse_json, text_buffer
 from readers.captures.envelope import Envelope
-from readers.captures.layout import Layout, cell_name, is_cell, shared_names
 from readers.captures.shapes import (
+    BATCH_MEMBERS,
     CSV,
     FRAMES,
     JSON,
     NONE,
+    NOTHING,
+    Payload,
     Row,
     UndecodableError,
     contradiction,
@@ -32,7 +35,8 @@ from readers.captures.shapes import (
     parsed,
 )
 from readers.csv_records import CellParser, CellsError
-from readers.flatten import LONGEST_LIST, batch_of, flatten_batch, rows_to_batch
+from readers.dataset import POSITIONAL, excluded_positions, positional_names
+from readers.flatten import LONGEST_LIST, batch_of, columns_of, flatten_batch, rows_to_batch
 from readers.lanes import Counts, Table, like_first, of_kinds, rows_of
 
 # Columns that the first records do not have are read up to this number.
@@ -48,6 +52,146 @@ _ODD = -1
 _NO_COLUMNS = pa.RecordBatch.from_pylist([])
 
 
+# What the columns of captures are called is decided once per job from the first records. Every split then
+# names its columns alike, whatever single records it holds.
+
+
+CELL = "_c"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the columns of each payload stand, and what they are called.
+
+    Parameters
+    ----------
+    widths
+        Columns of each wanted payload, in column order; what a record without it is padded with.
+    shared
+        Names that several payloads have in common, told apart by the name of the payload.
+    names
+        Final name by raw name, None for columns to leave out. Other columns keep their raw name.
+    exclude
+        Raw names to leave out beyond those of `names`.
+    positional
+        Whether columns have to be matched with the baseline's by their position.
+    """
+
+    widths: tuple[int, ...]
+    shared: frozenset[str] = frozenset()
+    names: Mapping[str, str | None] = field(default_factory=dict)
+    exclude: frozenset[str] = frozenset()
+    positional: bool = False
+
+    def finish(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the batch with final names, without the columns to leave out."""
+        found = columns_of(batch)
+        columns: dict[str, pa.Array] = {}
+        # In the order of the first records, whatever comes first in these.
+        for raw in dict.fromkeys((*self.names, *found)):
+            name = self.names.get(raw, None if raw in self.exclude else raw)
+            if name is not None and raw in found:
+                columns[raw if name in columns else name] = found[raw]
+        return batch_of(columns, batch.num_rows, POSITIONAL if self.positional else None)
+
+
+def cell_name(position: int) -> str:
+    """Return the raw name of a column without a name."""
+    return f"{CELL}{position}"
+
+
+def find_layout(
+    sides: Sequence[str], rows_of: Sequence[Sequence[Sequence[Row] | None]], request: Dataset
+) -> Layout:
+    """Decide the layout from the first records.
+
+    Columns without names get the baseline's by position. Where some columns have names: when none of
+    them is in the baseline and the numbers agree, likewise; when one is, columns without names get the
+    names left over, in order, if their numbers agree.
+
+    Parameters
+    ----------
+    sides
+        The wanted payloads in column order, such as ``("endpointOutput", "endpointInput")``.
+    rows_of
+        For each of them the rows of each record, None where there is none.
+    request
+        With the baseline's names and the columns to leave out.
+    """
+    widths: list[int] = []
+    names_of_sides: list[list[str]] = []
+    for records in rows_of:
+        rows = [row for record in records for row in record or ()]
+        cells = Counter(len(row) for row in rows if isinstance(row, list))
+        named = rows_to_batch([row for row in rows if isinstance(row, dict)]).schema.names
+        if request.text_only:
+            named = sorted(named)  # as the originals' JSON reader does
+        widths.append(len(named) or max(cells, key=cells.__getitem__, default=0))
+        names_of_sides.append(named)
+    shared = shared_names(names_of_sides)
+    columns: list[str] = []
+    for side, named, width, common in zip(sides, names_of_sides, widths, shared, strict=True):
+        own = [f"{side}.{name}" if name in common else name for name in named]
+        columns += own or [cell_name(len(columns) + position) for position in range(width)]
+    positional = all(map(is_cell, columns))
+    # Of ``{"instances": [[1, 2]]}`` the columns are instances.0 and instances.1, which is no name either.
+    unnamed = [name for name in columns if is_cell(name) or (not request.text_only and _is_of_batch(name))]
+    if positional:
+        final, excluded = positional_names(len(columns), request)
+        # By the baseline's names a single record with more cells disturbs no other column. The originals
+        # know positions only.
+        positional = request.text_only or final == columns
+    else:
+        final = _mixed_names(columns, unnamed, request) if unnamed else columns
+        if final != columns and not all(map(is_cell, unnamed)):
+            pairs = [f"{raw} is {name}" for raw, name in zip(columns, final, strict=True) if raw != name]
+            request.said.say("reading.by_position", pairs=", ".join(pairs))
+        excluded = excluded_positions(final, request.exclude) | excluded_positions(columns, request.exclude)
+    kept = [None if position in excluded else name for position, name in enumerate(final)]
+    names = dict(zip(columns, kept, strict=True))
+    beyond = {cell_name(int(entry)) for entry in request.exclude if entry.isdecimal()}
+    left_out = frozenset(request.exclude) | beyond
+    return Layout(tuple(widths), frozenset().union(*shared), names, left_out, positional)
+
+
+def is_cell(name: str) -> bool:
+    """Return whether this is the raw name of a column without a name."""
+    return name.startswith(CELL) and name[len(CELL) :].isdecimal()
+
+
+def _is_of_batch(name: str) -> bool:
+    member, _, position = name.partition(".")
+    return member in BATCH_MEMBERS and (not position or position.isdecimal())
+
+
+def shared_names(names_of_sides: Sequence[Sequence[str]]) -> list[frozenset[str]]:
+    """Return for each payload those of its names that a later payload has too."""
+    later: set[str] = set()
+    shared: list[frozenset[str]] = []
+    for names in reversed(names_of_sides):
+        shared.append(frozenset(later.intersection(names)))
+        later.update(names)
+    return shared[::-1]
+
+
+def _mixed_names(columns: list[str], unnamed: list[str], request: Dataset) -> list[str]:
+    baseline = request.column_names or ()
+    if set(columns).intersection(baseline):
+        pairs = [(unnamed, [name for name in baseline if name not in columns])]
+    else:
+        excluded = excluded_positions(columns, request.exclude)
+        kept = [column for position, column in enumerate(columns) if position not in excluded]
+        pairs = [(columns, list(baseline)), (kept, list(baseline))]
+    for candidates, names in pairs:
+        if len(candidates) == len(names):
+            by_position = dict(zip(candidates, names, strict=True))
+            return [by_position.get(column, column) for column in columns]
+    return columns
+
+
+# Payloads as columns.
+
+
 @dataclass(frozen=True)
 class Texts:
     """One payload of every record as text, null where there is none, and its kind (`NONE`, `CSV`, `JSON`)."""
@@ -60,6 +204,16 @@ class Texts:
         if len(records) == len(self.kinds):
             return self
         return Texts(self.text.take(pa.array(records)), self.kinds[records])
+
+    def payloads(self, records: Counts, note: Note) -> Iterator[Payload]:
+        """Yield those of some records, parsed."""
+        some = self.take(records)
+        for number, text, kind in zip(records.tolist(), some.text.to_pylist(), some.kinds, strict=True):
+            try:
+                yield parsed(text, kind)
+            except UndecodableError:
+                note("reading.undecodable", [number])
+                yield NOTHING
 
 
 @dataclass(frozen=True)
@@ -189,14 +343,11 @@ class Decoder:
             some = text.take(records)
             shape: Shape = "row" if self.text_only and CSV in some.kinds else self.call_rows.shape(side)
             rows: list[list[Row] | None] = []
-            columns = (records.tolist(), some.text.to_pylist(), some.kinds)
-            for number, content, kind in zip(*columns, strict=True):
-                try:
-                    found = parsed(content, kind).rows(shape)
-                except UndecodableError:
-                    note("reading.undecodable", [number])
-                    found = []
-                if len(content or "") > 2 * self.most_columns:
+            lengths = pc.binary_length(some.text).to_pylist()
+            payloads = text.payloads(records, note)
+            for number, length, payload in zip(records.tolist(), lengths, payloads, strict=True):
+                found = payload.rows(shape)
+                if (length or 0) > 2 * self.most_columns:
                     bounded = [_bounded(row, self.most_columns) for row in found]
                     note("reading.too_wide", [number] if bounded != found else [])
                     found = bounded
@@ -263,11 +414,10 @@ class Decoder:
 
     def _require_one_encoding(self, envelope: Envelope) -> None:
         """Raise DatasetError where the originals would not read a record."""
-        present = {
-            side: pc.if_else(part.data.is_valid(), pc.fill_null(part.encodings, "None"), None)
-            for side, part in sorted(envelope.parts.items())
-            if side in self.sides
-        }
+        present = {}
+        for side in sorted(self.sides):
+            data, encodings = envelope.parts[side].flatten()
+            present[side] = pc.if_else(data.is_valid(), pc.fill_null(encodings, "None"), None)
         for side, encodings in present.items():
             if (at := pc.index(encodings, "BASE64").as_py()) >= 0:
                 raise DatasetError.of("captures.base64", field=side, place=envelope.place(at))
@@ -301,36 +451,30 @@ class Decoder:
 
 def texts_of(envelope: Envelope, side: str, note: Note, header: str | None = None) -> Texts:
     """Return a payload of records, or their label, as text: decoded, and without its header."""
-    texts = _decoded(envelope, side, note)
-    if header is None:
-        return texts
-    begins = pc.and_(pc.starts_with(texts.text, f"{header}\n"), pa.array(texts.kinds == CSV))
-    rest = pc.utf8_slice_codeunits(texts.text, len(header) + 1)
-    return replace(texts, text=pc.if_else(begins, rest, texts.text))
-
-
-def _decoded(envelope: Envelope, side: str, note: Note) -> Texts:
-    """Return a payload of records as text: decoded from BASE64 and unknown encodings."""
-    part = envelope.labels if side == GROUND_TRUTH and envelope.labels is not None else envelope.parts[side]
-    encoded = part.encodings.dictionary_encode()
-    codes = [_ENCODINGS.get(name.upper(), _ODD) for name in encoded.dictionary.to_pylist()] + [_ODD]
+    text, encodings = envelope.parts[side].flatten()
+    encoded = encodings.dictionary_encode()
+    codes = [_ENCODINGS.get(name.upper(), _ODD) for name in encoded.dictionary.to_pylist()]
+    codes.append(CSV if side == GROUND_TRUTH else _ODD)  # where there is none
     indices = encoded.indices.fill_null(len(codes) - 1).to_numpy(zero_copy_only=False)
     kinds = np.array(codes, np.int8)[indices]
-    kinds[part.data.is_null().to_numpy(zero_copy_only=False)] = NONE
+    kinds[text.is_null().to_numpy(zero_copy_only=False)] = NONE
     is_odd = kinds == _ODD
-    if not is_odd.any():
-        return Texts(part.data, kinds)
-    found = envelope.content_types(side)
-    texts: list[str | None] = []
-    for at in np.flatnonzero(is_odd).tolist():
-        try:
-            text, kinds[at] = decode(part.data[at].as_py(), part.encodings[at].as_py(), found[at])
-            texts.append(text)
-        except UndecodableError:
-            texts.append(None)
-            kinds[at] = NONE
-            note("reading.undecodable", [at])
-    return Texts(pc.replace_with_mask(part.data, pa.array(is_odd), pa.array(texts, pa.string())), kinds)
+    if is_odd.any():
+        found = envelope.content_types(side)
+        decoded: list[str | None] = []
+        for at in np.flatnonzero(is_odd).tolist():
+            try:
+                content, kinds[at] = decode(text[at].as_py(), encodings[at].as_py(), found[at])
+                decoded.append(content)
+            except UndecodableError:
+                decoded.append(None)
+                kinds[at] = NONE
+                note("reading.undecodable", [at])
+        text = pc.replace_with_mask(text, pa.array(is_odd), pa.array(decoded, pa.string()))
+    if header is not None:
+        begins = pc.and_(pc.starts_with(text, f"{header}\n"), pa.array(kinds == CSV))
+        text = pc.if_else(begins, pc.utf8_slice_codeunits(text, len(header) + 1), text)
+    return Texts(text, kinds)
 
 
 def json_array(data: pa.StringArray) -> pa.Array:
@@ -377,37 +521,31 @@ def _csv_rows(data: pa.StringArray, shape: Shape) -> Rows:
 
 
 def _json_rows(data: pa.StringArray, shape: Shape) -> Rows:
-    values = json_array(data)
+    values, name = json_array(data), None
     if values.null_count:
         raise NotBulkError("a payload is null")
     if types.is_struct(values.type):
-        return _object_rows(values, shape)
+        members = [member.type for member in values.type]
+        if _may_be_table(values.type):
+            raise NotBulkError("a payload may be a table")
+        if shape == "columns" and len(members) > 1 and all(map(types.is_list, members)):
+            return _column_rows(values)
+        if shape == "row" or not any(map(types.is_list, members)):
+            return Rows(np.ones(len(values), np.int64), batch=_named(values))
+        if len(members) > 1:
+            raise NotBulkError("an object may be one list by itself")
+        name, values = values.type[0].name, values.flatten()[0]
     element = values.type.value_type if types.is_list(values.type) else None
-    if element is None or (shape == "row" and not types.is_nested(element)):
+    if element is None or (name is None and shape == "row" and not types.is_nested(element)):
         return Rows(np.ones(len(values), np.int64), batch=_numbers(values), is_cells=True)
     counts, elements = _filled(values), pc.list_flatten(values)
     if types.is_struct(element):
         return Rows(counts, batch=_named(elements))
-    return Rows(counts, batch=_numbers(elements), is_cells=True)
-
-
-def _object_rows(objects: pa.StructArray, shape: Shape) -> Rows:
-    members = [member.type for member in objects.type]
-    if _may_be_table(objects.type):
-        raise NotBulkError("a payload may be a table")
-    if shape == "columns" and len(members) > 1 and all(map(types.is_list, members)):
-        return _column_rows(objects)
-    if shape == "row" or not any(map(types.is_list, members)):
-        return Rows(np.ones(len(objects), np.int64), batch=_named(objects))
-    if len(members) > 1:
-        raise NotBulkError("an object may be one list by itself")
-    lists = objects.flatten()[0]
-    counts, elements = _filled(lists), pc.list_flatten(lists)
-    if types.is_struct(elements.type):
-        return Rows(counts, batch=_named(elements))
-    if elements.null_count and types.is_list(elements.type):
+    if name is None:
+        return Rows(counts, batch=_numbers(elements), is_cells=True)
+    if elements.null_count and types.is_list(element):
         raise NotBulkError("a row is null")
-    return Rows(counts, batch=pa.RecordBatch.from_arrays([elements], names=[objects.type[0].name]))
+    return Rows(counts, batch=pa.RecordBatch.from_arrays([elements], names=[name]))
 
 
 def _may_be_table(kind: pa.StructType) -> bool:

@@ -4,7 +4,7 @@ A block of lines becomes Arrow arrays, one entry per record. Lines that do not f
 the same arrays.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,31 +33,11 @@ from readers.lanes import Counts, Table, in_lanes, merged, of_kinds, rows_of
 from readers.paths import typed_text
 from readers.splitting import Line, LineBlock
 
-_PAYLOAD = pa.struct([("data", pa.string()), ("encoding", pa.string())])
+# One payload of every record as it was written, null where there is none, and how to read it.
+PAYLOAD = pa.struct([("data", pa.string()), ("encoding", pa.string())])
 # What labels are found by: the first that there is.
 _IDS = ("inferenceId", "eventId")
 _CONTENT_TYPE = pa.struct([("observedContentType", pa.string())])
-
-
-@dataclass(frozen=True)
-class Part:
-    """One payload of every record as it was written, null where there is none, and how to read it."""
-
-    data: pa.StringArray
-    encodings: pa.StringArray
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def take(self, records: Counts) -> "Part":
-        """Return those of some records."""
-        if len(records) == len(self):
-            return self
-        return Part(self.data.take(pa.array(records)), self.encodings.take(pa.array(records)))
-
-    def filter(self, mask: pa.BooleanArray) -> "Part":
-        """Return those of the records where `mask` is true."""
-        return Part(self.data.filter(mask), self.encodings.filter(mask))
 
 
 @dataclass(frozen=True)
@@ -71,18 +51,16 @@ class Envelope:
     numbers
         Of each record's line in the block.
     parts
-        Payloads by name.
-    labels, ids, times
-        The label that the record carries, what labels are found by, and ``inferenceTime``; None where they
-        were not asked for.
+        Payloads by name, the label that the record carries among them where it was asked for.
+    ids, times
+        What labels are found by, and ``inferenceTime``; None where they were not asked for.
     windows
         In which of several windows each lies; None where there are no several.
     """
 
     block: LineBlock
     numbers: Counts
-    parts: Mapping[str, Part]
-    labels: Part | None = None
+    parts: Mapping[str, pa.StructArray]
     ids: pa.StringArray = None
     times: pa.StringArray = None
     windows: pa.Array = None
@@ -100,7 +78,7 @@ class Envelope:
             return self
         kept = pa.array(mask)
         parts = {side: part.filter(kept) for side, part in self.parts.items()}
-        further = (self.labels, self.ids, self.times, self.windows)
+        further = (self.ids, self.times, self.windows)
         others = (None if part is None else part.filter(kept) for part in further)
         return Envelope(self.block, self.numbers[mask], parts, *others)
 
@@ -163,7 +141,7 @@ def _instants(times: pa.Array) -> npt.NDArray[np.int64]:
 
 
 def open_envelope(
-    block: LineBlock, sides: Iterable[str], *, labels: bool = False, ids: bool = False, times: bool = False
+    block: LineBlock, sides: Sequence[str], *, labels: bool = False, ids: bool = False, times: bool = False
 ) -> Envelope:
     """Read the envelopes of a block.
 
@@ -182,8 +160,8 @@ def open_envelope(
         Naming file and line of what is no capture record.
     """
     wanted = ("inferenceTime",) * times + _IDS * ids
-    fields = [pa.field("captureData", pa.struct([(side, _PAYLOAD) for side in sides]))]
-    fields += [pa.field(GROUND_TRUTH, _PAYLOAD)] * labels
+    fields = [pa.field("captureData", pa.struct([(side, PAYLOAD) for side in sides]))]
+    fields += [pa.field(GROUND_TRUTH, PAYLOAD)] * labels
     fields += [pa.field("eventMetadata", pa.struct([(name, pa.string()) for name in wanted]))] * bool(wanted)
     schema = pa.schema(fields)
 
@@ -191,24 +169,15 @@ def open_envelope(
         return not batch.column("captureData").null_count
 
     batch, numbers = read_records(block, schema, lambda line: _exact(line, schema), is_whole)
-    payloads = zip(schema.field("captureData").type, batch.column("captureData").flatten(), strict=True)
-    metadata = dict(zip(wanted, batch.column("eventMetadata").flatten(), strict=True)) if wanted else {}
-    found = None
+    parts = dict(zip(sides, batch.column("captureData").flatten(), strict=True))
     if labels:
-        data, encodings = batch.column(GROUND_TRUTH).flatten()
-        found = Part(data, pc.fill_null(encodings, "CSV"))
+        parts[GROUND_TRUTH] = batch.column(GROUND_TRUTH)
+    metadata = dict(zip(wanted, batch.column("eventMetadata").flatten(), strict=True)) if wanted else {}
     found_by = None
     if ids:
         first, second = (metadata[name] for name in _IDS)
         found_by = pc.coalesce(pc.if_else(pc.equal(first, ""), pa.scalar(None, pa.string()), first), second)
-    return Envelope(
-        block,
-        numbers,
-        {field.name: Part(*payload.flatten()) for field, payload in payloads},
-        found,
-        found_by,
-        metadata.get("inferenceTime"),
-    )
+    return Envelope(block, numbers, parts, found_by, metadata.get("inferenceTime"))
 
 
 def read_records(
@@ -363,7 +332,9 @@ def _exact(line: Line, schema: pa.Schema) -> dict[str, Any]:
 # rows, which then count as unlabelled.
 
 
-def with_label_columns(batch: pa.RecordBatch, labels: Part, counts: Counts) -> tuple[pa.RecordBatch, Counts]:
+def with_label_columns(
+    batch: pa.RecordBatch, labels: pa.StructArray, counts: Counts
+) -> tuple[pa.RecordBatch, Counts]:
     """Return the batch with its labels as last columns.
 
     Parameters
@@ -391,17 +362,21 @@ def with_typed_labels(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch_of(columns, batch.num_rows, batch.schema.metadata)
 
 
-def label_columns(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
+def label_columns(labels: pa.StructArray, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
     """Return the labels of all rows by column name, and which records have the wrong number of them."""
-    text = pc.ascii_rtrim(labels.data, "\r\n")
-    simple = pc.fill_null(pc.equal(labels.encodings, "CSV"), True)
+    data, encodings = labels.flatten()
+    text = pc.ascii_rtrim(data, "\r\n")
+    simple = pc.fill_null(pc.equal(encodings, "CSV"), True)
     if found_in(text_buffer(text), b'",\r'):
         simple = pc.and_(simple, pc.fill_null(pc.invert(pc.match_substring_regex(text, '[",\r]')), True))
-    simple = pc.or_(simple, labels.data.is_null()).to_numpy(zero_copy_only=False)
+    simple = pc.or_(simple, text.is_null()).to_numpy(zero_copy_only=False)
 
     def read(records: Counts) -> Table:
-        some = Part(text, labels.encodings).take(records)
-        columns, unlike = (_single_cells if simple[records].all() else _any_cells)(some, counts[records])
+        some = text if len(records) == len(text) else text.take(pa.array(records))
+        if simple[records].all():
+            columns, unlike = _single_cells(some, counts[records])
+        else:
+            columns, unlike = _any_cells(some, encodings.take(pa.array(records)), counts[records])
         is_held = any(column.null_count < len(column) for column in columns.values())
         batch = batch_of(columns if is_held else {}, int(counts[records].sum()))
         return Table(batch, counts[records], unlike)
@@ -411,9 +386,8 @@ def label_columns(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Co
     return columns or {GROUND_TRUTH: pa.nulls(table.batch.num_rows, pa.string())}, table.uneven
 
 
-def _single_cells(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
+def _single_cells(text: pa.StringArray, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
     """Place lines of one cell each."""
-    text = labels.data
     present = text.is_valid().to_numpy(zero_copy_only=False)
     breaks = pc.fill_null(pc.count_substring(text, "\n"), 0).to_numpy(zero_copy_only=False)
     lines = np.where(present, breaks + 1, 0).astype(np.int64)
@@ -433,11 +407,13 @@ def _missing_if_empty(cells: pa.StringArray) -> pa.StringArray:
     return pc.if_else(pc.equal(cells, ""), pa.scalar(None, pa.string()), cells)
 
 
-def _any_cells(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
+def _any_cells(
+    texts: pa.StringArray, encodings: pa.StringArray, counts: Counts
+) -> tuple[dict[str, pa.Array], Counts]:
     rows: list[dict[str, Any]] = []
     unlike: list[int] = []
-    texts = zip(labels.data.to_pylist(), labels.encodings.to_pylist(), counts.tolist(), strict=True)
-    for number, (text, encoding, count) in enumerate(texts):
+    labels = zip(texts.to_pylist(), encodings.to_pylist(), counts.tolist(), strict=True)
+    for number, (text, encoding, count) in enumerate(labels):
         found = _rows_of_label(text, encoding, count)
         if found is None:
             unlike.append(number)

@@ -19,7 +19,7 @@ from typing import Any
 from contract.dataset import CallRows, notice
 from contract.dataset_format import SHAPES, Shape
 from contract.errors import DatasetError
-from contract.wording import several
+from contract.wording import as_float, several
 from readers.flatten import loads, scalar_text, without_surrogates
 
 Row = list[str | None] | dict[str, Any]
@@ -83,7 +83,7 @@ def decode(text: str, encoding: str | None, content_type: str | None) -> tuple[s
             return text, CSV  # prose may begin with a bracket
         return text, JSON
     found = _NO_TABLE.match(content_type or "")
-    if found and not (found["text"] and any(_is_number(cell) for row in csv_rows(text) for cell in row)):
+    if found and not (found["text"] and any(map(_numbers_in, csv_rows(text)))):
         notice("reading.one_cell", type=found[0])
         text = '"{}"'.format(text.replace('"', '""'))
     return text, CSV
@@ -316,18 +316,15 @@ def repeated_header(side: str, calls: Sequence[Call]) -> str | None:
         return None
     with_it = [payload.values for payload in texts if payload.first_line == line]
     names, cells = with_it[0][0], [row for rows in with_it for row in rows[1:]]
-    if len(set(names)) < len(names) or not all(names) or any(map(_is_number, names)) or line[:2] == "--":
+    if len(set(names)) < len(names) or not all(names) or _numbers_in(names) or line[:2] == "--":
         return None
-    has_numbers = any(all(map(_is_number, column)) for column in zip(*cells, strict=False))
+    has_numbers = any(_numbers_in(column) == len(column) for column in zip(*cells, strict=False))
     return line if has_numbers or count >= _SURE_HEADERS else None
 
 
-def _is_number(cell: str | None) -> bool:
-    try:
-        float(cell or "")
-    except ValueError:
-        return False
-    return True
+def _numbers_in(cells: Sequence[str | None]) -> int:
+    """Return how many cells are numbers."""
+    return sum(as_float(cell) is not None for cell in cells)
 
 
 def decide(
