@@ -21,15 +21,15 @@ from contract import json_layout
 from contract.dataset import GROUND_TRUTH, LabelPlaces
 from contract.errors import wording
 from contract.settings import Settings
-from contract.window import CAPTURE_SLACK, Window, between, folder_hour, folder_overlaps, parse_instant
+from contract.window import CAPTURE_SLACK, Window, between, folder_overlaps
 from contract.wording import several
 from file_storage import s3, storage
 from job_runner.engine import available_processors
 from readers.arrow_json import text_buffer
-from readers.captures.envelope import Envelope
+from readers.captures.envelope import UNREAD, Envelope
 from readers.captures.split import envelopes
 from readers.flatten import loads
-from readers.labels import UNKNOWN_HOUR, Hours, LabelIndex, Positions, hour_number, hour_text, index_labels
+from readers.labels import HOUR, UNKNOWN_HOUR, Hours, LabelIndex, Positions, hour_of, hour_text, index_labels
 from readers.splitting import FileRange, LineBlock, divide, has_lines
 
 # Captures and their labels as merged records: the captured line with its label, byte for byte otherwise.
@@ -103,14 +103,13 @@ def _replaced(lines: pa.BinaryArray) -> pa.BinaryArray:
 
 def _hours(envelope: Envelope) -> Hours:
     """Return the hour of each record: that of its file's folder, else that of its inference."""
-    by_path = [hour_number(folder_hour(segment.path)) for segment in envelope.block.segments]
+    by_path = [hour_of(segment.path) for segment in envelope.block.segments]
     hours = np.array(by_path, np.int32)[envelope.block.sources(envelope.numbers)]
     if (hours != UNKNOWN_HOUR).all():
         return hours
-    encoded = envelope.times.dictionary_encode()
-    distinct = [hour_number(parse_instant(text)) for text in encoded.dictionary.to_pylist()]
-    codes = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
-    return np.where(hours == UNKNOWN_HOUR, np.array([*distinct, UNKNOWN_HOUR], np.int32)[codes], hours)
+    instants = envelope.instants()
+    by_time = np.where(instants == UNREAD, UNKNOWN_HOUR, instants // HOUR).astype(np.int32)
+    return np.where(hours == UNKNOWN_HOUR, by_time, hours)
 
 
 def _counts(hours: Hours) -> Counter[int]:

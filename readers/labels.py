@@ -11,7 +11,6 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +25,7 @@ from contract.dataset import Dataset, LabelPlaces, notice
 from contract.dataset_format import DatasetFormat
 from contract.errors import DatasetError
 from contract.schema import nearest, suggestion
-from contract.window import folder_hour
+from contract.window import folder_hour, microseconds
 from contract.wording import several
 from file_storage.storage import SourceFile, list_files, read_bytes, scratch_folder
 from readers.captures.envelope import PAYLOAD, json_object, label_part, read_records
@@ -44,7 +43,7 @@ _MARKS = '[,"\\r\\n]'
 _LARGEST_ANSWER = 16 << 20
 
 UNKNOWN_HOUR = -1
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+HOUR = 60 * 60 * 1_000_000
 _BLOCK_SIZE = 8 << 20
 _SCHEMA = pa.schema({"groundTruthData": PAYLOAD, "eventMetadata": pa.struct({"eventId": "string"})})
 
@@ -87,7 +86,7 @@ def read_labels(files: Sequence[SourceFile], places: LabelPlaces) -> Iterator[La
     DatasetError
         Naming file and line of what is no label.
     """
-    ordered = sorted(files, key=lambda file: (_hour(file.path), file.path))
+    ordered = sorted(files, key=lambda file: (hour_of(file.path), file.path))
     for is_table, group in groupby(ordered, key=lambda file: file.path.lower().endswith((*_CSV, *_PARQUET))):
         if is_table:
             for file in group:
@@ -105,20 +104,15 @@ def _segments(file: SourceFile, places: LabelPlaces) -> Iterator[Segment]:
         yield Segment(file.path, 0, answer)
 
 
-def _hour(path: str) -> int:
-    return hour_number(folder_hour(path))
-
-
-def hour_number(instant: datetime | None) -> int:
-    """Return the full hours since 1970, `UNKNOWN_HOUR` for None."""
-    return UNKNOWN_HOUR if instant is None else (instant - _EPOCH) // timedelta(hours=1)
+def hour_of(path: str) -> int:
+    """Return the full hours since 1970 of a file's folder, `UNKNOWN_HOUR` where it tells none."""
+    hour = folder_hour(path)
+    return UNKNOWN_HOUR if hour is None else microseconds(hour) // HOUR
 
 
 def hour_text(number: int) -> str:
     """Return an hour as ISO 8601 text; ``unknown`` for `UNKNOWN_HOUR`."""
-    if number == UNKNOWN_HOUR:
-        return "unknown"
-    return (_EPOCH + timedelta(hours=number)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return "unknown" if number == UNKNOWN_HOUR else f"{np.datetime64(number, 'h')}:00:00Z"
 
 
 def _lines_as_labels(segments: Iterable[Segment]) -> Iterator[Labels]:
@@ -128,7 +122,7 @@ def _lines_as_labels(segments: Iterable[Segment]) -> Iterator[Labels]:
         batch, numbers = batch.filter(has_value), numbers[has_value.to_numpy(zero_copy_only=False)]
         data, encodings = batch.column("groundTruthData").flatten()
         encodings = pc.utf8_upper(pc.fill_null(encodings, "CSV"))
-        hours = np.array([_hour(segment.path) for segment in block.segments], np.int32)
+        hours = np.array([hour_of(segment.path) for segment in block.segments], np.int32)
         ids = batch.column("eventMetadata").flatten()[0]
         yield Labels(ids, data, encodings, hours[block.sources(numbers)])
 
@@ -140,10 +134,7 @@ def _is_whole(batch: pa.RecordBatch) -> bool:
 
 def _label(line: Line) -> dict[str, Any]:
     """Return the line's members; the data is None where a label has no value yet."""
-    try:
-        record = json_object(line.data)
-    except ValueError as reason:
-        raise _no_label(line, str(reason)) from None
+    record = json_object(line, _no_label)
     part = label_part(record.get("groundTruthData"))
     metadata = record.get("eventMetadata")
     identifier = metadata.get("eventId") if isinstance(metadata, dict) else None
@@ -203,7 +194,7 @@ def read_table(file: SourceFile, places: LabelPlaces) -> Iterator[Labels]:
         if pc.any(marked).as_py():
             quoted = [json_text(text) for text in data.filter(marked).to_pylist()]
             data = pc.replace_with_mask(data, marked, pa.array(quoted, pa.string()))
-        hours = np.full(len(ids), _hour(file.path), np.int32)
+        hours = np.full(len(ids), hour_of(file.path), np.int32)
         yield Labels(ids, data, pc.if_else(marked, "JSON", "CSV"), hours)
     if unlabelled:
         _log.info("Left out the rows of %s without a label: %d of %d", file.path, unlabelled, before)
@@ -301,26 +292,19 @@ def _identifier(loop: dict[str, Any], places: LabelPlaces, path: str) -> str:
 def _label_of(answer: dict[str, Any], places: LabelPlaces, path: str) -> tuple[str, str]:
     content = answer.get("answerContent")
     leaves = {at: one for at, one in _values(content) if not (one is None or isinstance(one, dict | list))}
-    if places.label_attribute is None:
-        if len(leaves) == 1:
-            return _as_label(next(iter(leaves.values())))
-    else:
-        found = _at(content, places.label_attribute)
-        if found is not None:
-            return _as_label(found)
+    alone = next(iter(leaves.values())) if len(leaves) == 1 else None
+    found = alone if places.label_attribute is None else _at(content, places.label_attribute)
+    if isinstance(found, dict | list):
+        return json_text(found), "JSON"
+    if found is not None:
+        text = scalar_text("answerContent", found) or ""
+        # A text with commas is one label, not several cells.
+        return (json_text(text), "JSON") if re.search(_MARKS, text) else (text, "CSV")
     wanted = "single value" if places.label_attribute is None else repr(places.label_attribute)
     there = ", ".join(leaves) or "nothing"
     close = nearest(places.label_attribute or "", leaves)
     meant = f": did you mean {close}?" if close else "."
     raise DatasetError.of("label_files.no_answer", file=path, wanted=wanted, there=there, meant=meant)
-
-
-def _as_label(value: Any) -> tuple[str, str]:
-    if isinstance(value, dict | list):
-        return json_text(value), "JSON"
-    text = scalar_text("answerContent", value) or ""
-    # A text with commas is one label, not several cells.
-    return (json_text(text), "JSON") if re.search(_MARKS, text) else (text, "CSV")
 
 
 def _at(value: Any, attribute: str) -> Any:
@@ -534,14 +518,13 @@ def _index_on_disk(labels: Iterable[Labels], partitions: int) -> LabelIndex:
                 path.unlink()
                 if not len(index.keys):
                     continue
-                numbers: list[npt.NDArray[Any]] = [index.keys, index.checks, index.hours, index.encodings]
-                for name, column in zip(_COLUMNS, numbers, strict=False):
-                    files[name].write(column.tobytes())
                 _, buffer, content = index.data.buffers()
-                edges = np.frombuffer(buffer, np.int64)[index.data.offset :][: len(index.keys) + 1]
-                files["data"].write(content.slice(int(edges[0]), int(edges[-1] - edges[0])))
-                files["edges"].write((edges[1:] - edges[0] + end).tobytes())
-                rows, end = rows + len(index.keys), end + edges[-1] - edges[0]
+                edges = np.frombuffer(buffer, np.int64)[: len(index.keys) + 1]
+                texts = content.slice(0, int(edges[-1]))
+                columns = (index.keys, index.checks, index.hours, index.encodings, texts, edges[1:] + end)
+                for name, column in zip(_COLUMNS, columns, strict=True):
+                    files[name].write(memoryview(column))
+                rows, end = rows + len(index.keys), end + edges[-1]
         return _mapped(folder, rows, records)
 
 

@@ -84,11 +84,11 @@ class Envelope:
 
     def in_window(self, window: Window) -> "Envelope":
         """Return the records in a window: by their time, or else by the folder of their file."""
-        instants, edges = _instants(self.times), [*(window.edges or (window.start,)), window.end]
+        instants, edges = self.instants(), [*(window.edges or (window.start,)), window.end]
         # In which window, -1 for none.
         places = np.searchsorted([*map(microseconds, edges)], instants, side="right").astype(np.int32) - 1
         places[places == len(edges) - 1] = -1
-        untimed = instants == _UNREAD
+        untimed = instants == UNREAD
         outside = (places == -1) & ~untimed
         earliest = instants.min(initial=microseconds(window.end), where=~untimed)
         is_odd = untimed.any() or outside.any()
@@ -96,7 +96,7 @@ class Envelope:
         for origin in np.unique(origins):
             path = self.block.segments[origin].path
             hour = folder_hour(path)
-            oldest = _UNREAD if hour is None else microseconds(hour - CAPTURE_SLACK)
+            oldest = UNREAD if hour is None else microseconds(hour - CAPTURE_SLACK)
             if not is_odd and earliest >= oldest:
                 continue
             of_file = origins == origin
@@ -108,6 +108,19 @@ class Envelope:
             notice("reading.late", int((of_file & ~untimed & (instants < oldest)).sum()))
         told = replace(self, windows=pa.array(places)) if window.edges else self
         return told.filter(places >= 0)
+
+    def instants(self) -> npt.NDArray[np.int64]:
+        """Return the times in microseconds since 1970, `UNREAD` where there is no readable one."""
+        kind = pa.timestamp("us", "UTC")
+        try:
+            instants = self.times.cast(kind)  # fails where one has no zone
+        except pa.ArrowInvalid:
+            encoded = self.times.dictionary_encode()
+            if not pc.all(pc.match_substring_regex(encoded.dictionary, ZONED)).as_py():
+                notice("reading.zoneless", field="inferenceTime")
+            read = pa.array(map(parse_instant, encoded.dictionary.to_pylist()), kind)
+            instants = read.take(encoded.indices)
+        return np.asarray(instants.cast(pa.int64()).fill_null(UNREAD).to_numpy())
 
     def with_windows(self, batch: pa.RecordBatch, counts: Counts) -> pa.RecordBatch:
         """Return rows, so many of each record, with the window of each where there are several."""
@@ -123,21 +136,7 @@ class Envelope:
         return list(found.take(pa.array(np.searchsorted(numbers, self.numbers))).to_pylist())
 
 
-_UNREAD = np.iinfo(np.int64).min
-
-
-def _instants(times: pa.Array) -> npt.NDArray[np.int64]:
-    """Return times in microseconds since 1970, the smallest number where there is no readable one."""
-    kind = pa.timestamp("us", "UTC")
-    try:
-        instants = times.cast(kind)  # fails where one has no zone
-    except pa.ArrowInvalid:
-        encoded = times.dictionary_encode()
-        if not pc.all(pc.match_substring_regex(encoded.dictionary, ZONED)).as_py():
-            notice("reading.zoneless", field="inferenceTime")
-        read = pa.array(map(parse_instant, encoded.dictionary.to_pylist()), kind)
-        instants = read.take(encoded.indices)
-    return np.asarray(instants.cast(pa.int64()).fill_null(_UNREAD).to_numpy())
+UNREAD = np.iinfo(np.int64).min
 
 
 def open_envelope(
@@ -231,36 +230,16 @@ def read_records(
     return merged(in_lanes(np.arange(len(lines)), some_together, one_by_one)), numbers
 
 
-def json_object(data: bytes) -> dict[str, Any]:
-    """Return the JSON object of a line.
-
-    Raises
-    ------
-    ValueError
-        Saying why the line is none.
-    """
+def json_object(line: Line, wrong: Callable[[Line, str], DatasetError]) -> dict[str, Any]:
+    """Return the JSON object of a line; raise what `wrong` makes of the line, and of why it is none."""
     try:
-        record = loads(data)
+        record = loads(line.data)
     except UnicodeDecodeError:
-        raise ValueError("it is not UTF-8 text") from None
+        raise wrong(line, "it is not UTF-8 text") from None
     except ValueError:
-        raise ValueError("it is not one whole JSON object") from None
+        raise wrong(line, "it is not one whole JSON object") from None
     if not isinstance(record, dict):
-        raise ValueError("it is no JSON object")
-    return record
-
-
-def parse_record(data: bytes) -> dict[str, Any]:
-    """Return one capture record.
-
-    Raises
-    ------
-    ValueError
-        Saying why the line is none.
-    """
-    record = json_object(data)
-    if not isinstance(record.get("captureData"), dict):
-        raise ValueError("it has no captureData")
+        raise wrong(line, "it is no JSON object")
     return record
 
 
@@ -272,10 +251,14 @@ def record_of_line(line: Line) -> dict[str, Any]:
     DatasetError
         Naming file and line when it is none.
     """
-    try:
-        return parse_record(line.data)
-    except ValueError as reason:
-        raise DatasetError.of("captures.no_record", reason=reason, **line.members()) from None
+    record = json_object(line, _no_record)
+    if not isinstance(record.get("captureData"), dict):
+        raise _no_record(line, "it has no captureData")
+    return record
+
+
+def _no_record(line: Line, reason: str) -> DatasetError:
+    return DatasetError.of("captures.no_record", reason=reason, **line.members())
 
 
 def payload_part(part: Any) -> tuple[str, str | None, str | None] | None:

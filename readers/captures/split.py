@@ -33,8 +33,8 @@ from readers.captures.envelope import (
     Envelope,
     label_columns,
     open_envelope,
-    parse_record,
     payload_part,
+    record_of_line,
     with_label_columns,
 )
 from readers.csv_records import CellParser, CellsError
@@ -295,8 +295,8 @@ def first_calls(files: Sequence[SourceFile], sides: Sequence[str]) -> list[shape
             continue
         for line in islice(block.lines(), share):
             try:
-                record = parse_record(line.data)
-            except ValueError:
+                record = record_of_line(line)
+            except DatasetError:
                 continue  # reading the file in earnest reports it
             parts = {**record["captureData"], GROUND_TRUTH: record.get(GROUND_TRUTH)}
             payloads = {side: found for side in wanted if (found := _payload(parts.get(side))).values}
