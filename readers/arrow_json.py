@@ -18,6 +18,12 @@ class NotBulkError(Exception):
     """These records cannot be read together."""
 
 
+def require_alike(fits: object, otherwise: str) -> None:
+    """Raise NotBulkError with what is `otherwise` unless records fit to be read together."""
+    if not fits:
+        raise NotBulkError(otherwise)
+
+
 # Members by name, in the order in which they are first seen, and those below each.
 MemberOrder = dict[str, Any]
 
@@ -70,8 +76,7 @@ def read_json(data: bytes | pa.Buffer, schema: pa.Schema, others: str = "infer")
         When they are malformed or do not fit into columns.
     """
     try:
-        if _NULL_FIRST.match(data):
-            raise NotBulkError("the first line is null")
+        require_alike(not _NULL_FIRST.match(data), "the first line is null")
         buffer = pa.py_buffer(data)
         table = json.read_json(
             pa.BufferReader(buffer),
@@ -173,8 +178,7 @@ def refuse_deep_nesting(data: bytes | pa.Buffer) -> int:
         depth = np.cumsum((braces == _OPENING).astype(np.int32) - (braces == _CLOSING))
         last_newline = np.maximum.accumulate(np.where(newlines, np.arange(len(marks)), -1))
         outside = np.where(last_newline >= 0, depth[last_newline], 0)
-        if (depth - outside).max(initial=0) > DEEPEST:
-            raise NotBulkError(f"values are nested more than {DEEPEST} levels deep")
+        require_alike((depth - outside).max(initial=0) <= DEEPEST, f"nested more than {DEEPEST} levels deep")
     return len(ends)
 
 

@@ -15,7 +15,7 @@ from contract.dataset import Dataset, notice
 from contract.errors import DatasetError
 from file_storage.storage import SourceFile, lines_before, open_input, read_bytes, reading
 from readers import splitting
-from readers.arrow_json import JsonFields, NotBulkError, parse_json
+from readers.arrow_json import JsonFields, NotBulkError, parse_json, require_alike
 from readers.captures.shapes import JSON, Payload, column_rows, is_columns, table_rows
 from readers.dataset import excluded_positions
 from readers.flatten import flatten_batch, loads, rows_to_batch
@@ -97,13 +97,12 @@ class _LineReader:
             if finder is not None and finder.kinds is None:
                 first = data.split(b"\n", _LEARNT_LINES)[:_LEARNT_LINES]
                 finder.learn(_parts(line, str) for line in first if line.strip(_BLANK))
-            if b"null" in data and any(end in data and _NULL_LINES[end].search(data) for end in _NULL_LINES):
-                raise NotBulkError("a line is null")
+            is_null = b"null" in data and any(e in data and _NULL_LINES[e].search(data) for e in _NULL_LINES)
+            require_alike(not is_null, "a line is null")
             if not data.isascii():
                 data.decode()  # Arrow lets other text than UTF-8 pass
             batch = parse_json(data, self._fields)
-            if not batch.num_columns:
-                raise NotBulkError("records without members")
+            require_alike(batch.num_columns, "records without members")
             if finder is not None:
                 records = pa.StructArray.from_arrays(batch.columns, batch.schema.names)
                 return finder.together({RECORD: records})

@@ -23,7 +23,7 @@ from contract.dataset import GROUND_TRUTH, ColumnPaths, Location
 from contract.dataset_format import Shape
 from contract.errors import ConfigurationError, DatasetError
 from contract.wording import several
-from readers.arrow_json import NotBulkError
+from readers.arrow_json import NotBulkError, require_alike
 from readers.captures.shapes import CSV, NOTHING, Payload, rows_of_values
 from readers.flatten import batch_of, column_of, columns_of, flatten_batch, rows_to_batch
 from readers.lanes import Counts, Table, like_first
@@ -105,10 +105,8 @@ class Finder:
                 values = labels(path, counts)
             else:
                 values, found = values_at(parts.get(other.side), path)
-                if not np.array_equal(found, counts):
-                    raise NotBulkError("not one value for each row")
-            if values.type not in _PLAIN:
-                raise NotBulkError(f"{other.name} is no plain value")
+                require_alike(np.array_equal(found, counts), "not one value for each row")
+            require_alike(values.type in _PLAIN, f"{other.name} is no plain value")
             columns[other.name] = values
         return Table(batch_of(columns, int(counts.sum())), counts, counts[:0])
 
@@ -264,19 +262,17 @@ def values_at(records: pa.Array | None, path: Find | None) -> tuple[pa.Array, Co
         raise NotBulkError("a part that not all records have, or that has no plain path")
     found = _members(records, path.before)
     if not path.projects:
-        if types.is_list(found.type) and types.is_struct(found.type.value_type):
-            raise NotBulkError("records of several rows")
+        several_rows = types.is_list(found.type) and types.is_struct(found.type.value_type)
+        require_alike(not several_rows, "records of several rows")
         return found, np.ones(len(found), np.int64)
-    if not types.is_list(found.type) or found.null_count:
-        raise NotBulkError("a projection over what is no list")
+    require_alike(types.is_list(found.type) and not found.null_count, "a projection over what is no list")
     counts = pc.list_value_length(found).to_numpy(zero_copy_only=False).astype(np.int64)
     return _members(pc.list_flatten(found), path.after), counts
 
 
 def _members(values: pa.Array, names: tuple[str, ...]) -> pa.Array:
     for name in names:
-        if not types.is_struct(values.type):
-            raise NotBulkError(f"{name} of what is no object")
+        require_alike(types.is_struct(values.type), f"{name} of what is no object")
         if values.type.get_field_index(name) < 0:
             return pa.nulls(len(values))
         values = pc.struct_field(values, name)
@@ -286,17 +282,14 @@ def _members(values: pa.Array, names: tuple[str, ...]) -> pa.Array:
 def _bulk_features(
     rows: pa.Array, headers: tuple[str, ...], kinds: Mapping[str, pa.DataType]
 ) -> dict[str, pa.Array]:
-    if rows.null_count:
-        raise NotBulkError("records without features")
+    require_alike(not rows.null_count, "records without features")
     if types.is_struct(rows.type):
-        if not rows.type.num_fields:
-            raise NotBulkError("features without members")
+        require_alike(rows.type.num_fields, "features without members")
         return columns_of(flatten_batch(pa.RecordBatch.from_struct_array(rows)))
-    if not types.is_list(rows.type) or rows.type.value_type not in _PLAIN:
-        raise NotBulkError("features are neither cells nor members")
+    is_cells = types.is_list(rows.type) and rows.type.value_type in _PLAIN
+    require_alike(is_cells, "features are neither cells nor members")
     width, *others = pc.unique(pc.list_value_length(rows)).to_pylist() or [0]
-    if others or not width:
-        raise NotBulkError("rows differ in their number of features")
+    require_alike(width and not others, "rows differ in their number of features")
     cells = pc.list_flatten(rows)
     is_dense = not cells.null_count and (types.is_integer(cells.type) or types.is_floating(cells.type))
     # Much faster than element by element.
@@ -314,8 +307,7 @@ def _cell_column(column: pa.Array, kind: pa.DataType | None) -> pa.Array:
     """Return a column of cells with the type it would have by itself."""
     if types.is_null(column.type) or column.null_count == len(column):
         return pa.nulls(len(column))
-    if types.is_floating(column.type) and kind is None:
-        raise NotBulkError("whether these are integers is not known")
+    require_alike(kind is not None or not types.is_floating(column.type), "these may be integers")
     return like_first(column, kind)
 
 

@@ -18,7 +18,7 @@ from pyarrow import types
 from contract.dataset import GROUND_TRUTH, CallRows, Dataset
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
-from readers.arrow_json import JsonFields, NotBulkError, found_in, parse_json, text_buffer
+from readers.arrow_json import JsonFields, NotBulkError, found_in, parse_json, require_alike, text_buffer
 from readers.captures.envelope import Envelope
 from readers.captures.shapes import (
     BATCH_MEMBERS,
@@ -332,8 +332,7 @@ class Decoder:
                 rows.append(_csv_rows(some.text, "row" if self.text_only else self.call_rows.shape(side)))
             else:
                 found = _json_rows(some.text, self.call_rows.shape(side))
-                if _widest(found.batch) > self.most_columns:
-                    raise NotBulkError("more columns than expected")
+                require_alike(_widest(found.batch) <= self.most_columns, "more columns than expected")
                 rows.append(replace(found, batch=flatten_batch(found.batch)))
         return self._beside(rows, parser)
 
@@ -368,9 +367,11 @@ class Decoder:
             position = sum(widths[: places[0]])
             if is_text:
                 # Neighbouring CSV payloads are one line of cells, wherever the first one ends.
-                for at in places if not self.text_only else ():
-                    if at < last:
-                        _require_width(rows[at].lines, widths[at])
+                for at in places[: 0 if self.text_only else last - places[0]]:
+                    is_odd = (
+                        widths[at] and pc.any(pc.not_equal(_commas(rows[at].lines), widths[at] - 1)).as_py()
+                    )
+                    require_alike(not is_odd, "another number of cells than expected")
                 # Where a record has none of them, its cells are empty.
                 texts = [pc.fill_null(rows[at].lines, "," * (widths[at] - 1)) for at in places]
                 found[places[0]] = _parse_lines(texts, position, parser, 2 * self.most_columns)
@@ -378,8 +379,7 @@ class Decoder:
             for at in places:
                 batch = rows[at].batch
                 if rows[at].is_cells and batch is not None:
-                    if at < last and batch.num_columns != widths[at]:
-                        raise NotBulkError("more cells than expected")
+                    require_alike(at == last or batch.num_columns == widths[at], "more cells than expected")
                     start = sum(widths[:at])
                     found[at] = {cell_name(start + cell): each for cell, each in enumerate(batch.columns)}
                 found[at] = {
@@ -388,8 +388,7 @@ class Decoder:
         columns = dict(chain.from_iterable(each.items() for each in found))
         total = int(counts.sum())
         batch = batch_of(columns, total)
-        if batch.num_rows != total:
-            raise NotBulkError("cells hold line ends")
+        require_alike(batch.num_rows == total, "cells hold line ends")
         return Table(batch, counts, uneven)
 
     def _named(self, rows: Sequence[Rows]) -> list[dict[str, pa.Array]]:
@@ -494,8 +493,8 @@ def json_array(data: pa.StringArray) -> pa.Array:
         '{"p":', data, "}\n", "", null_handling="replace", null_replacement="null"
     )
     batch = parse_json(text_buffer(wrapped), JsonFields())
-    if batch.num_rows != len(data) or batch.schema.names != ["p"]:
-        raise NotBulkError("a payload holds several values")
+    is_single = batch.num_rows == len(data) and batch.schema.names == ["p"]
+    require_alike(is_single, "a payload holds several values")
     return batch.column(0)
 
 
@@ -506,8 +505,7 @@ def _csv_rows(data: pa.StringArray, shape: Shape) -> Rows:
         text = pc.replace_substring(pc.replace_substring(text, "\r\n", "\n"), "\r", "\n")
         marks = found_in(text_buffer(text), b'\n",')
     if shape == "list" and b"," in marks:
-        if b'"' in marks:
-            raise NotBulkError("a cell may hold a comma")
+        require_alike(b'"' not in marks, "a cell may hold a comma")
         single = pc.invert(pc.match_substring(text, "\n"))
         text = pc.if_else(single, pc.replace_substring(text, ",", "\n"), text)
         marks = found_in(text_buffer(text), b"\n")
@@ -515,25 +513,22 @@ def _csv_rows(data: pa.StringArray, shape: Shape) -> Rows:
     if b"\n" in marks:
         counts = 1 + pc.count_substring(text, "\n").to_numpy(zero_copy_only=False).astype(np.int64)
         lines = pc.list_flatten(pc.split_pattern(text, "\n"))
-    if b'"' in marks and not pc.all(pc.match_substring_regex(lines, _QUOTED_LINE)).as_py():
-        raise NotBulkError("a quote stands within a cell, or a cell holds a line end")
+    are_cells = b'"' not in marks or pc.all(pc.match_substring_regex(lines, _QUOTED_LINE)).as_py()
+    require_alike(are_cells, "a quote stands within a cell, or a cell holds a line end")
     return Rows(counts, lines=lines)
 
 
 def _json_rows(data: pa.StringArray, shape: Shape) -> Rows:
     values, name = json_array(data), None
-    if values.null_count:
-        raise NotBulkError("a payload is null")
+    require_alike(not values.null_count, "a payload is null")
     if types.is_struct(values.type):
         members = [member.type for member in values.type]
-        if _may_be_table(values.type):
-            raise NotBulkError("a payload may be a table")
+        require_alike(not _may_be_table(values.type), "a payload may be a table")
         if shape == "columns" and len(members) > 1 and all(map(types.is_list, members)):
             return _column_rows(values)
         if shape == "row" or not any(map(types.is_list, members)):
             return Rows(np.ones(len(values), np.int64), batch=_named(values))
-        if len(members) > 1:
-            raise NotBulkError("an object may be one list by itself")
+        require_alike(len(members) == 1, "an object may be one list by itself")
         name, values = values.type[0].name, values.flatten()[0]
     element = values.type.value_type if types.is_list(values.type) else None
     if element is None or (name is None and shape == "row" and not types.is_nested(element)):
@@ -543,8 +538,7 @@ def _json_rows(data: pa.StringArray, shape: Shape) -> Rows:
         return Rows(counts, batch=_named(elements))
     if name is None:
         return Rows(counts, batch=_numbers(elements), is_cells=True)
-    if elements.null_count and types.is_list(element):
-        raise NotBulkError("a row is null")
+    require_alike(not (elements.null_count and types.is_list(element)), "a row is null")
     return Rows(counts, batch=pa.RecordBatch.from_arrays([elements], names=[name]))
 
 
@@ -563,25 +557,24 @@ def _column_rows(objects: pa.StructArray) -> Rows:
     members = objects.flatten()
     counts = _filled(members[0])
     for member in members:
-        if not np.array_equal(_filled(member), counts) or types.is_nested(member.type.value_type):
-            raise NotBulkError("columns differ in length")
+        is_column = np.array_equal(_filled(member), counts) and not types.is_nested(member.type.value_type)
+        require_alike(is_column, "columns differ in length")
     names = [member.name for member in objects.type]
     return Rows(counts, batch=pa.RecordBatch.from_arrays([pc.list_flatten(each) for each in members], names))
 
 
 def _named(objects: pa.StructArray) -> pa.RecordBatch:
-    if objects.null_count or objects.type.num_fields == 0:
-        raise NotBulkError("objects without members")
+    require_alike(objects.type.num_fields and not objects.null_count, "objects without members")
     return pa.RecordBatch.from_struct_array(objects)
 
 
 def _numbers(values: pa.Array) -> pa.RecordBatch:
     """Return numbers, or lists of numbers that are all of one length, as columns without names."""
     kind = values.type.value_type if types.is_list(values.type) else values.type
-    if values.null_count or not (types.is_integer(kind) or types.is_floating(kind)):
-        raise NotBulkError("cells are more than numbers")
-    if types.is_list(values.type) and len(pc.unique(pc.list_value_length(values))) != 1:
-        raise NotBulkError("arrays differ in length")
+    are_numbers = not values.null_count and (types.is_integer(kind) or types.is_floating(kind))
+    require_alike(are_numbers, "cells are more than numbers")
+    lengths = pc.unique(pc.list_value_length(values)) if types.is_list(values.type) else [1]
+    require_alike(len(lengths) == 1, "arrays differ in length")
     return pa.RecordBatch.from_arrays([values], names=[""])
 
 
@@ -610,8 +603,7 @@ def _bounded(value: Any, most: int) -> Any:
 def _filled(lists: pa.ListArray) -> Counts:
     lengths = pc.fill_null(pc.list_value_length(lists), 0)
     counts: Counts = lengths.to_numpy(zero_copy_only=False).astype(np.int64)
-    if (counts == 0).any():
-        raise NotBulkError("a list is empty")
+    require_alike((counts > 0).all(), "a list is empty")
     return counts
 
 
@@ -657,12 +649,6 @@ def _zip_rows(counts: list[Counts]) -> tuple[list[Counts], Counts, Counts]:
     return index, longest, uneven
 
 
-def _require_width(lines: pa.StringArray, width: int) -> None:
-    """Make sure that what follows these cells stands where it should."""
-    if width and pc.any(pc.not_equal(_commas(lines), width - 1)).as_py():
-        raise NotBulkError("another number of cells than expected")
-
-
 def _commas(lines: pa.StringArray) -> pa.IntegerArray:
     """Return how many commas stand between the cells of each line."""
     if found_in(text_buffer(lines), b'"'):
@@ -688,15 +674,10 @@ def _parse_lines(
     lines = pc.binary_join_element_wise(*texts, ",") if len(texts) > 1 else texts[0]
     commas = _commas(lines)
     least, most = pc.min_max(commas).as_py().values()
-    if most >= limit:
-        raise NotBulkError("more cells than expected")
+    require_alike(most < limit, "more cells than expected")
     if least < most:
         lines = pc.binary_join_element_wise(lines, pc.binary_repeat(",", pc.subtract(most, commas)), "")
     if most == 0:
         # A blank line would be skipped, an empty cell is not.
         lines = pc.if_else(pc.equal(lines, ""), '""', lines)
-    names = [cell_name(position + at) for at in range(most + 1)]
-    try:
-        return parser(_lines_of(lines), names, len(lines))
-    except CellsError as error:
-        raise NotBulkError(str(error)) from error
+    return parser(_lines_of(lines), [cell_name(position + at) for at in range(most + 1)], len(lines))

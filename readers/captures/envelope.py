@@ -26,7 +26,7 @@ from contract.window import (
     microseconds,
     parse_instant,
 )
-from readers.arrow_json import NotBulkError, found_in, line_ends, read_json, text_buffer
+from readers.arrow_json import NotBulkError, found_in, line_ends, read_json, require_alike, text_buffer
 from readers.captures.shapes import Row, UndecodableError, decode, parsed
 from readers.flatten import batch_of, columns_of, json_text, loads, rows_to_batch, scalar_text
 from readers.lanes import Counts, Table, in_lanes, merged, of_kinds, rows_of
@@ -205,8 +205,7 @@ def read_records(
 
     def bulk(data: bytes, lines: int) -> pa.RecordBatch:
         batch = read_json(data, schema, others="ignore")
-        if batch.num_rows != lines or not is_whole(batch):
-            raise NotBulkError("a line is no record")
+        require_alike(batch.num_rows == lines and is_whole(batch), "a line is no record")
         try:
             batch.validate(full=True)
         except pa.ArrowInvalid as error:

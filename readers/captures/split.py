@@ -25,7 +25,7 @@ from contract.window import Window
 from contract.wording import shorten
 from file_storage.storage import SourceFile
 from readers import paths, splitting
-from readers.arrow_json import NotBulkError
+from readers.arrow_json import require_alike
 from readers.captures import shapes
 from readers.captures.columns import Decoder, Note, Texts, find_layout, json_array, texts_of
 from readers.captures.envelope import (
@@ -407,14 +407,12 @@ def _labels_at(truth: Texts, path: paths.Find | None, counts: Counts) -> pa.Arra
         encodings = pa.nulls(len(counts), pa.string())  # which is CSV
         labels = pa.StructArray.from_arrays([truth.text, encodings], fields=list(PAYLOAD))
         columns, unlike = label_columns(labels, counts)
-        if len(unlike) or list(columns) != [GROUND_TRUTH]:
-            raise NotBulkError("labels of several cells, or of another number than rows")
+        is_single = not len(unlike) and list(columns) == [GROUND_TRUTH]
+        require_alike(is_single, "labels of several cells, or of another number than rows")
         return paths.typed_text(columns[GROUND_TRUTH])
-    if (truth.kinds == shapes.CSV).any():
-        raise NotBulkError("labels of several encodings, or without a path")
+    require_alike(not (truth.kinds == shapes.CSV).any(), "labels of several encodings, or without a path")
     values, found = paths.values_at(json_array(truth.text.drop_null()), path)
-    if not np.array_equal(found, counts[present]):
-        raise NotBulkError("another number of labels than rows")
+    require_alike(np.array_equal(found, counts[present]), "another number of labels than rows")
     if present.all():
         return values
     rows = np.repeat(present, counts)
