@@ -274,19 +274,13 @@ def read_answers(file: SourceFile, places: LabelPlaces) -> bytes | None:
     labels = [_label_of(answer, places, file.path) for answer in answers]
     latest = {label: position for position, label in enumerate(labels)}
     label, encoding = max(latest, key=lambda each: (labels.count(each), latest[each]))
-    return json_text(_as_line(_identifier(loop, places, file.path), label, encoding)).encode() + b"\n"
-
-
-def _identifier(loop: dict[str, Any], places: LabelPlaces, path: str) -> str:
-    content = loop.get("inputContent")
-    for attribute in places.id_attributes:
-        found = _at(content, attribute)
-        if isinstance(found, str | int) and not isinstance(found, bool) and found != "":
-            return str(found)
-    name = loop.get("humanLoopName")
-    if isinstance(name, str) and name:
-        return name
-    raise DatasetError.of("label_files.no_inference", file=path, attributes=", ".join(places.id_attributes))
+    name, attributes = loop.get("humanLoopName"), places.id_attributes
+    found = [_at(loop.get("inputContent"), attribute) for attribute in attributes]
+    ids = [one for one in found if isinstance(one, str | int) and not isinstance(one, bool) and one != ""]
+    ids += [name] if isinstance(name, str) and name else []
+    if not ids:
+        raise DatasetError.of("label_files.no_inference", file=file.path, attributes=", ".join(attributes))
+    return json_text(_as_line(str(ids[0]), label, encoding)).encode() + b"\n"
 
 
 def _label_of(answer: dict[str, Any], places: LabelPlaces, path: str) -> tuple[str, str]:

@@ -212,7 +212,8 @@ def _found(part: Payload, find: Find | None, location: Location, place: Callable
     elif part.kind != CSV and location.path is None:
         found = list(part.values)
     else:
-        found = [_at(value, position) for value in part.values]
+        lists = [value if isinstance(value, list) else [] for value in part.values]
+        found = [cells[position] if len(cells) > position else None for cells in lists]
     value = found[0] if len(found) == 1 else found or None
     return _largest(value, location, place) if location.classes else value
 
@@ -227,10 +228,6 @@ def _of_rows(values: list[Any], count: int, location: Location, place: Callable[
     counts = {"rows": several(count, "row"), "values": several(len(values), "value")}
     about: dict[str, Any] = {"location": location, "field": location.variable or "the path"}
     raise DatasetError.of("column_paths.uneven", place=place(), **counts, **about)
-
-
-def _at(value: Any, position: int) -> Any:
-    return value[position] if isinstance(value, list) and len(value) > position else None
 
 
 def _largest(value: Any, location: Location, place: Callable[[], str]) -> Any:
@@ -342,8 +339,8 @@ def _column(name: str, values: list[Any]) -> pa.Array:
 
 
 _NAME = r'(?:[A-Za-z_][A-Za-z0-9_]*|"[^"\\]+")'
-_NAMES = re.compile(rf"{_NAME}(?:\.{_NAME})*")
-_PROJECTION = re.compile(rf"(?:({_NAME}(?:\.{_NAME})*))?\[(?:\*|)\](?:\.({_NAME}(?:\.{_NAME})*))?")
+_NAMES = rf"{_NAME}(?:\.{_NAME})*"
+_PLAIN_PATH = re.compile(rf"(?=.)({_NAMES})?(?:(\[\*?\])(?:\.({_NAMES}))?)?")
 _STEP = re.compile(_NAME)
 
 
@@ -386,10 +383,8 @@ def compile_path(expression: str, variable: str) -> Find:
         When it is no JMESPath.
     """
     text = expression.strip()
-    if _NAMES.fullmatch(text):
-        return PlainPath(_steps(text))
-    if match := _PROJECTION.fullmatch(text):
-        return PlainPath(_steps(match[1] or ""), True, _steps(match[2] or ""))
+    if match := _PLAIN_PATH.fullmatch(text):
+        return PlainPath(_steps(match[1]), match[2] is not None, _steps(match[3]))
     # Imported late: few jobs need more than the plain paths.
     import jmespath
     from jmespath.exceptions import JMESPathError
@@ -409,8 +404,8 @@ def compile_path(expression: str, variable: str) -> Find:
     return find
 
 
-def _steps(text: str) -> tuple[str, ...]:
-    return tuple(step.strip('"') for step in _STEP.findall(text))
+def _steps(text: str | None) -> tuple[str, ...]:
+    return tuple(step.strip('"') for step in _STEP.findall(text or ""))
 
 
 def _member(value: Any, names: Sequence[str]) -> Any:

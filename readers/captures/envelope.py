@@ -4,6 +4,7 @@ A block of lines becomes Arrow arrays, one entry per record. Lines that do not f
 the same arrays.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -37,6 +38,8 @@ from readers.splitting import Line, LineBlock
 PAYLOAD = pa.struct([("data", pa.string()), ("encoding", pa.string())])
 # What labels are found by: the first that there is.
 _IDS = ("inferenceId", "eventId")
+# The first of these that gives as many labels as the call has rows.
+_SHAPES: tuple[Shape, ...] = ("list", "row", "columns")
 _CONTENT_TYPE = pa.struct([("observedContentType", pa.string())])
 
 
@@ -396,25 +399,18 @@ def _any_cells(
     unlike: list[int] = []
     labels = zip(texts.to_pylist(), encodings.to_pylist(), counts.tolist(), strict=True)
     for number, (text, encoding, count) in enumerate(labels):
-        found = _rows_of_label(text, encoding, count)
+        found: list[Row] | None = None
+        with contextlib.suppress(UndecodableError):
+            payload = parsed(*decode(text, encoding or "CSV", None))
+            readings = map(payload.rows, _SHAPES if payload.values else ())
+            found = next((read for read in readings if len(read) == count), None)
+            found = found if payload.values else []
         if found is None:
             unlike.append(number)
-        rows += [{}] * count if found is None else map(_named, found)
+        rows += map(_named, found or [{}] * count)
     batch = rows_to_batch(rows, text_only=True)
     columns = columns_of(batch).items()
     return {name: column.cast(pa.string()) for name, column in columns}, np.array(unlike, np.int64)
-
-
-def _rows_of_label(text: str, encoding: str | None, count: int) -> list[Row] | None:
-    """Return one label per row of the call, None when there is another number of them."""
-    try:
-        payload = parsed(*decode(text, encoding or "CSV", None))
-    except UndecodableError:
-        return None
-    if not payload.values:
-        return [{}] * count
-    shapes: tuple[Shape, ...] = ("list", "row", "columns")
-    return next((rows for shape in shapes if len(rows := payload.rows(shape)) == count), None)
 
 
 def _named(row: Row) -> dict[str, Any]:
