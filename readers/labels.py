@@ -488,13 +488,8 @@ def _sorted_index(batches: Sequence[pa.RecordBatch]) -> LabelIndex:
 
 def latest_of_each(keys: Words, checks: Words) -> Positions:
     """Return the position of the last occurrence of each pair, sorted by `keys`."""
-    order = np.argsort(keys, kind="stable")
-    same_key = keys[order[1:]] == keys[order[:-1]]
-    same = same_key & (checks[order[1:]] == checks[order[:-1]])
-    if (same != same_key).any():
-        # Two ids share the first half: their labels may be mixed.
-        order = np.lexsort((checks, keys))
-        same = (keys[order[1:]] == keys[order[:-1]]) & (checks[order[1:]] == checks[order[:-1]])
+    order = np.lexsort((checks, keys))
+    same = (keys[order[1:]] == keys[order[:-1]]) & (checks[order[1:]] == checks[order[:-1]])
     return order[np.append(~same, True)] if len(order) else order
 
 
@@ -519,7 +514,16 @@ def _index_on_disk(labels: Iterable[Labels], partitions: int) -> LabelIndex:
                 for name, column in zip(_COLUMNS, columns, strict=True):
                     files[name].write(memoryview(column))
                 rows, end = rows + len(index.keys), end + edges[-1]
-        return _mapped(folder, rows, records)
+
+        def mapped(name: str) -> pa.Buffer:
+            path = folder / name  # an empty file cannot be mapped
+            return pa.memory_map(str(path)).read_buffer() if path.stat().st_size else pa.py_buffer(b"")
+
+        keys, checks = (np.frombuffer(mapped(name), np.uint64) for name in ("key", "check"))
+        hours = np.frombuffer(mapped("hour"), np.int32)
+        encodings = np.frombuffer(mapped("encoding"), np.uint8)
+        data = pa.LargeStringArray.from_buffers(rows, mapped("edges"), mapped("data"))
+        return LabelIndex(keys, checks, data, encodings, hours, records)
 
 
 def _partition(labels: Iterable[Labels], folder: Path, partitions: int) -> int:
@@ -544,14 +548,3 @@ def _partition(labels: Iterable[Labels], folder: Path, partitions: int) -> int:
 
 # Files of the finished index; texts are their bytes, and where each begins and ends.
 _COLUMNS = ("key", "check", "hour", "encoding", "data", "edges")
-
-
-def _mapped(folder: Path, rows: int, records: int) -> LabelIndex:
-    def buffer(name: str) -> pa.Buffer:
-        path = folder / name  # an empty file cannot be mapped
-        return pa.memory_map(str(path)).read_buffer() if path.stat().st_size else pa.py_buffer(b"")
-
-    keys, checks = (np.frombuffer(buffer(name), np.uint64) for name in ("key", "check"))
-    encodings, hours = np.frombuffer(buffer("encoding"), np.uint8), np.frombuffer(buffer("hour"), np.int32)
-    data = pa.LargeStringArray.from_buffers(rows, buffer("edges"), buffer("data"))
-    return LabelIndex(keys, checks, data, encodings, hours, records)

@@ -32,12 +32,8 @@ BATCH_MEMBERS = ("instances", "predictions", "inputs", "outputs")
 FRAMES = ("dataframe_split", "dataframe_records", "input_data")
 _LEAST_DIGITS = 2
 
-PEERS = {
-    "endpointInput": "endpointOutput",
-    "endpointOutput": "endpointInput",
-    "batchTransformInput": "batchTransformOutput",
-    "batchTransformOutput": "batchTransformInput",
-}
+_PAIRS = (("endpointOutput", "endpointInput"), ("batchTransformOutput", "batchTransformInput"))
+PEERS = dict(peers for pair in _PAIRS for peers in (pair[::-1], pair))
 # Of more calls than this share, no reading may contradict itself.
 MOST_CONTRADICTIONS = 0.01
 # A first line of names is a header where so many calls, and nearly all, begin with it. Where no column
@@ -353,7 +349,7 @@ def decide(
         return _call_rows({side: given[side] for side in sides}, calls, "the setting rows")
     shapes: dict[str, Shape] = {}
     why = set()
-    for pair in (("endpointOutput", "endpointInput"), ("batchTransformOutput", "batchTransformInput")):
+    for pair in _PAIRS:
         there = [side for side in pair if side in sides]
         if there:
             both = [call for call in calls if call.payloads.keys() & there]

@@ -130,7 +130,6 @@ class Notes:
     records: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     places: dict[str, str] = field(default_factory=dict)
-    unread: Counter[int] = field(default_factory=Counter)
 
     @contextlib.contextmanager
     def of(self, envelope: Envelope) -> Iterator[Note]:
@@ -139,8 +138,9 @@ class Notes:
         yield lambda code, records: odd.setdefault(code, set()).update(records)
         self.records += len(envelope)
         if envelope.windows is not None:
-            unread = sorted(odd.get("reading.undecodable", ()))
-            self.unread.update(envelope.windows.take(pa.array(unread, pa.int64())).to_pylist())
+            unread = pa.array(sorted(odd.get("reading.undecodable", ())), pa.int64())
+            for window in envelope.windows.take(unread).to_pylist():
+                notice("window", window=window)
         for code, records in odd.items():
             self.counts[code] += len(records)
             if records and code not in self.places:
@@ -154,8 +154,6 @@ class Notes:
         DatasetError
             When too many calls contradict the reading of their rows.
         """
-        for window, count in self.unread.items():
-            notice("window", count, window=window)
         for code, place in self.places.items():
             notice(code, self.counts[code], place=place)
         uneven = self.counts["reading.uneven"]
