@@ -292,20 +292,17 @@ def _bulk_features(
     # Much faster than element by element.
     table = np.ascontiguousarray(cells.to_numpy().reshape(-1, width).T) if is_dense else None
     columns = [pc.list_element(rows, at) if table is None else pa.array(table[at]) for at in range(width)]
-    named = zip(_names(headers, width), columns, strict=True)
-    return {name: _cell_column(column, kinds.get(name)) for name, column in named}
+    found: dict[str, pa.Array] = {}
+    for name, column in zip(_names(headers, width), columns, strict=True):
+        # Each has the type it would have by itself.
+        kind, is_empty = kinds.get(name), column.null_count == len(column)
+        require_alike(is_empty or kind or not types.is_floating(column.type), "these may be integers")
+        found[name] = pa.nulls(len(column)) if is_empty else like_first(column, kind)
+    return found
 
 
 def _names(headers: tuple[str, ...], width: int) -> tuple[str, ...]:
     return headers if len(headers) == width else tuple(f"{PREFIX}{at}" for at in range(width))
-
-
-def _cell_column(column: pa.Array, kind: pa.DataType | None) -> pa.Array:
-    """Return a column of cells with the type it would have by itself."""
-    if types.is_null(column.type) or column.null_count == len(column):
-        return pa.nulls(len(column))
-    require_alike(kind is not None or not types.is_floating(column.type), "these may be integers")
-    return like_first(column, kind)
 
 
 def _feature_columns(rows: list[FeatureRow], headers: tuple[str, ...]) -> dict[str, pa.Array]:

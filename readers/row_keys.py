@@ -86,7 +86,7 @@ def keyed_rows(
 
 def _labelled(batch: pa.RecordBatch, ids: pa.StringArray, index: LabelIndex) -> pa.RecordBatch:
     """Return the batch with the labels of its rows as the last column."""
-    from readers.captures.envelope import with_label_columns
+    from readers.captures.columns import with_label_columns
     from readers.labels import id_texts, labels_of
 
     labels = labels_of(index, id_texts(ids))

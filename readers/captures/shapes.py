@@ -10,9 +10,9 @@ import io
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 from operator import itemgetter
 from typing import Any
 
@@ -254,27 +254,20 @@ def _is_tensor(tensor: Any) -> bool:
     kinds = (("name", str), ("shape", list), ("data", list))
     if not isinstance(tensor, dict) or not all(isinstance(tensor.get(name), kind) for name, kind in kinds):
         return False
-    shape = tensor["shape"]
-    return bool(shape) and all(isinstance(size, int) and size > 0 for size in shape)
+    return bool(tensor["shape"]) and all(isinstance(size, int) and size > 0 for size in tensor["shape"])
 
 
 def _tensor_rows(tensors: list[dict[str, Any]]) -> list[Row]:
     rows: list[dict[str, Any]] = [{} for _ in range(max(tensor["shape"][0] for tensor in tensors))]
     for tensor in tensors:
-        cells = list(_scalars(tensor["data"]))
+        cells = tensor["data"]
+        while any(isinstance(cell, list) for cell in cells):
+            cells = list(chain.from_iterable(cell if isinstance(cell, list) else [cell] for cell in cells))
         width = max(1, len(cells) // tensor["shape"][0])
         for number in range(tensor["shape"][0]):
             part = cells[number * width : (number + 1) * width]
             rows[number][tensor["name"]] = part[0] if width == 1 and part else part
     return list(rows)
-
-
-def _scalars(value: Any) -> Iterator[Any]:
-    if isinstance(value, list):
-        for item in value:
-            yield from _scalars(item)
-    else:
-        yield value
 
 
 def _json_row(value: Any) -> Row:

@@ -27,16 +27,17 @@ from file_storage.storage import SourceFile
 from readers import paths, splitting
 from readers.arrow_json import require_alike
 from readers.captures import shapes
-from readers.captures.columns import Decoder, Note, Texts, find_layout, json_array, texts_of
-from readers.captures.envelope import (
-    PAYLOAD,
-    Envelope,
+from readers.captures.columns import (
+    Decoder,
+    Note,
+    Texts,
+    find_layout,
+    json_array,
     label_columns,
-    open_envelope,
-    payload_part,
-    record_of_line,
+    texts_of,
     with_label_columns,
 )
+from readers.captures.envelope import PAYLOAD, Envelope, open_envelope, payload_part, record_of_line
 from readers.csv_records import CellParser, CellsError
 from readers.labels import LabelIndex, labels_of
 from readers.lanes import Counts, Table, of_kinds
