@@ -12,17 +12,7 @@ import pyarrow as pa
 from pyarrow import json, types
 
 from readers.flatten import DEEPEST
-
-
-class NotBulkError(Exception):
-    """These records cannot be read together."""
-
-
-def require_alike(fits: object, otherwise: str) -> None:
-    """Raise NotBulkError with what is `otherwise` unless records fit to be read together."""
-    if not fits:
-        raise NotBulkError(otherwise)
-
+from readers.lanes import NotBulkError, require_alike
 
 # Members by name, in the order in which they are first seen, and those below each.
 MemberOrder = dict[str, Any]

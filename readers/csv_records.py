@@ -17,7 +17,8 @@ from pyarrow import csv
 from contract.dataset import notice
 from contract.errors import DatasetError
 from file_storage.storage import lines_before
-from readers.arrow_json import NotBulkError, found_in
+from readers.arrow_json import found_in
+from readers.lanes import NotBulkError
 
 # A quoted field longer than this is a quote that somebody forgot to close.
 LONGEST_FIELD = 64 << 20

@@ -15,11 +15,11 @@ from contract.dataset import Dataset, notice
 from contract.errors import DatasetError
 from file_storage.storage import SourceFile, lines_before, open_input, read_bytes, reading
 from readers import splitting
-from readers.arrow_json import JsonFields, NotBulkError, parse_json, require_alike
+from readers.arrow_json import JsonFields, parse_json
 from readers.captures.shapes import JSON, Payload, column_rows, is_columns, table_rows
 from readers.dataset import excluded_positions
 from readers.flatten import flatten_batch, loads, rows_to_batch
-from readers.lanes import Counts, Table, of_kinds
+from readers.lanes import Counts, NotBulkError, Table, of_kinds, require_alike
 from readers.paths import RECORD, Finder, Record
 from readers.splitting import FileSplit, Pieces, Segment, Splits
 

@@ -133,7 +133,7 @@ def _is_whole(batch: pa.RecordBatch) -> bool:
 
 
 def _label(line: Line) -> dict[str, Any]:
-    """Return the line's members; the data is None where a label has no value yet."""
+    """Return the line's members; there is no data where a label has no value yet."""
     record = json_object(line, _no_label)
     part = label_part(record.get("groundTruthData"))
     metadata = record.get("eventMetadata")
@@ -142,13 +142,7 @@ def _label(line: Line) -> dict[str, Any]:
         raise _no_label(line, "it has no eventMetadata.eventId")
     if part is None and not isinstance(record.get("groundTruthData", ""), dict | None):
         raise _no_label(line, "it has no groundTruthData.data")
-    data, encoding = part or (None, None)
-    return _as_line(str(identifier), data, encoding)
-
-
-def _as_line(identifier: str, data: str | None, encoding: str | None) -> dict[str, Any]:
-    """Return the members of a label's line."""
-    return {"groundTruthData": {"data": data, "encoding": encoding}, "eventMetadata": {"eventId": identifier}}
+    return {"groundTruthData": part, "eventMetadata": {"eventId": str(identifier)}}
 
 
 def _no_label(line: Line, reason: str) -> DatasetError:
@@ -280,7 +274,9 @@ def read_answers(file: SourceFile, places: LabelPlaces) -> bytes | None:
     ids += [name] if isinstance(name, str) and name else []
     if not ids:
         raise DatasetError.of("label_files.no_inference", file=file.path, attributes=", ".join(attributes))
-    return json_text(_as_line(str(ids[0]), label, encoding)).encode() + b"\n"
+    part = {"data": label, "encoding": encoding}
+    line = {"groundTruthData": part, "eventMetadata": {"eventId": str(ids[0])}}
+    return json_text(line).encode() + b"\n"
 
 
 def _label_of(answer: dict[str, Any], places: LabelPlaces, path: str) -> tuple[str, str]:

@@ -16,7 +16,6 @@ from pyarrow import types
 
 from contract.dataset import aligned_columns
 from contract.errors import DatasetError
-from readers.arrow_json import NotBulkError
 from readers.flatten import without_columns
 
 Counts = npt.NDArray[np.int64]
@@ -25,6 +24,16 @@ Counts = npt.NDArray[np.int64]
 _PARTS = _LEAST = 16
 # Where looking for odd records has read each record so many times, the rest counts as odd.
 _MOST_READ = 4
+
+
+class NotBulkError(Exception):
+    """These records cannot be read together."""
+
+
+def require_alike(fits: object, otherwise: str) -> None:
+    """Raise NotBulkError with what is `otherwise` unless records fit to be read together."""
+    if not fits:
+        raise NotBulkError(otherwise)
 
 
 class MixedTypesError(NotBulkError):

@@ -23,10 +23,9 @@ from contract.dataset import GROUND_TRUTH, ColumnPaths, Location
 from contract.dataset_format import Shape
 from contract.errors import ConfigurationError, DatasetError
 from contract.wording import several
-from readers.arrow_json import NotBulkError, require_alike
 from readers.captures.shapes import CSV, NOTHING, Payload, rows_of_values
 from readers.flatten import batch_of, column_of, columns_of, flatten_batch, rows_to_batch
-from readers.lanes import Counts, Table, like_first
+from readers.lanes import Counts, NotBulkError, Table, like_first, require_alike
 
 PREFIX = "column_"
 
@@ -386,10 +385,8 @@ def compile_path(expression: str, variable: str) -> Find:
     import jmespath
     from jmespath.exceptions import JMESPathError
 
-    def reason(error: Exception) -> str:
-        return str(error).partition("\n")[0].rstrip(".:")
-
-    told = {"field": variable, "path": expression, "reason": reason}
+    told: dict[str, Any] = {"field": variable, "path": expression}
+    told["reason"] = lambda error: str(error).partition("\n")[0].rstrip(".:")
     with ConfigurationError.instead_of("column_paths.no_jmespath", JMESPathError, **told):
         compiled = jmespath.compile(text)
 

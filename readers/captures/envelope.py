@@ -25,9 +25,9 @@ from contract.window import (
     microseconds,
     parse_instant,
 )
-from readers.arrow_json import NotBulkError, line_ends, read_json, require_alike
+from readers.arrow_json import line_ends, read_json
 from readers.flatten import json_text, loads, scalar_text
-from readers.lanes import Counts, in_lanes, merged
+from readers.lanes import Counts, NotBulkError, in_lanes, merged, require_alike
 from readers.splitting import Line, LineBlock
 
 # One payload of every record as it was written, null where there is none, and how to read it.
@@ -257,8 +257,8 @@ def _no_record(line: Line, reason: str) -> DatasetError:
     return DatasetError.of("captures.no_record", reason=reason, **line.members())
 
 
-def payload_part(part: Any) -> tuple[str, str | None, str | None] | None:
-    """Return text, encoding and content type of one payload of a parsed record, None where there is none.
+def payload_part(part: Any) -> dict[str, Any] | None:
+    """Return one payload of a parsed record with all that `shapes.decode` takes, None where there is none.
 
     Data that is no text, but a JSON value, is written as JSON.
     """
@@ -271,33 +271,26 @@ def payload_part(part: Any) -> tuple[str, str | None, str | None] | None:
     )
     if not isinstance(data, str):
         data, encoding = json_text(data), "JSON"
-    return data, encoding, content_type
+    return {"data": data, "encoding": encoding, "observedContentType": content_type}
 
 
-def label_part(part: Any) -> tuple[str, str] | None:
-    """Return text and encoding of a ``groundTruthData`` object, None when it holds no label."""
+def label_part(part: Any) -> dict[str, Any] | None:
+    """Return data and encoding of a ``groundTruthData`` object, None when it holds no label."""
     found = payload_part(part)
     if found is None:
         return None
     if not isinstance(part["data"], str | dict | list):
-        return scalar_text(GROUND_TRUTH, part["data"]) or "", "CSV"
-    return found[0], (found[1] or "CSV").upper()
+        return {"data": scalar_text(GROUND_TRUTH, part["data"]) or "", "encoding": "CSV"}
+    return {"data": found["data"], "encoding": (found["encoding"] or "CSV").upper()}
 
 
 def _exact(line: Line, schema: pa.Schema) -> dict[str, Any]:
     record = record_of_line(line)
     parts = {side.name: payload_part(record["captureData"].get(side.name)) for side in schema[0].type}
-    names = ("data", "encoding", "observedContentType")
-    found: dict[str, Any] = {
-        "captureData": {side: dict(zip(names, part, strict=True)) for side, part in parts.items() if part}
-    }
-    if label := label_part(record.get(GROUND_TRUTH)):
-        found[GROUND_TRUTH] = {"data": label[0], "encoding": label[1]}
     metadata = record.get("eventMetadata")
     metadata = metadata if isinstance(metadata, dict) else {}
+    known = {name: str(metadata[name]) for name in _IDS if isinstance(metadata.get(name), str | int | float)}
     time = metadata.get("inferenceTime")
-    found["eventMetadata"] = {
-        "inferenceTime": time if isinstance(time, str) else None,
-        **{name: str(metadata[name]) for name in _IDS if isinstance(metadata.get(name), str | int | float)},
-    }
-    return found
+    known |= {"inferenceTime": time} if isinstance(time, str) else {}
+    label = label_part(record.get(GROUND_TRUTH))
+    return {"captureData": parts, GROUND_TRUTH: label, "eventMetadata": known}

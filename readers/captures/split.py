@@ -25,7 +25,6 @@ from contract.window import Window
 from contract.wording import shorten
 from file_storage.storage import SourceFile
 from readers import paths, splitting
-from readers.arrow_json import require_alike
 from readers.captures import shapes
 from readers.captures.columns import (
     Decoder,
@@ -40,7 +39,7 @@ from readers.captures.columns import (
 from readers.captures.envelope import PAYLOAD, Envelope, open_envelope, payload_part, record_of_line
 from readers.csv_records import CellParser, CellsError
 from readers.labels import LabelIndex, labels_of
-from readers.lanes import Counts, Table, of_kinds
+from readers.lanes import Counts, Table, of_kinds, require_alike
 from readers.splitting import FileSplit, Pieces
 
 # Calls from which the rows of a call, names and types are decided, and files they are taken from.
@@ -311,7 +310,7 @@ def first_calls(files: Sequence[SourceFile], sides: Sequence[str]) -> list[shape
 def _payload(part: object) -> shapes.Payload:
     found = payload_part(part)
     try:
-        return shapes.parsed(*shapes.decode(*found)) if found else shapes.NOTHING
+        return shapes.parsed(*shapes.decode(*found.values())) if found else shapes.NOTHING
     except shapes.UndecodableError:
         return shapes.NOTHING
 
