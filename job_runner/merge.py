@@ -26,8 +26,9 @@ from contract.wording import several
 from file_storage import s3, storage
 from job_runner.engine import available_processors
 from readers.arrow_json import text_buffer
-from readers.captures.envelope import UNREAD, Envelope
+from readers.captures.envelope import Envelope
 from readers.captures.split import envelopes
+from readers.dataset import UNREAD
 from readers.flatten import loads
 from readers.labels import HOUR, UNKNOWN_HOUR, Hours, LabelIndex, Positions, hour_of, hour_text, index_labels
 from readers.splitting import FileRange, LineBlock, divide, has_lines

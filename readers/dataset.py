@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from contract.dataset import Dataset, SegmentColumn, notice
 from contract.errors import DatasetError
+from contract.window import Window, microseconds
 from contract.wording import several
 
 # Schema metadata of batches whose column names did not come with the data.
@@ -22,6 +23,8 @@ _INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+")
 _UNNAMED = re.compile(r"_c\d+")
 # Members of records that are compared, and how many rows with both chance would have given.
 _MOST_MEMBERS, _SURELY_TOGETHER = 60, 10
+# Earlier than any time.
+UNREAD = np.iinfo(np.int64).min
 
 
 class NotSplittable(Exception):  # noqa: N818 - a request to plan anew, not an error a user sees
@@ -84,6 +87,19 @@ def say_odd_columns(files: Sequence[Sequence[str]], *, has_names: bool = False) 
         notice("file", count, field=name)
         if _INDEX.fullmatch(name) or (has_names and _UNNAMED.fullmatch(name)):
             notice("reading.index", field=name)
+
+
+def window_places(instants: npt.NDArray[np.int64], window: Window) -> npt.NDArray[np.int32]:
+    """Return in which of the windows that are told apart each instant lies, -1 for none.
+
+    Parameters
+    ----------
+    instants
+        Microseconds since 1970, `UNREAD` where nobody knows.
+    """
+    edges = [*map(microseconds, (*(window.edges or (window.start,)), window.end))]
+    places = np.searchsorted(edges, instants, side="right").astype(np.int32) - 1
+    return np.where(places == len(edges) - 1, np.int32(-1), places)
 
 
 def watched(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

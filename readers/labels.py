@@ -450,20 +450,15 @@ def index_labels(source: str, places: LabelPlaces | None = None, *, memory: int 
     files = list_files(source, "ground_truth_source")
     plain = (".jsonl", ".json", ".csv")
     total = sum(file.size * (1 if file.path.endswith(plain) else _COMPRESSION) for file in files)
-    labels = read_labels(files, places or LabelPlaces())
-    first: list[str] = []
-
-    def read() -> Iterator[Labels]:
-        for part in labels:
-            first.extend(part.ids[: 1 - len(first)].to_pylist())
-            yield part
-
+    found = (part for part in read_labels(files, places or LabelPlaces()) if len(part.ids))
+    first = list(itertools.islice(found, 1))
+    labels = itertools.chain(first, found)
     if total <= (MEMORY if memory is None else memory):
-        index = _sorted_index([_hashed(part) for part in read()])
+        index = _sorted_index([_hashed(part) for part in labels])
     else:
         partitions = min(_MOST_PARTITIONS, 1 << max(1, (total // _PARTITION).bit_length()))
-        index = _index_on_disk(read(), partitions)
-    return index._replace(example="".join(first))
+        index = _index_on_disk(labels, partitions)
+    return index._replace(example=first[0].ids[0].as_py() if first else "")
 
 
 def _hashed(labels: Labels) -> pa.RecordBatch:

@@ -19,6 +19,7 @@ from contract.errors import DatasetError
 from contract.window import ZONED, Window, microseconds
 from contract.wording import as_float, some_of
 from readers.cell_types import instants_of
+from readers.dataset import UNREAD, window_places
 
 if TYPE_CHECKING:
     from readers.labels import LabelIndex
@@ -62,11 +63,9 @@ def keyed_rows(
             known_times = batch.column(time).filter(instants.is_valid())
             _require_whole_days(known_times, instants, window, keys.time or "", label)
             rows, without = rows + batch.num_rows, without + instants.null_count
-            start, end = microseconds(window.start), microseconds(window.end)
-            inside = pc.and_(pc.greater_equal(instants, start), pc.less(instants, end))
-            inside = pc.fill_null(inside, False)
-            notice("outside", batch.num_rows - instants.null_count - inside.true_count)
-            found, instants = batch.filter(inside), instants.filter(inside)
+            places = window_places(instants.fill_null(UNREAD).to_numpy(), window)
+            notice("outside", batch.num_rows - instants.null_count - int((places >= 0).sum()))
+            found, places = batch.filter(pa.array(places >= 0)), places[places >= 0]
         ids = None if identifier is None else found.column(identifier).cast(pa.string())
         if ids is not None:
             again = len(ids) - ids.null_count - pc.count_distinct(ids).as_py()
@@ -75,9 +74,7 @@ def keyed_rows(
         found = found.select([name for at, name in names if name in known or at not in (identifier, time)])
         found = found if index is None or ids is None else _labelled(found, ids, index)
         if window is not None and window.edges and time is not None:
-            edges = [microseconds(edge) for edge in window.edges]
-            places = np.searchsorted(edges, instants.to_numpy(), side="right") - 1
-            found = found.append_column(WINDOW, pa.array(places.astype(np.int32)))
+            found = found.append_column(WINDOW, pa.array(places))
         yield found
     notice("reading.untimed", without, field=keys.time)
     if without > _MOST_WITHOUT * rows:

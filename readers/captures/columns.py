@@ -30,7 +30,6 @@ from readers.captures.shapes import (
     Payload,
     Row,
     UndecodableError,
-    contradiction,
     decode,
     parsed,
 )
@@ -289,8 +288,8 @@ class Decoder:
             texts = self._joined(texts)
 
         def one_by_one(records: Counts) -> Table:
-            sides = self._rows(texts, records, note)
-            return self.of_rows(sides, parser, lambda text, odd: note(text, records[list(odd)].tolist()))
+            rows = self._rows(texts, records, note)
+            return self.of_rows(rows, parser, lambda text, odd: note(text, records[list(odd)].tolist()))
 
         def bulk(records: Counts) -> Table:
             return self._together([text.take(records) for text in texts], parser)
@@ -635,8 +634,7 @@ def _zip_rows(counts: list[Counts]) -> tuple[list[Counts], Counts, Counts]:
     longest = np.maximum(every.max(axis=0), 1)
     if (longest == 1).all():
         return [np.where(count > 0, np.cumsum(count) - count, -1) for count in counts], longest, longest[:0]
-    suspects = np.flatnonzero(((every > 1) & (every != longest)).any(axis=0))
-    uneven = np.array([at for at in suspects if contradiction(every[:, at].tolist())], np.int64)
+    uneven = np.flatnonzero(((every > 1) & (every != longest)).any(axis=0))
     record, within = rows_of(longest)
     index = []
     for count in counts:

@@ -26,6 +26,7 @@ from contract.window import (
     parse_instant,
 )
 from readers.arrow_json import line_ends, read_json
+from readers.dataset import UNREAD, window_places
 from readers.flatten import json_text, loads, scalar_text
 from readers.lanes import Counts, NotBulkError, in_lanes, merged, require_alike
 from readers.splitting import Line, LineBlock
@@ -81,10 +82,8 @@ class Envelope:
 
     def in_window(self, window: Window) -> "Envelope":
         """Return the records in a window: by their time, or else by the folder of their file."""
-        instants, edges = self.instants(), [*(window.edges or (window.start,)), window.end]
-        # In which window, -1 for none.
-        places = np.searchsorted([*map(microseconds, edges)], instants, side="right").astype(np.int32) - 1
-        places[places == len(edges) - 1] = -1
+        instants = self.instants()
+        places = window_places(instants, window)
         untimed = instants == UNREAD
         outside = (places == -1) & ~untimed
         earliest = instants.min(initial=microseconds(window.end), where=~untimed)
@@ -131,9 +130,6 @@ class Envelope:
         batch, numbers = read_records(self.block, schema, lambda line: _exact(line, schema), lambda _: True)
         found = batch.column(0).flatten()[0].flatten()[0]
         return list(found.take(pa.array(np.searchsorted(numbers, self.numbers))).to_pylist())
-
-
-UNREAD = np.iinfo(np.int64).min
 
 
 def open_envelope(

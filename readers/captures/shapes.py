@@ -352,11 +352,6 @@ def decide(
     return _call_rows(shapes, calls, " and ".join(sorted(why)) or "nothing")
 
 
-def contradiction(counts: Sequence[int]) -> bool:
-    """Return whether the payloads of a call differ in their rows; one row belongs to all of the others."""
-    return len({count for count in counts if count > 1}) > 1
-
-
 def too_many(contradicting: int, calls: int, place: str) -> DatasetError:
     """Return the error for calls whose sides do not have the same number of rows."""
     return DatasetError.of("captures.uneven", count=contradicting, calls=several(calls, "call"), place=place)
@@ -367,7 +362,8 @@ def _call_rows(shapes: Mapping[str, Shape], calls: Sequence[Call], why: str) -> 
         [len(payload.rows(shapes.get(side, "row"))) for side, payload in call.payloads.items()]
         for call in calls
     ]
-    wrong = [call for call, count in zip(calls, counts, strict=True) if contradiction(count)]
+    # One row belongs to all of the others.
+    wrong = [call for call, count in zip(calls, counts, strict=True) if len({*count} - {0, 1}) > 1]
     if len(wrong) > MOST_CONTRADICTIONS * len(calls):
         raise too_many(len(wrong), len(calls), wrong[0].place())
     several_rows = sum(max(count, default=0) > 1 for count in counts)
