@@ -106,11 +106,11 @@ def _hours(envelope: Envelope) -> Hours:
     """Return the hour of each record: that of its file's folder, else that of its inference."""
     by_path = [hour_of(segment.path) for segment in envelope.block.segments]
     hours = np.array(by_path, np.int32)[envelope.block.sources(envelope.numbers)]
-    if (hours != UNKNOWN_HOUR).all():
-        return hours
-    instants = envelope.instants()
-    by_time = np.where(instants == UNREAD, UNKNOWN_HOUR, instants // HOUR).astype(np.int32)
-    return np.where(hours == UNKNOWN_HOUR, by_time, hours)
+    if (hours == UNKNOWN_HOUR).any():
+        instants = envelope.instants()
+        by_time = np.where(instants == UNREAD, UNKNOWN_HOUR, instants // HOUR).astype(np.int32)
+        hours = np.where(hours == UNKNOWN_HOUR, by_time, hours)
+    return hours
 
 
 def _counts(hours: Hours) -> Counter[int]:

@@ -180,15 +180,20 @@ def positional_names(count: int, request: Dataset) -> tuple[list[str], set[int]]
             excluded = {position + (position >= place) for position in excluded}
         return names, excluded
     generic = [f"_c{position}" for position in range(count)]
-    baseline = list(request.column_names or ())
-    excluded = excluded_positions(generic, request.exclude)
-    if len(baseline) == count:
-        return baseline, excluded | excluded_positions(baseline, request.exclude)
-    kept = [position for position in range(count) if position not in excluded]
-    if len(baseline) == len(kept):
-        for position, name in zip(kept, baseline, strict=True):
-            generic[position] = name
-    return generic, excluded
+    names, excluded = named_by_position(generic, request), excluded_positions(generic, request.exclude)
+    return names, excluded | excluded_positions(names if is_known else [], request.exclude)
+
+
+def named_by_position(columns: list[str], request: Dataset) -> list[str]:
+    """Return the baseline's names, in place of those of all columns or of those that are not left out.
+
+    Where neither number of columns is the baseline's, they keep their names.
+    """
+    excluded, baseline = excluded_positions(columns, request.exclude), request.column_names or ()
+    kept = [position for position in range(len(columns)) if position not in excluded]
+    places = next((some for some in (range(len(columns)), kept) if len(some) == len(baseline)), ())
+    by_position = dict(zip(places, baseline, strict=False))
+    return [by_position.get(position, name) for position, name in enumerate(columns)]
 
 
 # A column that says which segment each row belongs to, by values or intervals of another column.

@@ -34,7 +34,7 @@ from readers.captures.shapes import (
     parsed,
 )
 from readers.csv_records import CellParser, CellsError
-from readers.dataset import POSITIONAL, excluded_positions, positional_names
+from readers.dataset import POSITIONAL, excluded_positions, named_by_position, positional_names
 from readers.flatten import LONGEST_LIST, batch_of, columns_of, flatten_batch, rows_to_batch
 from readers.lanes import Counts, NotBulkError, Table, like_first, of_kinds, require_alike, rows_of
 from readers.paths import typed_text
@@ -49,7 +49,6 @@ _QUOTED_LINE = rf'^(?:{_QUOTED_CELL}|[^",]*)(?:,(?:{_QUOTED_CELL}|[^",]*))*$'
 Note = Callable[[str, Sequence[int]], None]
 _ENCODINGS = {"CSV": CSV, "JSON": JSON}
 _ODD = -1
-_NO_COLUMNS = pa.RecordBatch.from_pylist([])
 
 
 # What the columns of captures are called is decided once per job from the first records. Every split then
@@ -128,10 +127,11 @@ def find_layout(
             named = sorted(named)  # as the originals' JSON reader does
         widths.append(len(named) or max(cells, key=cells.__getitem__, default=0))
         names_of_sides.append(named)
-    shared = shared_names(names_of_sides)
+    distinct = distinct_names(sides, names_of_sides)
+    counts = Counter(chain.from_iterable(names_of_sides))
+    shared = frozenset(name for name, count in counts.items() if count > 1)
     columns: list[str] = []
-    for side, named, width, common in zip(sides, names_of_sides, widths, shared, strict=True):
-        own = [f"{side}.{name}" if name in common else name for name in named]
+    for own, width in zip(distinct, widths, strict=True):
         columns += own or [cell_name(len(columns) + position) for position in range(width)]
     positional = all(map(is_cell, columns))
     # Of ``{"instances": [[1, 2]]}`` the columns are instances.0 and instances.1, which is no name either.
@@ -151,7 +151,7 @@ def find_layout(
     names = dict(zip(columns, kept, strict=True))
     beyond = {cell_name(int(entry)) for entry in request.exclude if entry.isdecimal()}
     left_out = frozenset(request.exclude) | beyond
-    return Layout(tuple(widths), frozenset().union(*shared), names, left_out, positional)
+    return Layout(tuple(widths), shared, names, left_out, positional)
 
 
 def is_cell(name: str) -> bool:
@@ -164,29 +164,28 @@ def _is_of_batch(name: str) -> bool:
     return member in BATCH_MEMBERS and (not position or position.isdecimal())
 
 
-def shared_names(names_of_sides: Sequence[Sequence[str]]) -> list[frozenset[str]]:
-    """Return for each payload those of its names that a later payload has too."""
+def distinct_names(
+    sides: Sequence[str], names_of_sides: Sequence[list[str]], shared: frozenset[str] = frozenset()
+) -> list[list[str]]:
+    """Return the names of each payload's columns, after its own where a later payload has them too.
+
+    Those that are known to be `shared` count as later ones, but for the last payload, which keeps its names.
+    """
     later: set[str] = set()
-    shared: list[frozenset[str]] = []
-    for names in reversed(names_of_sides):
-        shared.append(frozenset(later.intersection(names)))
-        later.update(names)
-    return shared[::-1]
+    found: list[list[str]] = []
+    for side, names in reversed([*zip(sides, names_of_sides, strict=True)]):
+        found.insert(0, [f"{side}.{name}" if name in later else name for name in names])
+        later |= shared.union(names)
+    return found
 
 
 def _mixed_names(columns: list[str], unnamed: list[str], request: Dataset) -> list[str]:
     baseline = request.column_names or ()
-    if set(columns).intersection(baseline):
-        pairs = [(unnamed, [name for name in baseline if name not in columns])]
-    else:
-        excluded = excluded_positions(columns, request.exclude)
-        kept = [column for position, column in enumerate(columns) if position not in excluded]
-        pairs = [(columns, list(baseline)), (kept, list(baseline))]
-    for candidates, names in pairs:
-        if len(candidates) == len(names):
-            by_position = dict(zip(candidates, names, strict=True))
-            return [by_position.get(column, column) for column in columns]
-    return columns
+    if not set(columns).intersection(baseline):
+        return named_by_position(columns, request)
+    left = [name for name in baseline if name not in columns]
+    names = dict(zip(unnamed, left, strict=True)) if len(unnamed) == len(left) else {}
+    return [names.get(column, column) for column in columns]
 
 
 # Payloads as columns.
@@ -395,18 +394,11 @@ class Decoder:
         A name that request and response have in common belongs to the request, whose names are the
         baseline's; the response's column is called ``endpointOutput.<name>``.
         """
-        batches = [
-            side.batch if side.batch is not None and not side.is_cells else _NO_COLUMNS for side in rows
-        ]
-        shared = shared_names([batch.schema.names for batch in batches])
-        # The last payload keeps its names.
-        apart = [*(names | self.layout.shared for names in shared[:-1]), *shared[-1:]]
+        names = [[] if side.batch is None or side.is_cells else side.batch.schema.names for side in rows]
+        every = distinct_names(self.sides, names, self.layout.shared)
         return [
-            {
-                f"{side}.{name}" if name in names else name: values
-                for name, values in zip(batch.schema.names, batch.columns, strict=True)
-            }
-            for side, batch, names in zip(self.sides, batches, apart, strict=True)
+            dict(zip(own, side.batch.columns, strict=True)) if own else {}
+            for own, side in zip(every, rows, strict=True)
         ]
 
     def _require_one_encoding(self, envelope: Envelope) -> None:
