@@ -20,19 +20,7 @@ from contract.dataset_format import Shape
 from contract.errors import DatasetError
 from readers.arrow_json import JsonFields, found_in, parse_json, text_buffer
 from readers.captures.envelope import Envelope
-from readers.captures.shapes import (
-    BATCH_MEMBERS,
-    CSV,
-    FRAMES,
-    JSON,
-    NONE,
-    NOTHING,
-    Payload,
-    Row,
-    UndecodableError,
-    decode,
-    parsed,
-)
+from readers.captures.shapes import CSV, FRAMES, JSON, NONE, NOTHING, Payload, Row, decode, is_batch, parsed
 from readers.csv_records import CellParser, CellsError
 from readers.dataset import POSITIONAL, excluded_positions, named_by_position, positional_names
 from readers.flatten import LONGEST_LIST, batch_of, columns_of, flatten_batch, rows_to_batch
@@ -135,7 +123,7 @@ def find_layout(
         columns += own or [cell_name(len(columns) + position) for position in range(width)]
     positional = all(map(is_cell, columns))
     # Of ``{"instances": [[1, 2]]}`` the columns are instances.0 and instances.1, which is no name either.
-    unnamed = [name for name in columns if is_cell(name) or (not request.text_only and _is_of_batch(name))]
+    unnamed = [name for name in columns if is_cell(name) or (not request.text_only and is_batch(name))]
     if positional:
         final, excluded = positional_names(len(columns), request)
         # By the baseline's names a single record with more cells disturbs no other column. The originals
@@ -157,11 +145,6 @@ def find_layout(
 def is_cell(name: str) -> bool:
     """Return whether this is the raw name of a column without a name."""
     return name.startswith(CELL) and name[len(CELL) :].isdecimal()
-
-
-def _is_of_batch(name: str) -> bool:
-    member, _, position = name.partition(".")
-    return member in BATCH_MEMBERS and (not position or position.isdecimal())
 
 
 def distinct_names(
@@ -210,7 +193,7 @@ class Texts:
         for number, text, kind in zip(records.tolist(), some.text.to_pylist(), some.kinds, strict=True):
             try:
                 yield parsed(text, kind)
-            except UndecodableError:
+            except ValueError:
                 note("reading.undecodable", [number])
                 yield NOTHING
 
@@ -455,7 +438,7 @@ def texts_of(envelope: Envelope, side: str, note: Note, header: str | None = Non
             try:
                 content, kinds[at] = decode(text[at].as_py(), encodings[at].as_py(), found[at])
                 decoded.append(content)
-            except UndecodableError:
+            except ValueError:
                 decoded.append(None)
                 kinds[at] = NONE
                 note("reading.undecodable", [at])
@@ -758,7 +741,7 @@ def _any_cells(
     labels = zip(texts.to_pylist(), encodings.to_pylist(), counts.tolist(), strict=True)
     for number, (text, encoding, count) in enumerate(labels):
         found: list[Row] | None = None
-        with contextlib.suppress(UndecodableError):
+        with contextlib.suppress(ValueError):
             payload = parsed(*decode(text, encoding or "CSV", None))
             readings = map(payload.rows, _SHAPES if payload.values else ())
             found = next((read for read in readings if len(read) == count), None)

@@ -5,6 +5,7 @@ mapping from names to JSON values.
 """
 
 import base64
+import contextlib
 import csv
 import io
 import re
@@ -49,35 +50,27 @@ _NO_TABLE = re.compile(
 )
 
 
-class UndecodableError(ValueError):
-    """A payload is neither text in its encoding nor anything that can be recognised."""
-
-
 def decode(text: str, encoding: str | None, content_type: str | None) -> tuple[str, int]:
     """Return the text of a payload, and whether it is CSV or JSON.
 
     Raises
     ------
-    UndecodableError
+    ValueError
         When it cannot be made sense of.
     """
     encoding = (encoding or "").upper()
     if encoding in ("CSV", "JSON"):
         return text, CSV if encoding == "CSV" else JSON
     if encoding == "BASE64":
-        try:
-            text = base64.b64decode("".join(text.split()), validate=True).decode()
-        except ValueError:
-            raise UndecodableError("is no BASE64 of text") from None
+        text = base64.b64decode("".join(text.split()), validate=True).decode()
     if "json" in (content_type or "").lower():
         return text, JSON
     # Servers often name the type that they expected, not the one they got.
     if text.lstrip()[:1] in ("{", "["):
-        try:
+        with contextlib.suppress(ValueError):  # prose may begin with a bracket
             json_values(text)
-        except UndecodableError:
-            return text, CSV  # prose may begin with a bracket
-        return text, JSON
+            return text, JSON
+        return text, CSV
     found = _NO_TABLE.match(content_type or "")
     if found and not (found["text"] and any(map(_numbers_in, csv_rows(text)))):
         notice("reading.one_cell", type=found[0])
@@ -90,16 +83,13 @@ def json_values(text: str) -> list[Any]:
 
     Raises
     ------
-    UndecodableError
+    ValueError
         When it is no JSON.
     """
     try:
         return [loads(text)]
     except ValueError:
-        try:
-            return [loads(line) for line in text.split("\n") if line.strip()]
-        except ValueError:
-            raise UndecodableError("is no JSON") from None
+        return [loads(line) for line in text.split("\n") if line.strip()]
 
 
 def csv_rows(text: str) -> list[list[str | None]]:
@@ -135,7 +125,7 @@ def parsed(text: str | None, kind: int) -> Payload:
 
     Raises
     ------
-    UndecodableError
+    ValueError
         When it is no JSON.
     """
     if text is None or kind == NONE:
@@ -182,6 +172,12 @@ def lone_list(value: Any) -> list[Any] | None:
         if isinstance(member, list) and member:
             return member
     return None
+
+
+def is_batch(name: str) -> bool:
+    """Return whether a flat column is a batch, or an element of one, which is no name of a column."""
+    member, _, position = name.partition(".")
+    return member in BATCH_MEMBERS and (not position or position.isdecimal())
 
 
 def is_row_like(items: list[Any]) -> bool:

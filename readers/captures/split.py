@@ -311,7 +311,7 @@ def _payload(part: object) -> shapes.Payload:
     found = payload_part(part)
     try:
         return shapes.parsed(*shapes.decode(*found.values())) if found else shapes.NOTHING
-    except shapes.UndecodableError:
+    except ValueError:
         return shapes.NOTHING
 
 
