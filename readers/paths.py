@@ -246,10 +246,8 @@ def _largest(value: Any, location: Location, place: Callable[[], str]) -> Any:
 def _keys(parts: Mapping[str, Payload]) -> str:
     """Return what a record has instead, for a message."""
     [record] = parts[RECORD].values
-    if isinstance(record, dict) and record:
-        names = ", ".join(list(record)[:_KEYS_SHOWN])
-        return f" (its members are {names})"
-    return ""
+    names = ", ".join(list(record)[:_KEYS_SHOWN]) if isinstance(record, dict) else ""
+    return f" (its members are {names})" if names else ""
 
 
 def values_at(records: pa.Array | None, path: Find | None) -> tuple[pa.Array, Counts]:

@@ -435,13 +435,12 @@ def texts_of(envelope: Envelope, side: str, note: Note, header: str | None = Non
         found = envelope.content_types(side)
         decoded: list[str | None] = []
         for at in np.flatnonzero(is_odd).tolist():
+            content, kinds[at] = None, NONE
             try:
                 content, kinds[at] = decode(text[at].as_py(), encodings[at].as_py(), found[at])
-                decoded.append(content)
             except ValueError:
-                decoded.append(None)
-                kinds[at] = NONE
                 note("reading.undecodable", [at])
+            decoded.append(content)
         text = pc.replace_with_mask(text, pa.array(is_odd), pa.array(decoded, pa.string()))
     if header is not None:
         begins = pc.and_(pc.starts_with(text, f"{header}\n"), pa.array(kinds == CSV))

@@ -315,7 +315,7 @@ def _numbers_in(cells: Sequence[str | None]) -> int:
 def decide(
     calls: Sequence[Call],
     given: Mapping[str, Shape] | None,
-    fits_baseline: Callable[[Mapping[str, Shape]], bool | None],
+    fits_baseline: Callable[[Mapping[str, Shape]], bool],
 ) -> CallRows:
     """Decide how the rows of a dataset's calls stand in their payloads.
 
@@ -326,7 +326,7 @@ def decide(
     given
         What the setting `rows` says, None where it is not set.
     fits_baseline
-        Whether the columns that shapes give are those of the baseline; None where there is none.
+        Whether there is a baseline, and the columns that shapes give are its columns.
 
     Raises
     ------
@@ -367,7 +367,7 @@ def _call_rows(shapes: Mapping[str, Shape], calls: Sequence[Call], why: str) -> 
 
 
 def _choose(
-    pair: Sequence[str], calls: Sequence[Call], fits_baseline: Callable[[Mapping[str, Shape]], bool | None]
+    pair: Sequence[str], calls: Sequence[Call], fits_baseline: Callable[[Mapping[str, Shape]], bool]
 ) -> tuple[dict[str, Shape], str]:
     """Return the shapes of request and response on which most calls agree, and why."""
     both = [call for call in calls if all(side in call.payloads for side in pair)] if len(pair) > 1 else []

@@ -227,11 +227,9 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> Decoder:
             for side in sides
         ]
 
-    def fits_baseline(chosen: Mapping[str, Shape]) -> bool | None:
-        if not request.column_names:
-            return None
-        names = set(find_layout(sides, rows(chosen), request).names.values())
-        return set(request.column_names) <= names
+    def fits_baseline(chosen: Mapping[str, Shape]) -> bool:
+        known = set(request.column_names or ())
+        return bool(known) and known.issubset(find_layout(sides, rows(chosen), request).names.values())
 
     call_rows = shapes.decide(calls, request.rows, fits_baseline)
     for side in sides if request.text_only else ():
@@ -309,10 +307,9 @@ def first_calls(files: Sequence[SourceFile], sides: Sequence[str]) -> list[shape
 
 def _payload(part: object) -> shapes.Payload:
     found = payload_part(part)
-    try:
+    with contextlib.suppress(ValueError):
         return shapes.parsed(*shapes.decode(*found.values())) if found else shapes.NOTHING
-    except ValueError:
-        return shapes.NOTHING
+    return shapes.NOTHING
 
 
 # Captures, merged ones too, whose columns are found by JMESPath in their payloads.
@@ -411,8 +408,6 @@ def _labels_at(truth: Texts, path: paths.Find | None, counts: Counts) -> pa.Arra
     require_alike(not (truth.kinds == shapes.CSV).any(), "labels of several encodings, or without a path")
     values, found = paths.values_at(json_array(truth.text.drop_null()), path)
     require_alike(np.array_equal(found, counts[present]), "another number of labels than rows")
-    if present.all():
-        return values
     rows = np.repeat(present, counts)
     where = np.cumsum(rows) - 1
     return values.take(pa.array(where, mask=~rows))
