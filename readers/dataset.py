@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from contract.dataset import Dataset, SegmentColumn, notice
 from contract.errors import DatasetError
 from contract.window import Window, microseconds
-from contract.wording import several
+from contract.wording import as_float, several
 
 # Schema metadata of batches whose column names did not come with the data.
 POSITIONAL = {b"positional": b"true"}
@@ -252,10 +252,7 @@ def _holds(values: pa.Array, member: str | int) -> npt.NDArray[np.bool_]:
         high = (pc.less_equal if match[4] == "]" else pc.less)(values, float(match[3]))
         inside = pc.and_(low, high)
     elif numeric:
-        try:
-            inside = pc.equal(values, float(member))
-        except ValueError:
-            return np.zeros(len(values), bool)
+        inside = pc.equal(values, as_float(member))  # what is no number equals none
     else:
         inside = pc.equal(values.cast(pa.string()), str(member))
     return np.asarray(pc.fill_null(inside, False).to_numpy(zero_copy_only=False))

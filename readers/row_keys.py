@@ -72,23 +72,19 @@ def keyed_rows(
             notice("reading.again", again, field=keys.identifier)
         names = enumerate(batch.schema.names)
         found = found.select([name for at, name in names if name in known or at not in (identifier, time)])
-        found = found if index is None or ids is None else _labelled(found, ids, index)
+        if index is not None and ids is not None:
+            from readers.captures.columns import with_label_columns
+            from readers.labels import id_texts, labels_of
+
+            labels = labels_of(index, id_texts(ids))
+            notice("reading.labelled", count=len(labels) - labels.null_count)
+            found, _ = with_label_columns(found, labels, np.ones(len(ids), np.int64))
         if window is not None and window.edges and time is not None:
             found = found.append_column(WINDOW, pa.array(places))
         yield found
     notice("reading.untimed", without, field=keys.time)
     if without > _MOST_WITHOUT * rows:
         raise DatasetError.of("windowed_rows.untimed", file=label, count=without, rows=rows, field=keys.time)
-
-
-def _labelled(batch: pa.RecordBatch, ids: pa.StringArray, index: LabelIndex) -> pa.RecordBatch:
-    """Return the batch with the labels of its rows as the last column."""
-    from readers.captures.columns import with_label_columns
-    from readers.labels import id_texts, labels_of
-
-    labels = labels_of(index, id_texts(ids))
-    notice("reading.labelled", count=len(labels) - labels.null_count)
-    return with_label_columns(batch, labels, np.ones(len(ids), np.int64))[0]
 
 
 def transform_keys(names: Sequence[str], records: Sequence[Sequence[str]]) -> RowKeys | None:
