@@ -397,11 +397,10 @@ def _choose(
             return chosen, "the numbers of rows on both sides"
         return natural, "the shape of the payloads, whose numbers of rows differ"
     best, *others = (chosen for _, _, chosen in agreeing)
-    if not fits_baseline(best):
-        for other in others:
-            # Shapes that make no difference to any call are one reading.
-            if _differs(other, natural, calls) and fits_baseline(other):
-                return other, "the baseline's columns"
+    for other in others if not fits_baseline(best) else ():
+        # Shapes that make no difference to any call are one reading.
+        if _differs(other, natural, calls) and fits_baseline(other):
+            return other, "the baseline's columns"
     why = "the shape of the payloads" if best == natural else "the numbers of rows on both sides"
     return best, why
 
