@@ -100,15 +100,10 @@ def batch_of(
 ) -> pa.RecordBatch:
     """Return columns by name as a batch of so many rows, none of them too."""
     if not columns:
-        return without_columns(rows, metadata)
+        # A batch without columns keeps its number of rows only when taken from a struct array.
+        empty = pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
+        return empty.replace_schema_metadata(metadata)
     return pa.RecordBatch.from_arrays(list(columns.values()), list(columns), metadata=metadata)
-
-
-def without_columns(rows: int, metadata: dict[bytes, bytes] | None = None) -> pa.RecordBatch:
-    """Return rows without columns."""
-    # A batch without columns keeps its number of rows only when taken from a struct array.
-    empty = pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
-    return empty.replace_schema_metadata(metadata)
 
 
 def _is_plain(kind: pa.DataType) -> bool:

@@ -159,8 +159,8 @@ class Gathered:
     def __init__(self, request: Dataset, decoder: Decoder) -> None:
         self._request = request
         self._decoder = decoder
-        self.has_header = request.format.kind == "csv" and request.format.header
-        self._parser, self._record_parser = decoder.parser(), decoder.parser()
+        self.awaits_header = request.format.kind == "csv" and request.format.header
+        self._parser = decoder.parser()
         self._mappings: list[dict[str, Any]] = []
         self._records: list[bytes] = []
         self._lines: list[list[str | None]] = []
@@ -208,7 +208,7 @@ class Gathered:
             data = b"".join(self._records)
             block = LineBlock((Segment("the records that the script returned", 0, data),), data)
             envelope = open_envelope(block, self._decoder.sides, labels=self._request.labels)
-            yield table_of(envelope, self._decoder, self._record_parser, Notes())
+            yield table_of(envelope, self._decoder, self._parser, Notes())
         self._mappings, self._lines, self._records = [], [], []
 
     def _add_text(self, text: str) -> None:
@@ -410,7 +410,8 @@ def _handle(
     path, function = preprocessor.path, preprocessor.function
     result = scripts.call_script(path, function, handler, record, where=place.where)
     try:
-        if gathered.has_header and isinstance(place, Line) and place.is_first_of_file():
+        if gathered.awaits_header:
+            gathered.awaits_header = False
             gathered.add_header(record)
             if isinstance(result, str):
                 gathered.add_header(result)
