@@ -52,6 +52,8 @@ class Merged:
 
     Parameters
     ----------
+    used
+        Which labels found a record.
     parts
         Files with the merged records for each target.
     captures, joined
@@ -62,6 +64,7 @@ class Merged:
         The first id of a record.
     """
 
+    used: npt.NDArray[np.bool_]
     parts: dict[Target, list[Path]] = field(default_factory=dict)
     captures: Counter[int] = field(default_factory=Counter)
     joined: Counter[int] = field(default_factory=Counter)
@@ -162,21 +165,11 @@ _VARIANT = "AllTraffic"
 _log = logging.getLogger(__name__)
 
 
-def coverage_report(
-    merged: Merged, labels: Counter[int], orphans: Counter[int], label_records: int, duplicates: int
-) -> dict[str, Any]:
-    """Return how captures and labels found each other, as JSON values.
-
-    Parameters
-    ----------
-    merged
-        What became of the captures.
-    labels, orphans
-        Labels by the hour when they were collected, and those of them that have no record.
-    label_records, duplicates
-        Labels read, and how many of them a later one for the same id replaced.
-    """
+def coverage_report(merged: Merged, index: LabelIndex) -> dict[str, Any]:
+    """Return how captures and labels found each other, as JSON values."""
     captures, joined = merged.captures, merged.joined
+    # By the hour when they were collected.
+    labels, orphans = _counts(index.hours), _counts(index.hours[~merged.used])
     by_hour = {"captures": captures, "labels": labels, "joined": joined, "orphans": orphans}
     hours = []
     for hour in sorted(captures.keys() | labels.keys()):
@@ -187,9 +180,9 @@ def coverage_report(
         "version": 0.0,
         "captures": captures.total(),
         "captures_without_id": merged.without_id,
-        "label_records": label_records,
+        "label_records": index.records,
         "labels": labels.total(),
-        "duplicate_labels": duplicates,
+        "duplicate_labels": index.duplicates,
         "joined": joined.total(),
         "orphan_labels": orphans.total(),
         "coverage": _share(joined.total(), captures.total()),
@@ -216,13 +209,9 @@ def merge(settings: Settings) -> str:
     files = _captures(settings)
     index = index_labels(labels_source, LabelPlaces.of(settings))
     _log.info("Read %s in %.1f s", several(index.records, "label"), time.monotonic() - started)
-    used = np.zeros(len(index.keys), np.bool_)
-    merged = Merged()
     with storage.staging_folder(settings.output_path) as folder:
-        for more in _merged_in_order(files, index, used, settings.window, folder):
-            merged.add(more)
-        labels, orphans = _counts(index.hours), _counts(index.hours[~used])
-        report = coverage_report(merged, labels, orphans, index.records, index.duplicates)
+        merged = _merged(files, index, settings.window, folder)
+        report = coverage_report(merged, index)
         # Together, so that the report is that of the files beside it.
         contents: dict[str, Path | bytes] = {REPORT: json_layout.dumps(report)}
         contents |= _joined_parts(merged.parts, settings)
@@ -238,19 +227,16 @@ def _captures(settings: Settings) -> list[storage.SourceFile]:
     return [file for file in files if folder_overlaps(file.path, settings.window, CAPTURE_SLACK)]
 
 
-def _merged_in_order(
-    files: Sequence[storage.SourceFile],
-    index: LabelIndex,
-    used: npt.NDArray[np.bool_],
-    window: Window | None,
-    folder: Path,
-) -> Iterator[Merged]:
-    """Join the records of capture files with their labels, and note in `used` which labels found a record."""
-    stop = threading.Event()
+def _merged(
+    files: Sequence[storage.SourceFile], index: LabelIndex, window: Window | None, folder: Path
+) -> Merged:
+    """Join the records of capture files with their labels."""
+    stop, used = threading.Event(), np.zeros(len(index.keys), np.bool_)
+    together = Merged(used)
 
     def work(numbered: tuple[int, tuple[FileRange, ...]]) -> Merged:
         number, pieces = numbered
-        merged, own = Merged(), folder / str(number)
+        merged, own = Merged(used), folder / str(number)
         own.mkdir()
         for envelope in envelopes(pieces, (), window, index, labels=False, times=True, size=_BLOCK_SIZE):
             if stop.is_set():
@@ -269,11 +255,13 @@ def _merged_in_order(
     workers = min(available_processors(), _MOST_WORKERS)
     with ThreadPoolExecutor(workers, thread_name_prefix="merge") as executor:
         try:
-            yield from executor.map(work, enumerate(divide(files, may_cut=has_lines)))
+            for merged in executor.map(work, enumerate(divide(files, may_cut=has_lines))):
+                together.add(merged)
         finally:
             # After a failure nobody wants the rest; the folder can go when all have stopped.
             stop.set()
             executor.shutdown(wait=True, cancel_futures=True)
+    return together
 
 
 def _joined_parts(parts: dict[Target, list[Path]], settings: Settings) -> dict[str, Path]:
