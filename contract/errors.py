@@ -100,14 +100,15 @@ class MonitorError(Exception):
     def instead_of(cls, code: str, *kinds: type[BaseException], **members: Any) -> Iterator[None]:
         """Raise the error whose sentence has `code` where the block raises one of `kinds`.
 
-        Members that are functions get that; ``problem`` is its text unless given. A MonitorError goes on.
+        Members that are functions get that; ``problem`` and ``error`` are its text unless given. A
+        MonitorError goes on, unless its very kind is among them.
         """
         try:
             yield
-        except MonitorError:
-            raise
         except kinds as error:
-            told = {"problem": _problem, **members}
+            if isinstance(error, MonitorError) and type(error) not in kinds:
+                raise
+            told = {"problem": _problem, "error": str, **members}
             made = {name: value(error) if callable(value) else value for name, value in told.items()}
             raise cls.of(code, **made) from error
 

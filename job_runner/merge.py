@@ -21,15 +21,16 @@ from contract import json_layout
 from contract.dataset import GROUND_TRUTH, LabelPlaces
 from contract.errors import ConfigurationError, wording
 from contract.settings import Settings, folder_of
-from contract.window import CAPTURE_SLACK, Window, between, folder_hour, folder_overlaps, parse_instant
+from contract.window import CAPTURE_SLACK, Window, between, folder_overlaps
 from contract.wording import several
 from file_storage import s3, storage
 from job_runner.engine import available_processors
 from readers.arrow_json import text_buffer
 from readers.captures.envelope import Envelope
 from readers.captures.split import envelopes
+from readers.dataset import UNREAD
 from readers.flatten import loads
-from readers.labels import UNKNOWN_HOUR, Hours, LabelIndex, Positions, hour_number, hour_text, index_labels
+from readers.labels import HOUR, UNKNOWN_HOUR, Hours, LabelIndex, Positions, hour_of, hour_text, index_labels
 from readers.splitting import FileRange, LineBlock, divide, has_lines
 
 # Captures and their labels as merged records: the captured line with its label, byte for byte otherwise.
@@ -51,6 +52,8 @@ class Merged:
 
     Parameters
     ----------
+    used
+        Which labels found a record.
     parts
         Files with the merged records for each target.
     captures, joined
@@ -61,6 +64,7 @@ class Merged:
         The first id of a record.
     """
 
+    used: npt.NDArray[np.bool_]
     parts: dict[Target, list[Path]] = field(default_factory=dict)
     captures: Counter[int] = field(default_factory=Counter)
     joined: Counter[int] = field(default_factory=Counter)
@@ -103,14 +107,13 @@ def _replaced(lines: pa.BinaryArray) -> pa.BinaryArray:
 
 def _hours(envelope: Envelope) -> Hours:
     """Return the hour of each record: that of its file's folder, else that of its inference."""
-    by_path = [hour_number(folder_hour(segment.path)) for segment in envelope.block.segments]
+    by_path = [hour_of(segment.path) for segment in envelope.block.segments]
     hours = np.array(by_path, np.int32)[envelope.block.sources(envelope.numbers)]
-    if (hours != UNKNOWN_HOUR).all():
-        return hours
-    encoded = envelope.times.dictionary_encode()
-    distinct = [hour_number(parse_instant(text)) for text in encoded.dictionary.to_pylist()]
-    codes = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
-    return np.where(hours == UNKNOWN_HOUR, np.array([*distinct, UNKNOWN_HOUR], np.int32)[codes], hours)
+    if (hours == UNKNOWN_HOUR).any():
+        instants = envelope.instants()
+        by_time = np.where(instants == UNREAD, UNKNOWN_HOUR, instants // HOUR).astype(np.int32)
+        hours = np.where(hours == UNKNOWN_HOUR, by_time, hours)
+    return hours
 
 
 def _counts(hours: Hours) -> Counter[int]:
@@ -122,7 +125,7 @@ def _write(
     envelope: Envelope, hours: Hours, positions: Positions, index: LabelIndex, folder: Path, merged: Merged
 ) -> None:
     lines = _replaced(_lines(envelope.block).take(pa.array(envelope.numbers)))
-    lines = _with_labels(lines, *index.take(positions))
+    lines = _with_labels(lines, *index.take(positions).flatten())
     targets = np.stack([envelope.block.sources(envelope.numbers), hours.astype(np.int64)], axis=1)
     order = np.lexsort((targets[:, 1], targets[:, 0]))
     if (order[1:] < order[:-1]).any():
@@ -162,26 +165,11 @@ _VARIANT = "AllTraffic"
 _log = logging.getLogger(__name__)
 
 
-def coverage_report(
-    merged: Merged,
-    labels: Counter[int],
-    orphans: Counter[int],
-    label_records: int,
-    duplicates: int,
-    changed: int,
-) -> dict[str, Any]:
-    """Return how captures and labels found each other, as JSON values.
-
-    Parameters
-    ----------
-    merged
-        What became of the captures.
-    labels, orphans
-        Labels by the hour when they were collected, and those of them that have no record.
-    label_records, duplicates, changed
-        Labels read, how many of them a later one for the same id replaced, and how many by another label.
-    """
+def coverage_report(merged: Merged, index: LabelIndex) -> dict[str, Any]:
+    """Return how captures and labels found each other, as JSON values."""
     captures, joined = merged.captures, merged.joined
+    # By the hour when they were collected.
+    labels, orphans = _counts(index.hours), _counts(index.hours[~merged.used])
     by_hour = {"captures": captures, "labels": labels, "joined": joined, "orphans": orphans}
     hours = []
     for hour in sorted(captures.keys() | labels.keys()):
@@ -192,10 +180,10 @@ def coverage_report(
         "version": 0.0,
         "captures": captures.total(),
         "captures_without_id": merged.without_id,
-        "label_records": label_records,
+        "label_records": index.records,
         "labels": labels.total(),
-        "duplicate_labels": duplicates,
-        "changed_labels": changed,
+        "duplicate_labels": index.duplicates,
+        "changed_labels": index.changed,
         "joined": joined.total(),
         "orphan_labels": orphans.total(),
         "coverage": _share(joined.total(), captures.total()),
@@ -225,13 +213,9 @@ def merge(settings: Settings) -> str:
     files = _captures(settings)
     index = index_labels(labels_source, LabelPlaces.of(settings))
     _log.info("Read %s in %.1f s", several(index.records, "label"), time.monotonic() - started)
-    used = np.zeros(len(index.keys), np.bool_)
-    merged = Merged()
     with storage.staging_folder(settings.output_path) as folder:
-        for more in _merged_in_order(files, index, used, settings.window, folder):
-            merged.add(more)
-        labels, orphans = _counts(index.hours), _counts(index.hours[~used])
-        report = coverage_report(merged, labels, orphans, index.records, index.duplicates, index.changed)
+        merged = _merged(files, index, settings.window, folder)
+        report = coverage_report(merged, index)
         # Together, so that the report is that of the files beside it.
         contents: dict[str, Path | bytes] = {REPORT: json_layout.dumps(report)}
         contents |= _joined_parts(merged.parts, settings)
@@ -247,19 +231,16 @@ def _captures(settings: Settings) -> list[storage.SourceFile]:
     return [file for file in files if folder_overlaps(file.path, settings.window, CAPTURE_SLACK)]
 
 
-def _merged_in_order(
-    files: Sequence[storage.SourceFile],
-    index: LabelIndex,
-    used: npt.NDArray[np.bool_],
-    window: Window | None,
-    folder: Path,
-) -> Iterator[Merged]:
-    """Join the records of capture files with their labels, and note in `used` which labels found a record."""
-    stop = threading.Event()
+def _merged(
+    files: Sequence[storage.SourceFile], index: LabelIndex, window: Window | None, folder: Path
+) -> Merged:
+    """Join the records of capture files with their labels."""
+    stop, used = threading.Event(), np.zeros(len(index.keys), np.bool_)
+    together = Merged(used)
 
     def work(numbered: tuple[int, tuple[FileRange, ...]]) -> Merged:
         number, pieces = numbered
-        merged, own = Merged(), folder / str(number)
+        merged, own = Merged(used), folder / str(number)
         own.mkdir()
         for envelope in envelopes(pieces, (), window, index, labels=False, times=True, size=_BLOCK_SIZE):
             if stop.is_set():
@@ -278,11 +259,13 @@ def _merged_in_order(
     workers = min(available_processors(), _MOST_WORKERS)
     with ThreadPoolExecutor(workers, thread_name_prefix="merge") as executor:
         try:
-            yield from executor.map(work, enumerate(divide(files, may_cut=has_lines)))
+            for merged in executor.map(work, enumerate(divide(files, may_cut=has_lines))):
+                together.add(merged)
         finally:
             # After a failure nobody wants the rest; the folder can go when all have stopped.
             stop.set()
             executor.shutdown(wait=True, cancel_futures=True)
+    return together
 
 
 def _joined_parts(parts: dict[Target, list[Path]], settings: Settings) -> dict[str, Path]:

@@ -1,6 +1,5 @@
 """JSON as columns by Arrow's reader, without what that reader dies of or changes."""
 
-import operator
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,11 +11,7 @@ import pyarrow as pa
 from pyarrow import json, types
 
 from readers.flatten import DEEPEST
-
-
-class NotBulkError(Exception):
-    """These records cannot be read together."""
-
+from readers.lanes import NotBulkError, require_alike
 
 # Members by name, in the order in which they are first seen, and those below each.
 MemberOrder = dict[str, Any]
@@ -56,9 +51,8 @@ def parse_json(data: bytes | pa.Buffer, fields: JsonFields) -> pa.RecordBatch:
     if times:
         fields.text |= times
         batch = read_json(data, pa.schema(list(fields.text.items())))
-    found = dict(zip(batch.schema.names, batch.columns, strict=True))
-    names = [name for name in fields.order if name in found]
-    return pa.RecordBatch.from_arrays([_ordered(found[name], fields.order[name]) for name in names], names)
+    kind = _ordered(pa.struct(list(batch.schema)), fields.order)
+    return pa.RecordBatch.from_struct_array(batch.to_struct_array().cast(kind))
 
 
 def read_json(data: bytes | pa.Buffer, schema: pa.Schema, others: str = "infer") -> pa.RecordBatch:
@@ -70,8 +64,7 @@ def read_json(data: bytes | pa.Buffer, schema: pa.Schema, others: str = "infer")
         When they are malformed or do not fit into columns.
     """
     try:
-        if _NULL_FIRST.match(data):
-            raise NotBulkError("the first line is null")
+        require_alike(not _NULL_FIRST.match(data), "the first line is null")
         buffer = pa.py_buffer(data)
         table = json.read_json(
             pa.BufferReader(buffer),
@@ -106,22 +99,14 @@ def _learn_order(members: Iterable[pa.Field], order: MemberOrder) -> None:
             _learn_order(kind, below)
 
 
-def _ordered(array: pa.Array, order: MemberOrder) -> pa.Array:
-    """Return an array whose members, at any depth, come in the order given: a second reading may mix them."""
-    kind = array.type
-    if not order or not types.is_nested(kind):
-        return array
-    mask = array.is_null() if array.null_count else None
+def _ordered(kind: pa.DataType, order: MemberOrder) -> pa.DataType:
+    """Return a type whose members, at any depth, come in the order given: a second reading may mix them."""
     if types.is_list(kind):
-        values = array.values
-        items = _ordered(values, order)
-        return array if items is values else pa.ListArray.from_arrays(array.offsets, items, mask=mask)
-    names = sorted((member.name for member in kind), key=list(order).index)
-    found = [array.field(name) for name in names]
-    members = [_ordered(member, order[name]) for name, member in zip(names, found, strict=True)]
-    if names == [member.name for member in kind] and all(map(operator.is_, members, found)):
-        return array
-    return pa.StructArray.from_arrays(members, names, mask=mask)
+        return pa.list_(_ordered(kind.value_type, order))
+    if not types.is_struct(kind):
+        return kind
+    members = {member.name: member.type for member in kind}
+    return pa.struct([(name, _ordered(members[name], order[name])) for name in order if name in members])
 
 
 def _text_for_times(kind: pa.DataType) -> pa.DataType | None:
@@ -173,8 +158,7 @@ def refuse_deep_nesting(data: bytes | pa.Buffer) -> int:
         depth = np.cumsum((braces == _OPENING).astype(np.int32) - (braces == _CLOSING))
         last_newline = np.maximum.accumulate(np.where(newlines, np.arange(len(marks)), -1))
         outside = np.where(last_newline >= 0, depth[last_newline], 0)
-        if (depth - outside).max(initial=0) > DEEPEST:
-            raise NotBulkError(f"values are nested more than {DEEPEST} levels deep")
+        require_alike((depth - outside).max(initial=0) <= DEEPEST, f"nested more than {DEEPEST} levels deep")
     return len(ends)
 
 

@@ -159,7 +159,7 @@ def say_kinds(batches: Sequence[pa.RecordBatch], kinds: Kinds, rules: CellRules,
         if (other := alike[name.strip().casefold()]) != name:
             say("reading.alike", field=name, other=other)
     for name, kind in kinds.items():
-        is_known = name in rules.declared
+        is_known, is_typed = name in rules.declared, rules.typed and not name.startswith(GROUND_TRUTH)
         textual = [column for column in columns.get(name, ()) if _is_text(column.type)]
         if kind == "number" and not is_known:
             _say_other_readings(name, columns[name][0], rules, say)
@@ -174,12 +174,7 @@ def say_kinds(batches: Sequence[pa.RecordBatch], kinds: Kinds, rules: CellRules,
         elif kind == "number" and is_known:
             if _any(texts, _CODE):
                 say("reading.padded", field=name)
-            elif (
-                rules.typed
-                and len(texts)
-                and _share(texts, _NUMBER) == 1.0
-                and not name.startswith(GROUND_TRUTH)
-            ):
+            elif is_typed and len(texts) and _share(texts, _NUMBER) == 1.0:
                 say("reading.texts", field=name)
         elif kind == "number" and (others := _unlike(texts, _NUMBER)):
             say("reading.numbers", field=name, share=_share(texts, _NUMBER))

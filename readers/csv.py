@@ -216,13 +216,15 @@ _Types = dict[str, pa.DataType]
 class CsvHead(NamedTuple):
     """What the beginning of a file says: its columns, with likely types, and where the rows begin.
 
-    `named` when the columns have the names that are given; `header` is the line with the names.
+    `named` when the columns have the names that are given; `header` is the line with the names, `rows` what
+    told the types.
     """
 
     columns: csv_records.CsvColumns
     begin: int
     named: bool = False
     header: bytes = b""
+    rows: bytes = b""
 
 
 def read_csv(pieces: Pieces, request: Dataset, head: CsvHead | None = None) -> Iterator[pa.RecordBatch]:
@@ -270,7 +272,7 @@ def csv_splits(files: Sequence[SourceFile], request: Dataset, *, whole_files: bo
             head = None
         elif pieces[0].start == 0:
             head = read_head(pieces[0].path, request)
-        read = functools.partial(read_csv, request=request, head=head)
+        read = functools.partial(read_csv, request=request, head=head and head._replace(rows=b""))
         splits.append(FileSplit(pieces, read, (splitting.joined,)))
     return tuple(splits)
 
@@ -392,7 +394,7 @@ def read_head(
             # Reading the rows in earnest meets the same error, and knows the line.
             columns.types = dict.fromkeys(columns.kept, pa.string() if columns.text_only else pa.null())
     header = data[:end].lstrip(b"\r\n") if begin == end and len(cells) > 1 else b""
-    return CsvHead(columns, begin, given is not None or dialect.answer_first, header)
+    return CsvHead(columns, begin, given is not None or dialect.answer_first, header, rows)
 
 
 def _given_names(path: str, cells: list[str], request: Dataset) -> list[str] | None:
@@ -440,15 +442,11 @@ def _require_header_as_said(path: str, cells: list[str], below: bytes, request: 
 def csv_sample(path: str, request: Dataset, size: int) -> pa.RecordBatch | None:
     """Return the first rows of a file, about `size` bytes of them; None when it has none that can be read."""
     head = read_head(path, request, size=size)
-    beginning = _beginning(path, request.dialect, size)
-    if head is None or beginning is None:
+    if head is None or not head.rows.strip(b"\r\n"):
         return None
-    data, _, _, complete = beginning
-    rows = data[head.begin :] if complete else data[head.begin : csv_records.last_record_end(data)]
+    rows = head.rows
     if len(rows) > size:
         rows = rows[: csv_records.last_record_end(rows[:size])] or rows
-    if not rows.strip(b"\r\n"):
-        return None
     with contextlib.suppress(pa.ArrowInvalid):
         table = restore(request.dialect or Dialect(), csv_records.parse_csv_block(rows, head.columns))
         return next(iter(table.to_batches()), None)
@@ -530,12 +528,11 @@ def _piece_batches(
             continue
         if not piece.is_whole_file and not csv_records.lines_are_records(block.data):
             raise dataset.NotSplittable(f"{piece.path} has line breaks inside quoted fields")
+        line_at = functools.partial(csv_records.line_at, piece.path, block.data, offset=block.offset)
         if (zero := block.data.find(b"\0")) >= 0:
-            line, _ = csv_records.line_at(piece.path, block.data, zero, block.offset)
-            raise DatasetError.of("csv.zero_byte", file=piece.path, line=line)
+            raise DatasetError.of("csv.zero_byte", file=piece.path, line=line_at(zero)[0])
         if head.header and (again := block.data.find(b"\n" + head.header)) >= 0:
-            line, _ = csv_records.line_at(piece.path, block.data, again + 1, block.offset)
-            raise DatasetError.of("csv.header_again", file=piece.path, line=line)
+            raise DatasetError.of("csv.header_again", file=piece.path, line=line_at(again + 1)[0])
         csv_records.require_closed(piece.path, block.data, block.offset)
         try:
             table = restore(dialect, csv_records.parse_csv_block(block.data, columns))

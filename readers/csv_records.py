@@ -18,6 +18,7 @@ from contract.dataset import notice
 from contract.errors import DatasetError
 from file_storage.storage import lines_before
 from readers.arrow_json import found_in
+from readers.lanes import NotBulkError
 
 # A quoted field longer than this is a quote that somebody forgot to close.
 LONGEST_FIELD = 64 << 20
@@ -319,7 +320,7 @@ def _after_leading_zeros(data: Text) -> bytes:
 # CSV payloads as columns: cells without header, types remembered from block to block.
 
 
-class CellsError(ValueError):
+class CellsError(NotBulkError):
     """The text does not have the expected rows or columns."""
 
 

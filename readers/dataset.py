@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 
 from contract.dataset import Dataset, SegmentColumn, notice
 from contract.errors import DatasetError
-from contract.wording import several
+from contract.window import Window, microseconds
+from contract.wording import as_float, several
 
 # Schema metadata of batches whose column names did not come with the data.
 POSITIONAL = {b"positional": b"true"}
@@ -22,6 +23,8 @@ _INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+")
 _UNNAMED = re.compile(r"_c\d+")
 # Members of records that are compared, and how many rows with both chance would have given.
 _MOST_MEMBERS, _SURELY_TOGETHER = 60, 10
+# Earlier than any time.
+UNREAD = np.iinfo(np.int64).min
 
 
 class NotSplittable(Exception):  # noqa: N818 - a request to plan anew, not an error a user sees
@@ -84,6 +87,19 @@ def say_odd_columns(files: Sequence[Sequence[str]], *, has_names: bool = False) 
         notice("file", count, field=name)
         if _INDEX.fullmatch(name) or (has_names and _UNNAMED.fullmatch(name)):
             notice("reading.index", field=name)
+
+
+def window_places(instants: npt.NDArray[np.int64], window: Window) -> npt.NDArray[np.int32]:
+    """Return in which of the windows that are told apart each instant lies, -1 for none.
+
+    Parameters
+    ----------
+    instants
+        Microseconds since 1970, `UNREAD` where nobody knows.
+    """
+    edges = [*map(microseconds, (*(window.edges or (window.start,)), window.end))]
+    places = np.searchsorted(edges, instants, side="right").astype(np.int32) - 1
+    return np.where(places == len(edges) - 1, np.int32(-1), places)
 
 
 def watched(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -164,15 +180,20 @@ def positional_names(count: int, request: Dataset) -> tuple[list[str], set[int]]
             excluded = {position + (position >= place) for position in excluded}
         return names, excluded
     generic = [f"_c{position}" for position in range(count)]
-    baseline = list(request.column_names or ())
-    excluded = excluded_positions(generic, request.exclude)
-    if len(baseline) == count:
-        return baseline, excluded | excluded_positions(baseline, request.exclude)
-    kept = [position for position in range(count) if position not in excluded]
-    if len(baseline) == len(kept):
-        for position, name in zip(kept, baseline, strict=True):
-            generic[position] = name
-    return generic, excluded
+    names, excluded = named_by_position(generic, request), excluded_positions(generic, request.exclude)
+    return names, excluded | excluded_positions(names if is_known else [], request.exclude)
+
+
+def named_by_position(columns: list[str], request: Dataset) -> list[str]:
+    """Return the baseline's names, in place of those of all columns or of those that are not left out.
+
+    Where neither number of columns is the baseline's, they keep their names.
+    """
+    excluded, baseline = excluded_positions(columns, request.exclude), request.column_names or ()
+    kept = [position for position in range(len(columns)) if position not in excluded]
+    places = next((some for some in (range(len(columns)), kept) if len(some) == len(baseline)), ())
+    by_position = dict(zip(places, baseline, strict=False))
+    return [by_position.get(position, name) for position, name in enumerate(columns)]
 
 
 # A column that says which segment each row belongs to, by values or intervals of another column.
@@ -231,10 +252,7 @@ def _holds(values: pa.Array, member: str | int) -> npt.NDArray[np.bool_]:
         high = (pc.less_equal if match[4] == "]" else pc.less)(values, float(match[3]))
         inside = pc.and_(low, high)
     elif numeric:
-        try:
-            inside = pc.equal(values, float(member))
-        except ValueError:
-            return np.zeros(len(values), bool)
+        inside = pc.equal(values, as_float(member))  # what is no number equals none
     else:
         inside = pc.equal(values.cast(pa.string()), str(member))
     return np.asarray(pc.fill_null(inside, False).to_numpy(zero_copy_only=False))

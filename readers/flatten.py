@@ -100,15 +100,10 @@ def batch_of(
 ) -> pa.RecordBatch:
     """Return columns by name as a batch of so many rows, none of them too."""
     if not columns:
-        return without_columns(rows, metadata)
+        # A batch without columns keeps its number of rows only when taken from a struct array.
+        empty = pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
+        return empty.replace_schema_metadata(metadata)
     return pa.RecordBatch.from_arrays(list(columns.values()), list(columns), metadata=metadata)
-
-
-def without_columns(rows: int, metadata: dict[bytes, bytes] | None = None) -> pa.RecordBatch:
-    """Return rows without columns."""
-    # A batch without columns keeps its number of rows only when taken from a struct array.
-    empty = pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
-    return empty.replace_schema_metadata(metadata)
 
 
 def _is_plain(kind: pa.DataType) -> bool:
@@ -225,7 +220,6 @@ def bytes_text(value: bytes) -> str:
 # From Python rows to flat columns, by the same rules, for data that fits no bulk reader.
 
 
-_INT64 = range(-(2**63), 2**63)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -400,25 +394,14 @@ def column_of(name: str, values: list[Any], *, text_only: bool = False) -> pa.Ar
         When a value is neither text, number, boolean nor None.
     """
     kinds = {type(value) for value in values} - {type(None)}
-    if not kinds:
-        return pa.nulls(len(values))
-    if kinds == {str}:
-        return _text_array(values)
-    if not text_only:
-        if kinds == {bool}:
-            return pa.array(values, pa.bool_())
-        if kinds == {int} and all(value is None or value in _INT64 for value in values):
-            return pa.array(values, pa.int64())
-        if kinds <= {int, float}:
-            return pa.array([None if value is None else _float(value) for value in values], pa.float64())
-    return _text_array([scalar_text(name, value) for value in values])
-
-
-def _text_array(values: list[str | None]) -> pa.Array:
-    try:
-        return pa.array(values, pa.string())
-    except UnicodeEncodeError:
-        return pa.array([None if text is None else without_surrogates(text) for text in values], pa.string())
+    is_number = not text_only and kinds <= {int, float}
+    if is_number or kinds <= {str} or (kinds == {bool} and not text_only):
+        with contextlib.suppress(OverflowError, ValueError):  # integers beyond 64 bits, halves of surrogates
+            return pa.array(values)
+    if is_number:
+        return pa.array([None if value is None else _float(value) for value in values], pa.float64())
+    texts = [scalar_text(name, value) for value in values]
+    return pa.array([None if text is None else without_surrogates(text) for text in texts], pa.string())
 
 
 def _float(value: float) -> float:

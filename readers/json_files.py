@@ -14,13 +14,13 @@ import pyarrow as pa
 
 from contract.dataset import Dataset, notice
 from contract.errors import DatasetError
-from file_storage.storage import SourceFile, lines_before, open_input, read_bytes, reading
+from file_storage.storage import SourceFile, open_input, read_bytes, reading
 from readers import splitting
-from readers.arrow_json import JsonFields, NotBulkError, parse_json
+from readers.arrow_json import JsonFields, parse_json
 from readers.captures.shapes import JSON, Payload, column_rows, is_columns, table_rows
 from readers.dataset import excluded_positions
 from readers.flatten import flatten_batch, loads, rows_to_batch
-from readers.lanes import Counts, Table, of_kinds
+from readers.lanes import Counts, NotBulkError, Table, of_kinds, require_alike
 from readers.paths import RECORD, Finder, Record
 from readers.splitting import FileSplit, Pieces, Segment, Splits
 
@@ -84,7 +84,7 @@ class _LineReader:
         if is_bulk and not splitting.is_blank(data, _BLANK):
             with contextlib.suppress(NotBulkError, DatasetError):
                 return self._together(data).batch
-        place = functools.partial(_place, block.path, block.offset)
+        place = splitting.LineBlock((block,), data).place
         numbered = enumerate(data.split(b"\n"))
         lines = [(line, functools.partial(place, at)) for at, line in numbered if line.strip(_BLANK)]
 
@@ -108,13 +108,12 @@ class _LineReader:
             if finder is not None and finder.kinds is None:
                 first = data.split(b"\n", _LEARNT_LINES)[:_LEARNT_LINES]
                 finder.learn(_parts(line, str) for line in first if line.strip(_BLANK))
-            if b"null" in data and any(end in data and _NULL_LINES[end].search(data) for end in _NULL_LINES):
-                raise NotBulkError("a line is null")
+            is_null = b"null" in data and any(e in data and _NULL_LINES[e].search(data) for e in _NULL_LINES)
+            require_alike(not is_null, "a line is null")
             if not data.isascii():
                 data.decode()  # Arrow lets other text than UTF-8 pass
             batch = parse_json(data, self._fields)
-            if not batch.num_columns:
-                raise NotBulkError("records without members")
+            require_alike(batch.num_columns, "records without members")
             if finder is not None:
                 records = pa.StructArray.from_arrays(batch.columns, batch.schema.names)
                 return finder.together({RECORD: records})
@@ -143,11 +142,6 @@ class _LineReader:
             rows += found
         ones = np.ones(len(rows), np.int64)
         return Table(rows_to_batch(rows), ones, ones[:0])
-
-
-def _place(path: str, offset: int, number: int) -> str:
-    """Return the file and number of a line, the one at a position among those from `offset` on."""
-    return f"{path} line {lines_before(path, offset) + number + 1}"
 
 
 def json_splits(files: Sequence[SourceFile], request: Dataset, *, whole_files: bool = False) -> Splits:
@@ -276,8 +270,9 @@ def _document(path: str, *, may_be_lines: bool = False) -> list[Any]:
         if others and first.lstrip(_BLANK).startswith(b"{") and first.strip(_BLANK) != b"{":
             if others[0][1].lstrip(_BLANK).startswith(b"{"):
                 fix = "if it holds one record per line, set dataset_type to application/jsonlines"
+            block = splitting.LineBlock((Segment(path, 0, data),), data)
             for number, line in numbered if may_be_lines else ():
-                _record(line, functools.partial(_place, path, 0, number))
+                _record(line, functools.partial(block.place, number))
         raise DatasetError.of("json_files.no_document", file=path, error=error, fix=fix) from None
 
 
@@ -318,7 +313,6 @@ def _is_rows(value: Any) -> bool:
 
 
 def _arranged(batch: pa.RecordBatch, request: Dataset) -> pa.RecordBatch:
-    batch = flatten_batch(batch)
     names = batch.schema.names
     excluded = excluded_positions(names, request.exclude)
     kept = [name for position, name in enumerate(names) if position not in excluded]

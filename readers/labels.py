@@ -11,7 +11,6 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,10 +25,10 @@ from contract.dataset import Dataset, LabelPlaces, notice
 from contract.dataset_format import DatasetFormat
 from contract.errors import DatasetError, topic
 from contract.schema import nearest, suggestion
-from contract.window import folder_hour
+from contract.window import folder_hour, microseconds
 from contract.wording import several
 from file_storage.storage import SourceFile, list_files, read_bytes, scratch_folder
-from readers.captures.envelope import json_object, label_part, read_records
+from readers.captures.envelope import PAYLOAD, json_object, label_part, read_records
 from readers.csv import csv_splits
 from readers.flatten import json_text, loads, scalar_text
 from readers.parquet import parquet_splits
@@ -44,10 +43,9 @@ _MARKS = '[,"\\r\\n]'
 _LARGEST_ANSWER = 16 << 20
 
 UNKNOWN_HOUR = -1
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+HOUR = 60 * 60 * 1_000_000
 _BLOCK_SIZE = 8 << 20
-_PART = pa.struct({"data": "string", "encoding": "string"})
-_SCHEMA = pa.schema({"groundTruthData": _PART, "eventMetadata": pa.struct({"eventId": "string"})})
+_SCHEMA = pa.schema({"groundTruthData": PAYLOAD, "eventMetadata": pa.struct({"eventId": "string"})})
 
 Hours = npt.NDArray[np.int32]
 
@@ -88,7 +86,7 @@ def read_labels(files: Sequence[SourceFile], places: LabelPlaces) -> Iterator[La
     DatasetError
         Naming file and line of what is no label.
     """
-    ordered = sorted(files, key=lambda file: (_hour(file.path), file.path))
+    ordered = sorted(files, key=lambda file: (hour_of(file.path), file.path))
     for is_table, group in groupby(ordered, key=lambda file: file.path.lower().endswith((*_CSV, *_PARQUET))):
         if is_table:
             for file in group:
@@ -106,20 +104,15 @@ def _segments(file: SourceFile, places: LabelPlaces) -> Iterator[Segment]:
         yield Segment(file.path, 0, answer)
 
 
-def _hour(path: str) -> int:
-    return hour_number(folder_hour(path))
-
-
-def hour_number(instant: datetime | None) -> int:
-    """Return the full hours since 1970, `UNKNOWN_HOUR` for None."""
-    return UNKNOWN_HOUR if instant is None else (instant - _EPOCH) // timedelta(hours=1)
+def hour_of(path: str) -> int:
+    """Return the full hours since 1970 of a file's folder, `UNKNOWN_HOUR` where it tells none."""
+    hour = folder_hour(path)
+    return UNKNOWN_HOUR if hour is None else microseconds(hour) // HOUR
 
 
 def hour_text(number: int) -> str:
     """Return an hour as ISO 8601 text; ``unknown`` for `UNKNOWN_HOUR`."""
-    if number == UNKNOWN_HOUR:
-        return "unknown"
-    return (_EPOCH + timedelta(hours=number)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return "unknown" if number == UNKNOWN_HOUR else f"{np.datetime64(number, 'h')}:00:00Z"
 
 
 def _lines_as_labels(segments: Iterable[Segment]) -> Iterator[Labels]:
@@ -129,7 +122,7 @@ def _lines_as_labels(segments: Iterable[Segment]) -> Iterator[Labels]:
         batch, numbers = batch.filter(has_value), numbers[has_value.to_numpy(zero_copy_only=False)]
         data, encodings = batch.column("groundTruthData").flatten()
         encodings = pc.utf8_upper(pc.fill_null(encodings, "CSV"))
-        hours = np.array([_hour(segment.path) for segment in block.segments], np.int32)
+        hours = np.array([hour_of(segment.path) for segment in block.segments], np.int32)
         ids = batch.column("eventMetadata").flatten()[0]
         yield Labels(ids, data, encodings, hours[block.sources(numbers)])
 
@@ -140,11 +133,8 @@ def _is_whole(batch: pa.RecordBatch) -> bool:
 
 
 def _label(line: Line) -> dict[str, Any]:
-    """Return the line's members; the data is None where a label has no value yet."""
-    try:
-        record = json_object(line.data)
-    except ValueError as reason:
-        raise _no_label(line, str(reason)) from None
+    """Return the line's members; there is no data where a label has no value yet."""
+    record = json_object(line, _no_label)
     part = label_part(record.get("groundTruthData"))
     metadata = record.get("eventMetadata")
     identifier = metadata.get("eventId") if isinstance(metadata, dict) else None
@@ -152,13 +142,7 @@ def _label(line: Line) -> dict[str, Any]:
         raise _no_label(line, "it has no eventMetadata.eventId")
     if part is None and not isinstance(record.get("groundTruthData", ""), dict | None):
         raise _no_label(line, "it has no groundTruthData.data")
-    data, encoding = part or (None, None)
-    return _as_line(str(identifier), data, encoding)
-
-
-def _as_line(identifier: str, data: str | None, encoding: str | None) -> dict[str, Any]:
-    """Return the members of a label's line."""
-    return {"groundTruthData": {"data": data, "encoding": encoding}, "eventMetadata": {"eventId": identifier}}
+    return {"groundTruthData": part, "eventMetadata": {"eventId": str(identifier)}}
 
 
 def _no_label(line: Line, reason: str) -> DatasetError:
@@ -204,7 +188,7 @@ def read_table(file: SourceFile, places: LabelPlaces) -> Iterator[Labels]:
         if pc.any(marked).as_py():
             quoted = [json_text(text) for text in data.filter(marked).to_pylist()]
             data = pc.replace_with_mask(data, marked, pa.array(quoted, pa.string()))
-        hours = np.full(len(ids), _hour(file.path), np.int32)
+        hours = np.full(len(ids), hour_of(file.path), np.int32)
         yield Labels(ids, data, pc.if_else(marked, "JSON", "CSV"), hours)
     if unlabelled:
         _log.info("Left out the rows of %s without a label: %d of %d", file.path, unlabelled, before)
@@ -284,44 +268,33 @@ def read_answers(file: SourceFile, places: LabelPlaces) -> bytes | None:
     labels = [_label_of(answer, places, file.path) for answer in answers]
     latest = {label: position for position, label in enumerate(labels)}
     label, encoding = max(latest, key=lambda each: (labels.count(each), latest[each]))
-    return json_text(_as_line(_identifier(loop, places, file.path), label, encoding)).encode() + b"\n"
-
-
-def _identifier(loop: dict[str, Any], places: LabelPlaces, path: str) -> str:
-    content = loop.get("inputContent")
-    for attribute in places.id_attributes:
-        found = _at(content, attribute)
-        if isinstance(found, str | int) and not isinstance(found, bool) and found != "":
-            return str(found)
-    name = loop.get("humanLoopName")
-    if isinstance(name, str) and name:
-        return name
-    raise DatasetError.of("label_files.no_inference", file=path, attributes=", ".join(places.id_attributes))
+    name, attributes = loop.get("humanLoopName"), places.id_attributes
+    found = [_at(loop.get("inputContent"), attribute) for attribute in attributes]
+    ids = [one for one in found if isinstance(one, str | int) and not isinstance(one, bool) and one != ""]
+    ids += [name] if isinstance(name, str) and name else []
+    if not ids:
+        raise DatasetError.of("label_files.no_inference", file=file.path, attributes=", ".join(attributes))
+    part = {"data": label, "encoding": encoding}
+    line = {"groundTruthData": part, "eventMetadata": {"eventId": str(ids[0])}}
+    return json_text(line).encode() + b"\n"
 
 
 def _label_of(answer: dict[str, Any], places: LabelPlaces, path: str) -> tuple[str, str]:
     content = answer.get("answerContent")
     leaves = {at: one for at, one in _values(content) if not (one is None or isinstance(one, dict | list))}
-    if places.label_attribute is None:
-        if len(leaves) == 1:
-            return _as_label(next(iter(leaves.values())))
-    else:
-        found = _at(content, places.label_attribute)
-        if found is not None:
-            return _as_label(found)
+    alone = next(iter(leaves.values())) if len(leaves) == 1 else None
+    found = alone if places.label_attribute is None else _at(content, places.label_attribute)
+    if isinstance(found, dict | list):
+        return json_text(found), "JSON"
+    if found is not None:
+        text = scalar_text("answerContent", found) or ""
+        # A text with commas is one label, not several cells.
+        return (json_text(text), "JSON") if re.search(_MARKS, text) else (text, "CSV")
     wanted = "single value" if places.label_attribute is None else repr(places.label_attribute)
     there = ", ".join(leaves) or "nothing"
     close = nearest(places.label_attribute or "", leaves)
     meant = f": did you mean {close}?" if close else "."
     raise DatasetError.of("label_files.no_answer", file=path, wanted=wanted, there=there, meant=meant)
-
-
-def _as_label(value: Any) -> tuple[str, str]:
-    if isinstance(value, dict | list):
-        return json_text(value), "JSON"
-    text = scalar_text("answerContent", value) or ""
-    # A text with commas is one label, not several cells.
-    return (json_text(text), "JSON") if re.search(_MARKS, text) else (text, "CSV")
 
 
 def _at(value: Any, attribute: str) -> Any:
@@ -420,15 +393,17 @@ class LabelIndex(NamedTuple):
             found[ids.is_null().to_numpy(zero_copy_only=False)] = -1
         return found
 
-    def take(self, positions: Positions) -> tuple[pa.StringArray, pa.StringArray]:
-        """Return data and encodings of the labels at `positions`, null where negative."""
+    def take(self, positions: Positions) -> pa.StructArray:
+        """Return the labels at `positions` as captures have them, null where negative."""
+        none = pa.array(positions < 0)
         places = pa.array(positions, mask=positions < 0)
         encodings = pa.array(ENCODINGS).take(pa.array(self.encodings).take(places))
-        return self.data.take(places).cast(pa.string()), encodings
+        data = self.data.take(places).cast(pa.string())
+        return pa.StructArray.from_arrays([data, encodings], fields=list(PAYLOAD), mask=none)
 
 
-def labels_of(index: LabelIndex, ids: pa.StringArray) -> tuple[pa.StringArray, pa.StringArray]:
-    """Return data and encodings of the label of each id; say where rows of one block share a label."""
+def labels_of(index: LabelIndex, ids: pa.StringArray) -> pa.StructArray:
+    """Return the label of each id; say where rows of one block share a label."""
     positions = index.find(ids)
     found = positions[positions >= 0]
     notice("reading.shared", count=len(found) - len(np.unique(found)))
@@ -482,20 +457,15 @@ def index_labels(source: str, places: LabelPlaces | None = None, *, memory: int 
     files = list_files(source, "ground_truth_source")
     plain = (".jsonl", ".json", ".csv")
     total = sum(file.size * (1 if file.path.endswith(plain) else _COMPRESSION) for file in files)
-    labels = read_labels(files, places or LabelPlaces())
-    first: list[str] = []
-
-    def read() -> Iterator[Labels]:
-        for part in labels:
-            first.extend(part.ids[: 1 - len(first)].to_pylist())
-            yield part
-
+    found = (part for part in read_labels(files, places or LabelPlaces()) if len(part.ids))
+    first = list(itertools.islice(found, 1))
+    labels = itertools.chain(first, found)
     if total <= (MEMORY if memory is None else memory):
-        index = _sorted_index([_hashed(part) for part in read()])
+        index = _sorted_index([_hashed(part) for part in labels])
     else:
         partitions = min(_MOST_PARTITIONS, 1 << max(1, (total // _PARTITION).bit_length()))
-        index = _index_on_disk(read(), partitions)
-    return index._replace(example="".join(first))
+        index = _index_on_disk(labels, partitions)
+    return index._replace(example=first[0].ids[0].as_py() if first else "")
 
 
 def _hashed(labels: Labels) -> pa.RecordBatch:
@@ -520,13 +490,8 @@ def _sorted_index(batches: Sequence[pa.RecordBatch]) -> LabelIndex:
 
 def latest_of_each(keys: Words, checks: Words) -> Positions:
     """Return the position of the last occurrence of each pair, sorted by `keys`."""
-    order = np.argsort(keys, kind="stable")
-    same_key = keys[order[1:]] == keys[order[:-1]]
-    same = same_key & (checks[order[1:]] == checks[order[:-1]])
-    if (same != same_key).any():
-        # Two ids share the first half: their labels may be mixed.
-        order = np.lexsort((checks, keys))
-        same = (keys[order[1:]] == keys[order[:-1]]) & (checks[order[1:]] == checks[order[:-1]])
+    order = np.lexsort((checks, keys))
+    same = (keys[order[1:]] == keys[order[:-1]]) & (checks[order[1:]] == checks[order[:-1]])
     return order[np.append(~same, True)] if len(order) else order
 
 
@@ -545,15 +510,23 @@ def _index_on_disk(labels: Iterable[Labels], partitions: int) -> LabelIndex:
                 changed += index.changed
                 if not len(index.keys):
                     continue
-                numbers: list[npt.NDArray[Any]] = [index.keys, index.checks, index.hours, index.encodings]
-                for name, column in zip(_COLUMNS, numbers, strict=False):
-                    files[name].write(column.tobytes())
                 _, buffer, content = index.data.buffers()
-                edges = np.frombuffer(buffer, np.int64)[index.data.offset :][: len(index.keys) + 1]
-                files["data"].write(content.slice(int(edges[0]), int(edges[-1] - edges[0])))
-                files["edges"].write((edges[1:] - edges[0] + end).tobytes())
-                rows, end = rows + len(index.keys), end + edges[-1] - edges[0]
-        return _mapped(folder, rows, records)._replace(changed=changed)
+                edges = np.frombuffer(buffer, np.int64)[: len(index.keys) + 1]
+                texts = content.slice(0, int(edges[-1]))
+                columns = (index.keys, index.checks, index.hours, index.encodings, texts, edges[1:] + end)
+                for name, column in zip(_COLUMNS, columns, strict=True):
+                    files[name].write(memoryview(column))
+                rows, end = rows + len(index.keys), end + edges[-1]
+
+        def mapped(name: str) -> pa.Buffer:
+            path = folder / name  # an empty file cannot be mapped
+            return pa.memory_map(str(path)).read_buffer() if path.stat().st_size else pa.py_buffer(b"")
+
+        keys, checks = (np.frombuffer(mapped(name), np.uint64) for name in ("key", "check"))
+        hours = np.frombuffer(mapped("hour"), np.int32)
+        encodings = np.frombuffer(mapped("encoding"), np.uint8)
+        data = pa.LargeStringArray.from_buffers(rows, mapped("edges"), mapped("data"))
+        return LabelIndex(keys, checks, data, encodings, hours, records, changed=changed)
 
 
 def _partition(labels: Iterable[Labels], folder: Path, partitions: int) -> int:
@@ -578,14 +551,3 @@ def _partition(labels: Iterable[Labels], folder: Path, partitions: int) -> int:
 
 # Files of the finished index; texts are their bytes, and where each begins and ends.
 _COLUMNS = ("key", "check", "hour", "encoding", "data", "edges")
-
-
-def _mapped(folder: Path, rows: int, records: int) -> LabelIndex:
-    def buffer(name: str) -> pa.Buffer:
-        path = folder / name  # an empty file cannot be mapped
-        return pa.memory_map(str(path)).read_buffer() if path.stat().st_size else pa.py_buffer(b"")
-
-    keys, checks = (np.frombuffer(buffer(name), np.uint64) for name in ("key", "check"))
-    encodings, hours = np.frombuffer(buffer("encoding"), np.uint8), np.frombuffer(buffer("hour"), np.int32)
-    data = pa.LargeStringArray.from_buffers(rows, buffer("edges"), buffer("data"))
-    return LabelIndex(keys, checks, data, encodings, hours, records)

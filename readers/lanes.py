@@ -16,8 +16,7 @@ from pyarrow import types
 
 from contract.dataset import aligned_columns
 from contract.errors import DatasetError
-from readers.arrow_json import NotBulkError
-from readers.flatten import without_columns
+from readers.flatten import batch_of
 
 Counts = npt.NDArray[np.int64]
 
@@ -25,6 +24,16 @@ Counts = npt.NDArray[np.int64]
 _PARTS = _LEAST = 16
 # Where looking for odd records has read each record so many times, the rest counts as odd.
 _MOST_READ = 4
+
+
+class NotBulkError(Exception):
+    """These records cannot be read together."""
+
+
+def require_alike(fits: object, otherwise: str) -> None:
+    """Raise NotBulkError with what is `otherwise` unless records fit to be read together."""
+    if not fits:
+        raise NotBulkError(otherwise)
 
 
 class MixedTypesError(NotBulkError):
@@ -123,7 +132,7 @@ def together(lanes: Sequence[tuple[Counts, Table]], records: int, *, as_text: bo
         record, within = rows_of(table.counts)
         placed.append((starts[numbers][record] + within, table.batch))
     uneven = np.sort(np.concatenate([numbers[table.uneven] for numbers, table in lanes])) if lanes else counts
-    return Table(merged(placed, as_text=as_text) if placed else without_columns(0), counts, uneven)
+    return Table(merged(placed, as_text=as_text) if placed else batch_of({}, 0), counts, uneven)
 
 
 def merged(lanes: Sequence[tuple[Counts, pa.RecordBatch]], *, as_text: bool = False) -> pa.RecordBatch:
@@ -145,14 +154,12 @@ def merged(lanes: Sequence[tuple[Counts, pa.RecordBatch]], *, as_text: bool = Fa
         return lanes[0][1]
     found = aligned_columns([batch for _, batch in lanes])
     order = pa.array(np.argsort(np.concatenate([places for places, _ in lanes]), kind="stable"))
-    if not found:
-        return without_columns(len(order))
-    columns = []
-    for parts in found.values():
+    columns: dict[str, pa.Array] = {}
+    for name, parts in found.items():
         kind = common_type({part.type for part in parts}, as_text=as_text)
         column = pa.chunked_array([_cast(part, kind) for part in parts], kind)
-        columns.append(column.combine_chunks().take(order))
-    return pa.RecordBatch.from_arrays(columns, list(found))
+        columns[name] = column.combine_chunks().take(order)
+    return batch_of(columns, len(order))
 
 
 def like_first(column: pa.Array, kind: pa.DataType | None) -> pa.Array:

@@ -127,10 +127,8 @@ def _flat(batch: pa.RecordBatch, kept: list[str], path: str, request: Dataset) -
     if len(kept) < batch.num_columns:
         # A name with dots may be read along with the column called like its beginning.
         batch = batch.select(kept)
-    try:
+    with DatasetError.instead_of("data_files.in_file", DatasetError, file=path):
         flat = flatten_batch(batch.replace_schema_metadata(None))
-    except DatasetError as error:
-        raise DatasetError.of("data_files.in_file", file=path, error=error) from error
     nested = [name for name in flat.schema.names if name in request.exclude]
     return flat.drop_columns(nested) if nested else flat
 
@@ -167,10 +165,9 @@ def parquet_rows(path: str, rows: int) -> Iterator[list[dict[str, Any]]]:
 @contextlib.contextmanager
 def _parquet(path: str) -> Iterator[None]:
     """Turn what reading Parquet raises inside the block into an error that names the file."""
-    with reading(path):
-        try:
-            yield
-        except pa.ArrowNotImplementedError as error:
-            raise DatasetError.of("parquet.unsupported", file=path, error=error) from error
-        except pa.ArrowInvalid as error:
-            raise DatasetError.of("parquet.damaged", file=path, error=str(error).rstrip(".")) from error
+    damaged = DatasetError.instead_of(
+        "parquet.damaged", pa.ArrowInvalid, file=path, error=lambda error: str(error).rstrip(".")
+    )
+    unsupported = DatasetError.instead_of("parquet.unsupported", pa.ArrowNotImplementedError, file=path)
+    with reading(path), damaged, unsupported:
+        yield

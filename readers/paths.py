@@ -23,10 +23,9 @@ from contract.dataset import GROUND_TRUTH, ColumnPaths, Location
 from contract.dataset_format import Shape
 from contract.errors import ConfigurationError, DatasetError
 from contract.wording import several
-from readers.arrow_json import NotBulkError
 from readers.captures.shapes import CSV, NOTHING, Payload, rows_of_values
 from readers.flatten import batch_of, column_of, columns_of, flatten_batch, rows_to_batch
-from readers.lanes import Counts, Table, like_first
+from readers.lanes import Counts, NotBulkError, Table, like_first, require_alike
 
 PREFIX = "column_"
 
@@ -105,10 +104,8 @@ class Finder:
                 values = labels(path, counts)
             else:
                 values, found = values_at(parts.get(other.side), path)
-                if not np.array_equal(found, counts):
-                    raise NotBulkError("not one value for each row")
-            if values.type not in _PLAIN:
-                raise NotBulkError(f"{other.name} is no plain value")
+                require_alike(np.array_equal(found, counts), "not one value for each row")
+            require_alike(values.type in _PLAIN, f"{other.name} is no plain value")
             columns[other.name] = values
         return Table(batch_of(columns, int(counts.sum())), counts, counts[:0])
 
@@ -214,7 +211,8 @@ def _found(part: Payload, find: Find | None, location: Location, place: Callable
     elif part.kind != CSV and location.path is None:
         found = list(part.values)
     else:
-        found = [_at(value, position) for value in part.values]
+        lists = [value if isinstance(value, list) else [] for value in part.values]
+        found = [cells[position] if len(cells) > position else None for cells in lists]
     value = found[0] if len(found) == 1 else found or None
     return _largest(value, location, place) if location.classes else value
 
@@ -229,10 +227,6 @@ def _of_rows(values: list[Any], count: int, location: Location, place: Callable[
     counts = {"rows": several(count, "row"), "values": several(len(values), "value")}
     about: dict[str, Any] = {"location": location, "field": location.variable or "the path"}
     raise DatasetError.of("column_paths.uneven", place=place(), **counts, **about)
-
-
-def _at(value: Any, position: int) -> Any:
-    return value[position] if isinstance(value, list) and len(value) > position else None
 
 
 def _largest(value: Any, location: Location, place: Callable[[], str]) -> Any:
@@ -252,10 +246,8 @@ def _largest(value: Any, location: Location, place: Callable[[], str]) -> Any:
 def _keys(parts: Mapping[str, Payload]) -> str:
     """Return what a record has instead, for a message."""
     [record] = parts[RECORD].values
-    if isinstance(record, dict) and record:
-        names = ", ".join(list(record)[:_KEYS_SHOWN])
-        return f" (its members are {names})"
-    return ""
+    names = ", ".join(list(record)[:_KEYS_SHOWN]) if isinstance(record, dict) else ""
+    return f" (its members are {names})" if names else ""
 
 
 def values_at(records: pa.Array | None, path: Find | None) -> tuple[pa.Array, Counts]:
@@ -264,19 +256,17 @@ def values_at(records: pa.Array | None, path: Find | None) -> tuple[pa.Array, Co
         raise NotBulkError("a part that not all records have, or that has no plain path")
     found = _members(records, path.before)
     if not path.projects:
-        if types.is_list(found.type) and types.is_struct(found.type.value_type):
-            raise NotBulkError("records of several rows")
+        several_rows = types.is_list(found.type) and types.is_struct(found.type.value_type)
+        require_alike(not several_rows, "records of several rows")
         return found, np.ones(len(found), np.int64)
-    if not types.is_list(found.type) or found.null_count:
-        raise NotBulkError("a projection over what is no list")
+    require_alike(types.is_list(found.type) and not found.null_count, "a projection over what is no list")
     counts = pc.list_value_length(found).to_numpy(zero_copy_only=False).astype(np.int64)
     return _members(pc.list_flatten(found), path.after), counts
 
 
 def _members(values: pa.Array, names: tuple[str, ...]) -> pa.Array:
     for name in names:
-        if not types.is_struct(values.type):
-            raise NotBulkError(f"{name} of what is no object")
+        require_alike(types.is_struct(values.type), f"{name} of what is no object")
         if values.type.get_field_index(name) < 0:
             return pa.nulls(len(values))
         values = pc.struct_field(values, name)
@@ -286,37 +276,30 @@ def _members(values: pa.Array, names: tuple[str, ...]) -> pa.Array:
 def _bulk_features(
     rows: pa.Array, headers: tuple[str, ...], kinds: Mapping[str, pa.DataType]
 ) -> dict[str, pa.Array]:
-    if rows.null_count:
-        raise NotBulkError("records without features")
+    require_alike(not rows.null_count, "records without features")
     if types.is_struct(rows.type):
-        if not rows.type.num_fields:
-            raise NotBulkError("features without members")
+        require_alike(rows.type.num_fields, "features without members")
         return columns_of(flatten_batch(pa.RecordBatch.from_struct_array(rows)))
-    if not types.is_list(rows.type) or rows.type.value_type not in _PLAIN:
-        raise NotBulkError("features are neither cells nor members")
+    is_cells = types.is_list(rows.type) and rows.type.value_type in _PLAIN
+    require_alike(is_cells, "features are neither cells nor members")
     width, *others = pc.unique(pc.list_value_length(rows)).to_pylist() or [0]
-    if others or not width:
-        raise NotBulkError("rows differ in their number of features")
+    require_alike(width and not others, "rows differ in their number of features")
     cells = pc.list_flatten(rows)
     is_dense = not cells.null_count and (types.is_integer(cells.type) or types.is_floating(cells.type))
     # Much faster than element by element.
     table = np.ascontiguousarray(cells.to_numpy().reshape(-1, width).T) if is_dense else None
     columns = [pc.list_element(rows, at) if table is None else pa.array(table[at]) for at in range(width)]
-    named = zip(_names(headers, width), columns, strict=True)
-    return {name: _cell_column(column, kinds.get(name)) for name, column in named}
+    found: dict[str, pa.Array] = {}
+    for name, column in zip(_names(headers, width), columns, strict=True):
+        # Each has the type it would have by itself.
+        kind, is_empty = kinds.get(name), column.null_count == len(column)
+        require_alike(is_empty or kind or not types.is_floating(column.type), "these may be integers")
+        found[name] = pa.nulls(len(column)) if is_empty else like_first(column, kind)
+    return found
 
 
 def _names(headers: tuple[str, ...], width: int) -> tuple[str, ...]:
     return headers if len(headers) == width else tuple(f"{PREFIX}{at}" for at in range(width))
-
-
-def _cell_column(column: pa.Array, kind: pa.DataType | None) -> pa.Array:
-    """Return a column of cells with the type it would have by itself."""
-    if types.is_null(column.type) or column.null_count == len(column):
-        return pa.nulls(len(column))
-    if types.is_floating(column.type) and kind is None:
-        raise NotBulkError("whether these are integers is not known")
-    return like_first(column, kind)
 
 
 def _feature_columns(rows: list[FeatureRow], headers: tuple[str, ...]) -> dict[str, pa.Array]:
@@ -333,11 +316,6 @@ def _feature_columns(rows: list[FeatureRow], headers: tuple[str, ...]) -> dict[s
 
 
 def _column(name: str, values: list[Any]) -> pa.Array:
-    with contextlib.suppress(OverflowError, ValueError, TypeError):
-        # Integers or floats alone, with or without missing ones, need no look at every value.
-        column = pa.array(values)
-        if column.type in _PLAIN:
-            return column
     if any(isinstance(value, list) and len(value) == 1 for value in values):
         # Scores are often written as lists of one value.
         values = list(chain.from_iterable(value if isinstance(value, list) else [value] for value in values))
@@ -355,8 +333,8 @@ def _column(name: str, values: list[Any]) -> pa.Array:
 
 
 _NAME = r'(?:[A-Za-z_][A-Za-z0-9_]*|"[^"\\]+")'
-_NAMES = re.compile(rf"{_NAME}(?:\.{_NAME})*")
-_PROJECTION = re.compile(rf"(?:({_NAME}(?:\.{_NAME})*))?\[(?:\*|)\](?:\.({_NAME}(?:\.{_NAME})*))?")
+_NAMES = rf"{_NAME}(?:\.{_NAME})*"
+_PLAIN_PATH = re.compile(rf"(?=.)({_NAMES})?(?:(\[\*?\])(?:\.({_NAMES}))?)?")
 _STEP = re.compile(_NAME)
 
 
@@ -399,18 +377,14 @@ def compile_path(expression: str, variable: str) -> Find:
         When it is no JMESPath.
     """
     text = expression.strip()
-    if _NAMES.fullmatch(text):
-        return PlainPath(_steps(text))
-    if match := _PROJECTION.fullmatch(text):
-        return PlainPath(_steps(match[1] or ""), True, _steps(match[2] or ""))
+    if match := _PLAIN_PATH.fullmatch(text):
+        return PlainPath(_steps(match[1]), match[2] is not None, _steps(match[3]))
     # Imported late: few jobs need more than the plain paths.
     import jmespath
     from jmespath.exceptions import JMESPathError
 
-    def reason(error: Exception) -> str:
-        return str(error).partition("\n")[0].rstrip(".:")
-
-    told = {"field": variable, "path": expression, "reason": reason}
+    told: dict[str, Any] = {"field": variable, "path": expression}
+    told["reason"] = lambda error: str(error).partition("\n")[0].rstrip(".:")
     with ConfigurationError.instead_of("column_paths.no_jmespath", JMESPathError, **told):
         compiled = jmespath.compile(text)
 
@@ -422,8 +396,8 @@ def compile_path(expression: str, variable: str) -> Find:
     return find
 
 
-def _steps(text: str) -> tuple[str, ...]:
-    return tuple(step.strip('"') for step in _STEP.findall(text))
+def _steps(text: str | None) -> tuple[str, ...]:
+    return tuple(step.strip('"') for step in _STEP.findall(text or ""))
 
 
 def _member(value: Any, names: Sequence[str]) -> Any:

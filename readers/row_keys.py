@@ -20,6 +20,7 @@ from contract.schema import hint
 from contract.window import ZONED, Window, microseconds
 from contract.wording import as_float, some_of
 from readers.cell_types import instants_of
+from readers.dataset import UNREAD, window_places
 
 if TYPE_CHECKING:
     from readers.labels import LabelIndex
@@ -63,37 +64,28 @@ def keyed_rows(
             known_times = batch.column(time).filter(instants.is_valid())
             _require_whole_days(known_times, instants, window, keys.time or "", label)
             rows, without = rows + batch.num_rows, without + instants.null_count
-            start, end = microseconds(window.start), microseconds(window.end)
-            inside = pc.and_(pc.greater_equal(instants, start), pc.less(instants, end))
-            inside = pc.fill_null(inside, False)
-            notice("outside", batch.num_rows - instants.null_count - inside.true_count)
-            found, instants = batch.filter(inside), instants.filter(inside)
+            places = window_places(instants.fill_null(UNREAD).to_numpy(), window)
+            notice("outside", batch.num_rows - instants.null_count - int((places >= 0).sum()))
+            found, places = batch.filter(pa.array(places >= 0)), places[places >= 0]
         ids = None if identifier is None else found.column(identifier).cast(pa.string())
         if ids is not None:
             again = len(ids) - ids.null_count - pc.count_distinct(ids).as_py()
             notice("reading.again", again, field=keys.identifier)
         names = enumerate(batch.schema.names)
         found = found.select([name for at, name in names if name in known or at not in (identifier, time)])
-        found = found if index is None or ids is None else _labelled(found, ids, index)
+        if index is not None and ids is not None:
+            from readers.captures.columns import with_label_columns
+            from readers.labels import id_texts, labels_of
+
+            labels = labels_of(index, id_texts(ids))
+            notice("reading.labelled", count=len(labels) - labels.null_count)
+            found, _ = with_label_columns(found, labels, np.ones(len(ids), np.int64))
         if window is not None and window.edges and time is not None:
-            edges = [microseconds(edge) for edge in window.edges]
-            places = np.searchsorted(edges, instants.to_numpy(), side="right") - 1
-            found = found.append_column(WINDOW, pa.array(places.astype(np.int32)))
+            found = found.append_column(WINDOW, pa.array(places))
         yield found
     notice("reading.untimed", without, field=keys.time)
     if without > _MOST_WITHOUT * rows:
         raise DatasetError.of("windowed_rows.untimed", file=label, count=without, rows=rows, field=keys.time)
-
-
-def _labelled(batch: pa.RecordBatch, ids: pa.StringArray, index: LabelIndex) -> pa.RecordBatch:
-    """Return the batch with the labels of its rows as the last column."""
-    from readers.captures.envelope import Part, with_label_columns
-    from readers.labels import id_texts, labels_of
-
-    data, encodings = labels_of(index, id_texts(ids))
-    notice("reading.labelled", count=len(data) - data.null_count)
-    labelled, _ = with_label_columns(batch, Part(data, encodings), np.ones(len(ids), np.int64))
-    return labelled
 
 
 def transform_keys(names: Sequence[str], records: Sequence[Sequence[str]]) -> RowKeys | None:

@@ -3,7 +3,6 @@
 import csv
 import functools
 import io
-import itertools
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -160,8 +159,8 @@ class Gathered:
     def __init__(self, request: Dataset, decoder: Decoder) -> None:
         self._request = request
         self._decoder = decoder
-        self.has_header = request.format.kind == "csv" and request.format.header
-        self._parser, self._record_parser = decoder.parser(), decoder.parser()
+        self.awaits_header = request.format.kind == "csv" and request.format.header
+        self._parser = decoder.parser()
         self._mappings: list[dict[str, Any]] = []
         self._records: list[bytes] = []
         self._lines: list[list[str | None]] = []
@@ -209,7 +208,7 @@ class Gathered:
             data = b"".join(self._records)
             block = LineBlock((Segment("the records that the script returned", 0, data),), data)
             envelope = open_envelope(block, self._decoder.sides, labels=self._request.labels)
-            yield table_of(envelope, self._decoder, self._record_parser, Notes())
+            yield table_of(envelope, self._decoder, self._parser, Notes())
         self._mappings, self._lines, self._records = [], [], []
 
     def _add_text(self, text: str) -> None:
@@ -286,10 +285,8 @@ def apply_dataframe(preprocessor: Preprocessor, batch: pa.RecordBatch) -> pa.Rec
     if not isinstance(result, pd.DataFrame):
         kind = "None" if result is None else f"a {type(result).__name__}"
         raise ScriptError.of("script_rows.no_frame", file=script, kind=kind)
-    try:
+    with ScriptError.instead_of("script_rows.frame_value", DatasetError, file=script):
         flat = _flat(result, batch, script)
-    except DatasetError as error:
-        raise ScriptError.of("script_rows.frame_value", file=script, error=error) from error
     notice("reading.script", max(0, batch.num_rows - flat.num_rows))
     same_names = flat.schema.names == batch.schema.names
     return flat.replace_schema_metadata(batch.schema.metadata) if same_names else flat
@@ -399,13 +396,11 @@ def _chunks(
 def _captured(envelope: Envelope, index: LabelIndex | None) -> Iterator[tuple[InferenceRecord, Line]]:
     """Yield the records of an envelope, with the labels that the index has for them."""
     lines = {line.number: line for line in envelope.block.lines()}
-    texts = encodings = itertools.repeat(None)
-    if index is not None and envelope.ids is not None:
-        texts, encodings = (part.to_pylist() for part in index.take(index.find(envelope.ids)))
-    for number, text, encoding in zip(envelope.numbers.tolist(), texts, encodings, strict=False):
+    labels = [None] * len(envelope) if index is None else index.take(index.find(envelope.ids)).to_pylist()
+    for number, label in zip(envelope.numbers.tolist(), labels, strict=True):
         record = record_of_line(lines[number])
-        if text is not None:
-            record[GROUND_TRUTH] = {"data": text, "encoding": encoding}
+        if label is not None:
+            record[GROUND_TRUTH] = label
         yield InferenceRecord(record), lines[number]
 
 
@@ -415,7 +410,8 @@ def _handle(
     path, function = preprocessor.path, preprocessor.function
     result = scripts.call_script(path, function, handler, record, where=place.where)
     try:
-        if gathered.has_header and isinstance(place, Line) and place.is_first_of_file():
+        if gathered.awaits_header:
+            gathered.awaits_header = False
             gathered.add_header(record)
             if isinstance(result, str):
                 gathered.add_header(result)
@@ -464,7 +460,7 @@ def _text(line: Line) -> str:
 
 
 def _array_records(path: str) -> Iterator[tuple[Any, Place]]:
-    with DatasetError.instead_of("json_files.no_array", orjson.JSONDecodeError, file=path, error=str):
+    with DatasetError.instead_of("json_files.no_array", orjson.JSONDecodeError, file=path):
         items = orjson.loads(read_bytes(path))
     for number, item in enumerate(items, 1):
         text = orjson.dumps(item).decode()

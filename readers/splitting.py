@@ -328,11 +328,6 @@ class Line(NamedTuple):
     number: int
     block: "LineBlock"
 
-    def is_first_of_file(self) -> bool:
-        """Return whether no other line but blank ones stands before it in the file."""
-        first = self.block.segments[0]
-        return self.number == self.block.first_number and first.offset == 0
-
     def where(self) -> str:
         """Return the place and the beginning of the line."""
         return f"{self.block.place(self.number)}: {self.excerpt()!r}"
@@ -365,11 +360,6 @@ class LineBlock:
         """Return in which segment each of some lines is."""
         lines = [segment.data.count(b"\n") for segment in self.segments[:-1]]
         return np.searchsorted(np.cumsum(lines), numbers, side="right")
-
-    @functools.cached_property
-    def first_number(self) -> int:
-        """Return the number of the first line that is not blank."""
-        return next((line.number for line in self.lines()), 0)
 
     def file_and_line(self, number: int) -> tuple[str, int]:
         """Return the path, and the number in that file (from 1), of a line of the block (from 0)."""

@@ -2,7 +2,8 @@
 
 import contextlib
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, groupby, islice
 from types import SimpleNamespace
@@ -14,26 +15,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from contract.dataset import GROUND_TRUTH, CallRows
+from contract.dataset import GROUND_TRUTH, CallRows, Dataset
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
-from readers.arrow_json import JsonFields, NotBulkError, found_in, parse_json, text_buffer
+from readers.arrow_json import JsonFields, found_in, parse_json, text_buffer
 from readers.captures.envelope import Envelope
-from readers.captures.layout import Layout, cell_name, is_cell, shared_names
-from readers.captures.shapes import (
-    CSV,
-    FRAMES,
-    JSON,
-    NONE,
-    Row,
-    UndecodableError,
-    contradiction,
-    decode,
-    parsed,
-)
+from readers.captures.shapes import CSV, FRAMES, JSON, NONE, NOTHING, Payload, Row, decode, is_batch, parsed
 from readers.csv_records import CellParser, CellsError
-from readers.flatten import LONGEST_LIST, batch_of, flatten_batch, rows_to_batch
-from readers.lanes import Counts, Table, like_first, of_kinds, rows_of
+from readers.dataset import POSITIONAL, excluded_positions, named_by_position, positional_names
+from readers.flatten import LONGEST_LIST, batch_of, columns_of, flatten_batch, rows_to_batch
+from readers.lanes import Counts, NotBulkError, Table, like_first, of_kinds, require_alike, rows_of
+from readers.paths import typed_text
 
 # Columns that the first records do not have are read up to this number.
 _UNEXPECTED = 100
@@ -45,7 +37,141 @@ _QUOTED_LINE = rf'^(?:{_QUOTED_CELL}|[^",]*)(?:,(?:{_QUOTED_CELL}|[^",]*))*$'
 Note = Callable[[str, Sequence[int]], None]
 _ENCODINGS = {"CSV": CSV, "JSON": JSON}
 _ODD = -1
-_NO_COLUMNS = pa.RecordBatch.from_pylist([])
+
+
+# What the columns of captures are called is decided once per job from the first records. Every split then
+# names its columns alike, whatever single records it holds.
+
+
+CELL = "_c"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the columns of each payload stand, and what they are called.
+
+    Parameters
+    ----------
+    widths
+        Columns of each wanted payload, in column order; what a record without it is padded with.
+    shared
+        Names that several payloads have in common, told apart by the name of the payload.
+    names
+        Final name by raw name, None for columns to leave out. Other columns keep their raw name.
+    exclude
+        Raw names to leave out beyond those of `names`.
+    positional
+        Whether columns have to be matched with the baseline's by their position.
+    """
+
+    widths: tuple[int, ...]
+    shared: frozenset[str] = frozenset()
+    names: Mapping[str, str | None] = field(default_factory=dict)
+    exclude: frozenset[str] = frozenset()
+    positional: bool = False
+
+    def finish(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the batch with final names, without the columns to leave out."""
+        found = columns_of(batch)
+        columns: dict[str, pa.Array] = {}
+        # In the order of the first records, whatever comes first in these.
+        for raw in dict.fromkeys((*self.names, *found)):
+            name = self.names.get(raw, None if raw in self.exclude else raw)
+            if name is not None and raw in found:
+                columns[raw if name in columns else name] = found[raw]
+        return batch_of(columns, batch.num_rows, POSITIONAL if self.positional else None)
+
+
+def cell_name(position: int) -> str:
+    """Return the raw name of a column without a name."""
+    return f"{CELL}{position}"
+
+
+def find_layout(
+    sides: Sequence[str], rows_of: Sequence[Sequence[Sequence[Row] | None]], request: Dataset
+) -> Layout:
+    """Decide the layout from the first records.
+
+    Columns without names get the baseline's by position. Where some columns have names: when none of
+    them is in the baseline and the numbers agree, likewise; when one is, columns without names get the
+    names left over, in order, if their numbers agree.
+
+    Parameters
+    ----------
+    sides
+        The wanted payloads in column order, such as ``("endpointOutput", "endpointInput")``.
+    rows_of
+        For each of them the rows of each record, None where there is none.
+    request
+        With the baseline's names and the columns to leave out.
+    """
+    widths: list[int] = []
+    names_of_sides: list[list[str]] = []
+    for records in rows_of:
+        rows = [row for record in records for row in record or ()]
+        cells = Counter(len(row) for row in rows if isinstance(row, list))
+        named = rows_to_batch([row for row in rows if isinstance(row, dict)]).schema.names
+        if request.text_only:
+            named = sorted(named)  # as the originals' JSON reader does
+        widths.append(len(named) or max(cells, key=cells.__getitem__, default=0))
+        names_of_sides.append(named)
+    distinct = distinct_names(sides, names_of_sides)
+    counts = Counter(chain.from_iterable(names_of_sides))
+    shared = frozenset(name for name, count in counts.items() if count > 1)
+    columns: list[str] = []
+    for own, width in zip(distinct, widths, strict=True):
+        columns += own or [cell_name(len(columns) + position) for position in range(width)]
+    positional = all(map(is_cell, columns))
+    # Of ``{"instances": [[1, 2]]}`` the columns are instances.0 and instances.1, which is no name either.
+    unnamed = [name for name in columns if is_cell(name) or (not request.text_only and is_batch(name))]
+    if positional:
+        final, excluded = positional_names(len(columns), request)
+        # By the baseline's names a single record with more cells disturbs no other column. The originals
+        # know positions only.
+        positional = request.text_only or final == columns
+    else:
+        final = _mixed_names(columns, unnamed, request) if unnamed else columns
+        if final != columns and not all(map(is_cell, unnamed)):
+            pairs = [f"{raw} is {name}" for raw, name in zip(columns, final, strict=True) if raw != name]
+            request.said.say("reading.by_position", pairs=", ".join(pairs))
+        excluded = excluded_positions(final, request.exclude) | excluded_positions(columns, request.exclude)
+    kept = [None if position in excluded else name for position, name in enumerate(final)]
+    names = dict(zip(columns, kept, strict=True))
+    beyond = {cell_name(int(entry)) for entry in request.exclude if entry.isdecimal()}
+    left_out = frozenset(request.exclude) | beyond
+    return Layout(tuple(widths), shared, names, left_out, positional)
+
+
+def is_cell(name: str) -> bool:
+    """Return whether this is the raw name of a column without a name."""
+    return name.startswith(CELL) and name[len(CELL) :].isdecimal()
+
+
+def distinct_names(
+    sides: Sequence[str], names_of_sides: Sequence[list[str]], shared: frozenset[str] = frozenset()
+) -> list[list[str]]:
+    """Return the names of each payload's columns, after its own where a later payload has them too.
+
+    Those that are known to be `shared` count as later ones, but for the last payload, which keeps its names.
+    """
+    later: set[str] = set()
+    found: list[list[str]] = []
+    for side, names in reversed([*zip(sides, names_of_sides, strict=True)]):
+        found.insert(0, [f"{side}.{name}" if name in later else name for name in names])
+        later |= shared.union(names)
+    return found
+
+
+def _mixed_names(columns: list[str], unnamed: list[str], request: Dataset) -> list[str]:
+    baseline = request.column_names or ()
+    if not set(columns).intersection(baseline):
+        return named_by_position(columns, request)
+    left = [name for name in baseline if name not in columns]
+    names = dict(zip(unnamed, left, strict=True)) if len(unnamed) == len(left) else {}
+    return [names.get(column, column) for column in columns]
+
+
+# Payloads as columns.
 
 
 @dataclass(frozen=True)
@@ -61,14 +187,24 @@ class Texts:
             return self
         return Texts(self.text.take(pa.array(records)), self.kinds[records])
 
+    def payloads(self, records: Counts, note: Note) -> Iterator[Payload]:
+        """Yield those of some records, parsed."""
+        some = self.take(records)
+        for number, text, kind in zip(records.tolist(), some.text.to_pylist(), some.kinds, strict=True):
+            try:
+                yield parsed(text, kind)
+            except ValueError:
+                note("reading.undecodable", [number])
+                yield NOTHING
+
 
 @dataclass(frozen=True)
 class Rows:
     """One payload of every record as rows: lines of CSV, or columns with names, or without (`is_cells`)."""
 
     counts: Counts
-    lines: pa.StringArray | None = None
-    batch: pa.RecordBatch | None = None
+    lines: pa.StringArray = None
+    batch: pa.RecordBatch = None
     is_cells: bool = False
 
     def take(self, positions: Counts) -> "Rows":
@@ -134,8 +270,8 @@ class Decoder:
             texts = self._joined(texts)
 
         def one_by_one(records: Counts) -> Table:
-            sides = self._rows(texts, records, note)
-            return self.of_rows(sides, parser, lambda text, odd: note(text, records[list(odd)].tolist()))
+            rows = self._rows(texts, records, note)
+            return self.of_rows(rows, parser, lambda text, odd: note(text, records[list(odd)].tolist()))
 
         def bulk(records: Counts) -> Table:
             return self._together([text.take(records) for text in texts], parser)
@@ -178,8 +314,7 @@ class Decoder:
                 rows.append(_csv_rows(some.text, "row" if self.text_only else self.call_rows.shape(side)))
             else:
                 found = _json_rows(some.text, self.call_rows.shape(side))
-                if _widest(found.batch) > self.most_columns:
-                    raise NotBulkError("more columns than expected")
+                require_alike(_widest(found.batch.columns) <= self.most_columns, "more columns than expected")
                 rows.append(replace(found, batch=flatten_batch(found.batch)))
         return self._beside(rows, parser)
 
@@ -189,14 +324,11 @@ class Decoder:
             some = text.take(records)
             shape: Shape = "row" if self.text_only and CSV in some.kinds else self.call_rows.shape(side)
             rows: list[list[Row] | None] = []
-            columns = (records.tolist(), some.text.to_pylist(), some.kinds)
-            for number, content, kind in zip(*columns, strict=True):
-                try:
-                    found = parsed(content, kind).rows(shape)
-                except UndecodableError:
-                    note("reading.undecodable", [number])
-                    found = []
-                if len(content or "") > 2 * self.most_columns:
+            lengths = pc.binary_length(some.text).to_pylist()
+            payloads = text.payloads(records, note)
+            for number, length, payload in zip(records.tolist(), lengths, payloads, strict=True):
+                found = payload.rows(shape)
+                if (length or 0) > 2 * self.most_columns:
                     bounded = [_bounded(row, self.most_columns) for row in found]
                     note("reading.too_wide", [number] if bounded != found else [])
                     found = bounded
@@ -217,9 +349,9 @@ class Decoder:
             position = sum(widths[: places[0]])
             if is_text:
                 # Neighbouring CSV payloads are one line of cells, wherever the first one ends.
-                for at in places if not self.text_only else ():
-                    if at < last:
-                        _require_width(rows[at].lines, widths[at])
+                for at in places[: 0 if self.text_only else last - places[0]]:
+                    other = pc.not_equal(_commas(rows[at].lines), widths[at] - 1)
+                    require_alike(not (widths[at] and pc.any(other).as_py()), "another number of cells")
                 # Where a record has none of them, its cells are empty.
                 texts = [pc.fill_null(rows[at].lines, "," * (widths[at] - 1)) for at in places]
                 found[places[0]] = _parse_lines(texts, position, parser, 2 * self.most_columns)
@@ -227,8 +359,7 @@ class Decoder:
             for at in places:
                 batch = rows[at].batch
                 if rows[at].is_cells and batch is not None:
-                    if at < last and batch.num_columns != widths[at]:
-                        raise NotBulkError("more cells than expected")
+                    require_alike(at == last or batch.num_columns == widths[at], "more cells than expected")
                     start = sum(widths[:at])
                     found[at] = {cell_name(start + cell): each for cell, each in enumerate(batch.columns)}
                 found[at] = {
@@ -237,8 +368,7 @@ class Decoder:
         columns = dict(chain.from_iterable(each.items() for each in found))
         total = int(counts.sum())
         batch = batch_of(columns, total)
-        if batch.num_rows != total:
-            raise NotBulkError("cells hold line ends")
+        require_alike(batch.num_rows == total, "cells hold line ends")
         return Table(batch, counts, uneven)
 
     def _named(self, rows: Sequence[Rows]) -> list[dict[str, pa.Array]]:
@@ -247,27 +377,19 @@ class Decoder:
         A name that request and response have in common belongs to the request, whose names are the
         baseline's; the response's column is called ``endpointOutput.<name>``.
         """
-        batches = [
-            side.batch if side.batch is not None and not side.is_cells else _NO_COLUMNS for side in rows
-        ]
-        shared = shared_names([batch.schema.names for batch in batches])
-        # The last payload keeps its names.
-        apart = [*(names | self.layout.shared for names in shared[:-1]), *shared[-1:]]
+        names = [[] if side.batch is None or side.is_cells else side.batch.schema.names for side in rows]
+        every = distinct_names(self.sides, names, self.layout.shared)
         return [
-            {
-                f"{side}.{name}" if name in names else name: values
-                for name, values in zip(batch.schema.names, batch.columns, strict=True)
-            }
-            for side, batch, names in zip(self.sides, batches, apart, strict=True)
+            dict(zip(own, side.batch.columns, strict=True)) if own else {}
+            for own, side in zip(every, rows, strict=True)
         ]
 
     def _require_one_encoding(self, envelope: Envelope) -> None:
         """Raise DatasetError where the originals would not read a record."""
-        present = {
-            side: pc.if_else(part.data.is_valid(), pc.fill_null(part.encodings, "None"), None)
-            for side, part in sorted(envelope.parts.items())
-            if side in self.sides
-        }
+        present = {}
+        for side in sorted(self.sides):
+            data, encodings = envelope.parts[side].flatten()
+            present[side] = pc.if_else(data.is_valid(), pc.fill_null(encodings, "None"), None)
         for side, encodings in present.items():
             if (at := pc.index(encodings, "BASE64").as_py()) >= 0:
                 raise DatasetError.of("captures.base64", field=side, place=envelope.place(at))
@@ -301,36 +423,29 @@ class Decoder:
 
 def texts_of(envelope: Envelope, side: str, note: Note, header: str | None = None) -> Texts:
     """Return a payload of records, or their label, as text: decoded, and without its header."""
-    texts = _decoded(envelope, side, note)
-    if header is None:
-        return texts
-    begins = pc.and_(pc.starts_with(texts.text, f"{header}\n"), pa.array(texts.kinds == CSV))
-    rest = pc.utf8_slice_codeunits(texts.text, len(header) + 1)
-    return replace(texts, text=pc.if_else(begins, rest, texts.text))
-
-
-def _decoded(envelope: Envelope, side: str, note: Note) -> Texts:
-    """Return a payload of records as text: decoded from BASE64 and unknown encodings."""
-    part = envelope.labels if side == GROUND_TRUTH and envelope.labels is not None else envelope.parts[side]
-    encoded = part.encodings.dictionary_encode()
-    codes = [_ENCODINGS.get(name.upper(), _ODD) for name in encoded.dictionary.to_pylist()] + [_ODD]
+    text, encodings = envelope.parts[side].flatten()
+    encoded = encodings.dictionary_encode()
+    codes = [_ENCODINGS.get(name.upper(), _ODD) for name in encoded.dictionary.to_pylist()]
+    codes.append(CSV if side == GROUND_TRUTH else _ODD)  # where there is none
     indices = encoded.indices.fill_null(len(codes) - 1).to_numpy(zero_copy_only=False)
     kinds = np.array(codes, np.int8)[indices]
-    kinds[part.data.is_null().to_numpy(zero_copy_only=False)] = NONE
+    kinds[text.is_null().to_numpy(zero_copy_only=False)] = NONE
     is_odd = kinds == _ODD
-    if not is_odd.any():
-        return Texts(part.data, kinds)
-    found = envelope.content_types(side)
-    texts: list[str | None] = []
-    for at in np.flatnonzero(is_odd).tolist():
-        try:
-            text, kinds[at] = decode(part.data[at].as_py(), part.encodings[at].as_py(), found[at])
-            texts.append(text)
-        except UndecodableError:
-            texts.append(None)
-            kinds[at] = NONE
-            note("reading.undecodable", [at])
-    return Texts(pc.replace_with_mask(part.data, pa.array(is_odd), pa.array(texts, pa.string())), kinds)
+    if is_odd.any():
+        found = envelope.content_types(side)
+        decoded: list[str | None] = []
+        for at in np.flatnonzero(is_odd).tolist():
+            content, kinds[at] = None, NONE
+            try:
+                content, kinds[at] = decode(text[at].as_py(), encodings[at].as_py(), found[at])
+            except ValueError:
+                note("reading.undecodable", [at])
+            decoded.append(content)
+        text = pc.replace_with_mask(text, pa.array(is_odd), pa.array(decoded, pa.string()))
+    if header is not None:
+        begins = pc.and_(pc.starts_with(text, f"{header}\n"), pa.array(kinds == CSV))
+        text = pc.if_else(begins, pc.utf8_slice_codeunits(text, len(header) + 1), text)
+    return Texts(text, kinds)
 
 
 def json_array(data: pa.StringArray) -> pa.Array:
@@ -350,8 +465,8 @@ def json_array(data: pa.StringArray) -> pa.Array:
         '{"p":', data, "}\n", "", null_handling="replace", null_replacement="null"
     )
     batch = parse_json(text_buffer(wrapped), JsonFields())
-    if batch.num_rows != len(data) or batch.schema.names != ["p"]:
-        raise NotBulkError("a payload holds several values")
+    is_single = batch.num_rows == len(data) and batch.schema.names == ["p"]
+    require_alike(is_single, "a payload holds several values")
     return batch.column(0)
 
 
@@ -362,8 +477,7 @@ def _csv_rows(data: pa.StringArray, shape: Shape) -> Rows:
         text = pc.replace_substring(pc.replace_substring(text, "\r\n", "\n"), "\r", "\n")
         marks = found_in(text_buffer(text), b'\n",')
     if shape == "list" and b"," in marks:
-        if b'"' in marks:
-            raise NotBulkError("a cell may hold a comma")
+        require_alike(b'"' not in marks, "a cell may hold a comma")
         single = pc.invert(pc.match_substring(text, "\n"))
         text = pc.if_else(single, pc.replace_substring(text, ",", "\n"), text)
         marks = found_in(text_buffer(text), b"\n")
@@ -371,43 +485,33 @@ def _csv_rows(data: pa.StringArray, shape: Shape) -> Rows:
     if b"\n" in marks:
         counts = 1 + pc.count_substring(text, "\n").to_numpy(zero_copy_only=False).astype(np.int64)
         lines = pc.list_flatten(pc.split_pattern(text, "\n"))
-    if b'"' in marks and not pc.all(pc.match_substring_regex(lines, _QUOTED_LINE)).as_py():
-        raise NotBulkError("a quote stands within a cell, or a cell holds a line end")
+    are_cells = b'"' not in marks or pc.all(pc.match_substring_regex(lines, _QUOTED_LINE)).as_py()
+    require_alike(are_cells, "a quote stands within a cell, or a cell holds a line end")
     return Rows(counts, lines=lines)
 
 
 def _json_rows(data: pa.StringArray, shape: Shape) -> Rows:
-    values = json_array(data)
-    if values.null_count:
-        raise NotBulkError("a payload is null")
+    values, name = json_array(data), None
+    require_alike(not values.null_count, "a payload is null")
     if types.is_struct(values.type):
-        return _object_rows(values, shape)
+        members = [member.type for member in values.type]
+        require_alike(not _may_be_table(values.type), "a payload may be a table")
+        if shape == "columns" and len(members) > 1 and all(map(types.is_list, members)):
+            return _column_rows(values)
+        if shape == "row" or not any(map(types.is_list, members)):
+            return Rows(np.ones(len(values), np.int64), batch=_named(values))
+        require_alike(len(members) == 1, "an object may be one list by itself")
+        name, values = values.type[0].name, values.flatten()[0]
     element = values.type.value_type if types.is_list(values.type) else None
-    if element is None or (shape == "row" and not types.is_nested(element)):
+    if element is None or (name is None and shape == "row" and not types.is_nested(element)):
         return Rows(np.ones(len(values), np.int64), batch=_numbers(values), is_cells=True)
     counts, elements = _filled(values), pc.list_flatten(values)
     if types.is_struct(element):
         return Rows(counts, batch=_named(elements))
-    return Rows(counts, batch=_numbers(elements), is_cells=True)
-
-
-def _object_rows(objects: pa.StructArray, shape: Shape) -> Rows:
-    members = [member.type for member in objects.type]
-    if _may_be_table(objects.type):
-        raise NotBulkError("a payload may be a table")
-    if shape == "columns" and len(members) > 1 and all(map(types.is_list, members)):
-        return _column_rows(objects)
-    if shape == "row" or not any(map(types.is_list, members)):
-        return Rows(np.ones(len(objects), np.int64), batch=_named(objects))
-    if len(members) > 1:
-        raise NotBulkError("an object may be one list by itself")
-    lists = objects.flatten()[0]
-    counts, elements = _filled(lists), pc.list_flatten(lists)
-    if types.is_struct(elements.type):
-        return Rows(counts, batch=_named(elements))
-    if elements.null_count and types.is_list(elements.type):
-        raise NotBulkError("a row is null")
-    return Rows(counts, batch=pa.RecordBatch.from_arrays([elements], names=[objects.type[0].name]))
+    if name is None:
+        return Rows(counts, batch=_numbers(elements), is_cells=True)
+    require_alike(not (elements.null_count and types.is_list(element)), "a row is null")
+    return Rows(counts, batch=pa.RecordBatch.from_arrays([elements], names=[name]))
 
 
 def _may_be_table(kind: pa.StructType) -> bool:
@@ -425,40 +529,36 @@ def _column_rows(objects: pa.StructArray) -> Rows:
     members = objects.flatten()
     counts = _filled(members[0])
     for member in members:
-        if not np.array_equal(_filled(member), counts) or types.is_nested(member.type.value_type):
-            raise NotBulkError("columns differ in length")
+        is_column = np.array_equal(_filled(member), counts) and not types.is_nested(member.type.value_type)
+        require_alike(is_column, "columns differ in length")
     names = [member.name for member in objects.type]
     return Rows(counts, batch=pa.RecordBatch.from_arrays([pc.list_flatten(each) for each in members], names))
 
 
 def _named(objects: pa.StructArray) -> pa.RecordBatch:
-    if objects.null_count or objects.type.num_fields == 0:
-        raise NotBulkError("objects without members")
+    require_alike(objects.type.num_fields and not objects.null_count, "objects without members")
     return pa.RecordBatch.from_struct_array(objects)
 
 
 def _numbers(values: pa.Array) -> pa.RecordBatch:
     """Return numbers, or lists of numbers that are all of one length, as columns without names."""
     kind = values.type.value_type if types.is_list(values.type) else values.type
-    if values.null_count or not (types.is_integer(kind) or types.is_floating(kind)):
-        raise NotBulkError("cells are more than numbers")
-    if types.is_list(values.type) and len(pc.unique(pc.list_value_length(values))) != 1:
-        raise NotBulkError("arrays differ in length")
+    are_numbers = not values.null_count and (types.is_integer(kind) or types.is_floating(kind))
+    require_alike(are_numbers, "cells are more than numbers")
+    lengths = pc.unique(pc.list_value_length(values)) if types.is_list(values.type) else [1]
+    require_alike(len(lengths) == 1, "arrays differ in length")
     return pa.RecordBatch.from_arrays([values], names=[""])
 
 
-def _widest(batch: pa.RecordBatch) -> int:
+def _widest(columns: Sequence[pa.Array]) -> int:
     """Return the most members of an object, or elements of a list, at any depth."""
-    widest = int(batch.num_columns)
-    waiting = list(batch.columns)
-    while waiting:
-        array = waiting.pop()
+    widest = len(columns)
+    for array in columns:
         if types.is_struct(array.type):
-            widest = max(widest, int(array.type.num_fields))
-            waiting += array.flatten()
+            widest = max(widest, _widest(array.flatten()))
         elif types.is_list(array.type):
-            widest = max(widest, int(pc.max(pc.list_value_length(array)).as_py() or 0))
-            waiting.append(pc.list_flatten(array))
+            longest = pc.max(pc.list_value_length(array)).as_py() or 0
+            widest = max(widest, longest, _widest([pc.list_flatten(array)]))
     return widest
 
 
@@ -472,8 +572,7 @@ def _bounded(value: Any, most: int) -> Any:
 def _filled(lists: pa.ListArray) -> Counts:
     lengths = pc.fill_null(pc.list_value_length(lists), 0)
     counts: Counts = lengths.to_numpy(zero_copy_only=False).astype(np.int64)
-    if (counts == 0).any():
-        raise NotBulkError("a list is empty")
+    require_alike((counts > 0).all(), "a list is empty")
     return counts
 
 
@@ -509,20 +608,13 @@ def _zip_rows(counts: list[Counts]) -> tuple[list[Counts], Counts, Counts]:
     longest = np.maximum(every.max(axis=0), 1)
     if (longest == 1).all():
         return [np.where(count > 0, np.cumsum(count) - count, -1) for count in counts], longest, longest[:0]
-    suspects = np.flatnonzero(((every > 1) & (every != longest)).any(axis=0))
-    uneven = np.array([at for at in suspects if contradiction(every[:, at].tolist())], np.int64)
+    uneven = np.flatnonzero(((every > 1) & (every != longest)).any(axis=0))
     record, within = rows_of(longest)
     index = []
     for count in counts:
         start, here = (np.cumsum(count) - count)[record], count[record]
         index.append(np.where(here == 1, start, np.where(within < here, start + within, -1)))
     return index, longest, uneven
-
-
-def _require_width(lines: pa.StringArray, width: int) -> None:
-    """Make sure that what follows these cells stands where it should."""
-    if width and pc.any(pc.not_equal(_commas(lines), width - 1)).as_py():
-        raise NotBulkError("another number of cells than expected")
 
 
 def _commas(lines: pa.StringArray) -> pa.IntegerArray:
@@ -550,15 +642,119 @@ def _parse_lines(
     lines = pc.binary_join_element_wise(*texts, ",") if len(texts) > 1 else texts[0]
     commas = _commas(lines)
     least, most = pc.min_max(commas).as_py().values()
-    if most >= limit:
-        raise NotBulkError("more cells than expected")
+    require_alike(most < limit, "more cells than expected")
     if least < most:
         lines = pc.binary_join_element_wise(lines, pc.binary_repeat(",", pc.subtract(most, commas)), "")
     if most == 0:
         # A blank line would be skipped, an empty cell is not.
         lines = pc.if_else(pc.equal(lines, ""), '""', lines)
-    names = [cell_name(position + at) for at in range(most + 1)]
-    try:
-        return parser(_lines_of(lines), names, len(lines))
-    except CellsError as error:
-        raise NotBulkError(str(error)) from error
+    return parser(_lines_of(lines), [cell_name(position + at) for at in range(most + 1)], len(lines))
+
+
+# Labels of captured calls as columns: one row per row of the call.
+#
+# A label of one cell is the column ``groundTruthData``. One of several cells gives ``groundTruthData.0``,
+# ``groundTruthData.1`` and so on, a JSON object ``groundTruthData.<member>``. Cells are text. A call of
+# several rows needs as many labels: lines of CSV, or a JSON list; other numbers say nothing about single
+# rows, which then count as unlabelled.
+
+
+# The first of these that gives as many labels as the call has rows.
+_SHAPES: tuple[Shape, ...] = ("list", "row", "columns")
+
+
+def with_label_columns(
+    batch: pa.RecordBatch, labels: pa.StructArray, counts: Counts
+) -> tuple[pa.RecordBatch, Counts]:
+    """Return the batch with its labels as last columns.
+
+    Parameters
+    ----------
+    batch
+        The rows of some records.
+    labels
+        One per record.
+    counts
+        Rows by record.
+
+    Returns
+    -------
+    The batch, and which records have another number of labels than rows.
+    """
+    columns, unlike = label_columns(labels, counts)
+    kept = {name: column for name, column in columns_of(batch).items() if name not in columns}
+    return batch_of(kept | columns, batch.num_rows, batch.schema.metadata), unlike
+
+
+def with_typed_labels(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return rows whose labels, text so far, are numbers where they can be."""
+    columns = columns_of(batch)
+    columns |= {name: typed_text(columns[name]) for name in columns if name.partition(".")[0] == GROUND_TRUTH}
+    return batch_of(columns, batch.num_rows, batch.schema.metadata)
+
+
+def label_columns(labels: pa.StructArray, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
+    """Return the labels of all rows by column name, and which records have the wrong number of them."""
+    data, encodings = labels.flatten()
+    text = pc.ascii_rtrim(data, "\r\n")
+    simple = pc.fill_null(pc.equal(encodings, "CSV"), True)
+    if found_in(text_buffer(text), b'",\r'):
+        simple = pc.and_(simple, pc.fill_null(pc.invert(pc.match_substring_regex(text, '[",\r]')), True))
+    simple = pc.or_(simple, text.is_null()).to_numpy(zero_copy_only=False)
+
+    def read(records: Counts) -> Table:
+        some = text if len(records) == len(text) else text.take(pa.array(records))
+        if simple[records].all():
+            columns, unlike = _single_cells(some, counts[records])
+        else:
+            columns, unlike = _any_cells(some, encodings.take(pa.array(records)), counts[records])
+        is_held = any(column.null_count < len(column) for column in columns.values())
+        batch = batch_of(columns if is_held else {}, int(counts[records].sum()))
+        return Table(batch, counts[records], unlike)
+
+    table = of_kinds([simple], None, read)
+    columns = columns_of(table.batch)
+    return columns or {GROUND_TRUTH: pa.nulls(table.batch.num_rows, pa.string())}, table.uneven
+
+
+def _single_cells(text: pa.StringArray, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
+    """Place lines of one cell each."""
+    present = text.is_valid().to_numpy(zero_copy_only=False)
+    breaks = pc.fill_null(pc.count_substring(text, "\n"), 0).to_numpy(zero_copy_only=False)
+    lines = np.where(present, breaks + 1, 0).astype(np.int64)
+    fits = present & (lines == counts)
+    unlike = np.flatnonzero(present & ~fits)
+    if (counts > 1).any() or breaks.any():
+        cells = pc.list_flatten(pc.split_pattern(text, "\n"))
+        record, within = rows_of(counts)
+        position = (np.cumsum(lines) - lines)[record] + within
+        text = cells.take(pa.array(np.where(fits[record], position, 0), mask=~fits[record]))
+    return {GROUND_TRUTH: pc.if_else(pc.equal(text, ""), None, text)}, unlike
+
+
+def _any_cells(
+    texts: pa.StringArray, encodings: pa.StringArray, counts: Counts
+) -> tuple[dict[str, pa.Array], Counts]:
+    rows: list[dict[str, Any]] = []
+    unlike: list[int] = []
+    labels = zip(texts.to_pylist(), encodings.to_pylist(), counts.tolist(), strict=True)
+    for number, (text, encoding, count) in enumerate(labels):
+        found: list[Row] | None = None
+        with contextlib.suppress(ValueError):
+            payload = parsed(*decode(text, encoding or "CSV", None))
+            readings = map(payload.rows, _SHAPES if payload.values else ())
+            found = next((read for read in readings if len(read) == count), None)
+            found = found if payload.values else []
+        if found is None:
+            unlike.append(number)
+        rows += map(_named_label, found or [{}] * count)
+    batch = rows_to_batch(rows, text_only=True)
+    columns = columns_of(batch).items()
+    return {name: column.cast(pa.string()) for name, column in columns}, np.array(unlike, np.int64)
+
+
+def _named_label(row: Row) -> dict[str, Any]:
+    if isinstance(row, list) and len(row) == 1:
+        return {GROUND_TRUTH: row[0]}
+    cells = row if isinstance(row, dict) else dict(enumerate(row))
+    return {f"{GROUND_TRUTH}.{name}": value for name, value in cells.items()}

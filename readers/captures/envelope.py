@@ -4,7 +4,7 @@ A block of lines becomes Arrow arrays, one entry per record. Lines that do not f
 the same arrays.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract.dataset import GROUND_TRUTH, WINDOW, notice
-from contract.dataset_format import Shape
 from contract.errors import DatasetError
 from contract.window import (
     CAPTURE_SLACK,
@@ -26,38 +25,17 @@ from contract.window import (
     microseconds,
     parse_instant,
 )
-from readers.arrow_json import NotBulkError, found_in, line_ends, read_json, text_buffer
-from readers.captures.shapes import Row, UndecodableError, decode, parsed
-from readers.flatten import batch_of, columns_of, json_text, loads, rows_to_batch, scalar_text
-from readers.lanes import Counts, Table, in_lanes, merged, of_kinds, rows_of
-from readers.paths import typed_text
+from readers.arrow_json import line_ends, read_json
+from readers.dataset import UNREAD, window_places
+from readers.flatten import json_text, loads, scalar_text
+from readers.lanes import Counts, NotBulkError, in_lanes, merged, require_alike
 from readers.splitting import Line, LineBlock
 
-_PAYLOAD = pa.struct([("data", pa.string()), ("encoding", pa.string())])
+# One payload of every record as it was written, null where there is none, and how to read it.
+PAYLOAD = pa.struct([("data", pa.string()), ("encoding", pa.string())])
 # What labels are found by: the first that there is.
 _IDS = ("inferenceId", "eventId")
 _CONTENT_TYPE = pa.struct([("observedContentType", pa.string())])
-
-
-@dataclass(frozen=True)
-class Part:
-    """One payload of every record as it was written, null where there is none, and how to read it."""
-
-    data: pa.StringArray
-    encodings: pa.StringArray
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def take(self, records: Counts) -> "Part":
-        """Return those of some records."""
-        if len(records) == len(self):
-            return self
-        return Part(self.data.take(pa.array(records)), self.encodings.take(pa.array(records)))
-
-    def filter(self, mask: pa.BooleanArray) -> "Part":
-        """Return those of the records where `mask` is true."""
-        return Part(self.data.filter(mask), self.encodings.filter(mask))
 
 
 @dataclass(frozen=True)
@@ -71,18 +49,16 @@ class Envelope:
     numbers
         Of each record's line in the block.
     parts
-        Payloads by name.
-    labels, ids, times
-        The label that the record carries, what labels are found by, and ``inferenceTime``; None where they
-        were not asked for.
+        Payloads by name, the label that the record carries among them where it was asked for.
+    ids, times
+        What labels are found by, and ``inferenceTime``; None where they were not asked for.
     windows
         In which of several windows each lies; None where there are no several.
     """
 
     block: LineBlock
     numbers: Counts
-    parts: Mapping[str, Part]
-    labels: Part | None = None
+    parts: Mapping[str, pa.StructArray]
     ids: pa.StringArray = None
     times: pa.StringArray = None
     windows: pa.Array = None
@@ -100,17 +76,15 @@ class Envelope:
             return self
         kept = pa.array(mask)
         parts = {side: part.filter(kept) for side, part in self.parts.items()}
-        further = (self.labels, self.ids, self.times, self.windows)
+        further = (self.ids, self.times, self.windows)
         others = (None if part is None else part.filter(kept) for part in further)
         return Envelope(self.block, self.numbers[mask], parts, *others)
 
     def in_window(self, window: Window) -> "Envelope":
         """Return the records in a window: by their time, or else by the folder of their file."""
-        instants, edges = _instants(self.times), [*(window.edges or (window.start,)), window.end]
-        # In which window, -1 for none.
-        places = np.searchsorted([*map(microseconds, edges)], instants, side="right").astype(np.int32) - 1
-        places[places == len(edges) - 1] = -1
-        untimed = instants == _UNREAD
+        instants = self.instants()
+        places = window_places(instants, window)
+        untimed = instants == UNREAD
         outside = (places == -1) & ~untimed
         earliest = instants.min(initial=microseconds(window.end), where=~untimed)
         is_odd = untimed.any() or outside.any()
@@ -118,7 +92,7 @@ class Envelope:
         for origin in np.unique(origins):
             path = self.block.segments[origin].path
             hour = folder_hour(path)
-            oldest = _UNREAD if hour is None else microseconds(hour - CAPTURE_SLACK)
+            oldest = UNREAD if hour is None else microseconds(hour - CAPTURE_SLACK)
             if not is_odd and earliest >= oldest:
                 continue
             of_file = origins == origin
@@ -130,6 +104,19 @@ class Envelope:
             notice("reading.late", int((of_file & ~untimed & (instants < oldest)).sum()))
         told = replace(self, windows=pa.array(places)) if window.edges else self
         return told.filter(places >= 0)
+
+    def instants(self) -> npt.NDArray[np.int64]:
+        """Return the times in microseconds since 1970, `UNREAD` where there is no readable one."""
+        kind = pa.timestamp("us", "UTC")
+        try:
+            instants = self.times.cast(kind)  # fails where one has no zone
+        except pa.ArrowInvalid:
+            encoded = self.times.dictionary_encode()
+            if not pc.all(pc.match_substring_regex(encoded.dictionary, ZONED)).as_py():
+                notice("reading.zoneless", field="inferenceTime")
+            read = pa.array(map(parse_instant, encoded.dictionary.to_pylist()), kind)
+            instants = read.take(encoded.indices)
+        return np.asarray(instants.cast(pa.int64()).fill_null(UNREAD).to_numpy())
 
     def with_windows(self, batch: pa.RecordBatch, counts: Counts) -> pa.RecordBatch:
         """Return rows, so many of each record, with the window of each where there are several."""
@@ -145,25 +132,8 @@ class Envelope:
         return list(found.take(pa.array(np.searchsorted(numbers, self.numbers))).to_pylist())
 
 
-_UNREAD = np.iinfo(np.int64).min
-
-
-def _instants(times: pa.Array) -> npt.NDArray[np.int64]:
-    """Return times in microseconds since 1970, the smallest number where there is no readable one."""
-    kind = pa.timestamp("us", "UTC")
-    try:
-        instants = times.cast(kind)  # fails where one has no zone
-    except pa.ArrowInvalid:
-        encoded = times.dictionary_encode()
-        if not pc.all(pc.match_substring_regex(encoded.dictionary, ZONED)).as_py():
-            notice("reading.zoneless", field="inferenceTime")
-        read = pa.array(map(parse_instant, encoded.dictionary.to_pylist()), kind)
-        instants = read.take(encoded.indices)
-    return np.asarray(instants.cast(pa.int64()).fill_null(_UNREAD).to_numpy())
-
-
 def open_envelope(
-    block: LineBlock, sides: Iterable[str], *, labels: bool = False, ids: bool = False, times: bool = False
+    block: LineBlock, sides: Sequence[str], *, labels: bool = False, ids: bool = False, times: bool = False
 ) -> Envelope:
     """Read the envelopes of a block.
 
@@ -182,8 +152,8 @@ def open_envelope(
         Naming file and line of what is no capture record.
     """
     wanted = ("inferenceTime",) * times + _IDS * ids
-    fields = [pa.field("captureData", pa.struct([(side, _PAYLOAD) for side in sides]))]
-    fields += [pa.field(GROUND_TRUTH, _PAYLOAD)] * labels
+    fields = [pa.field("captureData", pa.struct([(side, PAYLOAD) for side in sides]))]
+    fields += [pa.field(GROUND_TRUTH, PAYLOAD)] * labels
     fields += [pa.field("eventMetadata", pa.struct([(name, pa.string()) for name in wanted]))] * bool(wanted)
     schema = pa.schema(fields)
 
@@ -191,24 +161,15 @@ def open_envelope(
         return not batch.column("captureData").null_count
 
     batch, numbers = read_records(block, schema, lambda line: _exact(line, schema), is_whole)
-    payloads = zip(schema.field("captureData").type, batch.column("captureData").flatten(), strict=True)
-    metadata = dict(zip(wanted, batch.column("eventMetadata").flatten(), strict=True)) if wanted else {}
-    found = None
+    parts = dict(zip(sides, batch.column("captureData").flatten(), strict=True))
     if labels:
-        data, encodings = batch.column(GROUND_TRUTH).flatten()
-        found = Part(data, pc.fill_null(encodings, "CSV"))
+        parts[GROUND_TRUTH] = batch.column(GROUND_TRUTH)
+    metadata = dict(zip(wanted, batch.column("eventMetadata").flatten(), strict=True)) if wanted else {}
     found_by = None
     if ids:
         first, second = (metadata[name] for name in _IDS)
         found_by = pc.coalesce(pc.if_else(pc.equal(first, ""), pa.scalar(None, pa.string()), first), second)
-    return Envelope(
-        block,
-        numbers,
-        {field.name: Part(*payload.flatten()) for field, payload in payloads},
-        found,
-        found_by,
-        metadata.get("inferenceTime"),
-    )
+    return Envelope(block, numbers, parts, found_by, metadata.get("inferenceTime"))
 
 
 def read_records(
@@ -237,8 +198,7 @@ def read_records(
 
     def bulk(data: bytes, lines: int) -> pa.RecordBatch:
         batch = read_json(data, schema, others="ignore")
-        if batch.num_rows != lines or not is_whole(batch):
-            raise NotBulkError("a line is no record")
+        require_alike(batch.num_rows == lines and is_whole(batch), "a line is no record")
         try:
             batch.validate(full=True)
         except pa.ArrowInvalid as error:
@@ -262,36 +222,16 @@ def read_records(
     return merged(in_lanes(np.arange(len(lines)), some_together, one_by_one)), numbers
 
 
-def json_object(data: bytes) -> dict[str, Any]:
-    """Return the JSON object of a line.
-
-    Raises
-    ------
-    ValueError
-        Saying why the line is none.
-    """
+def json_object(line: Line, wrong: Callable[[Line, str], DatasetError]) -> dict[str, Any]:
+    """Return the JSON object of a line; raise what `wrong` makes of the line, and of why it is none."""
     try:
-        record = loads(data)
+        record = loads(line.data)
     except UnicodeDecodeError:
-        raise ValueError("it is not UTF-8 text") from None
+        raise wrong(line, "it is not UTF-8 text") from None
     except ValueError:
-        raise ValueError("it is not one whole JSON object") from None
+        raise wrong(line, "it is not one whole JSON object") from None
     if not isinstance(record, dict):
-        raise ValueError("it is no JSON object")
-    return record
-
-
-def parse_record(data: bytes) -> dict[str, Any]:
-    """Return one capture record.
-
-    Raises
-    ------
-    ValueError
-        Saying why the line is none.
-    """
-    record = json_object(data)
-    if not isinstance(record.get("captureData"), dict):
-        raise ValueError("it has no captureData")
+        raise wrong(line, "it is no JSON object")
     return record
 
 
@@ -303,14 +243,18 @@ def record_of_line(line: Line) -> dict[str, Any]:
     DatasetError
         Naming file and line when it is none.
     """
-    try:
-        return parse_record(line.data)
-    except ValueError as reason:
-        raise DatasetError.of("captures.no_record", reason=reason, **line.members()) from None
+    record = json_object(line, _no_record)
+    if not isinstance(record.get("captureData"), dict):
+        raise _no_record(line, "it has no captureData")
+    return record
 
 
-def payload_part(part: Any) -> tuple[str, str | None, str | None] | None:
-    """Return text, encoding and content type of one payload of a parsed record, None where there is none.
+def _no_record(line: Line, reason: str) -> DatasetError:
+    return DatasetError.of("captures.no_record", reason=reason, **line.members())
+
+
+def payload_part(part: Any) -> dict[str, Any] | None:
+    """Return one payload of a parsed record with all that `shapes.decode` takes, None where there is none.
 
     Data that is no text, but a JSON value, is written as JSON.
     """
@@ -323,144 +267,26 @@ def payload_part(part: Any) -> tuple[str, str | None, str | None] | None:
     )
     if not isinstance(data, str):
         data, encoding = json_text(data), "JSON"
-    return data, encoding, content_type
+    return {"data": data, "encoding": encoding, "observedContentType": content_type}
 
 
-def label_part(part: Any) -> tuple[str, str] | None:
-    """Return text and encoding of a ``groundTruthData`` object, None when it holds no label."""
+def label_part(part: Any) -> dict[str, Any] | None:
+    """Return data and encoding of a ``groundTruthData`` object, None when it holds no label."""
     found = payload_part(part)
     if found is None:
         return None
     if not isinstance(part["data"], str | dict | list):
-        return scalar_text(GROUND_TRUTH, part["data"]) or "", "CSV"
-    return found[0], (found[1] or "CSV").upper()
+        return {"data": scalar_text(GROUND_TRUTH, part["data"]) or "", "encoding": "CSV"}
+    return {"data": found["data"], "encoding": (found["encoding"] or "CSV").upper()}
 
 
 def _exact(line: Line, schema: pa.Schema) -> dict[str, Any]:
     record = record_of_line(line)
     parts = {side.name: payload_part(record["captureData"].get(side.name)) for side in schema[0].type}
-    names = ("data", "encoding", "observedContentType")
-    found: dict[str, Any] = {
-        "captureData": {side: dict(zip(names, part, strict=True)) for side, part in parts.items() if part}
-    }
-    if label := label_part(record.get(GROUND_TRUTH)):
-        found[GROUND_TRUTH] = {"data": label[0], "encoding": label[1]}
     metadata = record.get("eventMetadata")
     metadata = metadata if isinstance(metadata, dict) else {}
+    known = {name: str(metadata[name]) for name in _IDS if isinstance(metadata.get(name), str | int | float)}
     time = metadata.get("inferenceTime")
-    found["eventMetadata"] = {
-        "inferenceTime": time if isinstance(time, str) else None,
-        **{name: str(metadata[name]) for name in _IDS if isinstance(metadata.get(name), str | int | float)},
-    }
-    return found
-
-
-# Labels of captured calls as columns: one row per row of the call.
-#
-# A label of one cell is the column ``groundTruthData``. One of several cells gives ``groundTruthData.0``,
-# ``groundTruthData.1`` and so on, a JSON object ``groundTruthData.<member>``. Cells are text. A call of
-# several rows needs as many labels: lines of CSV, or a JSON list; other numbers say nothing about single
-# rows, which then count as unlabelled.
-
-
-def with_label_columns(batch: pa.RecordBatch, labels: Part, counts: Counts) -> tuple[pa.RecordBatch, Counts]:
-    """Return the batch with its labels as last columns.
-
-    Parameters
-    ----------
-    batch
-        The rows of some records.
-    labels
-        One per record.
-    counts
-        Rows by record.
-
-    Returns
-    -------
-    The batch, and which records have another number of labels than rows.
-    """
-    columns, unlike = label_columns(labels, counts)
-    kept = {name: column for name, column in columns_of(batch).items() if name not in columns}
-    return batch_of(kept | columns, batch.num_rows, batch.schema.metadata), unlike
-
-
-def with_typed_labels(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return rows whose labels, text so far, are numbers where they can be."""
-    columns = columns_of(batch)
-    columns |= {name: typed_text(columns[name]) for name in columns if name.partition(".")[0] == GROUND_TRUTH}
-    return batch_of(columns, batch.num_rows, batch.schema.metadata)
-
-
-def label_columns(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
-    """Return the labels of all rows by column name, and which records have the wrong number of them."""
-    text = pc.ascii_rtrim(labels.data, "\r\n")
-    simple = pc.fill_null(pc.equal(labels.encodings, "CSV"), True)
-    if found_in(text_buffer(text), b'",\r'):
-        simple = pc.and_(simple, pc.fill_null(pc.invert(pc.match_substring_regex(text, '[",\r]')), True))
-    simple = pc.or_(simple, labels.data.is_null()).to_numpy(zero_copy_only=False)
-
-    def read(records: Counts) -> Table:
-        some = Part(text, labels.encodings).take(records)
-        columns, unlike = (_single_cells if simple[records].all() else _any_cells)(some, counts[records])
-        is_held = any(column.null_count < len(column) for column in columns.values())
-        batch = batch_of(columns if is_held else {}, int(counts[records].sum()))
-        return Table(batch, counts[records], unlike)
-
-    table = of_kinds([simple], None, read)
-    columns = columns_of(table.batch)
-    return columns or {GROUND_TRUTH: pa.nulls(table.batch.num_rows, pa.string())}, table.uneven
-
-
-def _single_cells(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
-    """Place lines of one cell each."""
-    text = labels.data
-    present = text.is_valid().to_numpy(zero_copy_only=False)
-    breaks = pc.fill_null(pc.count_substring(text, "\n"), 0).to_numpy(zero_copy_only=False)
-    lines = np.where(present, breaks + 1, 0).astype(np.int64)
-    fits = present & (lines == counts)
-    unlike = np.flatnonzero(present & ~fits)
-    if (counts == 1).all() and not breaks.any():
-        return {GROUND_TRUTH: _missing_if_empty(text)}, unlike
-    cells = pc.list_flatten(pc.split_pattern(text, "\n"))
-    record, within = rows_of(counts)
-    position = (np.cumsum(lines) - lines)[record] + within
-    labelled = fits[record]
-    column = cells.take(pa.array(np.where(labelled, position, 0), mask=~labelled))
-    return {GROUND_TRUTH: _missing_if_empty(column)}, unlike
-
-
-def _missing_if_empty(cells: pa.StringArray) -> pa.StringArray:
-    return pc.if_else(pc.equal(cells, ""), pa.scalar(None, pa.string()), cells)
-
-
-def _any_cells(labels: Part, counts: Counts) -> tuple[dict[str, pa.Array], Counts]:
-    rows: list[dict[str, Any]] = []
-    unlike: list[int] = []
-    texts = zip(labels.data.to_pylist(), labels.encodings.to_pylist(), counts.tolist(), strict=True)
-    for number, (text, encoding, count) in enumerate(texts):
-        found = _rows_of_label(text, encoding, count)
-        if found is None:
-            unlike.append(number)
-        rows += [{}] * count if found is None else map(_named, found)
-    batch = rows_to_batch(rows, text_only=True)
-    columns = columns_of(batch).items()
-    return {name: column.cast(pa.string()) for name, column in columns}, np.array(unlike, np.int64)
-
-
-def _rows_of_label(text: str, encoding: str | None, count: int) -> list[Row] | None:
-    """Return one label per row of the call, None when there is another number of them."""
-    try:
-        payload = parsed(*decode(text, encoding or "CSV", None))
-    except UndecodableError:
-        return None
-    if not payload.values:
-        return [{}] * count
-    shapes: tuple[Shape, ...] = ("list", "row", "columns")
-    return next((rows for shape in shapes if len(rows := payload.rows(shape)) == count), None)
-
-
-def _named(row: Row) -> dict[str, Any]:
-    if isinstance(row, list) and len(row) == 1:
-        return {GROUND_TRUTH: row[0]}
-    cells = row if isinstance(row, dict) else dict(enumerate(row))
-    return {f"{GROUND_TRUTH}.{name}": value for name, value in cells.items()}
+    known |= {"inferenceTime": time} if isinstance(time, str) else {}
+    label = label_part(record.get(GROUND_TRUTH))
+    return {"captureData": parts, GROUND_TRUTH: label, "eventMetadata": known}

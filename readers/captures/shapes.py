@@ -5,21 +5,22 @@ mapping from names to JSON values.
 """
 
 import base64
+import contextlib
 import csv
 import io
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 from operator import itemgetter
 from typing import Any
 
 from contract.dataset import CallRows, notice
 from contract.dataset_format import SHAPES, Shape
 from contract.errors import DatasetError
-from contract.wording import several
+from contract.wording import as_float, several
 from readers.flatten import loads, scalar_text, without_surrogates
 
 Row = list[str | None] | dict[str, Any]
@@ -32,12 +33,8 @@ BATCH_MEMBERS = ("instances", "predictions", "inputs", "outputs")
 FRAMES = ("dataframe_split", "dataframe_records", "input_data")
 _LEAST_DIGITS = 2
 
-PEERS = {
-    "endpointInput": "endpointOutput",
-    "endpointOutput": "endpointInput",
-    "batchTransformInput": "batchTransformOutput",
-    "batchTransformOutput": "batchTransformInput",
-}
+_PAIRS = (("endpointOutput", "endpointInput"), ("batchTransformOutput", "batchTransformInput"))
+PEERS = dict(peers for pair in _PAIRS for peers in (pair[::-1], pair))
 # Of more calls than this share, no reading may contradict itself.
 MOST_CONTRADICTIONS = 0.01
 # A first line of names is a header where so many calls, and nearly all, begin with it. Where no column
@@ -53,37 +50,29 @@ _NO_TABLE = re.compile(
 )
 
 
-class UndecodableError(ValueError):
-    """A payload is neither text in its encoding nor anything that can be recognised."""
-
-
 def decode(text: str, encoding: str | None, content_type: str | None) -> tuple[str, int]:
     """Return the text of a payload, and whether it is CSV or JSON.
 
     Raises
     ------
-    UndecodableError
+    ValueError
         When it cannot be made sense of.
     """
     encoding = (encoding or "").upper()
     if encoding in ("CSV", "JSON"):
         return text, CSV if encoding == "CSV" else JSON
     if encoding == "BASE64":
-        try:
-            text = base64.b64decode("".join(text.split()), validate=True).decode()
-        except ValueError:
-            raise UndecodableError("is no BASE64 of text") from None
+        text = base64.b64decode("".join(text.split()), validate=True).decode()
     if "json" in (content_type or "").lower():
         return text, JSON
     # Servers often name the type that they expected, not the one they got.
     if text.lstrip()[:1] in ("{", "["):
-        try:
+        with contextlib.suppress(ValueError):  # prose may begin with a bracket
             json_values(text)
-        except UndecodableError:
-            return text, CSV  # prose may begin with a bracket
-        return text, JSON
+            return text, JSON
+        return text, CSV
     found = _NO_TABLE.match(content_type or "")
-    if found and not (found["text"] and any(_is_number(cell) for row in csv_rows(text) for cell in row)):
+    if found and not (found["text"] and any(map(_numbers_in, csv_rows(text)))):
         notice("reading.one_cell", type=found[0])
         text = '"{}"'.format(text.replace('"', '""'))
     return text, CSV
@@ -94,16 +83,13 @@ def json_values(text: str) -> list[Any]:
 
     Raises
     ------
-    UndecodableError
+    ValueError
         When it is no JSON.
     """
     try:
         return [loads(text)]
     except ValueError:
-        try:
-            return [loads(line) for line in text.split("\n") if line.strip()]
-        except ValueError:
-            raise UndecodableError("is no JSON") from None
+        return [loads(line) for line in text.split("\n") if line.strip()]
 
 
 def csv_rows(text: str) -> list[list[str | None]]:
@@ -139,7 +125,7 @@ def parsed(text: str | None, kind: int) -> Payload:
 
     Raises
     ------
-    UndecodableError
+    ValueError
         When it is no JSON.
     """
     if text is None or kind == NONE:
@@ -186,6 +172,12 @@ def lone_list(value: Any) -> list[Any] | None:
         if isinstance(member, list) and member:
             return member
     return None
+
+
+def is_batch(name: str) -> bool:
+    """Return whether a flat column is a batch, or an element of one, which is no name of a column."""
+    member, _, position = name.partition(".")
+    return member in BATCH_MEMBERS and (not position or position.isdecimal())
 
 
 def is_row_like(items: list[Any]) -> bool:
@@ -258,27 +250,20 @@ def _is_tensor(tensor: Any) -> bool:
     kinds = (("name", str), ("shape", list), ("data", list))
     if not isinstance(tensor, dict) or not all(isinstance(tensor.get(name), kind) for name, kind in kinds):
         return False
-    shape = tensor["shape"]
-    return bool(shape) and all(isinstance(size, int) and size > 0 for size in shape)
+    return bool(tensor["shape"]) and all(isinstance(size, int) and size > 0 for size in tensor["shape"])
 
 
 def _tensor_rows(tensors: list[dict[str, Any]]) -> list[Row]:
     rows: list[dict[str, Any]] = [{} for _ in range(max(tensor["shape"][0] for tensor in tensors))]
     for tensor in tensors:
-        cells = list(_scalars(tensor["data"]))
+        cells = tensor["data"]
+        while any(isinstance(cell, list) for cell in cells):
+            cells = list(chain.from_iterable(cell if isinstance(cell, list) else [cell] for cell in cells))
         width = max(1, len(cells) // tensor["shape"][0])
         for number in range(tensor["shape"][0]):
             part = cells[number * width : (number + 1) * width]
             rows[number][tensor["name"]] = part[0] if width == 1 and part else part
     return list(rows)
-
-
-def _scalars(value: Any) -> Iterator[Any]:
-    if isinstance(value, list):
-        for item in value:
-            yield from _scalars(item)
-    else:
-        yield value
 
 
 def _json_row(value: Any) -> Row:
@@ -316,24 +301,21 @@ def repeated_header(side: str, calls: Sequence[Call]) -> str | None:
         return None
     with_it = [payload.values for payload in texts if payload.first_line == line]
     names, cells = with_it[0][0], [row for rows in with_it for row in rows[1:]]
-    if len(set(names)) < len(names) or not all(names) or any(map(_is_number, names)) or line[:2] == "--":
+    if len(set(names)) < len(names) or not all(names) or _numbers_in(names) or line[:2] == "--":
         return None
-    has_numbers = any(all(map(_is_number, column)) for column in zip(*cells, strict=False))
+    has_numbers = any(_numbers_in(column) == len(column) for column in zip(*cells, strict=False))
     return line if has_numbers or count >= _SURE_HEADERS else None
 
 
-def _is_number(cell: str | None) -> bool:
-    try:
-        float(cell or "")
-    except ValueError:
-        return False
-    return True
+def _numbers_in(cells: Sequence[str | None]) -> int:
+    """Return how many cells are numbers."""
+    return sum(as_float(cell) is not None for cell in cells)
 
 
 def decide(
     calls: Sequence[Call],
     given: Mapping[str, Shape] | None,
-    fits_baseline: Callable[[Mapping[str, Shape]], bool | None],
+    fits_baseline: Callable[[Mapping[str, Shape]], bool],
 ) -> CallRows:
     """Decide how the rows of a dataset's calls stand in their payloads.
 
@@ -344,7 +326,7 @@ def decide(
     given
         What the setting `rows` says, None where it is not set.
     fits_baseline
-        Whether the columns that shapes give are those of the baseline; None where there is none.
+        Whether there is a baseline, and the columns that shapes give are its columns.
 
     Raises
     ------
@@ -356,7 +338,7 @@ def decide(
         return _call_rows({side: given[side] for side in sides}, calls, "the setting rows")
     shapes: dict[str, Shape] = {}
     why = set()
-    for pair in (("endpointOutput", "endpointInput"), ("batchTransformOutput", "batchTransformInput")):
+    for pair in _PAIRS:
         there = [side for side in pair if side in sides]
         if there:
             both = [call for call in calls if call.payloads.keys() & there]
@@ -364,11 +346,6 @@ def decide(
             shapes |= chosen
             why.add(reason)
     return _call_rows(shapes, calls, " and ".join(sorted(why)) or "nothing")
-
-
-def contradiction(counts: Sequence[int]) -> bool:
-    """Return whether the payloads of a call differ in their rows; one row belongs to all of the others."""
-    return len({count for count in counts if count > 1}) > 1
 
 
 def too_many(contradicting: int, calls: int, place: str) -> DatasetError:
@@ -381,7 +358,8 @@ def _call_rows(shapes: Mapping[str, Shape], calls: Sequence[Call], why: str) -> 
         [len(payload.rows(shapes.get(side, "row"))) for side, payload in call.payloads.items()]
         for call in calls
     ]
-    wrong = [call for call, count in zip(calls, counts, strict=True) if contradiction(count)]
+    # One row belongs to all of the others.
+    wrong = [call for call, count in zip(calls, counts, strict=True) if len({*count} - {0, 1}) > 1]
     if len(wrong) > MOST_CONTRADICTIONS * len(calls):
         raise too_many(len(wrong), len(calls), wrong[0].place())
     several_rows = sum(max(count, default=0) > 1 for count in counts)
@@ -389,7 +367,7 @@ def _call_rows(shapes: Mapping[str, Shape], calls: Sequence[Call], why: str) -> 
 
 
 def _choose(
-    pair: Sequence[str], calls: Sequence[Call], fits_baseline: Callable[[Mapping[str, Shape]], bool | None]
+    pair: Sequence[str], calls: Sequence[Call], fits_baseline: Callable[[Mapping[str, Shape]], bool]
 ) -> tuple[dict[str, Shape], str]:
     """Return the shapes of request and response on which most calls agree, and why."""
     both = [call for call in calls if all(side in call.payloads for side in pair)] if len(pair) > 1 else []
@@ -419,11 +397,10 @@ def _choose(
             return chosen, "the numbers of rows on both sides"
         return natural, "the shape of the payloads, whose numbers of rows differ"
     best, *others = (chosen for _, _, chosen in agreeing)
-    if not fits_baseline(best):
-        for other in others:
-            # Shapes that make no difference to any call are one reading.
-            if _differs(other, natural, calls) and fits_baseline(other):
-                return other, "the baseline's columns"
+    for other in others if not fits_baseline(best) else ():
+        # Shapes that make no difference to any call are one reading.
+        if _differs(other, natural, calls) and fits_baseline(other):
+            return other, "the baseline's columns"
     why = "the shape of the payloads" if best == natural else "the numbers of rows on both sides"
     return best, why
 

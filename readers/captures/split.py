@@ -10,37 +10,36 @@ import functools
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.dataset import GROUND_TRUTH, ColumnPaths, Dataset, notice
+from contract.dataset import GROUND_TRUTH, Dataset, notice
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
 from contract.window import Window
 from contract.wording import shorten
 from file_storage.storage import SourceFile
 from readers import paths, splitting
-from readers.arrow_json import NotBulkError
 from readers.captures import shapes
-from readers.captures.columns import Decoder, Note, Texts, json_array, texts_of
-from readers.captures.envelope import (
-    Envelope,
-    Part,
+from readers.captures.columns import (
+    Decoder,
+    Note,
+    Texts,
+    find_layout,
+    json_array,
     label_columns,
-    open_envelope,
-    parse_record,
-    payload_part,
+    texts_of,
     with_label_columns,
 )
-from readers.captures.layout import find_layout
+from readers.captures.envelope import PAYLOAD, Envelope, open_envelope, payload_part, record_of_line
 from readers.csv_records import CellParser, CellsError
 from readers.labels import LabelIndex, labels_of
-from readers.lanes import Counts, Table, of_kinds
+from readers.lanes import Counts, Table, of_kinds, require_alike
 from readers.splitting import FileSplit, Pieces
 
 # Calls from which the rows of a call, names and types are decided, and files they are taken from.
@@ -76,13 +75,26 @@ def read_captures(
     Raises
     ------
     DatasetError
-        Naming file and line of what is no capture record.
+        Naming file and line of what is no capture record, or, where paths lead to columns, holds another
+        number of labels or predictions than rows.
     """
-    notes, parser = Notes(), decoder.parser()
-    labels = request.labels or index is not None
+    notes, parser, finder = Notes(), decoder.parser(), None
+    if request.locations is not None:
+        finder = paths.Finder(request.locations, decoder.call_rows.shape("endpointInput"))
+
+    def rows(envelope: Envelope) -> pa.RecordBatch:
+        if finder is None:
+            return table_of(envelope, decoder, parser, notes)
+        with notes.of(envelope) as note:
+            table = _table(envelope, finder, decoder.headers, note)
+        return envelope.with_windows(table.batch, table.counts)
+
+    labels = request.labels or index is not None or finder is not None
     found = envelopes(pieces, decoder.sides, request.window, index, labels=labels)
     # Nothing holds an envelope while the next one is read.
-    yield from map(functools.partial(table_of, decoder=decoder, parser=parser, notes=notes), found)
+    yield from chain.from_iterable(map(splitting.balanced, map(rows, found)))
+    if finder is not None:
+        finder.require_labels(splitting.label(pieces))
     notes.report()
 
 
@@ -103,10 +115,9 @@ def envelopes(
         envelope = open_envelope(block, sides, labels=labels, ids=ids, times=times)
         if window is not None:
             envelope = envelope.in_window(window)
-        if index is not None and envelope.labels is not None:
-            data, encodings = labels_of(index, envelope.ids)
-            encodings = pc.if_else(data.is_valid(), encodings, envelope.labels.encodings)
-            envelope = replace(envelope, labels=Part(pc.coalesce(data, envelope.labels.data), encodings))
+        if index is not None and labels:
+            known = pc.coalesce(labels_of(index, envelope.ids), envelope.parts[GROUND_TRUTH])
+            envelope = replace(envelope, parts={**envelope.parts, GROUND_TRUTH: known})
         return envelope
 
     return filter(len, map(opened, splitting.blocks_of_lines(pieces, size)))
@@ -119,7 +130,6 @@ class Notes:
     records: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     places: dict[str, str] = field(default_factory=dict)
-    unread: Counter[int] = field(default_factory=Counter)
 
     @contextlib.contextmanager
     def of(self, envelope: Envelope) -> Iterator[Note]:
@@ -128,8 +138,9 @@ class Notes:
         yield lambda code, records: odd.setdefault(code, set()).update(records)
         self.records += len(envelope)
         if envelope.windows is not None:
-            unread = sorted(odd.get("reading.undecodable", ()))
-            self.unread.update(envelope.windows.take(pa.array(unread, pa.int64())).to_pylist())
+            unread = pa.array(sorted(odd.get("reading.undecodable", ())), pa.int64())
+            for window in envelope.windows.take(unread).to_pylist():
+                notice("window", window=window)
         for code, records in odd.items():
             self.counts[code] += len(records)
             if records and code not in self.places:
@@ -143,8 +154,6 @@ class Notes:
         DatasetError
             When too many calls contradict the reading of their rows.
         """
-        for window, count in self.unread.items():
-            notice("window", count, window=window)
         for code, place in self.places.items():
             notice(code, self.counts[code], place=place)
         uneven = self.counts["reading.uneven"]
@@ -156,15 +165,13 @@ def table_of(envelope: Envelope, decoder: Decoder, parser: CellParser, notes: No
     """Return the rows of an envelope under their final names, labels last."""
     path = envelope.block.segments[0].path
     with notes.of(envelope) as note:
-        with DatasetError.instead_of("captures.payloads", CellsError, file=path, error=str):
+        with DatasetError.instead_of("captures.payloads", CellsError, file=path):
             table = decoder.table(envelope, parser, note)
         note("reading.uneven", table.uneven.tolist())
         batch = decoder.layout.finish(table.batch)
-        if envelope.labels is not None:
-            try:
-                batch, unlike = with_label_columns(batch, envelope.labels, table.counts)
-            except DatasetError as error:
-                raise DatasetError.of("captures.labels", file=path, error=error) from error
+        if GROUND_TRUTH in envelope.parts:
+            with DatasetError.instead_of("captures.labels", DatasetError, file=path):
+                batch, unlike = with_label_columns(batch, envelope.parts[GROUND_TRUTH], table.counts)
             note("reading.unlike_labels", unlike.tolist())
     return envelope.with_windows(batch, table.counts)
 
@@ -183,19 +190,17 @@ def capture_splits(
     index
         Labels to join with the records.
     """
-    read: Callable[[Pieces], Iterator[pa.RecordBatch]]
     if request.locations is None:
         decoder = survey(files, request)
         request.said.call_rows = decoder.call_rows
-        read = functools.partial(read_captures, request=request, decoder=decoder, index=index)
     else:
         paths.Finder(request.locations)  # its mistakes show before the work
         if request.locations.features is None:
-            decoder = survey(files, request)
+            decoder = replace(survey(files, request), sides=_ALL_SIDES)
         else:
             headers = leave_out_headers(first_calls(files, _ALL_SIDES), request)
             decoder = Decoder(_ALL_SIDES, headers=headers)
-        read = functools.partial(read_located_captures, request=request, decoder=decoder, index=index)
+    read = functools.partial(read_captures, request=request, decoder=decoder, index=index)
     return tuple(FileSplit(pieces, read) for pieces in splitting.divide(files, may_cut=splitting.has_lines))
 
 
@@ -222,18 +227,16 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> Decoder:
             for side in sides
         ]
 
-    def fits_baseline(chosen: Mapping[str, Shape]) -> bool | None:
-        if not request.column_names:
-            return None
-        names = set(find_layout(sides, rows(chosen), request).names.values())
-        return set(request.column_names) <= names
+    def fits_baseline(chosen: Mapping[str, Shape]) -> bool:
+        known = set(request.column_names or ())
+        return bool(known) and known.issubset(find_layout(sides, rows(chosen), request).names.values())
 
     call_rows = shapes.decide(calls, request.rows, fits_baseline)
     for side in sides if request.text_only else ():
         has_text = any(call.payloads.get(side, shapes.NOTHING).kind == shapes.CSV for call in calls)
         if has_text and call_rows.shape(side) != "row":
             raise DatasetError.of("captures.cells_of_rows", file=request.source, field=side)
-    try:
+    with DatasetError.instead_of("captures.payloads", DatasetError, CellsError, file=request.source):
         found = rows(call_rows.shapes)
         _say_other_than_csv(sides, calls, request)
         for side in (side for side, of in zip(sides, found, strict=True) if calls and not any(of)):
@@ -243,8 +246,6 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> Decoder:
         if calls:
             first = decoder.of_rows(found, CellParser(request.text_only)).batch.schema
             decoder = replace(decoder, kinds=dict(zip(first.names, first.types, strict=True)))
-    except (DatasetError, CellsError) as error:
-        raise DatasetError.of("captures.payloads", file=request.source, error=error) from error
     _log.info("%s: %s", request.source, call_rows.text())
     return decoder
 
@@ -292,8 +293,8 @@ def first_calls(files: Sequence[SourceFile], sides: Sequence[str]) -> list[shape
             continue
         for line in islice(block.lines(), share):
             try:
-                record = parse_record(line.data)
-            except ValueError:
+                record = record_of_line(line)
+            except DatasetError:
                 continue  # reading the file in earnest reports it
             parts = {**record["captureData"], GROUND_TRUTH: record.get(GROUND_TRUTH)}
             payloads = {side: found for side in wanted if (found := _payload(parts.get(side))).values}
@@ -308,10 +309,9 @@ def first_calls(files: Sequence[SourceFile], sides: Sequence[str]) -> list[shape
 
 def _payload(part: object) -> shapes.Payload:
     found = payload_part(part)
-    try:
-        return shapes.parsed(*shapes.decode(*found)) if found else shapes.NOTHING
-    except shapes.UndecodableError:
-        return shapes.NOTHING
+    with contextlib.suppress(ValueError):
+        return shapes.parsed(*shapes.decode(*found.values())) if found else shapes.NOTHING
+    return shapes.NOTHING
 
 
 # Captures, merged ones too, whose columns are found by JMESPath in their payloads.
@@ -331,32 +331,12 @@ _LEARNT_RECORDS = 100
 _RECORDS_LOOKED_AT = 100
 
 
-def read_located_captures(
-    pieces: Pieces, request: Dataset, decoder: Decoder, index: LabelIndex | None
-) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of some capture files, or of a byte range of one.
-
-    Raises
-    ------
-    DatasetError
-        Naming file and line of what is no capture record, or holds another number of labels or
-        predictions than rows.
-    """
-    notes = Notes()
-    finder = paths.Finder(request.locations or ColumnPaths(None), decoder.call_rows.shape("endpointInput"))
-    for envelope in envelopes(pieces, _ALL_SIDES, request.window, index, labels=True):
-        with notes.of(envelope) as note:
-            table = _table(envelope, finder, decoder.headers, note)
-        yield from splitting.balanced(envelope.with_windows(table.batch, table.counts))
-    finder.require_labels(splitting.label(pieces))
-    notes.report()
-
-
 def _table(envelope: Envelope, finder: paths.Finder, headers: Mapping[str, str], note: Note) -> Table:
     texts = {part: _first_of(envelope, names, headers, note) for part, names in SIDES.items()}
     texts[GROUND_TRUTH] = texts_of(envelope, GROUND_TRUTH, note)
     # What has no request holds features and predictions together, as the output of batch transform may.
-    alone = pc.and_(*(envelope.parts[name].data.is_null() for name in SIDES[paths.REQUEST][:2])).to_pylist()
+    no_data = (envelope.parts[name].flatten()[0].is_null() for name in SIDES[paths.REQUEST][:2])
+    alone = pc.and_(*no_data).to_pylist()
 
     def one_by_one(records: Counts) -> Table:
         return finder.one_by_one(_parts(envelope, texts, alone, records, note))
@@ -407,16 +387,9 @@ def _parts(
     envelope: Envelope, texts: Mapping[str, Texts], alone: Sequence[bool], records: Counts, note: Note
 ) -> Iterator[paths.Record]:
     """Yield the parts of records, parsed, and what names each record."""
-    some = {part: text.take(records) for part, text in texts.items()}
-    columns = [zip(part.text.to_pylist(), part.kinds.tolist(), strict=True) for part in some.values()]
+    columns = [text.payloads(records, note) for text in texts.values()]
     for number, *found in zip(records.tolist(), *columns, strict=True):
-        parts: dict[str, shapes.Payload] = {}
-        for name, (text, kind) in zip(some, found, strict=True):
-            try:
-                parts[name] = shapes.parsed(text, kind)
-            except shapes.UndecodableError:
-                parts[name] = shapes.NOTHING
-                note("reading.undecodable", [number])
+        parts = dict(zip(texts, found, strict=True))
         if alone[number]:
             parts[paths.REQUEST] = parts[paths.RESPONSE]
         yield parts, functools.partial(envelope.place, number)
@@ -428,18 +401,15 @@ def _labels_at(truth: Texts, path: paths.Find | None, counts: Counts) -> pa.Arra
     if not present.any():
         return pa.nulls(int(counts.sum()))
     if not (truth.kinds == shapes.JSON).any():
-        encodings = pa.array(["CSV"] * len(counts), pa.string())
-        columns, unlike = label_columns(Part(truth.text, encodings), counts)
-        if len(unlike) or list(columns) != [GROUND_TRUTH]:
-            raise NotBulkError("labels of several cells, or of another number than rows")
+        encodings = pa.nulls(len(counts), pa.string())  # which is CSV
+        labels = pa.StructArray.from_arrays([truth.text, encodings], fields=list(PAYLOAD))
+        columns, unlike = label_columns(labels, counts)
+        is_single = not len(unlike) and list(columns) == [GROUND_TRUTH]
+        require_alike(is_single, "labels of several cells, or of another number than rows")
         return paths.typed_text(columns[GROUND_TRUTH])
-    if (truth.kinds == shapes.CSV).any():
-        raise NotBulkError("labels of several encodings, or without a path")
+    require_alike(not (truth.kinds == shapes.CSV).any(), "labels of several encodings, or without a path")
     values, found = paths.values_at(json_array(truth.text.drop_null()), path)
-    if not np.array_equal(found, counts[present]):
-        raise NotBulkError("another number of labels than rows")
-    if present.all():
-        return values
+    require_alike(np.array_equal(found, counts[present]), "another number of labels than rows")
     rows = np.repeat(present, counts)
     where = np.cumsum(rows) - 1
     return values.take(pa.array(where, mask=~rows))

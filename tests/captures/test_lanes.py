@@ -7,8 +7,7 @@ import weakref
 
 import numpy as np
 
-from readers.arrow_json import NotBulkError
-from readers.lanes import Counts, in_lanes
+from readers.lanes import Counts, NotBulkError, in_lanes
 
 
 class Rows:

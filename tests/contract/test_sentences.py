@@ -62,8 +62,8 @@ def uses() -> Iterator[tuple[str, str, set[str], bool]]:
                 given = {keyword.arg for keyword in node.keywords if keyword.arg}
                 given |= {"field"} if is_note else set()
                 for code in codes_of(node.args[1 if is_note else 0]):
-                    if is_instead:  # which gives the problem itself, where the sentence has it
-                        given |= {"problem"} & members_of(SENTENCES.get(code, ""))
+                    if is_instead:  # which gives these itself, where the sentence has them
+                        given |= {"problem", "error"} & members_of(SENTENCES.get(code, ""))
                     if is_read and "." not in code:
                         continue  # counted, and said by others
                     counted = {"count", "rows", "place"} if called in ("notice", "note") else set()

@@ -101,6 +101,13 @@ def test_features_may_be_objects_and_types_are_those_of_the_values(tmp_path: Pat
     assert table.schema.types == [pa.float64(), pa.string(), pa.bool_()]
 
 
+@pytest.mark.parametrize("labels", [[True, 2.5], [2.5, True]])
+def test_booleans_beside_numbers_are_text_in_any_order(tmp_path: Path, labels: list[Any]) -> None:
+    path = write(tmp_path / "a.jsonl", *({"features": [1], "label": label} for label in labels))
+    found = read(Dataset(path, JSON, locations=LINES)).column("y").to_pylist()
+    assert found == ["true" if label is True else "2.5" for label in labels]
+
+
 def test_records_of_several_rows(tmp_path: Path) -> None:
     path = write(
         tmp_path / "a.jsonl",

@@ -40,7 +40,7 @@ def test_the_index_is_a_dictionary(labels, wanted, memory, partition, collide):
             patch.setattr(ground_truth_index, "hash_ids", _colliding)
         path = write(Path(name) / "labels.jsonl", [label(*found) for found in labels])
         index = index_labels(str(path), memory=memory)
-        data, encodings = index.take(index.find(pa.array(wanted, pa.string())))
+        data, encodings = index.take(index.find(pa.array(wanted, pa.string()))).flatten()
     expected = dict(labels)
     assert data.to_pylist() == [expected.get(identifier) for identifier in wanted]
     assert encodings.to_pylist() == ["CSV" if identifier in expected else None for identifier in wanted]
@@ -66,4 +66,4 @@ def test_compressed_labels_count_as_larger(tmp_path):
     path.write_bytes(gzip.compress(text))
     index = index_labels(str(path), memory=path.stat().st_size)
     assert not index.keys.flags.owndata  # they are mapped
-    assert index.take(index.find(pa.array(["7"])))[0].to_pylist() == ["7"]
+    assert index.take(index.find(pa.array(["7"]))).to_pylist() == [{"data": "7", "encoding": "CSV"}]

@@ -21,7 +21,8 @@ from contract.window import Window
 from file_storage.scripts import load_preprocessor
 from readers import arrow_json
 from readers.captures import envelope
-from readers.captures.envelope import Part, label_columns
+from readers.captures.columns import label_columns
+from readers.captures.envelope import PAYLOAD
 from readers.plan import plan_dataset
 
 OUTPUT = '{"sagemakerCaptureJson":{"captureIndexNames":["endpointOutput"]}}'
@@ -291,7 +292,10 @@ _labels = st.none() | st.lists(st.sampled_from(["", "1", "b", '"q"']), min_size=
 def test_rows_and_labels_line_up(records):
     texts = pa.array([text for text, _ in records], pa.string())
     counts = np.array([count for _, count in records], np.int64)
-    columns, unlike = label_columns(Part(texts, pa.array(["CSV"] * len(texts))), counts)
+    encodings = pa.array(["CSV"] * len(texts), pa.string())
+    columns, unlike = label_columns(
+        pa.StructArray.from_arrays([texts, encodings], fields=list(PAYLOAD)), counts
+    )
     expected, wrong = [], []
     for number, (text, count) in enumerate(records):
         # Line ends at the end of a payload count for nothing, as in captured payloads.

@@ -8,6 +8,8 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from fixtures import fixture
 from hypothesis import given
@@ -381,7 +383,10 @@ def test_the_log_names_the_hours_that_miss_most_and_debug_all_of_them(
     hours = Counter(dict.fromkeys(range(480_000, 480_050), 10))
     joined = Counter({hour: 10 - hour % 7 for hour in hours})
     caplog.set_level(logging.DEBUG)
-    _log_report(coverage_report(Merged({}, hours, joined), Counter(hours), Counter(), 500, 0, 0))
+    used, keys = np.ones(500, bool), np.arange(500, dtype=np.uint64)
+    collected = np.array(list(hours.elements()), np.int32)
+    labels = index.LabelIndex(keys, keys, pa.nulls(500), np.zeros(500, np.uint8), collected, 500)
+    _log_report(coverage_report(Merged(used, {}, hours, joined), labels))
     shown, everything = caplog.messages
     assert len(shown.splitlines()) == 8
     assert "_merge_report.json has all 50" in shown
@@ -390,5 +395,5 @@ def test_the_log_names_the_hours_that_miss_most_and_debug_all_of_them(
     assert len(everything.splitlines()) == 53
     assert shown.splitlines()[-1] == everything.splitlines()[-1]
     caplog.clear()
-    _log_report(coverage_report(Merged({}, hours, Counter(hours)), Counter(hours), Counter(), 500, 0, 0))
+    _log_report(coverage_report(Merged(used, {}, hours, Counter(hours)), labels))
     assert len(caplog.messages[0].splitlines()) == 3
