@@ -1,5 +1,6 @@
 """JSON as columns by Arrow's reader, without what that reader dies of or changes."""
 
+import operator
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -51,8 +52,9 @@ def parse_json(data: bytes | pa.Buffer, fields: JsonFields) -> pa.RecordBatch:
     if times:
         fields.text |= times
         batch = read_json(data, pa.schema(list(fields.text.items())))
-    kind = _ordered(pa.struct(list(batch.schema)), fields.order)
-    return pa.RecordBatch.from_struct_array(batch.to_struct_array().cast(kind))
+    found = dict(zip(batch.schema.names, batch.columns, strict=True))
+    names = [name for name in fields.order if name in found]
+    return pa.RecordBatch.from_arrays([_ordered(found[name], fields.order[name]) for name in names], names)
 
 
 def read_json(data: bytes | pa.Buffer, schema: pa.Schema, others: str = "infer") -> pa.RecordBatch:
@@ -99,14 +101,22 @@ def _learn_order(members: Iterable[pa.Field], order: MemberOrder) -> None:
             _learn_order(kind, below)
 
 
-def _ordered(kind: pa.DataType, order: MemberOrder) -> pa.DataType:
-    """Return a type whose members, at any depth, come in the order given: a second reading may mix them."""
+def _ordered(array: pa.Array, order: MemberOrder) -> pa.Array:
+    """Return an array whose members, at any depth, come in the order given: a second reading may mix them."""
+    kind = array.type
+    if not order or not types.is_nested(kind):
+        return array
+    mask = array.is_null() if array.null_count else None
     if types.is_list(kind):
-        return pa.list_(_ordered(kind.value_type, order))
-    if not types.is_struct(kind):
-        return kind
-    members = {member.name: member.type for member in kind}
-    return pa.struct([(name, _ordered(members[name], order[name])) for name in order if name in members])
+        values = array.values
+        items = _ordered(values, order)
+        return array if items is values else pa.ListArray.from_arrays(array.offsets, items, mask=mask)
+    names = sorted((member.name for member in kind), key=list(order).index)
+    found = [array.field(name) for name in names]
+    members = [_ordered(member, order[name]) for name, member in zip(names, found, strict=True)]
+    if names == [member.name for member in kind] and all(map(operator.is_, members, found)):
+        return array
+    return pa.StructArray.from_arrays(members, names, mask=mask)
 
 
 def _text_for_times(kind: pa.DataType) -> pa.DataType | None:
