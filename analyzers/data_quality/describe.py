@@ -10,7 +10,7 @@ import numpy as np
 from analyzers.data_quality import documents
 from analyzers.data_quality.column_summary import ColumnSummary
 from analyzers.data_quality.sample_statistics import sample_statistics
-from analyzers.data_quality.sketches import SHRINKING_FACTOR, SKETCH_SIZE, KllSketch, bucket_counts
+from analyzers.data_quality.sketches import SHRINKING_FACTOR, SKETCH_SIZE, bucket_counts
 from analyzers.data_quality.summary import DatasetSummary
 from analyzers.data_quality.text import CellKind
 from analyzers.shared.cells import distinct_of
@@ -103,7 +103,8 @@ def _dates(column: ColumnSummary, as_of: datetime | None) -> dict[str, object]:
 
 
 def _numerical(column: ColumnSummary, rules: Rules) -> documents.NumericalStatistics:
-    moments, sketch = column.moments, column.all_numbers()
+    moments, levels = column.moments, column.all_numbers().levels
+    sketch = documents.QuantileSketch(SHRINKING_FACTOR, float(SKETCH_SIZE), levels)
     found = moments.count > 0
     distinct = column.distinct.estimate()
     if rules == "sound" and not column.values.overflowed:
@@ -121,13 +122,13 @@ def _numerical(column: ColumnSummary, rules: Rules) -> documents.NumericalStatis
         approximate_num_distinct_values=distinct,
         completeness=column.completeness,
         buckets=_buckets(sketch, moments.minimum, moments.maximum, rules) if found else None,
-        sketch=documents.QuantileSketch(SHRINKING_FACTOR, float(SKETCH_SIZE), sketch.levels)
-        if found
-        else None,
+        sketch=sketch if found else None,
     )
 
 
-def _buckets(sketch: KllSketch, low: float, high: float, rules: Rules) -> list[documents.NumericBucket]:
+def _buckets(
+    sketch: documents.QuantileSketch, low: float, high: float, rules: Rules
+) -> list[documents.NumericBucket]:
     """Return ten buckets of equal width, their bounds in the originals' order of operations."""
     if rules == "sagemaker":
         # The originals start the search for the extremes at the limits of a 32-bit integer.
@@ -135,7 +136,7 @@ def _buckets(sketch: KllSketch, low: float, high: float, rules: Rules) -> list[d
     bounds = [low + (high - low) * i / _BUCKETS for i in range(_BUCKETS + 1)]
     if not math.isfinite((high - low) * _BUCKETS):
         bounds = [low * (1 - i / _BUCKETS) + high * (i / _BUCKETS) for i in range(_BUCKETS + 1)]
-    counts = bucket_counts(sketch.levels, np.array(bounds))
+    counts = bucket_counts(*sketch.weighted, np.array(bounds))
     return [
         documents.NumericBucket(lower, upper, float(count))
         for (lower, upper), count in zip(pairwise(bounds), counts.tolist(), strict=True)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from analyzers.data_quality.sketches import weighted_values
 from analyzers.shared.rules import Checked
 from contract import schema
 from contract.api import Baseline, Declared, DocumentSet
@@ -120,6 +121,11 @@ class QuantileSketch:
     # By identity, for what is worked out of a baseline's once and serves many windows.
     __hash__ = object.__hash__
 
+    @functools.cached_property
+    def weighted(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """Return the items in ascending order, with their weights."""
+        return weighted_values(self.levels)
+
 
 @dataclass
 class CategoryBucket:
@@ -197,6 +203,9 @@ class SampleStatistics:
     fresh: int | None = member(of_kind(int))
     known: list[int] = member(_integers, [], written="if any")
     known_rows: list[int] = member(_integers, [], written="if any")
+
+    # By identity, as of a sketch.
+    __hash__ = object.__hash__
 
 
 @dataclass

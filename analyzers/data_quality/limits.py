@@ -21,7 +21,6 @@ import pyarrow as pa
 from analyzers.data_quality import columns, documents
 from analyzers.data_quality.documents import Constraints, FeatureConstraints, MonitoringConfig, Statistics
 from analyzers.data_quality.drift import Dependence, dependence, effect_size, evidence
-from analyzers.data_quality.sketches import weighted_values
 from analyzers.data_quality.text import read_texts
 from analyzers.shared.cells import as_float32, as_number
 from analyzers.shared.rules import Rules
@@ -392,7 +391,7 @@ def _unseen(pair: columns.FeaturePair, domains: list[str]) -> dict[str, int] | N
     # The baseline was text and the window holds numbers only: compare as numbers, because "07" was read as 7.
     parsed = {float(as_float32(value)) for text in domains if (value := as_number(text)) is not None}
     unseen = Counter[str]()
-    for value, weight in zip(*map(np.ndarray.tolist, weighted_values(numbers.sketch.levels)), strict=True):
+    for value, weight in zip(*map(np.ndarray.tolist, numbers.sketch.weighted), strict=True):
         if float(as_float32(value)) not in parsed:
             unseen[number(value)] += int(weight)
     return unseen
@@ -431,7 +430,7 @@ def check_range(pair: columns.FeaturePair, alpha: float) -> columns.Found | None
     known = pair.baseline.numerical if pair.baseline else None
     p_value, negative, state = None, 1, State.VIOLATED
     if numbers.sketch is not None:
-        values, weights = weighted_values(numbers.sketch.levels)
+        values, weights = numbers.sketch.weighted
         negative = max(1, int(weights[values < 0.0].sum()))
     present = pair.current.num_present
     sentence = f"{negative} of {present} values are negative, down to {number(numbers.min)}"
