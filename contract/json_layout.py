@@ -50,6 +50,8 @@ def dumps(value: Any) -> bytes:
 def _text(value: Any, indent: str) -> str:
     if isinstance(value, str):
         return _quoted(value)
+    if type(value) is float:
+        return java_double(value)
     if isinstance(value, dict):
         inner = indent + "  "
         members = [f"{inner}{_quoted(str(key))} : {_text(member, inner)}" for key, member in value.items()]
@@ -74,13 +76,18 @@ def _text_of_many(items: Any) -> str:
     floats = np.ascontiguousarray(items, np.float64)
     sizes = np.abs(floats)
     odd = np.flatnonzero((sizes != 0.0) & ~((sizes >= _LEAST_PLAIN) & (sizes < _LEAST_LARGE))).tolist()
-    text = orjson.dumps(floats, option=orjson.OPT_SERIALIZE_NUMPY).decode()[1:-1].replace(",", ", ")
     if odd:
-        texts = text.split(", ")
-        for place in odd:
-            texts[place] = java_double(items[place])
-        text = ", ".join(texts)
-    return f"[ {text} ]"
+        floats = floats.copy()
+        floats[odd] = np.nan  # which is written as null
+    texts = (
+        orjson.dumps(floats, option=orjson.OPT_SERIALIZE_NUMPY)
+        .decode()[1:-1]
+        .replace(",", ", ")
+        .split("null")
+    )
+    for at, place in enumerate(odd):
+        texts[at] += java_double(items[place])
+    return f"[ {''.join(texts)} ]"
 
 
 def _scalar(value: Any) -> str:

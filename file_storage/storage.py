@@ -487,7 +487,8 @@ def write_files_atomically(
         with contextlib.ExitStack() as stack:
             whole: dict[str, Path] = {}
             for name, content in files.items():
-                (Path(directory) / name).parent.mkdir(parents=True, exist_ok=True)
+                if "/" in name:
+                    (Path(directory) / name).parent.mkdir(parents=True, exist_ok=True)
                 if isinstance(content, Path):
                     whole[name] = content
                 else:

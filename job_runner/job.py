@@ -110,6 +110,8 @@ class Job:
     sinks: publishing.Sinks | None
     cluster: Cluster | None
     started: float
+    # The baseline's statistics and constraints as JSON values, which the pages of many windows show.
+    shown: Callable[[], tuple[dict[str, Any], dict[str, Any]]]
 
 
 Learn = Callable[[Job, Mapping[str, bytes]], api.AnyBaseline]
@@ -132,7 +134,13 @@ def prepare(settings: Settings, monitor: api.Monitor, cluster: Cluster | None = 
         load_postprocessor(settings.post_analytics_processor_script)
     request, make = monitor.arranged(settings, request)
     make = functools.partial(make_analyzer, make=make)
-    return Job(settings, monitor, files, baseline, request, make, sinks, cluster, started)
+    shown = functools.cache(functools.partial(_shown, files, baseline or api.Baseline()))
+    return Job(settings, monitor, files, baseline, request, make, sinks, cluster, started, shown)
+
+
+def _shown(files: api.AnyDocuments, baseline: api.AnyBaseline) -> tuple[dict[str, Any], dict[str, Any]]:
+    known = files.write_statistics(baseline.statistics, True) if baseline.statistics else {}
+    return known, files.write_constraints(baseline.constraints) if baseline.constraints else {}
 
 
 def finish(
@@ -280,9 +288,7 @@ def _page(job: Job, documents: dict[str, Any], found: _Found, run: Run, earlier:
     from contract import page as view
     from reporting.report import page
 
-    before, files = found.compared or api.Baseline(), job.files
-    known = files.write_statistics(before.statistics, True) if before.statistics else {}
-    expected = files.write_constraints(before.constraints) if before.constraints else {}
+    known, expected = job.shown() if found.compared else ({}, {})
     source = view.Source(documents[STATISTICS], documents[CONSTRAINTS], known, expected, found.decision)
     notes = (*(found.decision.notes if found.decision else ()), *job.request.said.lines())
     content = page.make_report(job.settings, job.monitor, run, source, notes, earlier)

@@ -39,7 +39,7 @@ def distribution(current: Mapping[str, Any] | None, baseline: Mapping[str, Any] 
     None where neither side kept a distribution.
     """
     features = (current, baseline)
-    sides = [_numbers(feature) for feature in features]
+    sides = [_numbers(current), _kept(baseline)]
     known = [side for side in sides if side is not None]
     if not known:
         counts = [_categories(feature) for feature in features]
@@ -69,13 +69,30 @@ def _numbers(feature: Mapping[str, Any] | None) -> Weighted | None:
     if not levels:
         return None
     values = [np.asarray(level, dtype=np.float64).reshape(-1) for level in levels]
-    weights = [np.full(level.size, 2.0**height) for height, level in enumerate(values)]
-    every, weight = np.concatenate(values), np.concatenate(weights)
-    finite = np.isfinite(every)
-    if not finite.any():
+    weights = np.repeat(2.0 ** np.arange(len(values)), [level.size for level in values])
+    every = np.concatenate(values)
+    order = np.argsort(every)
+    order = order[np.isfinite(every)[order]]
+    if not order.size:
         return None
-    distinct, place = np.unique(every[finite], return_inverse=True)
-    return distinct, np.bincount(place, weights=weight[finite])
+    every = every[order]
+    starts = np.flatnonzero(np.append(True, every[1:] != every[:-1]))
+    return every[starts], np.add.reduceat(weights[order], starts)
+
+
+def _kept(baseline: Mapping[str, Any] | None) -> Weighted | None:
+    """Return the same of a baseline, which the pages of many windows show: it is worked out once."""
+    known = _of_baselines.get(id(baseline))
+    if known is None or known[0] is not baseline:
+        if len(_of_baselines) >= _MOST_KEPT:
+            _of_baselines.clear()
+        known = _of_baselines[id(baseline)] = baseline, _numbers(baseline)
+    return known[1]
+
+
+_MOST_KEPT = 1024
+# By identity, with the object itself, so that no other has it meanwhile.
+_of_baselines: dict[int, tuple[Mapping[str, Any] | None, Weighted | None]] = {}
 
 
 def _kll(feature: Mapping[str, Any] | None) -> Any:
