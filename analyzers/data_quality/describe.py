@@ -66,10 +66,10 @@ def inferred_type(column: ColumnSummary, rules: Rules = "sagemaker") -> document
     number makes the column fractional, even when its value is integral. Under sound rules a column of nine
     numbers in ten cells is numbers, and the rest a share of its own; codes are text.
     """
-    cells = column.cells
+    cells = column.cells.tolist()
     if column.present == 0:
         return "Unknown"
-    others = int(cells[CellKind.STRING] + cells[CellKind.BOOLEAN])
+    others = cells[CellKind.STRING] + cells[CellKind.BOOLEAN]
     bearable = 0.0 if rules == "sagemaker" else _NO_NUMBERS * column.present
     if cells[CellKind.CODE] or cells[CellKind.DATE] or others > bearable:
         return "String"
@@ -80,8 +80,9 @@ def _feature(
     name: str, column: ColumnSummary, rules: Rules, as_of: datetime | None
 ) -> documents.FeatureStatistics:
     kind = inferred_type(column, rules)
-    classes = {label: int(column.cells[cell]) for label, cell in _DATA_TYPES.items()}
-    classes["String"] += int(column.cells[CellKind.CODE] + column.cells[CellKind.DATE])
+    cells = column.cells.tolist()
+    classes = {label: cells[cell] for label, cell in _DATA_TYPES.items()}
+    classes["String"] += cells[CellKind.CODE] + cells[CellKind.DATE]
     feature = documents.FeatureStatistics(name, kind, data_types=classes)
     if kind in ("Integral", "Fractional"):
         feature.numerical = _numerical(column, rules)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from analyzers.data_quality.sketches import weighted_values
 from analyzers.shared.rules import Checked
@@ -363,7 +364,7 @@ class MonitoringConfig:
         Who allows a larger distance than usual allows a share of one half to move by that much.
         """
         threshold = self.categorical_threshold if text else self.comparison_threshold
-        usual = MonitoringConfig().comparison_threshold
+        usual = MonitoringConfig.comparison_threshold
         allowed = 2.0 * math.asin(min(1.0, threshold)) if threshold > usual else 0.0
         return max(self.share_comparison_threshold, allowed)
 
@@ -416,7 +417,7 @@ class FeatureConstraints(Kept):
         )
         found: dict[str, Any] = {}
         for place in places:
-            found |= _flatten(place) if isinstance(place, dict) else {}
+            found |= _flatten(place) if place and isinstance(place, dict) else {}
         return found
 
 
@@ -429,6 +430,9 @@ class Constraints(Checked):
 
     features: list[FeatureConstraints]
     monitoring_config: dict[str, Any] = member(of_kind(dict), {}, written="if any")
+    known_configs: dict[bytes, MonitoringConfig] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def config(self, feature: FeatureConstraints | None = None) -> MonitoringConfig:
         """Return the configuration in force, for the whole document or for one feature.
@@ -438,10 +442,15 @@ class Constraints(Checked):
         DocumentError
             Naming the file, the feature and the key, when a value is unusable.
         """
-        mistakes = schema.Mistakes(self.where)
-        config = self.read_config(feature, mistakes)
-        mistakes.stop_if_any(DocumentError)
-        return config
+        # The same for most features, and for every window.
+        overrides = {} if feature is None else feature.all_overrides
+        about = orjson.dumps([self.monitoring_config, overrides and feature and feature.name, overrides])
+        if about not in self.known_configs:
+            mistakes = schema.Mistakes(self.where)
+            config = self.read_config(feature, mistakes)
+            mistakes.stop_if_any(DocumentError)
+            self.known_configs[about] = config
+        return self.known_configs[about]
 
     def read_config(self, feature: FeatureConstraints | None, mistakes: schema.Mistakes) -> MonitoringConfig:
         """Return the configuration in force, and note what is unusable in it."""

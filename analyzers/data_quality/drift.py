@@ -28,7 +28,7 @@ from analyzers.data_quality import distance as distances
 from analyzers.data_quality.columns import FeaturePair, category_counts, holds_dates, number_count
 from analyzers.data_quality.distance import Distribution, bucket_distance, shares_at, sketch_distribution
 from analyzers.data_quality.documents import NumericalStatistics, SampleStatistics, Statistics, tail_ranks
-from analyzers.data_quality.sample_statistics import CORRELATION_BLOCK, KNOWN_VALUES
+from analyzers.data_quality.sample_statistics import CORRELATION_BLOCK, KNOWN_VALUES, pairs_of
 from analyzers.data_quality.text import read_texts
 from analyzers.shared.cells import Floats, as_float32, distinct_of
 from analyzers.shared.significance import kolmogorov_band, student_ratio
@@ -342,9 +342,9 @@ def _new_values(
     # As shares of all rows of the window.
     part = 1.0 - sum(count for value, count in now.repeated if value in frequent[0]) / now.rows
     share, usual = share * part, usual * part
-    tell = functools.partial(wording, "drift.new_values", usual=percent(usual), share=percent(share))
+    text = wording("drift.new_values", usual=percent(usual), share=percent(share))
     effect = float(effect_size(usual, share))
-    return Change("new values", tell, effect, limit, measured, found.least_evidence(alpha))
+    return Change("new values", lambda: text, effect, limit, measured, found.least_evidence(alpha))
 
 
 # One feature: its distance, and the shares of its rows.
@@ -609,7 +609,7 @@ def changed_correlations(
         known = document.correlations
         assert known is not None  # noqa: S101 - for mypy: returned above
         matrix = np.zeros((len(known.features), len(known.features)))
-        matrix[np.triu_indices(len(known.features), 1)] = known.pairs
+        matrix[pairs_of(len(known.features))] = known.pairs
         places = {name: place for place, name in enumerate(known.features)}
         found = [places.get(feature.name, -1) if feature else -1 for feature in features]
         present = np.array([number_count(one) / max(1, one.rows) if one else 0.0 for one in features])
@@ -617,7 +617,7 @@ def changed_correlations(
     both = np.flatnonzero((sides[0][1] >= 0) & (sides[1][1] >= 0))
     if both.size < 2:
         return None
-    first, second = np.triu_indices(both.size, 1)
+    first, second = pairs_of(both.size)
     dependences = [dependence(compared[place]) for place in both]
     values, variance = [], np.zeros(first.size)
     for side, (matrix, places_of, present, rows) in enumerate(sides):

@@ -221,6 +221,8 @@ def check_type(pair: columns.FeaturePair, alpha: float) -> columns.Found | None:
         p_value, state = _growth(before, now, dependence(pair), alpha, pair.config)
     else:
         p_value, state = _tail(now, 1.0 - threshold, dependence(pair), 1.0 if edited else alpha)
+    if state is State.HOLDS:
+        return columns.Found("", ratio, threshold, p_value, state)
     counts = columns.class_counts(pair.current)
     wrong = [(name, count) for name, count in counts.items() if count and name not in CLASSES[expected]]
     found = ", ".join(f"{count} {'infinite' if name == 'NonFinite' else name}" for name, count in wrong)
@@ -285,8 +287,10 @@ def check_completeness(pair: columns.FeaturePair, alpha: float) -> columns.Found
         p_value, state = _growth(before, (missing, rows), found, alpha, pair.config)
     else:
         p_value, state = _tail((missing, rows), 1.0 - expected, found, alpha)
-    shares = {"observed": percent(observed), "expected": percent(expected), "sure": chance(p_value)}
-    text = wording("limits.missing", missing=missing, rows=rows, then=then, **shares)
+    text = ""
+    if state is not State.HOLDS:
+        shares = {"observed": percent(observed), "expected": percent(expected), "sure": chance(p_value)}
+        text = wording("limits.missing", missing=missing, rows=rows, then=then, **shares)
     return columns.Found(text, observed, expected, p_value, state)
 
 
@@ -303,6 +307,8 @@ def smallest_completeness_p_value(pair: columns.FeaturePair) -> float:
     if sampled is None:
         return 0.0 if expected < 1.0 else 1.0
     missing = pair.current.num_missing + sampled.num_missing
+    if not missing:
+        return 1.0
     most = min(missing, rows)
     found = dependence(pair, of_missing=True)
     return math.exp(-_evidence((missing - most, sampled.rows), (most, rows), found))
@@ -312,7 +318,10 @@ def _growth(
     before: tuple[int, int], now: tuple[int, int], found: Dependence, alpha: float, config: MonitoringConfig
 ) -> tuple[float, State]:
     """Return the p-value of a growing share, given as (rows with it, all rows), and how that ends."""
-    effect = float(effect_size(before[0] / before[1], now[0] / now[1]))
+    shares = before[0] / before[1], now[0] / now[1]
+    if shares[1] <= shares[0]:
+        return 1.0, State.HOLDS
+    effect = float(effect_size(*shares))
     told = _evidence(before, now, found) if effect > 0.0 else 0.0
     grown = State.VIOLATED if effect > config.share_threshold(text=False) else State.CHANGED
     return math.exp(-told), grown if told > found.least_evidence(2.0 * alpha) else State.HOLDS
@@ -353,6 +362,8 @@ def check_categories(pair: columns.FeaturePair, alpha: float) -> columns.Found |
     change = float(effect_size(1.0 - threshold, 1.0 - ratio))
     if state is State.VIOLATED and is_sampled and change <= pair.config.share_threshold(text=True):
         state = State.CHANGED
+    if state is State.HOLDS:
+        return columns.Found("", ratio, threshold, p_value, state)
     of_rows = f" of {pair.baseline.num_present:,} rows" if pair.baseline else ""
     shares = {"observed": percent(ratio), "expected": percent(threshold), "sure": chance(p_value)}
     counts = {"outside": outside, "present": present, "domains": len(domains), "rows": of_rows}
