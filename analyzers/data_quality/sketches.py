@@ -190,6 +190,7 @@ _VALUES_PER_UNIT_WEIGHT = 4096
 _EMPTY: Floats = np.empty(0)
 
 
+@lru_cache(maxsize=64)
 def level_capacity(height: int) -> int:
     """Return how many items level `height` is meant to hold: 2050 at level 0, fewer above."""
     return 2 * (math.ceil(SKETCH_SIZE * SHRINKING_FACTOR**height / 2) + 1)

@@ -64,7 +64,10 @@ class _Chunk:
         kept = self.priorities <= cutoff
         if kept.all() and not copy:
             return self
-        rows = self.rows.filter(arrow_of(np.repeat(kept, self.lengths)))
+        if kept.all():  # a copy takes a quarter of the time of a filter that all pass
+            rows = pa.concat_batches([self.rows, self.rows.slice(0, 0)])
+        else:
+            rows = self.rows.filter(arrow_of(np.repeat(kept, self.lengths)))
         return _Chunk(_lean(rows), self.priorities[kept], self.lengths[kept])
 
 
