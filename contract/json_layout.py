@@ -11,7 +11,7 @@ import contextlib
 import functools
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -44,24 +44,32 @@ def java_double(value: float) -> str:
 
 def dumps(value: Any) -> bytes:
     """Serialise dicts, lists, strings, numbers, booleans, None and 1-D float arrays, as UTF-8."""
-    return _text(value, "").encode()
+    parts: list[str] = []
+    _write(value, "", parts.append)
+    return "".join(parts).encode()
 
 
-def _text(value: Any, indent: str) -> str:
+def _write(value: Any, indent: str, add: Callable[[str], None]) -> None:
+    """Add the parts of a text, which are joined once: a sketch is deep inside, and large."""
     if isinstance(value, str):
-        return _quoted(value)
-    if type(value) is float:
-        return java_double(value)
-    if isinstance(value, dict):
+        add(_quoted(value))
+    elif type(value) is float:
+        add(java_double(value))
+    elif isinstance(value, dict):
         inner = indent + "  "
-        members = [f"{inner}{_quoted(str(key))} : {_text(member, inner)}" for key, member in value.items()]
-        return "{\n" + ",\n".join(members) + f"\n{indent}}}" if members else "{ }"
-    if not isinstance(value, list | tuple | np.ndarray):
-        return _scalar(value)
-    if len(value) >= _MANY and isinstance(value[0], float) and (text := _text_of_many(value)):
-        return text
-    items = value.tolist() if isinstance(value, np.ndarray) else value
-    return f"[ {', '.join([_text(item, indent) for item in items])} ]" if items else "[ ]"
+        for place, (key, member) in enumerate(value.items()):
+            add(f"{',' if place else '{'}\n{inner}{_quoted(str(key))} : ")
+            _write(member, inner, add)
+        add(f"\n{indent}}}" if value else "{ }")
+    elif not isinstance(value, list | tuple | np.ndarray):
+        add(_scalar(value))
+    elif len(value) >= _MANY and isinstance(value[0], float | int) and (text := _text_of_many(value)):
+        add(text)
+    else:
+        for place, item in enumerate(value.tolist() if isinstance(value, np.ndarray) else value):
+            add(", " if place else "[ ")
+            _write(item, indent, add)
+        add(" ]" if len(value) else "[ ]")
 
 
 @functools.lru_cache(1024)
@@ -70,8 +78,11 @@ def _quoted(text: str) -> str:
 
 
 def _text_of_many(items: Any) -> str:
-    """Return a list of floats, of which a sketch has thousands, and nearly all print as in Java; else ""."""
-    if not isinstance(items, np.ndarray) and set(map(type, items)) != {float}:
+    """Return a list of integers, or of floats, which nearly all print as in Java; "" for others."""
+    kinds = {float} if isinstance(items, np.ndarray) else {*map(type, items)}
+    if kinds == {int}:
+        return f"[ {orjson.dumps(items).decode()[1:-1].replace(',', ', ')} ]"
+    if kinds != {float}:
         return ""
     floats = np.ascontiguousarray(items, np.float64)
     sizes = np.abs(floats)
@@ -79,12 +90,8 @@ def _text_of_many(items: Any) -> str:
     if odd:
         floats = floats.copy()
         floats[odd] = np.nan  # which is written as null
-    texts = (
-        orjson.dumps(floats, option=orjson.OPT_SERIALIZE_NUMPY)
-        .decode()[1:-1]
-        .replace(",", ", ")
-        .split("null")
-    )
+    text = orjson.dumps(floats, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].replace(b",", b", ").decode()
+    texts = text.split("null") if odd else [text]
     for at, place in enumerate(odd):
         texts[at] += java_double(items[place])
     return f"[ {''.join(texts)} ]"
