@@ -141,20 +141,35 @@ def _numeric_statistics(values: Floats, clusters: Codes | None) -> _Shown:
     return found, of_missing, [quantile_groups(present, ordered, clusters)]
 
 
+def _encoded(arrays: list[pa.Array]) -> tuple[pa.Array, pa.Array]:
+    """Return texts in order of their first occurrence, each once, and the place of each cell's text."""
+    kind = arrays[0].type
+    alike = pa.types.is_dictionary(kind) and all(one.type == kind for one in arrays)
+    if alike and not any(one.dictionary.null_count for one in arrays):
+        # Texts that were encoded before are neither decoded nor looked at again.
+        known = pa.chunked_array(arrays).unify_dictionaries().combine_chunks()
+        used = known.indices.dictionary_encode()
+        texts = known.dictionary.take(used.dictionary).cast(pa.string())
+        if not texts.null_count and len(texts.unique()) == len(texts):
+            return texts, used.indices
+    parts = pa.chunked_array([array.cast(pa.string()) for array in arrays])
+    encoded = parts.combine_chunks().dictionary_encode()
+    return encoded.dictionary, encoded.indices
+
+
 def _text_statistics(arrays: list[pa.Array], clusters: Codes | None) -> _Shown:
-    texts = pa.chunked_array([one if one.type == pa.string() else one.cast(pa.string()) for one in arrays])
-    encoded = texts.combine_chunks().dictionary_encode()
-    cells = read_texts(encoded.dictionary, hash_as_text=True)
+    texts, indices = _encoded(arrays)
+    cells = read_texts(texts, hash_as_text=True)
     # The place of each cell's text in the dictionary; -1, the last, where it is missing.
-    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    codes = indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     missing = np.append(cells.kinds == CellKind.MISSING, True)[codes]
     found, of_missing, clusters = _with_missing(missing, clusters)
     codes = codes[~missing]
     if not codes.size:
         return found, of_missing, []
-    counts = np.bincount(codes, minlength=len(encoded.dictionary))
+    counts = np.bincount(codes, minlength=len(texts))
     places, found.next_repeated = _most_repeated(counts, codes.size)
-    found.repeated = [(encoded.dictionary[place].as_py(), int(counts[place])) for place in places]
+    found.repeated = [(texts[place].as_py(), int(counts[place])) for place in places]
     of_each = [(_TEXT_GROUPS, (cells.hashes % np.uint64(_TEXT_GROUPS)).astype(np.uint8))]
     for most in (1, _TEXT_GROUPS - 1):
         group_of = np.full(counts.size, min(most, len(places)), np.uint8)
