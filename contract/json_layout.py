@@ -58,7 +58,11 @@ def _write(value: Any, indent: str, add: Callable[[str], None]) -> None:
     elif isinstance(value, dict):
         inner = indent + "  "
         for place, (key, member) in enumerate(value.items()):
-            add(f"{',' if place else '{'}\n{inner}{_quoted(str(key))} : ")
+            name = f"{',' if place else '{'}\n{inner}{_quoted(str(key))} : "
+            if type(member) is float:  # as most are
+                add(name + java_double(member))
+                continue
+            add(name)
             _write(member, inner, add)
         add(f"\n{indent}}}" if value else "{ }")
     elif not isinstance(value, list | tuple | np.ndarray):

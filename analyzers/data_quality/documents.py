@@ -272,6 +272,9 @@ class Statistics(Kept):
     correlations: Correlations | None = member(nested(_correlations), ours=True)
     where: str = "statistics.json"
 
+    # By identity, as of a sketch.
+    __hash__ = object.__hash__
+
 
 def read_statistics(value: dict[str, Any], where: str) -> Statistics:
     """Build the document from parsed JSON.

@@ -9,6 +9,7 @@ limit by more than chance explains; None where there is nothing to test.
 """
 
 import copy
+import functools
 import json
 import math
 from collections import Counter
@@ -74,8 +75,13 @@ def suggest(
     suggested = Constraints(features, monitoring_config=config)
     if rules == "sagemaker" or baseline is None or baseline.constraints is None:
         return suggested
-    untouched = suggest(baseline.statistics, rules=rules) if baseline.statistics else None
+    untouched = _untouched(baseline.statistics) if baseline.statistics else None
     return _carry_over(suggested, baseline.constraints, untouched)
+
+
+@functools.lru_cache(8)  # of a baseline, which many windows are compared with
+def _untouched(statistics: Statistics) -> Constraints:
+    return suggest(statistics)
 
 
 def _suggest_feature(feature: documents.FeatureStatistics, rules: Rules) -> FeatureConstraints:
