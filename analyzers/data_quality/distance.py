@@ -19,7 +19,7 @@ import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
@@ -57,11 +57,8 @@ def sketch_distribution(sketch: QuantileSketch, *, collapsed: bool = False) -> D
         return None
     values = values if collapsed else as_float32(values)
     last_of_ties = np.append(values[1:] != values[:-1], True)
-    if collapsed:
-        firsts = np.append(0, np.flatnonzero(last_of_ties)[:-1] + 1)
-        cumulative = np.cumsum(np.maximum.reduceat(weights, firsts))
-    else:
-        cumulative = np.cumsum(weights)[last_of_ties]
+    firsts = np.append(0, np.flatnonzero(last_of_ties)[:-1] + 1)
+    cumulative = np.cumsum((np.maximum if collapsed else np.add).reduceat(weights, firsts))
     count, error = float(cumulative[-1]), 0.0 if collapsed else sketch_rank_error(sketch)
     return Distribution(values[last_of_ties], cumulative / count, count, error)
 
@@ -89,48 +86,31 @@ def sketch_rank_error(sketch: QuantileSketch) -> float:
     return min(1.0, _RANK_ERROR_TIMES_K / sketch.k, bound)
 
 
-class Apart(NamedTuple):
-    """How far two distributions are apart.
+def numeric_distance(
+    first: Distribution, second: Distribution
+) -> tuple[float, float, tuple[float, float], float]:
+    """Return how far two distributions are apart, from one merge of their values.
 
-    Attributes
-    ----------
-    distance
-        Of Kolmogorov and Smirnov.
-    widest
-        The value up to which the shares differ most.
-    shares
-        Of both sides, up to that value.
-    rank
-        The mean rank of the values of the second in the first, ties in the middle: 0.5 where both are alike.
+    Returns
+    -------
+    The Kolmogorov-Smirnov distance; the value up to which the shares differ most; the shares of both sides up
+    to that value; and the mean rank of the second's values in the first, ties in the middle: 0.5 where both
+    are alike.
     """
-
-    distance: float
-    widest: float
-    shares: tuple[float, float]
-    rank: float
-
-
-def numeric_distance(first: Distribution, second: Distribution) -> Apart:
-    """Return how far two distributions are apart, from one merge of their values."""
-    size = first.values.size
-    order = np.argsort(
-        np.concatenate([first.values, second.values]), kind="stable"
-    )  # two runs, so it is fast
+    size, both = first.values.size, np.concatenate([first.values, second.values])
+    order = np.argsort(both, kind="stable")  # fast, as it is two runs
     up_to = np.flatnonzero(order >= size) - np.arange(second.values.size)
     below = up_to - (np.append(np.nan, first.values)[up_to] == second.values)
     places = np.cumsum(np.bincount(below, minlength=size + 1))[:size]
     padded = [np.append(0.0, side.shares) for side in (first, second)]
-    sides = [
-        np.concatenate([first.shares, padded[0][up_to]]),
-        np.concatenate([padded[1][places], second.shares]),
-    ]
+    pairs = (first.shares, padded[0][up_to]), (padded[1][places], second.shares)
+    sides = [np.concatenate(pair) for pair in pairs]
     difference = np.abs(sides[0] - sides[1])
     widest = int(np.argmax(difference))
-    value = first.values[widest] if widest < size else second.values[widest - size]
     middles = (padded[0][up_to] + padded[0][below]) / 2.0
     rank = float(np.dot(middles, np.diff(padded[1])))
     shares = float(sides[0][widest]), float(sides[1][widest])
-    return Apart(float(difference[widest]), float(value), shares, rank)
+    return float(difference[widest]), float(both[widest]), shares, rank
 
 
 def shares_at(distribution: Distribution, points: Floats, side: Literal["left", "right"] = "right") -> Floats:
@@ -173,7 +153,7 @@ def collapsed_distance(first: QuantileSketch, second: QuantileSketch, *, robust:
     left, right = (sketch_distribution(sketch, collapsed=True) for sketch in (first, second))
     if left is None or right is None:
         return None
-    distance = numeric_distance(left, right).distance
+    distance, *_ = numeric_distance(left, right)
     return corrected(distance, left.count, right.count) if robust else distance
 
 

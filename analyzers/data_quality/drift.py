@@ -74,20 +74,15 @@ def dependence(pair: FeaturePair, *, of_missing: bool = False) -> Dependence:
 class Change(NamedTuple):
     """A share of rows that changed; `evidence` and `least` are in the unit of `evidence()`.
 
-    `kind` tells what kind of rows, such as ``low end``.
+    `kind` tells what kind of rows, such as ``low end``; `text` makes a clause of it.
     """
 
     kind: str
-    tell: Callable[[], str]
+    text: Callable[[], str]
     effect: float
     limit: float
     evidence: float
     least: float
-
-    @property
-    def text(self) -> str:
-        """Return a clause, which is made for those that are told of."""
-        return self.tell()
 
     @property
     def violated(self) -> bool:
@@ -121,12 +116,11 @@ def effect_size(before: npt.ArrayLike, now: npt.ArrayLike) -> Floats:
     return np.asarray(2.0 * np.arcsin(np.sqrt(high)) - 2.0 * np.arcsin(np.sqrt(low)))
 
 
-def evidence(
-    before: npt.ArrayLike,
-    now: npt.ArrayLike,
-    totals: Sequence[npt.ArrayLike],
-    effects: Sequence[npt.ArrayLike],
-) -> Floats:
+# Of baseline and window.
+type _Sides = Sequence[npt.ArrayLike]
+
+
+def evidence(before: npt.ArrayLike, now: npt.ArrayLike, totals: _Sides, effects: _Sides) -> Floats:
     """Return the evidence that the shares of two samples differ.
 
     Parameters
@@ -191,12 +185,9 @@ def _measure(asked: list[tuple[_Shares, Dependence]]) -> Iterator[tuple[list[flo
 def _most_telling(
     shares: _Shares, effects: list[float], told: list[float], limit: float, least: float
 ) -> Change:
-    def beyond(place: int) -> tuple[bool, float, int]:
-        size = abs(effects[place])
-        return told[place] > least and size > limit, size, place
-
+    sizes = [*enumerate(map(abs, effects))]
     # Those beyond chance first; among them the largest.
-    place = max(range(len(effects)), key=beyond)
+    place, _ = max(sizes, key=lambda one: (told[one[0]] > least and one[1] > limit, one[1], one[0]))
 
     def text() -> str:
         sides = zip((shares.before, shares.now), shares.totals, strict=True)
@@ -406,7 +397,7 @@ class Drift(NamedTuple):
         """Return a sentence; it ends as the originals' does, because parsers read two numbers from there."""
         changed = [change for change in self.changes if change.violated]
         changed.sort(key=lambda change: -abs(change.effect))
-        parts = [change.text for change in changed if change.text not in self.moved][:_MOST_CHANGES]
+        parts = [text for change in changed if (text := change.text()) not in self.moved][:_MOST_CHANGES]
         if self.moved and self.moved not in parts:
             explained = "" if self.band is None else f", where chance explains up to {percent(self.band)}"
             parts.insert(0 if self.is_far or not changed else len(parts), f"{self.moved}{explained}")
@@ -483,7 +474,7 @@ def _drift_of_text(
         fresh = _new_values(samples[0], samples[1], found, limit, alphas[1] / COMPARED)
         changes = [*changes, fresh] if fresh else changes
     if not before or not now:
-        moved = max(changes, key=lambda change: abs(change.effect)).text if changes else ""
+        moved = max(changes, key=lambda change: abs(change.effect)).text() if changes else ""
         return Drift(pair.name, None, pair.config.categorical_threshold, None, False, moved, tuple(changes))
     return _text_drift(pair, before, now, alphas[0], tuple(changes))
 

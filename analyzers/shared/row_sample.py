@@ -22,7 +22,6 @@ the number of clusters of equal size that tell as much.
 
 import itertools
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Self
@@ -320,11 +319,9 @@ def quantile_groups(values: Floats, ordered: Floats | None = None, clusters: Cod
 def design_effects(asked: Sequence[Grouping]) -> list[tuple[float, int]]:
     """Return the design effects of rows in order, and from how many blocks or clusters each was estimated."""
     found: dict[int, tuple[float, int]] = {}
-    by_size: dict[int, list[int]] = defaultdict(list)
-    for place, one in enumerate(asked):
-        by_size[one.groups.size].append(place)
-    for places in by_size.values():
-        for some in itertools.batched(places, _MOST_TOGETHER):
+    for size in {one.groups.size for one in asked}:
+        alike = [place for place, one in enumerate(asked) if one.groups.size == size]
+        for some in itertools.batched(alike, _MOST_TOGETHER):
             found |= zip(some, _effects_in_order([asked[place] for place in some]), strict=True)
     return [_no_less_than_clusters(one, found[place]) for place, one in enumerate(asked)]
 
@@ -384,7 +381,9 @@ def _effects_in_order(asked: Sequence[Grouping]) -> list[tuple[float, int]]:
         indicated(groups, lines[:, np.newaxis], out=flags[start : start + width])
     counts = np.bitwise_count(flags.view(np.uint64))
     shares = counts.sum(axis=1) / blocks / length
-    spreads = [float(part.sum()) for part in np.split(shares * (1.0 - shares), starts[1:])]
+    shares *= 1.0 - shares
+    # What does not vary has an effect of 1, as it has no jumps.
+    spreads = [float(part.sum()) or 1.0 for part in np.split(shares, starts[1:])]
     counts, lengths, effects = counts.astype(np.int32), [], []
     while True:
         steps = counts[:, 1:] - counts[:, :-1]
@@ -392,30 +391,22 @@ def _effects_in_order(asked: Sequence[Grouping]) -> list[tuple[float, int]]:
         # All are whole, so that sums are exact.
         jumps = np.add.reduceat(steps, starts, axis=0, dtype=np.int32)
         lengths.append(length)
-        effects.append(_effects(jumps, length, spreads))
+        kept = jumps.shape[1] - _LARGEST_JUMPS
+        # The three largest of exponential variables have this share of the sum of all.
+        share = _LARGEST_JUMPS / jumps.shape[1] * (1.0 + math.log(jumps.shape[1] / _LARGEST_JUMPS))
+        totals = np.partition(jumps, kept)[:, :kept].sum(axis=1) / max(0.1, 1.0 - share)
+        effects.append((totals / (2.0 * jumps.shape[1] * length) / spreads).tolist())
         if blocks // 2 < _FEWEST_BLOCKS or length >= RUN:
             break
         length, blocks = 2 * length, blocks // 2
         counts = counts[:, 0 : 2 * blocks : 2] + counts[:, 1 : 2 * blocks : 2]
     found = []
-    for spread, own in zip(spreads, zip(*effects, strict=True), strict=True):
+    for own in zip(*effects, strict=True):
         # Of blocks shorter than a session most are followed by an equal one, so that only long ones show it.
         wanted = _BLOCKS_PER_EFFECT * max(own)
         place = next((place for place, length in enumerate(lengths) if length >= wanted), len(lengths) - 1)
         effect = own[place]
         if place:
             effect = max(effect, 2.0 * effect - own[place - 1])
-        known = (round(max(1.0, effect), 3), size // lengths[place])
-        found.append(known if spread > 0.0 else (1.0, size // _SHORTEST_BLOCK))
+        found.append((round(max(1.0, effect), 3), size // lengths[place]))
     return found
-
-
-def _effects(jumps: Codes, length: int, spreads: Sequence[float]) -> list[float]:
-    size = jumps.shape[1]
-    kept = size - _LARGEST_JUMPS
-    # The three largest of exponential variables have this share of the sum of all.
-    share = _LARGEST_JUMPS / size * (1.0 + math.log(size / _LARGEST_JUMPS))
-    totals = np.partition(jumps, kept)[:, :kept].sum(axis=1).tolist()
-    held = max(0.1, 1.0 - share)
-    pairs = zip(totals, spreads, strict=True)
-    return [total / held / (2.0 * size * length) / (spread or 1.0) for total, spread in pairs]
