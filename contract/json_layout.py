@@ -11,7 +11,7 @@ import contextlib
 import functools
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -44,36 +44,24 @@ def java_double(value: float) -> str:
 
 def dumps(value: Any) -> bytes:
     """Serialise dicts, lists, strings, numbers, booleans, None and 1-D float arrays, as UTF-8."""
-    parts: list[str] = []
-    _write(value, "", parts.append)
-    return "".join(parts).encode()
+    return _text(value, "").encode()
 
 
-def _write(value: Any, indent: str, add: Callable[[str], None]) -> None:
-    """Add the parts of a text, which are joined once: a sketch is deep inside, and large."""
+def _text(value: Any, indent: str) -> str:
     if isinstance(value, str):
-        add(_quoted(value))
-    elif type(value) is float:
-        add(java_double(value))
-    elif isinstance(value, dict):
+        return _quoted(value)
+    if type(value) is float:
+        return java_double(value)
+    if isinstance(value, dict):
         inner = indent + "  "
-        for place, (key, member) in enumerate(value.items()):
-            name = f"{',' if place else '{'}\n{inner}{_quoted(str(key))} : "
-            if type(member) is float:  # as most are
-                add(name + java_double(member))
-                continue
-            add(name)
-            _write(member, inner, add)
-        add(f"\n{indent}}}" if value else "{ }")
-    elif not isinstance(value, list | tuple | np.ndarray):
-        add(_scalar(value))
-    elif len(value) >= _MANY and isinstance(value[0], float | int) and (text := _text_of_many(value)):
-        add(text)
-    else:
-        for place, item in enumerate(value.tolist() if isinstance(value, np.ndarray) else value):
-            add(", " if place else "[ ")
-            _write(item, indent, add)
-        add(" ]" if len(value) else "[ ]")
+        members = [f"{inner}{_quoted(str(key))} : {_text(member, inner)}" for key, member in value.items()]
+        return "{\n" + ",\n".join(members) + f"\n{indent}}}" if members else "{ }"
+    if not isinstance(value, list | tuple | np.ndarray):
+        return _scalar(value)
+    if len(value) >= _MANY and isinstance(value[0], float | int) and (text := _text_of_many(value)):
+        return text
+    items = value.tolist() if isinstance(value, np.ndarray) else value
+    return f"[ {', '.join([_text(item, indent) for item in items])} ]" if items else "[ ]"
 
 
 @functools.lru_cache(1024)

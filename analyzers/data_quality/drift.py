@@ -143,10 +143,13 @@ def evidence(before: npt.ArrayLike, now: npt.ArrayLike, totals: _Sides, effects:
     return np.asarray(rows[0] * divergence[0] + rows[1] * divergence[1])
 
 
-def _compared_shares(
-    pair: FeaturePair, baseline: Distribution | None, current: Distribution | None
-) -> list[_Shares]:
-    """Return each kind of share of a feature; the distributions of numbers are None for text."""
+# The distributions of numbers of baseline and window; None for text.
+type _Numbers = tuple[Distribution | None, Distribution | None]
+
+
+def _compared_shares(pair: FeaturePair, numbers: _Numbers) -> list[_Shares]:
+    """Return each kind of share of a feature."""
+    baseline, current = numbers
     before, now = (side.sample if side else None for side in (pair.baseline, pair.current))
     kinds: list[_Shares | None] = []
     counts = [category_counts(side) if side else None for side in (pair.baseline, pair.current)]
@@ -171,9 +174,7 @@ def _measure(asked: list[tuple[_Shares, Dependence]]) -> Iterator[tuple[list[flo
     if not asked:
         return
     sizes = [shares.before.size for shares, _ in asked]
-    before, now = (
-        np.concatenate(side) for side in zip(*((one.before, one.now) for one, _ in asked), strict=True)
-    )
+    before, now = (np.concatenate([getattr(one, side) for one, _ in asked]) for side in ("before", "now"))
     totals = [np.repeat(side, sizes) for side in zip(*(one.totals for one, _ in asked), strict=True)]
     spread = [np.repeat([getattr(found, side) for _, found in asked], sizes) for side in ("before", "now")]
     effects = effect_size(before / totals[0], now / totals[1]).tolist()
@@ -438,30 +439,28 @@ def measure_drifts(pairs: Iterable[FeaturePair], alpha: float) -> list[Drift]:
     alpha
         Probability of a false alarm that each comparison may have.
     """
-    sides = [(pair, *_distributions(pair)) for pair in pairs if compares_drift(pair)]
+    sides = [(pair, _numbers_of(pair)) for pair in pairs if compares_drift(pair)]
     asked = [(_compared_shares(*side), dependence(side[0])) for side in sides]
     told = _measure([(shares, found) for kinds, found in asked for shares in kinds])
-    alphas, drifts = (_DISTANCE_PART * alpha, (1.0 - _DISTANCE_PART) * alpha), []
-    for (pair, baseline, current), (kinds, found) in zip(sides, asked, strict=True):
-        limit = pair.config.share_threshold(text=baseline is None)
-        least = [found.least_evidence(alphas[1] / shares.compared) for shares in kinds]
-        changes = [
-            _most_telling(shares, *next(told), limit, bar) for shares, bar in zip(kinds, least, strict=True)
-        ]
-        if current is not None:
-            drifts.append(_numeric_drift(pair, baseline, current, alphas[0], tuple(changes)))
-        elif pair.current.numerical is None:
+    alphas = _DISTANCE_PART * alpha, (1.0 - _DISTANCE_PART) * alpha
+    drifts: list[Drift | None] = []
+    for (pair, numbers), (kinds, found) in zip(sides, asked, strict=True):
+        limit = pair.config.share_threshold(text=numbers[0] is None)
+        least = (found.least_evidence(alphas[1] / shares.compared) for shares in kinds)
+        changes = [_most_telling(shares, *next(told), limit, next(least)) for shares in kinds]
+        if pair.current.numerical is None:
             drifts.append(_drift_of_text(pair, found, limit, alphas, changes))
+        else:
+            drifts.append(_numeric_drift(pair, numbers, alphas[0], tuple(changes)))
     return [drift for drift in drifts if drift is not None]
 
 
-def _distributions(pair: FeaturePair) -> tuple[Distribution | None, Distribution | None]:
-    """Return the distributions of numbers of baseline and window."""
-    before, now = (
+def _numbers_of(pair: FeaturePair) -> _Numbers:
+    known = [
         side.numerical.sketch if side and side.numerical else None for side in (pair.baseline, pair.current)
-    )
-    baseline = distances.baseline_distribution(before) if before else None
-    return baseline, sketch_distribution(now) if now else None
+    ]
+    baseline = distances.baseline_distribution(known[0]) if known[0] else None
+    return baseline, sketch_distribution(known[1]) if known[1] else None
 
 
 def _drift_of_text(
@@ -480,18 +479,15 @@ def _drift_of_text(
 
 
 def _numeric_drift(
-    pair: FeaturePair,
-    baseline: Distribution | None,
-    current: Distribution,
-    alpha: float,
-    changes: tuple[Change, ...],
+    pair: FeaturePair, numbers: _Numbers, alpha: float, changes: tuple[Change, ...]
 ) -> Drift | None:
     before, now = (side.numerical if side else None for side in (pair.baseline, pair.current))
-    assert before is not None and now is not None  # noqa: S101, PT018 - for mypy: they were compared
-    found, shift = dependence(pair), None
+    (baseline, current), found, shift = numbers, dependence(pair), None
+    if before is None or now is None or current is None:
+        return None
     if baseline is not None:
         distance, widest, told, rank = distances.numeric_distance(baseline, current)
-        shift = _shift(rank, baseline, current, found, pair.config.comparison_threshold)
+        shift = _shift(rank, (current, baseline), found, pair.config.comparison_threshold)
         count, rank_error = baseline.count, baseline.rank_error + current.rank_error
         where = f"share of values up to {number(widest)} {percent(told[0])} -> {percent(told[1])}"
     else:
@@ -510,16 +506,14 @@ def _numeric_drift(
     return Drift(pair.name, distance, threshold, band, is_far, moved, changes, shift)
 
 
-def _shift(
-    rank: float, before: Distribution, now: Distribution, found: Dependence, threshold: float
-) -> Shift:
+def _shift(rank: float, sides: Sequence[Distribution], found: Dependence, threshold: float) -> Shift:
     """Return where numbers moved to, by the mean of their ranks in the baseline, ties in the middle.
 
     Ranks go from 0 to 1, and deviate no more than the uniform distribution does, whatever the values are.
     Their mean never moves further than the distance does, so that the limit of that is one of this.
     """
-    sides = ((now, found.now), (before, found.before))
-    errors = [math.sqrt(effect / (12.0 * side.count)) + side.rank_error for side, effect in sides]
+    pairs = zip(sides, (found.now, found.before), strict=True)
+    errors = [math.sqrt(effect / (12.0 * side.count)) + side.rank_error for side, effect in pairs]
     return Shift(rank - 0.5, errors[0], errors[1], threshold)
 
 

@@ -227,8 +227,6 @@ def check_type(pair: columns.FeaturePair, alpha: float) -> columns.Found | None:
         p_value, state = _growth(before, now, dependence(pair), alpha, pair.config)
     else:
         p_value, state = _tail(now, 1.0 - threshold, dependence(pair), 1.0 if edited else alpha)
-    if state is State.HOLDS:
-        return columns.Found("", ratio, threshold, p_value, state)
     counts = columns.class_counts(pair.current)
     wrong = [(name, count) for name, count in counts.items() if count and name not in CLASSES[expected]]
     found = ", ".join(f"{count} {'infinite' if name == 'NonFinite' else name}" for name, count in wrong)
@@ -368,8 +366,6 @@ def check_categories(pair: columns.FeaturePair, alpha: float) -> columns.Found |
     change = float(effect_size(1.0 - threshold, 1.0 - ratio))
     if state is State.VIOLATED and is_sampled and change <= pair.config.share_threshold(text=True):
         state = State.CHANGED
-    if state is State.HOLDS:
-        return columns.Found("", ratio, threshold, p_value, state)
     of_rows = f" of {pair.baseline.num_present:,} rows" if pair.baseline else ""
     shares = {"observed": percent(ratio), "expected": percent(threshold), "sure": chance(p_value)}
     counts = {"outside": outside, "present": present, "domains": len(domains), "rows": of_rows}

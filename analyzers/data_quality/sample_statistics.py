@@ -130,9 +130,7 @@ def _numeric_statistics(values: Floats, clusters: Codes | None) -> _Shown:
     single = as_float32(ordered)
     # Most numbers occur once, so that only where others begin and end is looked at.
     same = np.concatenate(([False], single[1:] == single[:-1], [False]))
-    begins, ends = (
-        np.flatnonzero(one & ~other) for one, other in ((same[1:], same[:-1]), (same[:-1], same[1:]))
-    )
+    begins, ends = np.flatnonzero(same[1:] & ~same[:-1]), np.flatnonzero(same[:-1] & ~same[1:])
     counts = ends - begins + 1
     places, found.next_repeated = _most_repeated(counts, ordered.size)
     if not found.next_repeated and counts.sum() < ordered.size:
@@ -270,6 +268,5 @@ def _centred_ranks(values: Floats) -> Floats:
     ranks = np.empty(values.size)
     ranks[order] = places
     # Twice the rank less its mean is a whole number, so that sums of products are exact in any order.
-    return np.asarray(
-        ranks.reshape(values.shape) - (np.count_nonzero(np.isfinite(values), axis=1) - 1)[:, None]
-    )
+    most = np.count_nonzero(np.isfinite(values), axis=1) - 1
+    return np.asarray(ranks.reshape(values.shape) - most[:, None])
