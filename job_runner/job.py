@@ -168,9 +168,8 @@ def finish(job: Job, analyzer: api.AnyAnalyzer, found: Found, learn: Learn | Non
     outdated = {VIOLATIONS, COMPARISONS, REPORT, *files.occasional_files} - contents.keys()
     published = analyzer.metrics(found.statistics, found.compared, found.decision)
     seconds = time.monotonic() - job.started
-    run = completed_run(
-        settings, monitor, seconds, found.rows, found.facts, found.decision, published, contents
-    )
+    told = found.facts, found.decision, published, contents
+    run = completed_run(settings, monitor, seconds, found.rows, *told)
     run = run.compared_with(before)
     # A gate is about this window alone.
     if settings.alert_after and found.decision is not None and not settings.register_new_baseline:

@@ -433,9 +433,7 @@ class Constraints(Checked):
 
     features: list[FeatureConstraints]
     monitoring_config: dict[str, Any] = member(of_kind(dict), {}, written="if any")
-    known_configs: dict[bytes, MonitoringConfig] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    known_configs: dict[bytes, MonitoringConfig] = field(default_factory=dict, init=False, compare=False)
 
     def config(self, feature: FeatureConstraints | None = None) -> MonitoringConfig:
         """Return the configuration in force, for the whole document or for one feature.

@@ -198,16 +198,10 @@ def _most_telling(
     return Change(shares.kind, text, effects[place], limit, told[place], least)
 
 
-@functools.lru_cache(4096)  # of a baseline, which many windows are compared with
-def _quantile_points(baseline: Distribution) -> tuple[Floats, Floats]:
+def _quantile_shares(baseline: Distribution, current: Distribution) -> _Shares:
     places = np.searchsorted(baseline.shares, _QUANTILES)
     points = distinct_of(baseline.values[np.minimum(places, baseline.values.size - 1)])
-    return points, shares_at(baseline, points)
-
-
-def _quantile_shares(baseline: Distribution, current: Distribution) -> _Shares:
-    points, before = _quantile_points(baseline)
-    now = shares_at(current, points)
+    before, now = shares_at(baseline, points), shares_at(current, points)
     # What the sketches may have misplaced is no change.
     error = baseline.rank_error + current.rank_error
     now = before + np.sign(now - before) * np.maximum(np.abs(now - before) - error, 0.0)
@@ -239,9 +233,8 @@ def _tail_shares(before: SampleStatistics, now: SampleStatistics, *, low_end: bo
     def beyond(place: int) -> str:
         return f"values {side} {number(sign * limits[place % limits.size])}"
 
-    return _Shares(
-        "low end" if low_end else "high end", rows, rows_now, (before.rows, now.rows), beyond, hint
-    )
+    kind = "low end" if low_end else "high end"
+    return _Shares(kind, rows, rows_now, (before.rows, now.rows), beyond, hint)
 
 
 @functools.lru_cache(4096)  # of a baseline, which many windows are compared with
@@ -451,7 +444,7 @@ def measure_drifts(pairs: Iterable[FeaturePair], alpha: float) -> list[Drift]:
         if pair.current.numerical is None:
             drifts.append(_drift_of_text(pair, found, limit, alphas, changes))
         else:
-            drifts.append(_numeric_drift(pair, numbers, alphas[0], tuple(changes)))
+            drifts.append(_numeric_drift(pair, numbers, alphas[0], changes))
     return [drift for drift in drifts if drift is not None]
 
 
@@ -478,9 +471,7 @@ def _drift_of_text(
     return _text_drift(pair, before, now, alphas[0], tuple(changes))
 
 
-def _numeric_drift(
-    pair: FeaturePair, numbers: _Numbers, alpha: float, changes: tuple[Change, ...]
-) -> Drift | None:
+def _numeric_drift(pair: FeaturePair, numbers: _Numbers, alpha: float, changes: list[Change]) -> Drift | None:
     before, now = (side.numerical if side else None for side in (pair.baseline, pair.current))
     (baseline, current), found, shift = numbers, dependence(pair), None
     if before is None or now is None or current is None:
@@ -503,7 +494,7 @@ def _numeric_drift(
     threshold = pair.config.comparison_threshold
     is_far = distance > (threshold if pair.config.comparison_method == "Simple" else max(threshold, band))
     moved = ", ".join([*_moments_moved(before, now), where])
-    return Drift(pair.name, distance, threshold, band, is_far, moved, changes, shift)
+    return Drift(pair.name, distance, threshold, band, is_far, moved, tuple(changes), shift)
 
 
 def _shift(rank: float, sides: Sequence[Distribution], found: Dependence, threshold: float) -> Shift:

@@ -79,9 +79,7 @@ def suggest(
     return _carry_over(suggested, baseline.constraints, untouched)
 
 
-@functools.lru_cache(8)  # of a baseline, which many windows are compared with
-def _untouched(statistics: Statistics) -> Constraints:
-    return suggest(statistics)
+_untouched = functools.lru_cache(8)(suggest)  # of a baseline, which many windows are compared with
 
 
 def _suggest_feature(feature: documents.FeatureStatistics, rules: Rules) -> FeatureConstraints:
@@ -291,10 +289,8 @@ def check_completeness(pair: columns.FeaturePair, alpha: float) -> columns.Found
         p_value, state = _growth(before, (missing, rows), found, alpha, pair.config)
     else:
         p_value, state = _tail((missing, rows), 1.0 - expected, found, alpha)
-    text = ""
-    if state is not State.HOLDS:
-        shares = {"observed": percent(observed), "expected": percent(expected), "sure": chance(p_value)}
-        text = wording("limits.missing", missing=missing, rows=rows, then=then, **shares)
+    shares = {"observed": percent(observed), "expected": percent(expected), "sure": chance(p_value)}
+    text = wording("limits.missing", missing=missing, rows=rows, then=then, **shares)
     return columns.Found(text, observed, expected, p_value, state)
 
 

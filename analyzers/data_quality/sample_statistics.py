@@ -34,7 +34,6 @@ _LEAST_REPEATED = 0.0005
 _FEWEST_EVENTS = 20
 _TEXT_GROUPS = 16
 _TENTHS = 10
-_BUT_SIGN = np.int64((1 << 63) - 1)
 
 
 def sample_statistics(
@@ -235,11 +234,8 @@ def _correlations(numbers: dict[str, Floats]) -> Correlations | None:
     return Correlations(list(numbers), blocks * length, np.round(np.nan_to_num(pairs), 3).tolist())
 
 
-@functools.lru_cache(8)
-def pairs_of(number: int) -> tuple[Codes, Codes]:
-    """Return the places of both sides of each pair among so many, as `Correlations` has them."""
-    first, second = np.triu_indices(number, 1)
-    return first, second
+# The places of both sides of each pair among so many, as `Correlations` has them.
+pairs_of = functools.lru_cache(8)(functools.partial(np.triu_indices, k=1))
 
 
 def _centred_ranks(values: Floats) -> Floats:
@@ -248,7 +244,7 @@ def _centred_ranks(values: Floats) -> Floats:
     # Whole numbers in the order of the floats, with the place in the line for their last digits: a sort of
     # them takes a third of the time. Lines whose floats differ in these digits only are sorted as floats.
     keys = np.ascontiguousarray(values).view(np.int64)
-    keys = (keys ^ ((keys >> 63) & _BUT_SIGN)) & -CORRELATION_BLOCK | np.arange(length)
+    keys = (keys ^ ((keys >> 63) & ((1 << 63) - 1))) & -CORRELATION_BLOCK | np.arange(length)
     keys.sort(axis=1)
     order = (keys & (CORRELATION_BLOCK - 1)) + np.arange(0, values.size, length)[:, None]
     ordered = values.ravel()[order]
