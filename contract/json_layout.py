@@ -50,13 +50,15 @@ def dumps(value: Any) -> bytes:
 def _text(value: Any, indent: str) -> str:
     if isinstance(value, str):
         return _quoted(value)
+    if type(value) is float:
+        return java_double(value)
     if isinstance(value, dict):
         inner = indent + "  "
         members = [f"{inner}{_quoted(str(key))} : {_text(member, inner)}" for key, member in value.items()]
         return "{\n" + ",\n".join(members) + f"\n{indent}}}" if members else "{ }"
     if not isinstance(value, list | tuple | np.ndarray):
         return _scalar(value)
-    if len(value) >= _MANY and isinstance(value[0], float) and (text := _text_of_many(value)):
+    if len(value) >= _MANY and isinstance(value[0], float | int) and (text := _text_of_many(value)):
         return text
     items = value.tolist() if isinstance(value, np.ndarray) else value
     return f"[ {', '.join([_text(item, indent) for item in items])} ]" if items else "[ ]"
@@ -68,19 +70,23 @@ def _quoted(text: str) -> str:
 
 
 def _text_of_many(items: Any) -> str:
-    """Return a list of floats, of which a sketch has thousands, and nearly all print as in Java; else ""."""
-    if not isinstance(items, np.ndarray) and set(map(type, items)) != {float}:
+    """Return a list of integers, or of floats, which nearly all print as in Java; "" for others."""
+    kinds = {float} if isinstance(items, np.ndarray) else {*map(type, items)}
+    if kinds == {int}:
+        return f"[ {orjson.dumps(items).decode()[1:-1].replace(',', ', ')} ]"
+    if kinds != {float}:
         return ""
     floats = np.ascontiguousarray(items, np.float64)
     sizes = np.abs(floats)
     odd = np.flatnonzero((sizes != 0.0) & ~((sizes >= _LEAST_PLAIN) & (sizes < _LEAST_LARGE))).tolist()
-    text = orjson.dumps(floats, option=orjson.OPT_SERIALIZE_NUMPY).decode()[1:-1].replace(",", ", ")
     if odd:
-        texts = text.split(", ")
-        for place in odd:
-            texts[place] = java_double(items[place])
-        text = ", ".join(texts)
-    return f"[ {text} ]"
+        floats = floats.copy()
+        floats[odd] = np.nan  # which is written as null
+    text = orjson.dumps(floats, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].replace(b",", b", ").decode()
+    texts = text.split("null") if odd else [text]
+    for at, place in enumerate(odd):
+        texts[at] += java_double(items[place])
+    return f"[ {''.join(texts)} ]"
 
 
 def _scalar(value: Any) -> str:

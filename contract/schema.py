@@ -472,6 +472,8 @@ def _to_json(value: Any, with_ours: bool) -> Any:
 
 def in_order(members: dict[str, Any], extra: dict[str, Any], order: Iterable[str]) -> dict[str, Any]:
     """Return `members` and `extra` together, keys of the file read first and in their order there."""
+    if not extra and not order:
+        return members
     everything = {**members, **extra}
     ordered = {key: everything[key] for key in order if key in everything}
     return {**ordered, **everything}

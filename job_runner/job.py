@@ -57,7 +57,7 @@ class Outcome(NamedTuple):
     waits: bool = False
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
     """What the data says; `compared` and `decision` are None where nothing was compared."""
 
     rows: int
@@ -94,7 +94,7 @@ def run(
     storage.prepare_output(settings.output_path)
     plan, analyzer, summary = summarize(job)
     require_excluded(job.settings, job.request)
-    return finish(job, plan, analyzer, summary, learn)
+    return finish(job, analyzer, conclude(job, plan, analyzer, summary), learn)
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,8 @@ class Job:
     sinks: publishing.Sinks | None
     cluster: Cluster | None
     started: float
+    # The baseline's statistics and constraints as JSON values, which the pages of many windows show.
+    shown: Callable[[], tuple[dict[str, Any], dict[str, Any]]]
 
 
 Learn = Callable[[Job, Mapping[str, bytes]], api.AnyBaseline]
@@ -132,18 +134,18 @@ def prepare(settings: Settings, monitor: api.Monitor, cluster: Cluster | None = 
         load_postprocessor(settings.post_analytics_processor_script)
     request, make = monitor.arranged(settings, request)
     make = functools.partial(make_analyzer, make=make)
-    return Job(settings, monitor, files, baseline, request, make, sinks, cluster, started)
+    shown = functools.cache(functools.partial(_shown, files, baseline or api.Baseline()))
+    return Job(settings, monitor, files, baseline, request, make, sinks, cluster, started, shown)
 
 
-def finish(
-    job: Job, plan: Plan, analyzer: api.AnyAnalyzer, summary: Any, learn: Learn | None = None
-) -> Outcome:
-    """Conclude from the summary of a window, write its files, and tell others."""
+def _shown(files: api.AnyDocuments, baseline: api.AnyBaseline) -> tuple[dict[str, Any], dict[str, Any]]:
+    known = files.write_statistics(baseline.statistics, True) if baseline.statistics else {}
+    return known, files.write_constraints(baseline.constraints) if baseline.constraints else {}
+
+
+def finish(job: Job, analyzer: api.AnyAnalyzer, found: Found, learn: Learn | None = None) -> Outcome:
+    """Write the files of what was found in a window, and tell others."""
     settings, monitor, files = job.settings, job.monitor, job.files
-    rows = analyzer.row_count(summary)
-    _tell_rows(settings, plan, rows, time.monotonic() - job.started)
-
-    found = _conclude(job, analyzer, summary)
     before: dict[str, bytes] = {}
     earlier = Earlier()
     if settings.history_path is not None and found.compared is not None and found.decision is not None:
@@ -166,7 +168,8 @@ def finish(
     outdated = {VIOLATIONS, COMPARISONS, REPORT, *files.occasional_files} - contents.keys()
     published = analyzer.metrics(found.statistics, found.compared, found.decision)
     seconds = time.monotonic() - job.started
-    run = completed_run(settings, monitor, seconds, rows, found.facts, found.decision, published, contents)
+    told = found.facts, found.decision, published, contents
+    run = completed_run(settings, monitor, seconds, found.rows, *told)
     run = run.compared_with(before)
     # A gate is about this window alone.
     if settings.alert_after and found.decision is not None and not settings.register_new_baseline:
@@ -210,8 +213,10 @@ def require_excluded(settings: Settings, request: Dataset) -> None:
         request.said.say("reading.excluded", text=text)
 
 
-def _conclude(job: Job, analyzer: api.AnyAnalyzer, summary: Any) -> _Found:
+def conclude(job: Job, plan: Plan, analyzer: api.AnyAnalyzer, summary: Any) -> Found:
+    """Describe and check a window by its summary; that depends on no other window."""
     settings, baseline, rows = job.settings, job.baseline, analyzer.row_count(summary)
+    _tell_rows(settings, plan, rows, time.monotonic() - job.started)
     statistics = analyzer.describe(summary)
     compared = baseline if settings.is_monitoring else None
     if compared is None and settings.register_new_baseline:
@@ -237,7 +242,7 @@ def _conclude(job: Job, analyzer: api.AnyAnalyzer, summary: Any) -> _Found:
 
             decision = with_segments_unasked(decision, compared.unasked)
     facts = analyzer.facts(statistics)
-    return _Found(rows, statistics, constraints, compared, decision, facts, job.request.said.apart)
+    return Found(rows, statistics, constraints, compared, decision, facts, job.request.said.apart)
 
 
 def _with_payloads(
@@ -255,7 +260,7 @@ def _with_payloads(
     return with_presence(decision, of, (unread, rows), (before, max(before, rows_before or 0)), 1.0)
 
 
-def _documents(job: Job, found: _Found) -> dict[str, Any]:
+def _documents(job: Job, found: Found) -> dict[str, Any]:
     """Return JSON values, text or bytes by the name of the file they make."""
     settings, files = job.settings, job.files
     documents = {
@@ -272,7 +277,7 @@ def _documents(job: Job, found: _Found) -> dict[str, Any]:
     return documents
 
 
-def _page(job: Job, documents: dict[str, Any], found: _Found, run: Run, earlier: Earlier) -> dict[str, bytes]:
+def _page(job: Job, documents: dict[str, Any], found: Found, run: Run, earlier: Earlier) -> dict[str, bytes]:
     """Return the page people look at by its name; empty where none is asked for, or none can be made."""
     if not job.settings.report:
         return {}
@@ -280,9 +285,7 @@ def _page(job: Job, documents: dict[str, Any], found: _Found, run: Run, earlier:
     from contract import page as view
     from reporting.report import page
 
-    before, files = found.compared or api.Baseline(), job.files
-    known = files.write_statistics(before.statistics, True) if before.statistics else {}
-    expected = files.write_constraints(before.constraints) if before.constraints else {}
+    known, expected = job.shown() if found.compared else ({}, {})
     source = view.Source(documents[STATISTICS], documents[CONSTRAINTS], known, expected, found.decision)
     notes = (*(found.decision.notes if found.decision else ()), *job.request.said.lines())
     content = page.make_report(job.settings, job.monitor, run, source, notes, earlier)
@@ -454,7 +457,7 @@ def _tell_rows(settings: Settings, plan: Plan, rows: int, seconds: float) -> Non
 
 def _outcome(
     settings: Settings,
-    found: _Found,
+    found: Found,
     files: tuple[str, ...],
     undelivered: tuple[Undelivered, ...],
     kept: str | None,

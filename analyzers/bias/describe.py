@@ -20,7 +20,7 @@ from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, RATES, RATIOS, WI
 from analyzers.bias.resampling import Tables, disparity, spreads
 from analyzers.bias.summary import MOST_STRATA, BiasSummary, SummaryPlan
 from analyzers.shared.cells import Floats, label_of
-from analyzers.shared.row_sample import dependence_note, design_effect, is_dependent
+from analyzers.shared.row_sample import Grouping, dependence_note, design_effects, is_dependent
 from contract.errors import topic, wording
 from contract.wording import number, percent, shorten
 
@@ -411,13 +411,13 @@ def _dependence(analysis: _Analysis, group: Group) -> tuple[float, int]:
             known &= places[name] > 0
             outcomes = 2 * outcomes + selection.chosen[places[name]]
     clusters = sample.clusters()
-    found = []
     alike = [(known, inside.astype(np.int64), 2)]
     alike += [(known & rows, outcomes, 4) for rows in (inside, ~inside)]
-    for rows, groups_of, kinds in alike:
-        of = None if clusters is None else clusters[rows]
-        found.append(design_effect(groups_of[rows], kinds, cumulative=False, clusters=of))
-    found = [one for one in found if clusters is not None or is_dependent(*one)]
+    asked = [
+        Grouping(groups_of[rows], kinds, False, None if clusters is None else clusters[rows])
+        for rows, groups_of, kinds in alike
+    ]
+    found = [one for one in design_effects(asked) if clusters is not None or is_dependent(*one)]
     effect, blocks = max(found, default=(1.0, 0))
     if effect > 1.0:
         analysis.note(dependence_note(int(known.sum()), effect))

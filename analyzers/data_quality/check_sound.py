@@ -11,7 +11,7 @@ from dataclasses import replace
 from analyzers.data_quality import columns
 from analyzers.data_quality.columns import FeaturePair, compare_columns, comparisons, pair_features
 from analyzers.data_quality.documents import Constraints, Statistics
-from analyzers.data_quality.drift import Change, changed_correlations, compares_drift, measure_drift
+from analyzers.data_quality.drift import Change, changed_correlations, compares_drift, measure_drifts
 from analyzers.data_quality.limits import LIMITS, smallest_completeness_p_value
 from analyzers.shared.rules import nothing_checked
 from analyzers.shared.significance import rows_to_tell
@@ -65,7 +65,7 @@ def check_sound(
     found = {about: one for about, one in told.items() if one is not None}
     below = [about for about, one in found.items() if one.state is State.VIOLATED]
     violations += [Violation(code, found[name, code].text, name) for name, code in below]
-    drifts = [drift for pair in pairs if (drift := measure_drift(pair, alphas["drift"])) is not None]
+    drifts = measure_drifts(pairs, alphas["drift"])
     drifts.sort(key=lambda drift: (not drift.violated, -drift.excess))
     correlations = changed_correlations(pairs, baseline, statistics, alphas["correlations"])
     moved = [pair for pair in correlations or () if pair[1].state is State.VIOLATED][:_MOST_CORRELATIONS]

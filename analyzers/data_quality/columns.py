@@ -92,12 +92,10 @@ def pair_features(
         by_name = {feature.name: feature for feature in statistics.features}
         current = [by_name.get(feature.name) for feature in expected]
     known = {feature.name: feature for feature in baseline.features} if baseline else {}
-    common = constraints.config()
     return [
         FeaturePair(feature, config, column, known.get(feature.name))
         for feature, column in zip(expected, current, strict=True)
-        if column is not None
-        and (config := constraints.config(feature) if feature.all_overrides else common).evaluate_constraints
+        if column is not None and (config := constraints.config(feature)).evaluate_constraints
     ]
 
 

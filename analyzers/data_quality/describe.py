@@ -10,7 +10,7 @@ import numpy as np
 from analyzers.data_quality import documents
 from analyzers.data_quality.column_summary import ColumnSummary
 from analyzers.data_quality.sample_statistics import sample_statistics
-from analyzers.data_quality.sketches import SHRINKING_FACTOR, SKETCH_SIZE, KllSketch, bucket_counts
+from analyzers.data_quality.sketches import SHRINKING_FACTOR, SKETCH_SIZE, bucket_counts
 from analyzers.data_quality.summary import DatasetSummary
 from analyzers.data_quality.text import CellKind
 from analyzers.shared.cells import distinct_of
@@ -67,10 +67,10 @@ def inferred_type(column: ColumnSummary, rules: Rules = "sagemaker") -> document
     number makes the column fractional, even when its value is integral. Under sound rules a column of nine
     numbers in ten cells is numbers, and the rest a share of its own; codes are text.
     """
-    cells = column.cells
+    cells = column.cells.tolist()
     if column.present == 0:
         return "Unknown"
-    others = int(cells[CellKind.STRING] + cells[CellKind.BOOLEAN])
+    others = cells[CellKind.STRING] + cells[CellKind.BOOLEAN]
     bearable = 0.0 if rules == "sagemaker" else _NO_NUMBERS * column.present
     if cells[CellKind.CODE] or cells[CellKind.DATE] or others > bearable:
         return "String"
@@ -81,8 +81,9 @@ def _feature(
     name: str, column: ColumnSummary, rules: Rules, as_of: datetime | None
 ) -> documents.FeatureStatistics:
     kind = inferred_type(column, rules)
-    classes = {label: int(column.cells[cell]) for label, cell in _DATA_TYPES.items()}
-    classes["String"] += int(column.cells[CellKind.CODE] + column.cells[CellKind.DATE])
+    cells = column.cells.tolist()
+    classes = {label: cells[cell] for label, cell in _DATA_TYPES.items()}
+    classes["String"] += cells[CellKind.CODE] + cells[CellKind.DATE]
     feature = documents.FeatureStatistics(name, kind, data_types=classes)
     if kind in ("Integral", "Fractional"):
         feature.numerical = _numerical(column, rules)
@@ -104,7 +105,8 @@ def _dates(column: ColumnSummary, as_of: datetime | None) -> dict[str, object]:
 
 
 def _numerical(column: ColumnSummary, rules: Rules) -> documents.NumericalStatistics:
-    moments, sketch = column.moments, column.all_numbers()
+    moments, levels = column.moments, column.all_numbers().levels
+    sketch = documents.QuantileSketch(SHRINKING_FACTOR, float(SKETCH_SIZE), levels)
     found = moments.count > 0
     distinct = column.distinct.estimate()
     if rules == "sound" and not column.values.overflowed:
@@ -122,13 +124,13 @@ def _numerical(column: ColumnSummary, rules: Rules) -> documents.NumericalStatis
         approximate_num_distinct_values=distinct,
         completeness=column.completeness,
         buckets=_buckets(sketch, moments.minimum, moments.maximum, rules) if found else None,
-        sketch=documents.QuantileSketch(SHRINKING_FACTOR, float(SKETCH_SIZE), sketch.levels)
-        if found
-        else None,
+        sketch=sketch if found else None,
     )
 
 
-def _buckets(sketch: KllSketch, low: float, high: float, rules: Rules) -> list[documents.NumericBucket]:
+def _buckets(
+    sketch: documents.QuantileSketch, low: float, high: float, rules: Rules
+) -> list[documents.NumericBucket]:
     """Return ten buckets of equal width, their bounds in the originals' order of operations."""
     if rules == "sagemaker":
         # The originals start the search for the extremes at the limits of a 32-bit integer.
@@ -136,7 +138,7 @@ def _buckets(sketch: KllSketch, low: float, high: float, rules: Rules) -> list[d
     bounds = [low + (high - low) * i / _BUCKETS for i in range(_BUCKETS + 1)]
     if not math.isfinite((high - low) * _BUCKETS):
         bounds = [low * (1 - i / _BUCKETS) + high * (i / _BUCKETS) for i in range(_BUCKETS + 1)]
-    counts = bucket_counts(sketch.levels, np.array(bounds))
+    counts = bucket_counts(*sketch.weighted, np.array(bounds))
     return [
         documents.NumericBucket(lower, upper, float(count))
         for (lower, upper), count in zip(pairwise(bounds), counts.tolist(), strict=True)

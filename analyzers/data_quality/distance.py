@@ -24,7 +24,6 @@ from typing import Literal
 import numpy as np
 
 from analyzers.data_quality.documents import NumericalStatistics, QuantileSketch
-from analyzers.data_quality.sketches import weighted_values
 from analyzers.shared.cells import Floats, as_float32
 from analyzers.shared.significance import chi_squared_tail
 
@@ -35,7 +34,7 @@ _SMALLEST_EXPECTED = 10.0
 _RANK_ERROR_TIMES_K = 0.005 * 2048.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Distribution:
     """A cumulative distribution: `shares[i]` of the rows are at or below `values[i]`, ascending.
 
@@ -53,12 +52,13 @@ def sketch_distribution(sketch: QuantileSketch, *, collapsed: bool = False) -> D
 
     As the originals have it, `collapsed`, values that occur more than once keep the weight of one.
     """
-    values, weights = weighted_values(sketch.levels)
+    values, weights = sketch.weighted
     if not len(values):
         return None
     values = values if collapsed else as_float32(values)
     last_of_ties = np.append(values[1:] != values[:-1], True)
-    cumulative = np.cumsum(weights[last_of_ties]) if collapsed else np.cumsum(weights)[last_of_ties]
+    firsts = np.append(0, np.flatnonzero(last_of_ties)[:-1] + 1)
+    cumulative = np.cumsum((np.maximum if collapsed else np.add).reduceat(weights, firsts))
     count, error = float(cumulative[-1]), 0.0 if collapsed else sketch_rank_error(sketch)
     return Distribution(values[last_of_ties], cumulative / count, count, error)
 
@@ -86,26 +86,37 @@ def sketch_rank_error(sketch: QuantileSketch) -> float:
     return min(1.0, _RANK_ERROR_TIMES_K / sketch.k, bound)
 
 
-def numeric_distance(first: Distribution, second: Distribution) -> tuple[float, float]:
-    """Return the Kolmogorov-Smirnov distance and the value up to which the shares differ most."""
-    sides = [first.shares - shares_at(second, first.values), shares_at(first, second.values) - second.shares]
-    difference = np.abs(np.concatenate(sides))
+def numeric_distance(
+    first: Distribution, second: Distribution
+) -> tuple[float, float, tuple[float, float], float]:
+    """Return how far two distributions are apart, from one merge of their values.
+
+    Returns
+    -------
+    The Kolmogorov-Smirnov distance; the value up to which the shares differ most; the shares of both sides up
+    to that value; and the mean rank of the second's values in the first, ties in the middle: 0.5 where both
+    are alike.
+    """
+    size, both = first.values.size, np.concatenate([first.values, second.values])
+    order = np.argsort(both, kind="stable")  # fast, as it is two runs
+    up_to = np.flatnonzero(order >= size) - np.arange(second.values.size)
+    below = up_to - (np.append(np.nan, first.values)[up_to] == second.values)
+    places = np.cumsum(np.bincount(below, minlength=size + 1))[:size]
+    padded = [np.append(0.0, side.shares) for side in (first, second)]
+    pairs = (first.shares, padded[0][up_to]), (padded[1][places], second.shares)
+    sides = [np.concatenate(pair) for pair in pairs]
+    difference = np.abs(sides[0] - sides[1])
     widest = int(np.argmax(difference))
-    return float(difference[widest]), float(np.concatenate([first.values, second.values])[widest])
+    middles = (padded[0][up_to] + padded[0][below]) / 2.0
+    rank = float(np.dot(middles, np.diff(padded[1])))
+    shares = float(sides[0][widest]), float(sides[1][widest])
+    return float(difference[widest]), float(both[widest]), shares, rank
 
 
 def shares_at(distribution: Distribution, points: Floats, side: Literal["left", "right"] = "right") -> Floats:
     """Return the share of rows at or below each point; strictly below it with ``left``."""
     padded = np.concatenate([[0.0], distribution.shares])
     return padded[np.searchsorted(distribution.values, points, side=side)]
-
-
-def shares_around(distribution: Distribution, points: Floats) -> tuple[Floats, Floats]:
-    """Return the share of rows strictly below each point, and that at or below it."""
-    padded = np.concatenate([[0.0], distribution.shares])
-    places = np.searchsorted(distribution.values, points, side="right")
-    is_there = np.append(np.nan, distribution.values)[places] == points
-    return padded[places - is_there], padded[places]
 
 
 def bucket_distance(baseline: NumericalStatistics, current: Distribution) -> tuple[float, float] | None:
@@ -142,7 +153,7 @@ def collapsed_distance(first: QuantileSketch, second: QuantileSketch, *, robust:
     left, right = (sketch_distribution(sketch, collapsed=True) for sketch in (first, second))
     if left is None or right is None:
         return None
-    distance, _ = numeric_distance(left, right)
+    distance, *_ = numeric_distance(left, right)
     return corrected(distance, left.count, right.count) if robust else distance
 
 

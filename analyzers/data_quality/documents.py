@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
+from analyzers.data_quality.sketches import weighted_values
 from analyzers.shared.rules import Checked
 from contract import schema
 from contract.api import Baseline, Declared, DocumentSet
@@ -120,6 +122,11 @@ class QuantileSketch:
     # By identity, for what is worked out of a baseline's once and serves many windows.
     __hash__ = object.__hash__
 
+    @functools.cached_property
+    def weighted(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """Return the items in ascending order, with their weights."""
+        return weighted_values(self.levels)
+
 
 @dataclass
 class CategoryBucket:
@@ -198,6 +205,9 @@ class SampleStatistics:
     known: list[int] = member(_integers, [], written="if any")
     known_rows: list[int] = member(_integers, [], written="if any")
 
+    # By identity, as of a sketch.
+    __hash__ = object.__hash__
+
 
 @dataclass
 class Correlations:
@@ -261,6 +271,9 @@ class Statistics(Kept):
     positional: bool = False
     correlations: Correlations | None = member(nested(_correlations), ours=True)
     where: str = "statistics.json"
+
+    # By identity, as of a sketch.
+    __hash__ = object.__hash__
 
 
 def read_statistics(value: dict[str, Any], where: str) -> Statistics:
@@ -352,7 +365,7 @@ class MonitoringConfig:
         Who allows a larger distance than usual allows a share of one half to move by that much.
         """
         threshold = self.categorical_threshold if text else self.comparison_threshold
-        usual = MonitoringConfig().comparison_threshold
+        usual = MonitoringConfig.comparison_threshold
         allowed = 2.0 * math.asin(min(1.0, threshold)) if threshold > usual else 0.0
         return max(self.share_comparison_threshold, allowed)
 
@@ -405,7 +418,7 @@ class FeatureConstraints(Kept):
         )
         found: dict[str, Any] = {}
         for place in places:
-            found |= _flatten(place) if isinstance(place, dict) else {}
+            found |= _flatten(place) if place and isinstance(place, dict) else {}
         return found
 
 
@@ -418,6 +431,7 @@ class Constraints(Checked):
 
     features: list[FeatureConstraints]
     monitoring_config: dict[str, Any] = member(of_kind(dict), {}, written="if any")
+    known_configs: dict[bytes, MonitoringConfig] = field(default_factory=dict, init=False, compare=False)
 
     def config(self, feature: FeatureConstraints | None = None) -> MonitoringConfig:
         """Return the configuration in force, for the whole document or for one feature.
@@ -427,10 +441,15 @@ class Constraints(Checked):
         DocumentError
             Naming the file, the feature and the key, when a value is unusable.
         """
-        mistakes = schema.Mistakes(self.where)
-        config = self.read_config(feature, mistakes)
-        mistakes.stop_if_any(DocumentError)
-        return config
+        # The same for most features, and for every window.
+        overrides = {} if feature is None else feature.all_overrides
+        about = orjson.dumps([self.monitoring_config, overrides and feature and feature.name, overrides])
+        if about not in self.known_configs:
+            mistakes = schema.Mistakes(self.where)
+            config = self.read_config(feature, mistakes)
+            mistakes.stop_if_any(DocumentError)
+            self.known_configs[about] = config
+        return self.known_configs[about]
 
     def read_config(self, feature: FeatureConstraints | None, mistakes: schema.Mistakes) -> MonitoringConfig:
         """Return the configuration in force, and note what is unusable in it."""

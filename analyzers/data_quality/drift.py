@@ -13,9 +13,11 @@ evidence
     dependence divides the rows of each side by their design effect.
 """
 
+import functools
+import itertools
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +28,7 @@ from analyzers.data_quality import distance as distances
 from analyzers.data_quality.columns import FeaturePair, category_counts, holds_dates, number_count
 from analyzers.data_quality.distance import Distribution, bucket_distance, shares_at, sketch_distribution
 from analyzers.data_quality.documents import NumericalStatistics, SampleStatistics, Statistics, tail_ranks
-from analyzers.data_quality.sample_statistics import CORRELATION_BLOCK, KNOWN_VALUES
+from analyzers.data_quality.sample_statistics import CORRELATION_BLOCK, KNOWN_VALUES, pairs_of
 from analyzers.data_quality.text import read_texts
 from analyzers.shared.cells import Floats, as_float32, distinct_of
 from analyzers.shared.significance import kolmogorov_band, student_ratio
@@ -72,11 +74,11 @@ def dependence(pair: FeaturePair, *, of_missing: bool = False) -> Dependence:
 class Change(NamedTuple):
     """A share of rows that changed; `evidence` and `least` are in the unit of `evidence()`.
 
-    `kind` tells what kind of rows, such as ``low end``.
+    `kind` tells what kind of rows, such as ``low end``; `text` makes a clause of it.
     """
 
     kind: str
-    text: str
+    text: Callable[[], str]
     effect: float
     limit: float
     evidence: float
@@ -94,13 +96,18 @@ class Change(NamedTuple):
 
 
 class _Shares(NamedTuple):
-    """Rows of baseline and window with some properties, what rows have each of them, and what it may mean."""
+    """Rows of baseline and window with some properties, what rows have each of them, and what it may mean.
 
+    `kind` is that of a `Change`; `compared` are the shares that share false alarms.
+    """
+
+    kind: str
     before: Floats
     now: Floats
     totals: tuple[float, float]
     of: Callable[[int], str]
     hint: str = ""
+    compared: int = COMPARED
 
 
 def effect_size(before: npt.ArrayLike, now: npt.ArrayLike) -> Floats:
@@ -109,9 +116,11 @@ def effect_size(before: npt.ArrayLike, now: npt.ArrayLike) -> Floats:
     return np.asarray(2.0 * np.arcsin(np.sqrt(high)) - 2.0 * np.arcsin(np.sqrt(low)))
 
 
-def evidence(
-    before: npt.ArrayLike, now: npt.ArrayLike, totals: tuple[float, float], effects: tuple[float, float]
-) -> Floats:
+# Of baseline and window.
+type _Sides = Sequence[npt.ArrayLike]
+
+
+def evidence(before: npt.ArrayLike, now: npt.ArrayLike, totals: _Sides, effects: _Sides) -> Floats:
     """Return the evidence that the shares of two samples differ.
 
     Parameters
@@ -123,72 +132,70 @@ def evidence(
     effects
         Design effects of each side.
     """
-    rows = [total / effect for total, effect in zip(totals, effects, strict=True)]
+    rows = [np.divide(total, effect) for total, effect in zip(totals, effects, strict=True)]
     sides = zip((before, now), totals, strict=True)
-    shares = [np.minimum(np.maximum(np.divide(side, total), 0.0), 1.0) for side, total in sides]
-    pooled = (shares[0] * rows[0] + shares[1] * rows[1]) / (rows[0] + rows[1])
-    return np.asarray(rows[0] * _divergence(shares[0], pooled) + rows[1] * _divergence(shares[1], pooled))
-
-
-def _divergence(share: Floats, pooled: Floats) -> Floats:
+    share = np.minimum(np.maximum([np.divide(side, total) for side, total in sides], 0.0), 1.0)
+    pooled = (share[0] * rows[0] + share[1] * rows[1]) / (rows[0] + rows[1])
     with np.errstate(divide="ignore", invalid="ignore"):
         inside = np.where(share > 0.0, share * np.log(share / pooled), 0.0)
         outside = np.where(share < 1.0, (1.0 - share) * np.log((1.0 - share) / (1.0 - pooled)), 0.0)
-    return np.asarray(inside + outside)
+    divergence = inside + outside
+    return np.asarray(rows[0] * divergence[0] + rows[1] * divergence[1])
 
 
-def changed_shares(
-    pair: FeaturePair, baseline: Distribution | None, current: Distribution | None, alpha: float
-) -> list[Change]:
-    """Return the most telling change of each kind of share.
+# The distributions of numbers of baseline and window; None for text.
+type _Numbers = tuple[Distribution | None, Distribution | None]
 
-    Parameters
-    ----------
-    pair
-        The feature.
-    baseline, current
-        The distributions of numbers; None for text.
-    alpha
-        Probability of a false alarm that all shares of the feature may have together.
-    """
+
+def _compared_shares(pair: FeaturePair, numbers: _Numbers) -> list[_Shares]:
+    """Return each kind of share of a feature."""
+    baseline, current = numbers
     before, now = (side.sample if side else None for side in (pair.baseline, pair.current))
-    kinds: list[tuple[str, _Shares | None, int]] = []
+    kinds: list[_Shares | None] = []
     counts = [category_counts(side) if side else None for side in (pair.baseline, pair.current)]
     if baseline is not None and current is not None:
-        kinds.append(("quantiles", _quantile_shares(baseline, current), COMPARED))
+        kinds.append(_quantile_shares(baseline, current))
         if before is not None and now is not None:
-            kinds.append(("low end", _tail_shares(before, now, low_end=True), COMPARED))
-            kinds.append(("high end", _tail_shares(before, now, low_end=False), COMPARED))
+            kinds += [_tail_shares(before, now, low_end=low_end) for low_end in (True, False)]
+    elif current is not None:
+        return []  # a baseline that kept buckets only
     if counts[0] is not None and counts[1] is not None:
         now_listed = counts[1]
         if pair.expected.domains is not None:  # values that are new are for the check of known values
             now_listed = {value: rows for value, rows in counts[1].items() if value in counts[0]}
-        listed = _listed_shares(counts[0], now_listed, sum(counts[1].values()))
-        kinds.append(("values", listed, listed.before.size))
+        kinds.append(_listed_shares(counts[0], now_listed, sum(counts[1].values())))
     elif before is not None and now is not None:
-        kinds.append(("values", _repeated_shares(before, now), COMPARED))
-    found, limit = dependence(pair), pair.config.share_threshold(text=baseline is None)
-    changes = [
-        _most_telling(kind, shares, found, limit, alpha / compared)
-        for kind, shares, compared in kinds
-        if shares is not None and shares.before.size and all(shares.totals)
-    ]
-    if counts[0] is None and before is not None and now is not None and baseline is None:
-        fresh = _new_values(before, now, found, limit, alpha / COMPARED)
-        changes += [fresh] if fresh else []
-    return changes
+        kinds.append(_repeated_shares(before, now))
+    return [one for one in kinds if one is not None and one.before.size and all(one.totals)]
 
 
-def _most_telling(kind: str, shares: _Shares, found: Dependence, limit: float, alpha: float) -> Change:
-    before, now = shares.before / shares.totals[0], shares.now / shares.totals[1]
-    effects = effect_size(before, now)
-    found_evidence = evidence(shares.before, shares.now, shares.totals, (found.before, found.now))
-    least = found.least_evidence(alpha)
+def _measure(asked: list[tuple[_Shares, Dependence]]) -> Iterator[tuple[list[float], list[float]]]:
+    """Yield the effects and the evidence of each, worked out together: one pass is as cheap as any."""
+    if not asked:
+        return
+    sizes = [shares.before.size for shares, _ in asked]
+    before, now = (np.concatenate([getattr(one, side) for one, _ in asked]) for side in ("before", "now"))
+    totals = [np.repeat(side, sizes) for side in zip(*(one.totals for one, _ in asked), strict=True)]
+    spread = [np.repeat([getattr(found, side) for _, found in asked], sizes) for side in ("before", "now")]
+    effects = effect_size(before / totals[0], now / totals[1]).tolist()
+    told = evidence(before, now, totals, spread).tolist()
+    for start, end in itertools.pairwise(itertools.accumulate(sizes, initial=0)):
+        yield effects[start:end], told[start:end]
+
+
+def _most_telling(
+    shares: _Shares, effects: list[float], told: list[float], limit: float, least: float
+) -> Change:
+    sizes = [*enumerate(map(abs, effects))]
     # Those beyond chance first; among them the largest.
-    place = int(np.lexsort((np.abs(effects), (found_evidence > least) & (np.abs(effects) > limit)))[-1])
-    moved = f"{percent(float(before[place]))} -> {percent(float(now[place]))}"
-    text = f"share of {shares.of(place)} {moved}{shares.hint}"
-    return Change(kind, text, float(effects[place]), limit, float(found_evidence[place]), least)
+    place, _ = max(sizes, key=lambda one: (told[one[0]] > least and one[1] > limit, one[1], one[0]))
+
+    def text() -> str:
+        sides = zip((shares.before, shares.now), shares.totals, strict=True)
+        moved = " -> ".join(percent(float(side[place] / total)) for side, total in sides)
+        return f"share of {shares.of(place)} {moved}{shares.hint}"
+
+    return Change(shares.kind, text, effects[place], limit, told[place], least)
 
 
 def _quantile_shares(baseline: Distribution, current: Distribution) -> _Shares:
@@ -200,7 +207,7 @@ def _quantile_shares(baseline: Distribution, current: Distribution) -> _Shares:
     now = before + np.sign(now - before) * np.maximum(np.abs(now - before) - error, 0.0)
     counts = baseline.count, current.count
     rows = before * counts[0], now * counts[1]
-    return _Shares(*rows, counts, lambda place: f"values up to {number(points[place])}")
+    return _Shares("quantiles", *rows, counts, lambda place: f"values up to {number(points[place])}")
 
 
 def _tail_shares(before: SampleStatistics, now: SampleStatistics, *, low_end: bool) -> _Shares | None:
@@ -210,21 +217,14 @@ def _tail_shares(before: SampleStatistics, now: SampleStatistics, *, low_end: bo
     """
     if not before.low or not now.low:
         return None
-    ranks = tail_ranks(before.rows)
-    wanted = [rank for rank in _TAIL_RANKS if rank <= ranks[-1]]
-    chosen = distinct_of(np.searchsorted(ranks, wanted, side="right") - 1)
+    limits, rows = _tail_of(before, low_end)
     sign = 1.0 if low_end else -1.0
-    known, seen = (sign * as_float32(side.low if low_end else side.high) for side in (before, now))
-    limits = known[chosen]
-    fewest_before, most_before = _rows_below(known, limits, before.rows)
+    seen = sign * as_float32(now.low if low_end else now.high)
     fewest, most = _rows_below(seen, limits, now.rows)
-    most_before = np.maximum(most_before, ranks[chosen])
-    # More rows out there than the baseline has at most, or fewer than it has at least.
-    rows = np.concatenate([most_before, np.minimum(fewest_before, most_before)])
     rows_now = np.concatenate([np.maximum(fewest, 0.0), most])
     # What moved against the side that its bounds are cautious for counts as equal.
     share, share_now = rows / before.rows, rows_now / now.rows
-    moved = np.where(np.arange(rows.size) < chosen.size, share_now > share, share_now < share)
+    moved = np.where(np.arange(rows.size) < limits.size, share_now > share, share_now < share)
     rows_now = np.where(moved, rows_now, share * now.rows)
     farthest = number(sign * seen[0])
     hint = f", the farthest {farthest} (outliers, another unit, or a stand-in for missing values?)"
@@ -233,7 +233,22 @@ def _tail_shares(before: SampleStatistics, now: SampleStatistics, *, low_end: bo
     def beyond(place: int) -> str:
         return f"values {side} {number(sign * limits[place % limits.size])}"
 
-    return _Shares(rows, rows_now, (before.rows, now.rows), beyond, hint)
+    kind = "low end" if low_end else "high end"
+    return _Shares(kind, rows, rows_now, (before.rows, now.rows), beyond, hint)
+
+
+@functools.lru_cache(4096)  # of a baseline, which many windows are compared with
+def _tail_of(before: SampleStatistics, low_end: bool) -> tuple[Floats, Floats]:
+    """Return values that few rows are beyond, with the most and the fewest rows that can be."""
+    ranks = tail_ranks(before.rows)
+    wanted = [rank for rank in _TAIL_RANKS if rank <= ranks[-1]]
+    chosen = distinct_of(np.searchsorted(ranks, wanted, side="right") - 1)
+    known = as_float32(before.low) if low_end else -as_float32(before.high)
+    limits = known[chosen]
+    fewest, most = _rows_below(known, limits, before.rows)
+    most = np.maximum(most, ranks[chosen])
+    # More rows out there than the baseline has at most, or fewer than it has at least.
+    return limits, np.concatenate([most, np.minimum(fewest, most)])
 
 
 def _rows_below(kept: Floats, limits: Floats, rows: int) -> tuple[Floats, Floats]:
@@ -246,15 +261,15 @@ def _rows_below(kept: Floats, limits: Floats, rows: int) -> tuple[Floats, Floats
 def _listed_shares(before: dict[str, int], now: dict[str, int], rows_now: int) -> _Shares:
     values = list({**before, **now})
     rows = [np.array([side.get(value, 0) for value in values], dtype=np.float64) for side in (before, now)]
-    return _Shares(rows[0], rows[1], (rows[0].sum(), rows_now), lambda place: repr(shorten(values[place])))
+    totals = (float(rows[0].sum()), rows_now)
+    return _Shares(
+        "values", rows[0], rows[1], totals, lambda place: repr(shorten(values[place])), compared=len(values)
+    )
 
 
 def _repeated_shares(before: SampleStatistics, now: SampleStatistics) -> _Shares:
     """Return the rows of values listed on either side; the other may have as many as it does not list."""
-    sides: list[Counter[float | str]] = [Counter(), Counter()]
-    for counts, known in zip(sides, (before, now), strict=True):
-        for one, count in known.repeated:
-            counts[one if isinstance(one, str) else float(as_float32(one))] += count
+    sides = [_repeated_of(before), _repeated_of(now)]
     values = list({**sides[0], **sides[1]})
     spare = (before.next_repeated, now.next_repeated)
     pairs = zip(sides, spare, strict=True)
@@ -271,7 +286,15 @@ def _repeated_shares(before: SampleStatistics, now: SampleStatistics) -> _Shares
         return f"the single value {number(value) if isinstance(value, int | float) else repr(shorten(value))}"
 
     hint = " (a default, an imputed value, or a feed that stands still?)"
-    return _Shares(rows[0], rows[1], (before.rows, now.rows), single, hint)
+    return _Shares("values", rows[0], rows[1], (before.rows, now.rows), single, hint)
+
+
+def _repeated_of(sample: SampleStatistics) -> Counter[float | str]:
+    numbers = iter(as_float32([one for one, _ in sample.repeated if not isinstance(one, str)]).tolist())
+    counts: Counter[float | str] = Counter()
+    for one, count in sample.repeated:
+        counts[one if isinstance(one, str) else next(numbers)] += count
+    return counts
 
 
 def _new_values(
@@ -306,7 +329,7 @@ def _new_values(
     share, usual = share * part, usual * part
     text = wording("drift.new_values", usual=percent(usual), share=percent(share))
     effect = float(effect_size(usual, share))
-    return Change("new values", text, effect, limit, measured, found.least_evidence(alpha))
+    return Change("new values", lambda: text, effect, limit, measured, found.least_evidence(alpha))
 
 
 # One feature: its distance, and the shares of its rows.
@@ -368,7 +391,7 @@ class Drift(NamedTuple):
         """Return a sentence; it ends as the originals' does, because parsers read two numbers from there."""
         changed = [change for change in self.changes if change.violated]
         changed.sort(key=lambda change: -abs(change.effect))
-        parts = [change.text for change in changed if change.text not in self.moved][:_MOST_CHANGES]
+        parts = [text for change in changed if (text := change.text()) not in self.moved][:_MOST_CHANGES]
         if self.moved and self.moved not in parts:
             explained = "" if self.band is None else f", where chance explains up to {percent(self.band)}"
             parts.insert(0 if self.is_far or not changed else len(parts), f"{self.moved}{explained}")
@@ -399,49 +422,65 @@ def compares_drift(pair: FeaturePair) -> bool:
     return all(side.sample is not None and side.num_present for side in sides)
 
 
-def measure_drift(pair: FeaturePair, alpha: float) -> Drift | None:
-    """Measure the drift of one feature.
+def measure_drifts(pairs: Iterable[FeaturePair], alpha: float) -> list[Drift]:
+    """Measure the drift of each feature that `compares_drift`, and of which neither side is empty.
 
     Parameters
     ----------
-    pair
-        The feature on both sides.
+    pairs
+        The features on both sides.
     alpha
-        Probability of a false alarm that this one comparison may have.
-
-    Returns
-    -------
-    Drift or None
-        None where `compares_drift` is false or one side is empty.
+        Probability of a false alarm that each comparison may have.
     """
-    if not compares_drift(pair) or pair.baseline is None:
-        return None
-    if pair.current.numerical is not None and pair.baseline.numerical is not None:
-        return _numeric_drift(pair, pair.baseline.numerical, pair.current.numerical, alpha)
-    changes = tuple(changed_shares(pair, None, None, (1.0 - _DISTANCE_PART) * alpha))
+    sides = [(pair, _numbers_of(pair)) for pair in pairs if compares_drift(pair)]
+    asked = [(_compared_shares(*side), dependence(side[0])) for side in sides]
+    told = _measure([(shares, found) for kinds, found in asked for shares in kinds])
+    alphas = _DISTANCE_PART * alpha, (1.0 - _DISTANCE_PART) * alpha
+    drifts: list[Drift | None] = []
+    for (pair, numbers), (kinds, found) in zip(sides, asked, strict=True):
+        limit = pair.config.share_threshold(text=numbers[0] is None)
+        least = (found.least_evidence(alphas[1] / shares.compared) for shares in kinds)
+        changes = [_most_telling(shares, *next(told), limit, next(least)) for shares in kinds]
+        if pair.current.numerical is None:
+            drifts.append(_drift_of_text(pair, found, limit, alphas, changes))
+        else:
+            drifts.append(_numeric_drift(pair, numbers, alphas[0], changes))
+    return [drift for drift in drifts if drift is not None]
+
+
+def _numbers_of(pair: FeaturePair) -> _Numbers:
+    known = [
+        side.numerical.sketch if side and side.numerical else None for side in (pair.baseline, pair.current)
+    ]
+    baseline = distances.baseline_distribution(known[0]) if known[0] else None
+    return baseline, sketch_distribution(known[1]) if known[1] else None
+
+
+def _drift_of_text(
+    pair: FeaturePair, found: Dependence, limit: float, alphas: tuple[float, float], changes: list[Change]
+) -> Drift:
+    assert pair.baseline is not None  # noqa: S101 - for mypy: it was compared
     before, now = category_counts(pair.baseline), category_counts(pair.current)
+    samples = pair.baseline.sample, pair.current.sample
+    if before is None and samples[0] is not None and samples[1] is not None:
+        fresh = _new_values(samples[0], samples[1], found, limit, alphas[1] / COMPARED)
+        changes = [*changes, fresh] if fresh else changes
     if not before or not now:
-        moved = max(changes, key=lambda change: abs(change.effect)).text if changes else ""
-        return Drift(pair.name, None, pair.config.categorical_threshold, None, False, moved, changes)
-    return _text_drift(pair, before, now, _DISTANCE_PART * alpha, changes)
+        moved = max(changes, key=lambda change: abs(change.effect)).text() if changes else ""
+        return Drift(pair.name, None, pair.config.categorical_threshold, None, False, moved, tuple(changes))
+    return _text_drift(pair, before, now, alphas[0], tuple(changes))
 
 
-def _numeric_drift(
-    pair: FeaturePair, before: NumericalStatistics, now: NumericalStatistics, alpha: float
-) -> Drift | None:
-    current = sketch_distribution(now.sketch) if now.sketch else None
-    baseline = distances.baseline_distribution(before.sketch) if before.sketch else None
-    if current is None:
+def _numeric_drift(pair: FeaturePair, numbers: _Numbers, alpha: float, changes: list[Change]) -> Drift | None:
+    before, now = (side.numerical if side else None for side in (pair.baseline, pair.current))
+    (baseline, current), found, shift = numbers, dependence(pair), None
+    if before is None or now is None or current is None:
         return None
-    changes: tuple[Change, ...] = ()
-    found, shift = dependence(pair), None
     if baseline is not None:
-        shift = _shift(baseline, current, found, pair.config.comparison_threshold)
-        distance, widest = distances.numeric_distance(baseline, current)
+        distance, widest, told, rank = distances.numeric_distance(baseline, current)
+        shift = _shift(rank, (current, baseline), found, pair.config.comparison_threshold)
         count, rank_error = baseline.count, baseline.rank_error + current.rank_error
-        shares = [percent(float(shares_at(side, np.array([widest]))[0])) for side in (baseline, current)]
-        where = f"share of values up to {number(widest)} {shares[0]} -> {shares[1]}"
-        changes = tuple(changed_shares(pair, baseline, current, (1.0 - _DISTANCE_PART) * alpha))
+        where = f"share of values up to {number(widest)} {percent(told[0])} -> {percent(told[1])}"
     else:
         coarse = bucket_distance(before, current)
         if coarse is None:
@@ -449,27 +488,24 @@ def _numeric_drift(
         distance, widest = coarse
         count, rank_error = float(before.num_present), current.rank_error
         where = f"the shares differ most at {number(widest)}"
-    alpha = _DISTANCE_PART * alpha
     # The rows of each side tell as much as so many independent ones.
     band = kolmogorov_band(count / found.before, current.count / found.now, alpha)
     band = min(1.0, found.widening(alpha) * band + rank_error)
     threshold = pair.config.comparison_threshold
     is_far = distance > (threshold if pair.config.comparison_method == "Simple" else max(threshold, band))
     moved = ", ".join([*_moments_moved(before, now), where])
-    return Drift(pair.name, distance, threshold, band, is_far, moved, changes, shift)
+    return Drift(pair.name, distance, threshold, band, is_far, moved, tuple(changes), shift)
 
 
-def _shift(before: Distribution, now: Distribution, found: Dependence, threshold: float) -> Shift:
+def _shift(rank: float, sides: Sequence[Distribution], found: Dependence, threshold: float) -> Shift:
     """Return where numbers moved to, by the mean of their ranks in the baseline, ties in the middle.
 
     Ranks go from 0 to 1, and deviate no more than the uniform distribution does, whatever the values are.
     Their mean never moves further than the distance does, so that the limit of that is one of this.
     """
-    below, up_to = distances.shares_around(before, now.values)
-    by = float(np.dot((up_to + below) / 2.0, np.diff(now.shares, prepend=0.0))) - 0.5
-    sides = ((now, found.now), (before, found.before))
-    errors = [math.sqrt(effect / (12.0 * side.count)) + side.rank_error for side, effect in sides]
-    return Shift(by, errors[0], errors[1], threshold)
+    pairs = zip(sides, (found.now, found.before), strict=True)
+    errors = [math.sqrt(effect / (12.0 * side.count)) + side.rank_error for side, effect in pairs]
+    return Shift(rank - 0.5, errors[0], errors[1], threshold)
 
 
 def _moments_moved(before: NumericalStatistics, now: NumericalStatistics) -> list[str]:
@@ -549,7 +585,7 @@ def changed_correlations(
         known = document.correlations
         assert known is not None  # noqa: S101 - for mypy: returned above
         matrix = np.zeros((len(known.features), len(known.features)))
-        matrix[np.triu_indices(len(known.features), 1)] = known.pairs
+        matrix[pairs_of(len(known.features))] = known.pairs
         places = {name: place for place, name in enumerate(known.features)}
         found = [places.get(feature.name, -1) if feature else -1 for feature in features]
         present = np.array([number_count(one) / max(1, one.rows) if one else 0.0 for one in features])
@@ -557,7 +593,7 @@ def changed_correlations(
     both = np.flatnonzero((sides[0][1] >= 0) & (sides[1][1] >= 0))
     if both.size < 2:
         return None
-    first, second = np.triu_indices(both.size, 1)
+    first, second = pairs_of(both.size)
     dependences = [dependence(compared[place]) for place in both]
     values, variance = [], np.zeros(first.size)
     for side, (matrix, places_of, present, rows) in enumerate(sides):

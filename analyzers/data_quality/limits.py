@@ -9,6 +9,7 @@ limit by more than chance explains; None where there is nothing to test.
 """
 
 import copy
+import functools
 import json
 import math
 from collections import Counter
@@ -21,7 +22,6 @@ import pyarrow as pa
 from analyzers.data_quality import columns, documents
 from analyzers.data_quality.documents import Constraints, FeatureConstraints, MonitoringConfig, Statistics
 from analyzers.data_quality.drift import Dependence, dependence, effect_size, evidence
-from analyzers.data_quality.sketches import weighted_values
 from analyzers.data_quality.text import read_texts
 from analyzers.shared.cells import as_float32, as_number
 from analyzers.shared.rules import Rules
@@ -75,8 +75,11 @@ def suggest(
     suggested = Constraints(features, monitoring_config=config)
     if rules == "sagemaker" or baseline is None or baseline.constraints is None:
         return suggested
-    untouched = suggest(baseline.statistics, rules=rules) if baseline.statistics else None
+    untouched = _untouched(baseline.statistics) if baseline.statistics else None
     return _carry_over(suggested, baseline.constraints, untouched)
+
+
+_untouched = functools.lru_cache(8)(suggest)  # of a baseline, which many windows are compared with
 
 
 def _suggest_feature(feature: documents.FeatureStatistics, rules: Rules) -> FeatureConstraints:
@@ -320,6 +323,8 @@ def smallest_completeness_p_value(pair: columns.FeaturePair) -> float:
     if sampled is None:
         return 0.0 if expected < 1.0 else 1.0
     missing = pair.current.num_missing + sampled.num_missing
+    if not missing:
+        return 1.0
     most = min(missing, rows)
     found = dependence(pair, of_missing=True)
     return math.exp(-_evidence((missing - most, sampled.rows), (most, rows), found))
@@ -329,7 +334,10 @@ def _growth(
     before: tuple[int, int], now: tuple[int, int], found: Dependence, alpha: float, config: MonitoringConfig
 ) -> tuple[float, State]:
     """Return the p-value of a growing share, given as (rows with it, all rows), and how that ends."""
-    effect = float(effect_size(before[0] / before[1], now[0] / now[1]))
+    shares = before[0] / before[1], now[0] / now[1]
+    if shares[1] <= shares[0]:
+        return 1.0, State.HOLDS
+    effect = float(effect_size(*shares))
     told = _evidence(before, now, found) if effect > 0.0 else 0.0
     grown = State.VIOLATED if effect > config.share_threshold(text=False) else State.CHANGED
     return math.exp(-told), grown if told > found.least_evidence(2.0 * alpha) else State.HOLDS
@@ -408,7 +416,7 @@ def _unseen(pair: columns.FeaturePair, domains: list[str]) -> dict[str, int] | N
     # The baseline was text and the window holds numbers only: compare as numbers, because "07" was read as 7.
     parsed = {float(as_float32(value)) for text in domains if (value := as_number(text)) is not None}
     unseen = Counter[str]()
-    for value, weight in zip(*map(np.ndarray.tolist, weighted_values(numbers.sketch.levels)), strict=True):
+    for value, weight in zip(*map(np.ndarray.tolist, numbers.sketch.weighted), strict=True):
         if float(as_float32(value)) not in parsed:
             unseen[number(value)] += int(weight)
     return unseen
@@ -447,7 +455,7 @@ def check_range(pair: columns.FeaturePair, alpha: float) -> columns.Found | None
     known = pair.baseline.numerical if pair.baseline else None
     p_value, negative, state = None, 1, State.VIOLATED
     if numbers.sketch is not None:
-        values, weights = weighted_values(numbers.sketch.levels)
+        values, weights = numbers.sketch.weighted
         negative = max(1, int(weights[values < 0.0].sum()))
     present = pair.current.num_present
     sentence = f"{negative} of {present} values are negative, down to {number(numbers.min)}"

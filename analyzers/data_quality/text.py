@@ -196,6 +196,21 @@ def read_texts(texts: pa.Array, *, hash_as_text: bool) -> TextCells:
         are two values; otherwise as float64, so that they are one.
     """
     data, starts, lengths = _bytes_of(texts)
+    if data.size > _FEW_BYTES or texts.null_count:
+        return _read(texts, data, starts, lengths, hash_as_text)
+    # Batch after batch, and window after window, a column of text has the same few values.
+    about = (data.tobytes(), lengths.tobytes(), hash_as_text)
+    cells = _known.get(about) or _read(texts, data, starts, lengths, hash_as_text)
+    if len(_known) < _MOST_KNOWN:
+        _known[about] = cells
+    return cells
+
+
+_FEW_BYTES, _MOST_KNOWN = 1024, 1024
+_known: dict[tuple[bytes, bytes, bool], TextCells] = {}
+
+
+def _read(texts: pa.Array, data: Bytes, starts: Codes, lengths: Codes, hash_as_text: bool) -> TextCells:
     kinds = np.full(len(texts), CellKind.STRING, dtype=np.uint8)
     kinds[lengths == 0] = CellKind.MISSING
     if texts.null_count:

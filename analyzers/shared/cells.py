@@ -230,5 +230,8 @@ def as_float32(numbers: npt.ArrayLike) -> Floats:
     From 2**24 on, where that would merge whole numbers, they stay as they are. Order is kept.
     """
     values = np.asarray(numbers, dtype=np.float64)
-    fits = (np.abs(values) < 2.0**24) & (np.abs(values) > 1e-30)
+    sizes = np.abs(values)
+    fits = (sizes < 2.0**24) & (sizes > 1e-30)
+    if fits.all():
+        return values.astype(np.float32).astype(np.float64)
     return np.where(fits, np.where(fits, values, 0.0).astype(np.float32), values)

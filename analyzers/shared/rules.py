@@ -1,5 +1,6 @@
 """The two sets of rules, which constraints each of them checks, and what both decide alike."""
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self
@@ -160,6 +161,7 @@ def category_order(column: str, values: Iterable[str]) -> list[str]:
     return sorted(texts, key=lambda text: (_trie_path(_pair_hash(first, java_hash(text))), text))
 
 
+@functools.lru_cache(1024)
 def java_hash(text: str) -> int:
     """Return ``java.lang.String.hashCode`` as an unsigned 32-bit number."""
     value = 0

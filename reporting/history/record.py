@@ -315,9 +315,13 @@ def completed_run(
     """Return a run that has written its documents, given by name."""
     notes = facts.notes
     members: dict[str, Any] = {}
+    if settings.history_path is not None:
+        members["statistics_digest"] = digest(documents["statistics.json"])
+    if settings.event_sinks:
+        members["digest"] = digest_of(settings, monitor.program, documents)
     if decision is not None:
         notes, undecided = decision.notes, len(decision.undecided)
-        members = {
+        members |= {
             "violations": tuple(decision.violations.violations),
             "decided": len(decision.comparisons) - undecided,
             "undecided": undecided,
@@ -339,9 +343,7 @@ def completed_run(
         ),
         compared=Compared(None, None, settings.baseline_constraints, settings.baseline_statistics),
         checking=checking_of(settings, facts),
-        statistics_digest=digest(documents["statistics.json"]),
         metric_time=settings.metric_time,
-        digest=digest_of(settings, monitor.program, documents),
         **members,
     )
 

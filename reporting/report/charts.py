@@ -15,7 +15,7 @@ from contract.api import Violation
 from contract.page import Cell, Chart, Row, Section, Source, Table, as_number, count, number, short
 
 FloatArray = npt.NDArray[np.float64]
-# Distinct values ascending, and the weight of each.
+# Distinct values ascending, and the weight of all before each and of all.
 Weighted = tuple[FloatArray, FloatArray]
 
 _FARTHEST = np.finfo(np.float64).max / 4
@@ -39,7 +39,7 @@ def distribution(current: Mapping[str, Any] | None, baseline: Mapping[str, Any] 
     None where neither side kept a distribution.
     """
     features = (current, baseline)
-    sides = [_numbers(feature) for feature in features]
+    sides = [_numbers(current), _kept(baseline)]
     known = [side for side in sides if side is not None]
     if not known:
         counts = [_categories(feature) for feature in features]
@@ -69,13 +69,31 @@ def _numbers(feature: Mapping[str, Any] | None) -> Weighted | None:
     if not levels:
         return None
     values = [np.asarray(level, dtype=np.float64).reshape(-1) for level in levels]
-    weights = [np.full(level.size, 2.0**height) for height, level in enumerate(values)]
-    every, weight = np.concatenate(values), np.concatenate(weights)
-    finite = np.isfinite(every)
-    if not finite.any():
+    weights = np.repeat(2.0 ** np.arange(len(values)), [level.size for level in values])
+    every = np.concatenate(values)
+    order = np.argsort(every)
+    order = order[np.isfinite(every)[order]]
+    if not order.size:
         return None
-    distinct, place = np.unique(every[finite], return_inverse=True)
-    return distinct, np.bincount(place, weights=weight[finite])
+    every = every[order]
+    starts = np.flatnonzero(np.append(True, every[1:] != every[:-1]))
+    summed = np.append(0.0, np.cumsum(weights[order]))
+    return every[starts], summed[np.append(starts, order.size)]
+
+
+def _kept(baseline: Mapping[str, Any] | None) -> Weighted | None:
+    """Return the same of a baseline, which the pages of many windows show: it is worked out once."""
+    known = _of_baselines.get(id(baseline))
+    if known is None or known[0] is not baseline:
+        if len(_of_baselines) >= _MOST_KEPT:
+            _of_baselines.clear()
+        known = _of_baselines[id(baseline)] = baseline, _numbers(baseline)
+    return known[1]
+
+
+_MOST_KEPT = 1024
+# By identity, with the object itself, so that no other has it meanwhile.
+_of_baselines: dict[int, tuple[Mapping[str, Any] | None, Weighted | None]] = {}
 
 
 def _kll(feature: Mapping[str, Any] | None) -> Any:
@@ -99,25 +117,24 @@ def _edges(sides: Sequence[Weighted], distinct: FloatArray) -> FloatArray:
     """Return bins over the bulk of both sides; a long tail counts in the outermost ones."""
     # Half of what a float holds, so that the distance between both ends is a number as well.
     low, high = np.clip([distinct.min(), distinct.max()], -_FARTHEST, _FARTHEST)
-    ends = [np.searchsorted(np.cumsum(weights) / weights.sum(), (0.005, 0.995)) for _, weights in sides]
+    ends = [np.searchsorted(summed[1:] / summed[-1], (0.005, 0.995)) for _, summed in sides]
     inner = np.concatenate([values[some] for (values, _), some in zip(sides, ends, strict=True)])
     if max(inner) - min(inner) < (high - low) / 3.0 and max(inner) > min(inner):
         low, high = np.clip([min(inner), max(inner)], -_FARTHEST, _FARTHEST)
-    integral = bool(np.all(distinct == np.round(distinct)))
-    if integral and high - low < BINS:
+    if high - low < BINS and all((some == np.round(some)).all() for some in (distinct[:64], distinct)):
         return np.arange(math.floor(low) - 0.5, math.ceil(high) + 1.0)
     return np.linspace(low, high, BINS + 1)
 
 
 def _binned(side: Weighted, edges: FloatArray) -> FloatArray:
     ends = np.concatenate([[0], np.searchsorted(side[0], edges[1:-1]), [side[0].size]])
-    weights = np.diff(np.append(0.0, np.cumsum(side[1]))[ends])
+    weights = np.diff(side[1][ends])
     return np.asarray(weights / weights.sum())
 
 
 def _placed(side: Weighted, places: npt.NDArray[np.intp], most: int) -> FloatArray:
     """Return the share of each of `most` places."""
-    counts = np.bincount(places, weights=side[1], minlength=most)
+    counts = np.bincount(places, weights=np.diff(side[1]), minlength=most)
     return counts / counts.sum()
 
 

@@ -223,7 +223,6 @@ def fill_in(said: Body, template: str = "report", **shown: Any) -> bytes:
     # A card's chart may stand in a table as well.
     charts = {id(chart): chart for chart in drawn if chart}
     places = {identity: place for place, identity in enumerate(charts)}
-    script = _read("report.js")
     page = _templates().get_template(f"{template}.html.jinja")
     text = page.render(
         said=said,
@@ -231,9 +230,9 @@ def fill_in(said: Body, template: str = "report", **shown: Any) -> bytes:
         most_undecided=MOST_UNDECIDED,
         place=lambda chart: places[id(chart)],
         data=_embedded(list(charts.values())),
-        style=markupsafe.Markup(_read("report.css")),  # noqa: S704 - our own file
-        script=markupsafe.Markup(script),  # noqa: S704 - our own file
-        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        style=_read("report.css")[0],
+        script=_read("report.js")[0],
+        script_digest=_read("report.js")[1],
         version=contract.__version__,
         made=minute(datetime.now(UTC)),
         **shown,
@@ -279,6 +278,7 @@ def _templates() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
+        auto_reload=False,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
@@ -287,8 +287,12 @@ def _templates() -> jinja2.Environment:
     return environment
 
 
-def _read(name: str) -> str:
-    return (_TEMPLATES / name).read_text(encoding="utf-8")
+@functools.cache
+def _read(name: str) -> tuple[markupsafe.Markup, str]:
+    """Return a file of ours as it goes into a page, and its digest."""
+    content = (_TEMPLATES / name).read_bytes()
+    digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
+    return markupsafe.Markup(content.decode()), digest  # noqa: S704 - our own file
 
 
 def _embedded(charts: list[Chart]) -> markupsafe.Markup:

@@ -16,7 +16,7 @@ from analyzers.feature_attribution.kernel import Sampling
 from analyzers.feature_attribution.summary import AttributionRequest
 from analyzers.model_quality.analyzer import ModelQualityAnalyzer
 from analyzers.shared import row_sample
-from analyzers.shared.row_sample import RowSample, cluster_hashes, design_effect
+from analyzers.shared.row_sample import Grouping, RowSample, cluster_hashes, design_effects
 from contract.api import Baseline
 from contract.errors import DatasetError
 
@@ -101,8 +101,8 @@ def test_intervals_and_errors_are_those_of_the_clusters() -> None:
 
 def test_one_large_cluster_tells_as_much_as_one_row() -> None:
     groups = np.random.default_rng(3).integers(0, 2, 500)
-    assert design_effect(groups, 2, cumulative=False, clusters=np.zeros(500, dtype=np.int64)) == (500.0, 1)
-    alone = design_effect(groups, 2, cumulative=False, clusters=np.arange(500))
+    assert design_effects([Grouping(groups, 2, False, np.zeros(500, np.int64))]) == [(500.0, 1)]
+    (alone,) = design_effects([Grouping(groups, 2, False, np.arange(500))])
     assert alone[0] == pytest.approx(1.0, abs=0.6)
 
 

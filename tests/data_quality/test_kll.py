@@ -57,7 +57,7 @@ def test_recorded_buckets_recompute_from_recorded_sketches():
         stored = feature["numerical_statistics"]["distribution"]["kll"]
         bounds = [bucket["lower_bound"] for bucket in stored["buckets"]]
         bounds.append(stored["buckets"][-1]["upper_bound"])
-        counts = bucket_counts(stored["sketch"]["data"], np.array(bounds))
+        counts = bucket_counts(*weighted_values(stored["sketch"]["data"]), np.array(bounds))
         assert counts.tolist() == [bucket["count"] for bucket in stored["buckets"]]
         checked += 1
     assert checked == 20
@@ -131,7 +131,7 @@ def test_weighted_values_of_nothing():
 
 
 def test_a_constant_fills_the_last_bucket():
-    assert bucket_counts([[3.0, 3.0], [3.0]], np.full(11, 3.0)).tolist() == [0] * 9 + [4]
+    assert bucket_counts(*weighted_values([[3.0, 3.0], [3.0]]), np.full(11, 3.0)).tolist() == [0] * 9 + [4]
 
 
 @pytest.mark.parametrize("period", [24, 1_024, 2_048, 4_100, 8_200])

@@ -15,7 +15,7 @@ from analyzers.data_quality.documents import read_statistics, statistics_to_json
 from analyzers.data_quality.drift import effect_size, evidence
 from analyzers.shared import row_sample
 from analyzers.shared.cells import as_float32
-from analyzers.shared.row_sample import Rivals, RowSample, design_effect, quantile_groups, seed_of
+from analyzers.shared.row_sample import Grouping, Rivals, RowSample, design_effects, quantile_groups, seed_of
 from contract.api import Baseline, State
 
 
@@ -43,7 +43,7 @@ def test_cohens_h():
 def test_design_effect_is_the_length_of_sessions(length):
     generator = np.random.default_rng(length)
     rows = np.repeat(generator.normal(size=30_000 // length), length)
-    effect, blocks = design_effect(*quantile_groups(rows), cumulative=True)
+    effect, blocks = design_effects([quantile_groups(rows)])[0]
     assert effect == pytest.approx(length, rel=0.35)
     assert blocks >= 14
 
@@ -54,15 +54,29 @@ def test_design_effect_of_an_autoregressive_process():
         value = 0.5 * value + step
         rows.append(value)
     # Of the process itself (1 + c) / (1 - c) = 3, of its indicators a little less.
-    effect, _ = design_effect(*quantile_groups(np.array(rows)), cumulative=True)
+    effect, _ = design_effects([quantile_groups(np.array(rows))])[0]
     assert 1.8 < effect < 3.0
 
 
 def test_a_fault_inside_a_window_is_no_dependence():
     rows = np.random.default_rng(2).normal(size=5_000)
     rows[4_250:] = rows[4_250]
-    effect, _ = design_effect(*quantile_groups(rows), cumulative=True)
+    effect, _ = design_effects([quantile_groups(rows)])[0]
     assert effect < 3.0
+
+
+def test_design_effects_are_the_same_side_by_side():
+    generator = np.random.default_rng(4)
+    sessions = [
+        np.repeat(generator.normal(size=-(-5_000 // length)), length)[:5_000] for length in (1, 7, 50)
+    ]
+    asked = [
+        quantile_groups(rows) for rows in (*sessions, sessions[1][:900], np.zeros(5_000), sessions[2][:40])
+    ]
+    asked.append(Grouping(np.repeat(np.arange(300), 20)[:5_000], 300, cumulative=False))
+    found = design_effects(asked)
+    assert found == [design_effects([one])[0] for one in asked]
+    assert [blocks for _, blocks in found[4:6]] == [625, 0]
 
 
 @given(st.lists(st.lists(st.integers(1, 40), min_size=1, max_size=4), min_size=1, max_size=6), st.data())

@@ -15,7 +15,7 @@ import pytest
 from history_runs import make_run
 from run_jobs import Result, baseline_of, environment, run_job
 
-from analyzers.data_quality.distance import Distribution
+from analyzers.data_quality.distance import Distribution, numeric_distance
 from analyzers.data_quality.drift import Dependence, _shift
 from benchmarks.simulate_history import SETTINGS, History, independent, least_p_value, months, power
 from containers.commands.main import monitor_history
@@ -138,6 +138,11 @@ def test_what_hours_do_by_themselves_is_no_change() -> None:
         assert found.state is state, by
 
 
+def shift_of(before: Distribution, now: Distribution, found: Dependence) -> Shift:
+    *_, rank = numeric_distance(before, now)
+    return _shift(rank, (now, before), found, 0.1)
+
+
 def test_a_rank_is_by_definition_the_share_of_pairs() -> None:
     rng = np.random.default_rng(4)
     before, now = rng.integers(0, 30, 500).astype(float), rng.integers(4, 40, 40).astype(float)
@@ -147,7 +152,7 @@ def test_a_rank_is_by_definition_the_share_of_pairs() -> None:
         distinct, counts = np.unique(values, return_counts=True)
         return Distribution(distinct, np.cumsum(counts) / values.size, values.size)
 
-    found = _shift(distribution(before), distribution(now), Dependence(2.0, 3.0), 0.1)
+    found = shift_of(distribution(before), distribution(now), Dependence(2.0, 3.0))
     assert found.by + 0.5 == pytest.approx(pairs)
     assert found.error == pytest.approx((3.0 / 12.0 / 40.0) ** 0.5)
     assert found.baseline_error == pytest.approx((2.0 / 12.0 / 500.0) ** 0.5)
@@ -169,7 +174,7 @@ def test_ranks_deviate_no_more_than_is_said(draw: str) -> None:
     found = []
     for rows in drawn:
         values, of = np.unique(rows, return_counts=True)
-        found.append(_shift(before, Distribution(values, np.cumsum(of) / 10, 10), Dependence(), 0.1))
+        found.append(shift_of(before, Distribution(values, np.cumsum(of) / 10, 10), Dependence()))
     assert float(np.std([one.by for one in found])) <= 1.05 * found[0].error
 
 
