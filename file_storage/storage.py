@@ -486,14 +486,13 @@ def write_files_atomically(
         remove_abandoned(directory)
         with contextlib.ExitStack() as stack:
             whole: dict[str, Path] = {}
-            folder = stack.enter_context(unfinished(directory, "files", is_folder=True))
             for name, content in files.items():
                 if "/" in name:
                     (Path(directory) / name).parent.mkdir(parents=True, exist_ok=True)
                 if isinstance(content, Path):
                     whole[name] = content
                 else:
-                    whole[name] = folder / str(len(whole))
+                    whole[name] = stack.enter_context(unfinished(directory, name))
                     _write_durably(whole[name], content)
             if len(files) + len(outdated) > 1:
                 stack.enter_context(alone(directory))
