@@ -578,6 +578,8 @@ def _note_contradictions(values: Mapping[str, Any], program: Program, mistakes: 
         baselines = [name for name in ("baseline_constraints", "baseline_statistics") if values[name]]
         for other in beside + ([] if values["skip_check"] else baselines):
             mistakes.add("baseline_window.beside", field="baseline_window", other=other)
+    if is_within(values["history_path"], values["dataset_source"]):
+        mistakes.add("settings.history_in_source", field="history_path")
     output = folder_of(values["output_path"] or "")
     for name in ("baseline_constraints", "baseline_statistics"):
         is_replaced = values[name] and not (values["skip_check"] or values["each_window"])
@@ -602,6 +604,11 @@ _DOCUMENT = re.compile(r"(^|(?<=/))(constraints|statistics|analysis)\.json$")
 def folder_of(path: str) -> str:
     """Return the path of a folder, written in one way."""
     return path.rstrip("/") if "://" in path else os.path.abspath(path)  # noqa: PTH100 - takes .. out, too
+
+
+def is_within(path: str | None, folder: str | None) -> bool:
+    """Return whether a path is a folder, or below it."""
+    return bool(path and folder) and f"{folder_of(path or '')}/".startswith(f"{folder_of(folder or '')}/")
 
 
 # Without them a job compares or refuses nothing, and nobody else's variables are called so.

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from contract import json_layout
 from contract.dataset import GROUND_TRUTH, LabelPlaces
 from contract.errors import ConfigurationError, wording
-from contract.settings import Settings, folder_of
+from contract.settings import Settings, is_within
 from contract.window import CAPTURE_SLACK, Window, between, folder_overlaps
 from contract.wording import several
 from file_storage import s3, storage
@@ -206,7 +206,7 @@ def merge(settings: Settings) -> str:
     started = time.monotonic()
     labels_source = settings.ground_truth_source or ""
     for name, source in (("dataset_source", settings.dataset_source), ("ground_truth_source", labels_source)):
-        if f"{folder_of(settings.output_path)}/".startswith(f"{folder_of(source)}/"):
+        if is_within(settings.output_path, source):
             raise ConfigurationError.of("settings.output_in_source", field=name)
     s3.encrypt_with(settings.output_kms_key)
     storage.prepare_output(settings.output_path)

@@ -229,8 +229,7 @@ def check_type(pair: columns.FeaturePair, alpha: float) -> columns.Found | None:
         grown = [(was, counts[kind]) for kind, was in kinds.items() if counts.get(kind)]
         tries = {(known, mismatches), *grown}
         sides = [((was, before[1]), (is_now, present)) for was, is_now in sorted(tries)]
-        level = alpha / len(sides)
-        ends = [_growth(*each, dependence(pair), level, pair.config) for each in sides]
+        ends = [_growth(*each, dependence(pair), alpha / len(sides), pair.config) for each in sides]
         p_value, state = min(ends, key=lambda end: (end[1] is not State.VIOLATED, end[0]))
     else:
         p_value, state = _tail(now, 1.0 - threshold, dependence(pair), 1.0 if edited else alpha)

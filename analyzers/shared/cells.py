@@ -87,9 +87,8 @@ def read_labels(array: pa.Array, *, binary: bool, none: Collection[str]) -> tupl
     places: dict[str, int] = {}
     texts = [label_of(value, binary=binary) for value in cells.values]
     lookup = [0 if t.lower() in none else places.setdefault(t, len(places) + 1) for t in texts]
-    known = np.bincount(cells.codes, minlength=len(texts) + 1)[1:].tolist()
-    counts = zip(texts, lookup, known, strict=True)
-    missing = {text: count for text, place, count in counts if text and not place and count}
+    known = zip(texts, lookup, np.bincount(cells.codes, minlength=len(texts) + 1)[1:].tolist(), strict=True)
+    missing = {text: count for text, place, count in known if text and not place and count}
     return Coded(np.array([0, *lookup], dtype=np.int64)[cells.codes], list(places)), missing
 
 

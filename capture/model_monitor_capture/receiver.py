@@ -213,8 +213,7 @@ class Receiver:
                 default = "text/csv" if is_csv else "application/json"
                 sides[side] = value.encode() if isinstance(value, str) else json.dumps(value).encode()
                 sides[f"{side}_type"] = event.get(f"{side}_type", default)
-        known_as = event.get("id")
-        service = _folder_name(event.get("service") or "service")
+        service, known_as = _folder_name(event.get("service") or "service"), event.get("id")
         self._write((service, "AllTraffic", "" if known_as is None else str(known_as)), sides)
 
     def _write(self, key: tuple[str, str, str], sides: dict[str, Any]) -> None:

@@ -236,6 +236,18 @@ def test_a_window_does_not_take_the_place_of_its_baseline(
         read_settings([], given, MONITOR, now=NOW)
 
 
+@pytest.mark.parametrize(
+    ("history", "is_refused"), [("/in/history", True), ("/in/", True), ("/in-history", False)]
+)
+def test_a_history_is_no_data(history: str, *, is_refused: bool) -> None:
+    given = {"dataset_source": "/in", "dataset_format": '{"csv":{}}', "output_path": "/out"}
+    expected = (
+        pytest.raises(ConfigurationError, match="history_path lies in") if is_refused else nullcontext()
+    )
+    with expected:
+        read_settings([], {**given, "history_path": history}, MONITOR, now=NOW)
+
+
 def test_a_baseline_that_cannot_be_written_whole_is_put_back(tmp_path: Path) -> None:
     before = {"statistics.json": b"old", "constraints.json": b"old"}
     job.register_baseline(str(tmp_path), before, NOW)
