@@ -51,8 +51,9 @@ def parse_json(data: bytes | pa.Buffer, fields: JsonFields) -> pa.RecordBatch:
     if times:
         fields.text |= times
         batch = read_json(data, pa.schema(list(fields.text.items())))
-    kind = _ordered(pa.struct(list(batch.schema)), fields.order)
-    return pa.RecordBatch.from_struct_array(batch.to_struct_array().cast(kind))
+    found = pa.struct(list(batch.schema))
+    kind = _ordered(found, fields.order)
+    return batch if kind == found else pa.RecordBatch.from_struct_array(batch.to_struct_array().cast(kind))
 
 
 def read_json(data: bytes | pa.Buffer, schema: pa.Schema, others: str = "infer") -> pa.RecordBatch:
