@@ -393,7 +393,7 @@ def column_of(name: str, values: list[Any], *, text_only: bool = False) -> pa.Ar
     DatasetError
         When a value is neither text, number, boolean nor None.
     """
-    kinds = {type(value) for value in values} - {type(None)}
+    kinds = set(map(type, values)) - {type(None)}
     is_number = not text_only and kinds <= {int, float}
     if is_number or kinds <= {str} or (kinds == {bool} and not text_only):
         with contextlib.suppress(OverflowError, ValueError):  # integers beyond 64 bits, halves of surrogates

@@ -316,6 +316,8 @@ def _feature_columns(rows: list[FeatureRow], headers: tuple[str, ...]) -> dict[s
 
 
 def _column(name: str, values: list[Any]) -> pa.Array:
+    if {list, dict}.isdisjoint(map(type, values)):
+        return column_of(name, values)
     if any(isinstance(value, list) and len(value) == 1 for value in values):
         # Scores are often written as lists of one value.
         values = list(chain.from_iterable(value if isinstance(value, list) else [value] for value in values))

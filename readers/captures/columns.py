@@ -724,7 +724,7 @@ def _single_cells(text: pa.StringArray, counts: Counts) -> tuple[dict[str, pa.Ar
     lines = np.where(present, breaks + 1, 0).astype(np.int64)
     fits = present & (lines == counts)
     unlike = np.flatnonzero(present & ~fits)
-    if (counts > 1).any() or breaks.any():
+    if (counts != 1).any() or breaks.any():
         cells = pc.list_flatten(pc.split_pattern(text, "\n"))
         record, within = rows_of(counts)
         position = (np.cumsum(lines) - lines)[record] + within
