@@ -145,15 +145,9 @@ def _with_labels(lines: pa.BinaryArray, data: pa.StringArray, encodings: pa.Stri
     text = data.cast(pa.binary())
     if _NEEDS_ESCAPE.search(text_buffer(data)):
         text = pa.array([orjson.dumps(label)[1:-1] for label in data.to_pylist()], pa.binary())
-    return pc.binary_join_element_wise(
-        pc.binary_slice(lines, 0, -2),
-        f',"{GROUND_TRUTH}":{{"data":"'.encode(),
-        text,
-        b'","encoding":"',
-        encodings.cast(pa.binary()),
-        b'"}}\n',
-        b"",
-    )
+    opening, middle = f',"{GROUND_TRUTH}":{{"data":"'.encode(), b'","encoding":"'
+    label = (opening, text, middle, encodings.cast(pa.binary()), b'"}}\n')
+    return pc.binary_join_element_wise(pc.binary_slice(lines, 0, -2), *label, b"")
 
 
 # Underscore: whoever reads the merged records as a dataset passes over it.
@@ -302,11 +296,8 @@ def _log_report(report: dict[str, Any]) -> None:
     _log.info("%s\n%s", title, _coverage_table(worst, totals))
     _log.debug("Label coverage by hour\n%s", _coverage_table(hours, totals))
     if report["duplicate_labels"]:
-        replaced = several(report["duplicate_labels"], "label")
-        changed = report["changed_labels"]
-        _log.warning(
-            "Replaced %s by later ones for the same id, %d of them by another label", replaced, changed
-        )
+        counts = (several(report["duplicate_labels"], "label"), report["changed_labels"])
+        _log.warning("Replaced %s by later ones for the same id, %d of them by another label", *counts)
     if report["captures_without_id"]:
         nameless = several(report["captures_without_id"], "capture")
         _log.warning("Found %s without an id, which no label can name", nameless)

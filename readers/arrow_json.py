@@ -2,17 +2,16 @@
 
 import operator
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import json, types
 
 from readers.flatten import DEEPEST
-from readers.lanes import NotBulkError, require_alike
+from readers.lanes import NotBulkError, pieces_of, require_alike
 
 # Members by name, in the order in which they are first seen, and those below each.
 MemberOrder = dict[str, Any]
@@ -146,7 +145,6 @@ _NULL_FIRST = re.compile(rb"(?:\xef\xbb\xbf|[ \t\r\n])*+null")
 _OPENING, _CLOSING, _NEWLINE = ord("{"), ord("}"), ord("\n")
 # Sets the one bit in which a bracket differs from the brace of its kind.
 _BRACE = 0x20
-_PIECE = 1 << 17
 
 
 def refuse_deep_nesting(data: bytes | pa.Buffer) -> int:
@@ -158,7 +156,7 @@ def refuse_deep_nesting(data: bytes | pa.Buffer) -> int:
     """
     found = (
         piece[((braces := piece | _BRACE) == _OPENING) | (braces == _CLOSING) | (piece == _NEWLINE)]
-        for piece in _pieces(data)
+        for piece in pieces_of(data)
     )
     marks = np.concatenate([np.zeros(0, np.uint8), *found])
     newlines = marks == _NEWLINE
@@ -174,16 +172,4 @@ def refuse_deep_nesting(data: bytes | pa.Buffer) -> int:
 
 def line_ends(data: bytes) -> int:
     """Return how many line ends there are, several times as fast as ``bytes.count``."""
-    return sum(int(np.count_nonzero(piece == _NEWLINE)) for piece in _pieces(data))
-
-
-def found_in(text: bytes | pa.Buffer, marks: bytes) -> set[bytes]:
-    """Return which of some single bytes are in a text; a copy of all of it would take new memory."""
-    pieces = [text] if isinstance(text, bytes) else map(bytes, _pieces(text))
-    return {mark for piece in pieces for mark in (b"%c" % each for each in marks) if mark in piece}
-
-
-def _pieces(data: bytes | pa.Buffer) -> Iterator[npt.NDArray[np.uint8]]:
-    """Yield bytes in pieces that fit the processor's cache."""
-    text = np.frombuffer(data, dtype=np.uint8)
-    return (text[at : at + _PIECE] for at in range(0, len(text), _PIECE))
+    return sum(int(np.count_nonzero(piece == _NEWLINE)) for piece in pieces_of(data))

@@ -17,8 +17,7 @@ from pyarrow import csv
 from contract.dataset import notice
 from contract.errors import DatasetError
 from file_storage.storage import lines_before
-from readers.arrow_json import found_in
-from readers.lanes import NotBulkError
+from readers.lanes import NotBulkError, found_in
 
 # A quoted field longer than this is a quote that somebody forgot to close.
 LONGEST_FIELD = 64 << 20

@@ -299,8 +299,7 @@ def _label_of(answer: dict[str, Any], places: LabelPlaces, path: str) -> tuple[s
 
 def _at(value: Any, attribute: str) -> Any:
     """Return what a dotted path leads to, None for nothing; keys may contain dots themselves."""
-    found = (inner for path, inner in _values(value) if path == attribute and inner is not None)
-    return next(found, None)
+    return next((inner for path, inner in _values(value) if path == attribute and inner is not None), None)
 
 
 def _values(value: Any) -> Iterator[tuple[str, Any]]:
@@ -478,7 +477,10 @@ def _hashed(labels: Labels) -> pa.RecordBatch:
 def _sorted_index(batches: Sequence[pa.RecordBatch]) -> LabelIndex:
     table = pa.Table.from_batches(batches, _SPILLED)
     keys, checks = (table.column(name).to_numpy() for name in ("key", "check"))
-    order = latest_of_each(keys, checks)
+    order = np.lexsort((checks, keys))
+    is_next = (keys[order[1:]] == keys[order[:-1]]) & (checks[order[1:]] == checks[order[:-1]])
+    # The last of each pair of halves.
+    order = order[np.append(~is_next, True)] if len(order) else order
     texts = table.column("data").cast(pa.large_string()).combine_chunks()
     data = texts.take(pa.array(order))
     lost = np.delete(np.arange(len(keys)), order)
@@ -486,13 +488,6 @@ def _sorted_index(batches: Sequence[pa.RecordBatch]) -> LabelIndex:
     differ = pc.not_equal(id_texts(texts.take(pa.array(lost))), id_texts(counted))
     encodings, hours = (table.column(name).to_numpy()[order] for name in ("encoding", "hour"))
     return LabelIndex(keys[order], checks[order], data, encodings, hours, len(keys), differ.true_count)
-
-
-def latest_of_each(keys: Words, checks: Words) -> Positions:
-    """Return the position of the last occurrence of each pair, sorted by `keys`."""
-    order = np.lexsort((checks, keys))
-    same = (keys[order[1:]] == keys[order[:-1]]) & (checks[order[1:]] == checks[order[:-1]])
-    return order[np.append(~same, True)] if len(order) else order
 
 
 def _index_on_disk(labels: Iterable[Labels], partitions: int) -> LabelIndex:

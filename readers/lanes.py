@@ -5,7 +5,7 @@ by one. What comes out is put together again in the order of the records.
 """
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +24,8 @@ Counts = npt.NDArray[np.int64]
 _PARTS = _LEAST = 16
 # Where looking for odd records has read each record so many times, the rest counts as odd.
 _MOST_READ = 4
+# Bytes that fit the processor's cache.
+_PIECE = 1 << 17
 
 
 class NotBulkError(Exception):
@@ -34,6 +36,18 @@ def require_alike(fits: object, otherwise: str) -> None:
     """Raise NotBulkError with what is `otherwise` unless records fit to be read together."""
     if not fits:
         raise NotBulkError(otherwise)
+
+
+def pieces_of(data: bytes | pa.Buffer) -> Iterator[npt.NDArray[np.uint8]]:
+    """Yield bytes in pieces that fit the processor's cache."""
+    text = np.frombuffer(data, dtype=np.uint8)
+    return (text[at : at + _PIECE] for at in range(0, len(text), _PIECE))
+
+
+def found_in(text: bytes | pa.Buffer, marks: bytes) -> set[bytes]:
+    """Return which of some single bytes are in a text; a copy of all of it would take new memory."""
+    pieces = [text] if isinstance(text, bytes) else map(bytes, pieces_of(text))
+    return {mark for piece in pieces for mark in (b"%c" % each for each in marks) if mark in piece}
 
 
 class MixedTypesError(NotBulkError):

@@ -18,13 +18,13 @@ from pyarrow import types
 from contract.dataset import GROUND_TRUTH, CallRows, Dataset
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
-from readers.arrow_json import JsonFields, found_in, parse_json, text_buffer
+from readers.arrow_json import JsonFields, parse_json, text_buffer
 from readers.captures.envelope import Envelope
 from readers.captures.shapes import CSV, FRAMES, JSON, NONE, NOTHING, Payload, Row, decode, is_batch, parsed
 from readers.csv_records import CellParser, CellsError
 from readers.dataset import POSITIONAL, excluded_positions, named_by_position, positional_names
 from readers.flatten import LONGEST_LIST, batch_of, columns_of, flatten_batch, rows_to_batch
-from readers.lanes import Counts, NotBulkError, Table, like_first, of_kinds, require_alike, rows_of
+from readers.lanes import Counts, NotBulkError, Table, found_in, like_first, of_kinds, require_alike, rows_of
 from readers.paths import typed_text
 
 # Columns that the first records do not have are read up to this number.

@@ -182,9 +182,7 @@ def is_batch(name: str) -> bool:
 
 def is_row_like(items: list[Any]) -> bool:
     """Return whether elements can only be rows: all are objects, or all are lists."""
-    return bool(items) and (
-        all(isinstance(item, dict) for item in items) or all(isinstance(item, list) for item in items)
-    )
+    return {type(item) for item in items} in ({dict}, {list})
 
 
 def is_columns(value: Any) -> bool:
@@ -232,12 +230,9 @@ def column_rows(value: Any) -> list[Row] | None:
     """
     if is_columns(value):
         return [dict(zip(value, cells, strict=True)) for cells in zip(*value.values(), strict=True)]
-    if not isinstance(value, dict) or not all(
-        isinstance(member, dict) and member for member in value.values()
-    ):
-        return None
-    first: dict[str, Any] = next(iter(value.values()), {})
-    if not first or any(member.keys() != first.keys() for member in value.values()):
+    members = list(value.values()) if isinstance(value, dict) else []
+    first = members[0] if members else None
+    if not first or not all(isinstance(member, dict) and member.keys() == first.keys() for member in members):
         return None
     if all(label.isdecimal() for label in first):
         return [{name: member[label] for name, member in value.items()} for label in first]
