@@ -193,7 +193,7 @@ def _most_telling(
     def text() -> str:
         sides = zip((shares.before, shares.now), shares.totals, strict=True)
         moved = " -> ".join(percent(float(side[place] / total)) for side, total in sides)
-        return f"share of {shares.of(place)} {moved}{shares.hint}"
+        return f"share of {shares.of(place)}: {moved}{shares.hint}"
 
     return Change(shares.kind, text, effects[place], limit, told[place], least)
 
@@ -480,7 +480,7 @@ def _numeric_drift(pair: FeaturePair, numbers: _Numbers, alpha: float, changes: 
         distance, widest, told, rank = distances.numeric_distance(baseline, current)
         shift = _shift(rank, (current, baseline), found, pair.config.comparison_threshold)
         count, rank_error = baseline.count, baseline.rank_error + current.rank_error
-        where = f"share of values up to {number(widest)} {percent(told[0])} -> {percent(told[1])}"
+        where = f"share of values up to {number(widest)}: {percent(told[0])} -> {percent(told[1])}"
     else:
         coarse = bucket_distance(before, current)
         if coarse is None:
@@ -526,7 +526,7 @@ def _text_drift(
 
     def moved(category: str) -> str:
         shares = [counts.get(category, 0) / sum(counts.values()) for counts in (before, now)]
-        return f"share of {shorten(category)!r} {percent(shares[0])} -> {percent(shares[1])}"
+        return f"share of {shorten(category)!r}: {percent(shares[0])} -> {percent(shares[1])}"
 
     if pair.config.categorical_drift_method == "ChiSquared":
         distance = sum(abs(shift) for shift in shifts.values()) / 2.0

@@ -38,7 +38,7 @@ def test_parsers_of_the_originals_wording_read_two_numbers():
     description = only(
         check(document(numeric("x", np.repeat([0.0, 1.0], [3_600, 1_400]))), baseline)
     ).description
-    assert description.startswith("Mean 0.12 -> 0.28, share of values up to 0 88 % -> 72 %")
+    assert description.startswith("Mean 0.12 -> 0.28, share of values up to 0: 88 % -> 72 %")
     assert f"up to 3 %; {chance(1e-9)}" in description
     assert says(description, "drift.moved", distance=0.16, verb="exceeds", threshold=0.1)
     match = re.search("distance: (.+) exceeds threshold: (.+)", description)
@@ -106,7 +106,7 @@ def test_text_drift(method):
     decision = check(moved, baseline)
     assert listed(decision) == [("town", "baseline_drift_check")]
     description = only(decision).description
-    assert "hare of 'a' 50 % -> 35 %" in description or "hare of 'b' 30 % -> 45 %" in description
+    assert "hare of 'a': 50 % -> 35 %" in description or "hare of 'b': 30 % -> 45 %" in description
     assert (
         description.endswith("Baseline drift distance: 0.15 exceeds threshold: 0.1") or method == "ChiSquared"
     )

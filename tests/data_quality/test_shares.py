@@ -204,7 +204,7 @@ def test_a_new_vocabulary_is_found_beside_a_frequent_filler(filler):
     generator = np.random.default_rng(int(1_000 * filler))
     baseline = _texts(generator, 20_000, filler, "word", 5_000)
     (found,) = _violations(baseline, _texts(generator, 5_000, filler, "term", 5_000))
-    now = float(re.search(r"values that are new \S+ % -> (\S+) %", found)[1]) / 100.0
+    now = float(re.search(r"values that are new: \S+ % -> (\S+) %", found)[1]) / 100.0
     assert now == pytest.approx(1.0 - filler, abs=0.02)
 
 
