@@ -205,6 +205,10 @@ class BiasStatistics(Kept):
     evidence: Any = None
     where: str = "statistics.json"
 
+    def group(self, facet: str, text: str) -> FacetStatistics | None:
+        """Return a group of a facet, None when it is not there."""
+        return paired((one for one in self.facets if one.facet == facet), text)
+
 
 def read_statistics(value: dict[str, Any], where: str) -> BiasStatistics:
     """Build the statistics from parsed JSON.
@@ -270,6 +274,14 @@ class BiasConstraints(Checked):
         for _, stage in self.stages():
             for name, members in stage.facets.items():
                 yield from ((name, member) for member in members)
+
+    def groups_of(
+        self, statistics: BiasStatistics
+    ) -> Iterator[tuple[FacetStatistics, list[MetricValue], FacetMetrics | None]]:
+        """Yield the groups of each stage of a window, their metrics, and what is said of them here."""
+        every = [(stage, facet, metrics) for facet in statistics.facets for stage, metrics in facet.stages()]
+        for stage, facet, metrics in sorted(every, key=lambda one: one[0] != "post"):
+            yield facet, metrics, self.group(stage, facet.facet, facet.value_or_threshold)
 
 
 _GROUP = level_of(FacetMetrics, "a group", metrics=level_of(MetricValue, "a metric"))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from analyzers.bias.check_sound import Limit, p_values, tables_of
+from analyzers.bias.check import Limit, p_values, tables_of
 from analyzers.bias.metrics import METRICS, conditional_disparity
 from analyzers.bias.resampling import Tables, disparity, draw, spread, spreads, to_scale
 
