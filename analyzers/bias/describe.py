@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 
 from analyzers.bias import groups
-from analyzers.bias.column_summary import Beyond, ColumnSummary
 from analyzers.bias.documents import BiasStatistics, FacetMetrics, FacetStatistics, MetricValue
 from analyzers.bias.flip_test import Flip, flip_of
 from analyzers.bias.groups import Cells, ColumnError, Group, Reading
 from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, RATES, RATIOS, WITHOUT_LABELS, quotient
 from analyzers.bias.resampling import Tables, disparity, spreads
-from analyzers.bias.summary import MOST_STRATA, BiasSummary, SummaryPlan
+from analyzers.bias.summary import MOST_STRATA, Beyond, BiasSummary, ColumnSummary, SummaryPlan
 from analyzers.shared.cells import Floats, label_of
 from analyzers.shared.row_sample import dependence_note, design_effect, is_dependent
 from contract.errors import topic, wording

@@ -7,9 +7,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from analyzers.bias.column_summary import MOST_COUNTED, Beyond, ColumnPlan, ColumnSummary, Kept, truncated
+from analyzers.bias import summary as summaries
 from analyzers.bias.resampling import Tables
-from analyzers.bias.summary import BiasSummary, SummaryPlan
+from analyzers.bias.summary import Beyond, BiasSummary, ColumnPlan, ColumnSummary, Kept, SummaryPlan
 from analyzers.shared.cells import Codes, Flags, Floats, Value, as_number, label_of
 from contract.errors import DatasetError, wording
 from contract.schema import hint, nearest
@@ -58,7 +58,7 @@ def above(column: ColumnSummary, thresholds: tuple[float, ...], threshold: float
         if isinstance(value, Beyond):
             return index >= 0 and (value.truncated_above if cut else value.above)[index]
         number = as_number(value)
-        return number is not None and (truncated(number) if cut else number) > threshold
+        return number is not None and (summaries.truncated(number) if cut else number) > threshold
 
     return np.array([False, *map(is_above, column.values)])
 
@@ -206,7 +206,7 @@ def kind_of_column(column: ColumnSummary, listed: int) -> Kind:
         return "categorical"
     present = column.rows - column.missing
     distinct = column.distinct_count()
-    is_many = distinct > MOST_COUNTED or distinct / max(present, 1) >= _DISTINCT_SHARE
+    is_many = distinct > summaries.MOST_COUNTED or distinct / max(present, 1) >= _DISTINCT_SHARE
     return "continuous" if is_many else "categorical"
 
 
