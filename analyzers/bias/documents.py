@@ -147,10 +147,8 @@ class FacetStatistics(Kept):
 
     def stages(self) -> Iterator[tuple[Stage, list[MetricValue]]]:
         """Yield the metrics of each stage there is, post-training first as Clarify writes them."""
-        if self.post is not None:
-            yield "post", self.post
-        if self.pre is not None:
-            yield "pre", self.pre
+        both: tuple[tuple[Stage, list[MetricValue] | None], ...] = ("post", self.post), ("pre", self.pre)
+        return ((name, stage) for name, stage in both if stage is not None)
 
     def metric(self, name: str) -> MetricValue | None:
         """Return the metric called `name`, None when it is not there."""
@@ -259,10 +257,8 @@ class BiasConstraints(Checked):
 
     def stages(self) -> Iterator[tuple[Stage, StageMetrics]]:
         """Yield the stages there are, post-training first as Clarify writes them."""
-        if self.post is not None:
-            yield "post", self.post
-        if self.pre is not None:
-            yield "pre", self.pre
+        both: tuple[tuple[Stage, StageMetrics | None], ...] = ("post", self.post), ("pre", self.pre)
+        return ((name, stage) for name, stage in both if stage is not None)
 
     def group(self, stage: Stage, facet: str, text: str) -> FacetMetrics | None:
         """Return what is said of a group in a stage, None when nothing is."""

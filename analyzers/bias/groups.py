@@ -286,12 +286,9 @@ def _equal(column: ColumnSummary, values: tuple[Value, ...]) -> Flags:
     chosen = matching(values)
     if chosen.any():
         return chosen
-    return matching(_cast(values, str if is_text and column.first is not None else _first_type(column)))
-
-
-def _first_type(column: ColumnSummary) -> Callable[[Value], Value] | None:
     types: dict[DataType, Callable[[Value], Value]] = {"int64": int, "float64": float, "bool": bool}
-    return types.get(data_type(column), None if column.first is None else type(column.first))
+    first = types.get(data_type(column), None if column.first is None else type(column.first))
+    return matching(_cast(values, str if is_text and column.first is not None else first))
 
 
 def _cast(values: tuple[Value, ...], to: Callable[[Value], Value] | None) -> tuple[Value, ...]:
@@ -697,13 +694,9 @@ def select_groups(summary: BiasSummary, plan: SummaryPlan, facet: int) -> list[G
         return _combinations(summary, plan, facet, name)
     rows = (zip(columns, values, strict=True) for values in request.values if isinstance(values, tuple))
     alternatives = tuple(tuple(_select(summary, plan, name, (one,)) for name, one in row) for row in rows)
-    text = ",".join(INTERSECTION.join(_part(part) for part in parts) for parts in alternatives)
-    return [Group(name, text, columns, alternatives)]
-
-
-def _part(selection: Selection) -> str:
     # The maximum of an interval differs between windows, so that of an intersection leaves it out.
-    return selection.text if selection.threshold is None else f">{selection.threshold:g}"
+    texts = ([o.text if o.threshold is None else f">{o.threshold:g}" for o in one] for one in alternatives)
+    return [Group(name, ",".join(map(INTERSECTION.join, texts)), columns, alternatives)]
 
 
 def _chosen(summary: BiasSummary, plan: SummaryPlan, name: str, values: tuple[Value, ...]) -> list[Selection]:
