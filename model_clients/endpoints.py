@@ -525,18 +525,13 @@ def _tensors(table: pa.RecordBatch, inputs: Sequence[Tensor], where: str) -> lis
         pairs = zip(inputs, table.schema.names, strict=True)
         parts = [(one, table.select([name]), [rows, 1][: len(one.shape)]) for one, name in pairs]
     tensors = []
-    for tensor, columns, size in parts:
-        about = {"name": tensor.name, "shape": size, "datatype": tensor.datatype}
-        tensors.append({**about, "data": _data(tensor, columns, where)})
-    return tensors
-
-
-def _data(tensor: Tensor, table: pa.RecordBatch, where: str) -> Any:
-    """Return the values row by row, in one flat list."""
     kinds: dict[str, type[Any]] = {"BYTES": np.str_, "BOOL": np.bool_, "FP": np.float64}
-    kind = kinds.get("FP" if tensor.datatype.startswith("FP") else tensor.datatype, np.int64)
-    values = model.tensor_values(table, kind, where).ravel()
-    return values.tolist() if kind is np.str_ else values
+    for tensor, columns, size in parts:
+        kind = kinds.get("FP" if tensor.datatype.startswith("FP") else tensor.datatype, np.int64)
+        values = model.tensor_values(columns, kind, where).ravel()  # row by row, in one flat list
+        about = {"name": tensor.name, "shape": size, "datatype": tensor.datatype}
+        tensors.append({**about, "data": values.tolist() if kind is np.str_ else values})
+    return tensors
 
 
 def _output(body: bytes, locator: Locator | None, field: str) -> dict[str, Any]:
