@@ -337,7 +337,7 @@ def cloud_event(run: Run, most_bytes: int = EVENT_BYTES) -> dict[str, Any]:
         "id": run.digest,
         "source": "/".join(["/model-monitor", *(quote(part, safe="") for part in run.labels.values())]),
         "type": EVENT_TYPE,
-        "time": _text(run.finished),
+        "time": utc_text(run.finished),
         "datacontenttype": "application/json",
         **({"subject": subject} if subject else {}),
         "data": event_data(run, most_bytes - _ROOM_FOR_THE_REST),
@@ -352,7 +352,7 @@ def event_data(run: Run, most_bytes: int) -> dict[str, Any]:
         "endpoint": run.endpoint,
         "schedule": run.schedule,
         **({"model": run.model} if run.model else {}),
-        "window": dict(zip(("start", "end"), map(_text, run.window), strict=True)) if run.window else None,
+        "window": dict(zip(("start", "end"), map(utc_text, run.window), strict=True)) if run.window else None,
         "dataset_source": run.dataset_source,
         "output_path": run.output_path,
         "report": f"{run.output_path.rstrip('/')}/constraint_violations.json",
@@ -404,7 +404,8 @@ def send_event(
         raise delivery.NotDeliveredError(f"{code}: {failed.get('ErrorMessage', '')}", again=again)
 
 
-def _text(instant: datetime) -> str:
+def utc_text(instant: datetime) -> str:
+    """Return an instant in UTC, as events and metric files have it."""
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import importlib.util
 import logging
-from datetime import UTC
 from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
@@ -114,10 +113,9 @@ def publish(run: Run, settings: Settings, sinks: Sinks | None) -> tuple[Undelive
     undelivered: tuple[Undelivered, ...] = ()
     try:
         if settings.publish_cloudwatch_metrics:
-            from reporting.sinks.messages import metric_entry
+            from reporting.sinks.messages import metric_entry, utc_text
 
-            timestamp = run.instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            entries = [metric_entry(metric, run, timestamp) for metric in run.metrics]
+            entries = [metric_entry(metric, run, utc_text(run.instant)) for metric in run.metrics]
             directory = settings.cloudwatch_metrics_directory
             content = b"".join(orjson.dumps(entry) + b"\n" for entry in entries)
             write_files_atomically(directory, {FILE_NAME: content})
