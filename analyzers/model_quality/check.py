@@ -208,7 +208,10 @@ def _test(name: str, constraint: MetricConstraint, window: Side, baseline: Side 
         threshold = known.draws.get(name) if known else None
         p_value = _drawn_p_value(window.draws[name], constraint, threshold)
     else:
-        p_value = _normal_p_value(name, metric.value, constraint, error, baseline_error)
+        worse, total = _worse(name, metric.value, constraint), math.hypot(error, baseline_error)
+        p_value = _SMALLEST_P if worse > 0.0 else 1.0
+        if total != 0.0:
+            p_value = max(_SMALLEST_P, NormalDist().cdf(-worse / total))
     scale = _scale_of(name)
     relevant = RELEVANT_RATIO if scale in _RATIOS else RELEVANT_POINTS * scale.slope(metric.value)
     return MetricTest(name, metric, constraint, p_value, error, baseline_error, relevant, metric.value, own)
@@ -231,15 +234,6 @@ def _drawn_p_value(drawn: Floats, constraint: MetricConstraint, threshold: Float
     apart = logits[0] - logits[1]
     ratio = abs(float(apart.mean())) / max(1e-12, float(apart.std()))
     return max(_SMALLEST_P, min(p_value, NormalDist().cdf(-ratio)))
-
-
-def _normal_p_value(
-    name: str, value: float, constraint: MetricConstraint, error: float, baseline_error: float
-) -> float:
-    worse, total = _worse(name, value, constraint), math.hypot(error, baseline_error)
-    if total == 0.0:
-        return _SMALLEST_P if worse > 0.0 else 1.0
-    return max(_SMALLEST_P, NormalDist().cdf(-worse / total))
 
 
 def _worse(name: str, value: float, constraint: MetricConstraint) -> float:
@@ -315,7 +309,19 @@ def check_sound(
         When a constraint names no metric.
     """
     _refuse_unknown(statistics, constraints)
-    tests = _tests(statistics, constraints, baseline, positive, seed)
+    least = _least_changes(constraints)
+    for resamples in (_FIRST_RESAMPLES, TABLE_RESAMPLES):
+        generators = np.random.default_rng([seed, 1]).spawn(2)
+        window = _side(statistics, baseline, positive, generators[0], resamples)
+        before = None if baseline is None else _side(baseline, None, positive, generators[1], resamples)
+        tests = [
+            replace(test, least=least[_scale_of(name) in _RATIOS])
+            for name, constraint in constraints.metrics.items()
+            if (test := _test(name, constraint, window, before)) is not None
+        ]
+        # Many resamples only where a few do not settle the tests.
+        if all(test.p_value > _SETTLED for test in tests if test.name in window.draws):
+            break
     questions = {_SAME_TEST.get(test.name, test.name) for test in tests}
     alpha = FALSE_ALARM_RATE * error_share / max(1, len(questions))
     tested = {test.name: replace(test, alpha=alpha) for test in tests}
@@ -358,30 +364,6 @@ def _why_open(tests: list[MetricTest], statistics: QualityStatistics) -> str:
     could = f"about {max(rows + 1, *enough, 0):,} could"
     tell = could if enough else "the baseline is too small for any to do so"
     return f"{several(rows, 'row')}{alike} cannot tell so large a change from chance; {tell}"
-
-
-def _tests(
-    statistics: QualityStatistics,
-    constraints: QualityConstraints,
-    baseline: QualityStatistics | None,
-    positive: str,
-    seed: int,
-) -> list[MetricTest]:
-    """Return the tests of all metrics, with many resamples only where a few do not settle them."""
-    tests: list[MetricTest] = []
-    least = _least_changes(constraints)
-    for resamples in (_FIRST_RESAMPLES, TABLE_RESAMPLES):
-        generators = np.random.default_rng([seed, 1]).spawn(2)
-        window = _side(statistics, baseline, positive, generators[0], resamples)
-        before = None if baseline is None else _side(baseline, None, positive, generators[1], resamples)
-        tests = [
-            replace(test, least=least[_scale_of(name) in _RATIOS])
-            for name, constraint in constraints.metrics.items()
-            if (test := _test(name, constraint, window, before)) is not None
-        ]
-        if all(test.p_value > _SETTLED for test in tests if test.name in window.draws):
-            break
-    return tests
 
 
 def _side(

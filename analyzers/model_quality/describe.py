@@ -159,9 +159,21 @@ def _describe_binary(run: _Run) -> None:
     statistics, counts, positive = run.statistics, run.summary.confusion, run.task.positive
     statistics.item_count = sum(counts.values())
     if statistics.item_count:
-        matrix = _binary_matrix(statistics, counts, positive)
-        statistics.confusion_matrix = matrix
-        cells = metrics.binary_cells(matrix, positive)
+        actual, predicted = _vocabularies(counts)
+        labels = actual | predicted
+        others = metrics.label_order(labels - {positive})
+        if len(others) > 1:
+            statistics.notes.append(f"These labels all count as negative: {listing(others, 10)}.")
+        elif positive not in actual or not others:
+            which = f"No label is {positive!r}" if others else f"All labels are {positive!r}"
+            statistics.notes.append(f"{which}, so metrics that need both classes are undefined.")
+        negative = others[0] if len(others) == 1 else ("0" if positive == "1" else f"not {positive}")
+        named = {NEGATIVE: negative}
+        if len(others) < 2 or any(predicted == NEGATIVE for _, predicted in counts):
+            labels = labels | {negative}
+        pairs = {(named.get(one, one), named.get(other, other)): n for (one, other), n in counts.items()}
+        statistics.confusion_matrix = _matrix(pairs, labels | {positive})
+        cells = metrics.binary_cells(statistics.confusion_matrix, positive)
         _put_binary(run, cells)
         wrong = int(cells[1] + cells[2])
         if run.sound and wrong < min(_ENOUGH_WRONG, _NEARLY_PERFECT * statistics.item_count):
@@ -178,25 +190,6 @@ def _describe_binary(run: _Run) -> None:
             statistics.notes.append(wording("quality_notes.confidence", count=rejected, least=number(least)))
     elif statistics.item_count:
         statistics.notes.append(wording("quality_notes.no_scores"))
-
-
-def _binary_matrix(
-    statistics: QualityStatistics, counts: metrics.Confusion, positive: str
-) -> dict[str, dict[str, int]]:
-    actual, predicted = _vocabularies(counts)
-    labels = actual | predicted
-    others = metrics.label_order(labels - {positive})
-    if len(others) > 1:
-        statistics.notes.append(f"These labels all count as negative: {listing(others, 10)}.")
-    elif positive not in actual or not others:
-        which = f"No label is {positive!r}" if others else f"All labels are {positive!r}"
-        statistics.notes.append(f"{which}, so metrics that need both classes are undefined.")
-    negative = others[0] if len(others) == 1 else ("0" if positive == "1" else f"not {positive}")
-    named = {NEGATIVE: negative}
-    if len(others) < 2 or any(predicted == NEGATIVE for _, predicted in counts):
-        labels = labels | {negative}
-    pairs = {(named.get(one, one), named.get(other, other)): n for (one, other), n in counts.items()}
-    return _matrix(pairs, labels | {positive})
 
 
 def label_problem(counts: metrics.Confusion, task: Task) -> DatasetError | None:

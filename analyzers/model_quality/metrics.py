@@ -167,10 +167,9 @@ def multiclass_metrics(cells: Cells, counts: Floats) -> dict[str, Floats]:
 def _per_class(counts: Floats, places: Codes, classes: int) -> Floats:
     sums = np.zeros((counts.shape[0], classes))
     order = np.argsort(places, kind="stable")
-    if order.size:
-        ordered = places[order]
-        starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
-        sums[:, ordered[starts]] = np.add.reduceat(counts[:, order], starts, axis=1)
+    ordered = places[order]
+    starts = _starts(ordered)
+    sums[:, ordered[starts]] = np.add.reduceat(counts[:, order], starts, axis=1)
     return sums
 
 
@@ -440,7 +439,7 @@ class ScoreHistogram:
         )
 
 
-def _starts(ordered: Floats) -> npt.NDArray[np.intp]:
+def _starts(ordered: Floats | Codes) -> npt.NDArray[np.intp]:
     """Return where a new value starts in an ascending array."""
     if not ordered.size:
         return np.empty(0, dtype=np.intp)
@@ -670,8 +669,8 @@ class ProbabilitySums:
     def merge(self, other: "ProbabilitySums") -> None:
         """Add the sums over other rows."""
         sums = ("log_loss", "brier", "bin_count", "bin_scores", "bin_hits")
-        add_up(self, other, "count", "outside", "other_class", *sums)
-        add_up(self, other, "unknown_class", "unknown_prediction")
+        counts = ("count", "outside", "other_class", "unknown_class", "unknown_prediction")
+        add_up(self, other, *counts, *sums)
         self.top_k.update(other.top_k)
 
 
