@@ -728,8 +728,23 @@ def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan, buffers
         lookups[name] = lookup
         summary.columns[name].rows += batch.num_rows
         summary.columns[name].missing += int(rows[0])
-    for index, table in enumerate(tables):
-        _add_cells(summary, index, table, lookups, plan)
+    for index, (axes, (codes, rows)) in enumerate(zip(plan.axes, tables, strict=True)):
+        has_shrunk = False
+        for name, moved in _shrink(summary.columns, axes, plan):
+            _move(summary, name, moved, plan)
+            lookups[name] = moved[lookups[name]]
+            has_shrunk = True
+        table = summary.tables[index]
+        shape = tuple(len(summary.columns[name].values) + 1 for name in axes)
+        if table.shape != shape:
+            grown = np.zeros(shape)
+            grown[tuple(slice(size) for size in table.shape)] = table
+            table = summary.tables[index] = grown
+        at = tuple(lookups[name][each] for name, each in zip(axes, codes, strict=True))
+        if has_shrunk:
+            np.add.at(table, at, rows)
+        else:
+            table[at] += rows  # quicker, and right since no two codes have the same place
     summary.rows += batch.num_rows
     if summary.sample is not None:
         places = {name: lookups[name][coded[name].codes] for name in plan.sampled}
@@ -769,30 +784,6 @@ def _rows_by_code(name: str, coded: Coded, tables: list[_Counted], plan: Summary
         if name in axes:
             return np.bincount(codes[axes.index(name)], weights=rows).astype(np.int64)
     return np.bincount(coded.codes)
-
-
-def _add_cells(
-    summary: BiasSummary, index: int, counted: _Counted, lookups: dict[str, Codes], plan: SummaryPlan
-) -> None:
-    """Add the cells of a batch to a facet's table."""
-    axes = plan.axes[index]
-    has_shrunk = False
-    for name, moved in _shrink(summary.columns, axes, plan):
-        _move(summary, name, moved, plan)
-        lookups[name] = moved[lookups[name]]
-        has_shrunk = True
-    table = summary.tables[index]
-    shape = tuple(len(summary.columns[name].values) + 1 for name in axes)
-    if table.shape != shape:
-        grown = np.zeros(shape)
-        grown[tuple(slice(size) for size in table.shape)] = table
-        table = summary.tables[index] = grown
-    codes, rows = counted
-    places = tuple(lookups[name][each] for name, each in zip(axes, codes, strict=True))
-    if has_shrunk:
-        np.add.at(table, places, rows)
-    else:
-        table[places] += rows  # quicker, and right since no two codes have the same place
 
 
 def _shrink(
