@@ -222,8 +222,7 @@ def size_change(before: Size, after: Size, quantile: float) -> SizeChange | None
 Labels = dict[str, LabelAttributions]
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(NamedTuple):
     """One label on both sides, with the same features in the same order.
 
     Parameters

@@ -644,8 +644,7 @@ class _Asked:
         return np.asarray(np.log(clipped) - np.log1p(-clipped), dtype=np.float64)
 
 
-@dataclass(frozen=True)
-class _Piece:
+class _Piece(NamedTuple):
     """Rows that share a design and the features in which they differ from the baseline.
 
     Parameters

@@ -163,7 +163,7 @@ class MetricTest:
     @property
     def is_certain(self) -> bool:
         """Return whether the metric is beyond its threshold by more than chance explains."""
-        return is_beyond(self.value, self.constraint) and self.p_value < self.alpha
+        return shortfall(self.value, self.constraint) > 0.0 and self.p_value < self.alpha
 
     @property
     def is_violated(self) -> bool:
@@ -441,7 +441,7 @@ def _finding(test: MetricTest) -> Finding:
         verdict = "is worse, but by less than anybody would act on"
     elif test.is_open:
         verdict = "is worse by as much as matters, but so few rows do not tell that from chance"
-    elif is_beyond(value, constraint):
+    elif shortfall(value, constraint) > 0.0:
         verdict = "is worse, but no more than chance explains"
     expected = f"expected {limit} {number(constraint.threshold)}"
     text = f"{test.name} {number(value)}{test.interval_text}, {expected}: {verdict}"
@@ -537,7 +537,7 @@ def check_sagemaker(statistics: QualityStatistics, constraints: QualityConstrain
             comparisons.append(undefined(name, constraint, why_undefined(statistics)))
             continue
         text = describe_comparison(reported, metric, constraint)
-        violated = is_beyond(metric.value, constraint)
+        violated = shortfall(metric.value, constraint) > 0.0
         if violated:
             violations.append(Violation(constraint.operator, text, metric_name=reported))
         worse = shortfall(metric.value, constraint)
@@ -570,15 +570,6 @@ def undefined(name: str, constraint: MetricConstraint, reason: str) -> Compariso
     return Comparison(name, constraint.operator, State.UNDECIDED, reason=reason, lost=True)
 
 
-def is_beyond(value: float, constraint: MetricConstraint) -> bool:
-    """Return whether a value is worse than the threshold."""
-    return (
-        value < constraint.threshold
-        if constraint.operator == documents.LESS
-        else value > constraint.threshold
-    )
-
-
 def shortfall(value: float, constraint: MetricConstraint) -> float:
     """Return by how much a value is worse than the threshold; negative when it is better."""
     gap = constraint.threshold - value
@@ -589,6 +580,6 @@ def describe_comparison(name: str, metric: documents.MetricValue, constraint: Me
     """Return the originals' sentence on a metric that is beyond its threshold."""
     value = java_double(metric.value) if metric.value is not None else "NaN"
     deviation = "NaN" if metric.standard_deviation is None else java_double(metric.standard_deviation)
-    verb = "was" if metric.value is not None and is_beyond(metric.value, constraint) else "was not"
+    verb = "was" if metric.value is not None and shortfall(metric.value, constraint) > 0.0 else "was not"
     threshold = java_double(constraint.threshold)
     return f"Metric {name} with {value} +/- {deviation} {verb} {constraint.operator} '{threshold}'"
