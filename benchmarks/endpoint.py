@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 from pyarrow import csv
 
 from file_storage.transport import HttpChannel
-from model_clients.batching import RequestBatcher
 from model_clients.codec import render_csv
+from model_clients.endpoints import RequestBatcher
 from model_clients.model import Model, Policy
 from model_clients.opening import open_model
 

@@ -28,7 +28,8 @@ import numpy as np
 import pyarrow as pa
 import threadpoolctl
 
-from analyzers.feature_attribution import aggregate, kernel
+from analyzers.feature_attribution import kernel
+from analyzers.feature_attribution import summary as aggregate
 from analyzers.feature_attribution.kernel import Explanation, Sampling
 
 FEATURES = 14
@@ -234,7 +235,7 @@ def explain_large(rows: int, budget: int, features: int = 50) -> dict[str, float
     given, baseline = draw(features, rows, 4), np.zeros((1, features))
     before, started = _peak_bytes(), time.process_time()
     windows = explain_windows(predict, given, baseline, Sampling(num_samples=budget))
-    summary = reduce(aggregate.merge, (aggregate.summarize(window, "mean_abs") for window in windows))
+    summary = reduce(aggregate.merge_sums, (aggregate.sums_of(window, "mean_abs") for window in windows))
     seconds = time.process_time() - started
     assert summary.rows == rows
     return {

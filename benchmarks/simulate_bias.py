@@ -25,7 +25,7 @@ import pyarrow as pa
 from scipy import stats
 
 from analyzers.bias.analyzer import BiasAnalyzer, suggest
-from analyzers.bias.check_sound import tables_of
+from analyzers.bias.check import tables_of
 from analyzers.bias.documents import BiasStatistics, FacetStatistics, MetricValue
 from analyzers.bias.metrics import METRICS, Floats
 from analyzers.bias.resampling import spreads

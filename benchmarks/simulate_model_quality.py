@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from analyzers.model_quality.analyzer import ModelQualityAnalyzer
-from analyzers.model_quality.check_sagemaker import CONSTRAINED
+from analyzers.model_quality.check import CONSTRAINED
 from analyzers.model_quality.documents import ProblemType
 from contract.api import Baseline
 

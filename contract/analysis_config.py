@@ -34,6 +34,7 @@ _IMAGES = "images, but only tabular data is analysed"
 _OTHER_TYPES = {"application/x-image": _IMAGES}
 _OTHER_CONTENT = dict.fromkeys(("image/jpeg", "image/png", "application/x-npy"), _IMAGES)
 _VALUES = "text and numbers"
+_BASELINE = "the URI of a file, or a list of rows, each a list of text, numbers and null, or an object"
 
 _locators = values(schema.is_locator, "names and zero-based positions")
 
@@ -63,11 +64,6 @@ def _metrics(known: tuple[str, ...]) -> Callable[[JsonObject, str], Any]:
     return read
 
 
-def _baseline(members: JsonObject, key: str) -> Any:
-    expected = "the URI of a file, or a list of rows, each a list of text, numbers and null, or an object"
-    return members.checked(key, _is_baseline, expected, "[[35, null, 0.5]]")
-
-
 def _is_baseline(value: Any) -> bool:
     if not isinstance(value, list):
         return isinstance(value, str | dict) and bool(value)
@@ -76,6 +72,9 @@ def _is_baseline(value: Any) -> bool:
         for row in value
     )
     return bool(value) and (all(isinstance(row, dict) for row in value) or all(are_cells))
+
+
+_baseline = checked(_is_baseline, _BASELINE, "[[35, null, 0.5]]")
 
 
 def _is_prefix(value: Any) -> bool:

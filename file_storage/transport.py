@@ -1,6 +1,6 @@
 """One request and its answer, over HTTP with connections kept alive.
 
-Retrying and the size of requests are decided in `model_clients.batching`; a channel only sends.
+Retrying and the size of requests are decided in `model_clients.endpoints`; a channel only sends.
 """
 
 import base64

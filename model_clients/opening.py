@@ -24,8 +24,8 @@ from file_storage import storage
 from file_storage.scripts import archives, call_script, load_module
 from file_storage.transport import Reply, require_url
 from model_clients import endpoints, local
-from model_clients.batching import Progress
 from model_clients.codec import Codec, make_codec
+from model_clients.endpoints import Progress
 from model_clients.model import Model, Policy, require
 
 _log = logging.getLogger(__name__)

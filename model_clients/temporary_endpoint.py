@@ -26,9 +26,8 @@ from contract.schema import nearest
 from contract.wording import one_line
 from file_storage.cleanup import IsUrged, at_end, signals_held_back
 from file_storage.transport import aws_client, refused
-from model_clients.batching import Progress
 from model_clients.codec import make_codec
-from model_clients.endpoints import open_sagemaker
+from model_clients.endpoints import Progress, open_sagemaker
 from model_clients.model import Model, Policy
 
 # Why SageMaker starts no endpoint, in one sentence with the fix.

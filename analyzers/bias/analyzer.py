@@ -10,8 +10,7 @@ import pyarrow as pa
 
 from analyzers.bias import documents, groups
 from analyzers.bias import summary as summaries
-from analyzers.bias.check_sagemaker import absent_groups, check_sagemaker
-from analyzers.bias.check_sound import check_sound
+from analyzers.bias.check import absent_groups, check_sagemaker, check_sound
 from analyzers.bias.describe import Evidence, describe, impact_findings
 from analyzers.bias.documents import BiasBaseline, BiasConstraints, BiasStatistics, MetricValue, StageMetrics
 from analyzers.bias.metrics import METRICS

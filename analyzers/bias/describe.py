@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 
 from analyzers.bias import groups
-from analyzers.bias.column_summary import Beyond, ColumnSummary
 from analyzers.bias.documents import BiasStatistics, FacetMetrics, FacetStatistics, MetricValue
 from analyzers.bias.flip_test import Flip, flip_of
 from analyzers.bias.groups import Cells, ColumnError, Group, Reading
 from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, RATES, RATIOS, WITHOUT_LABELS, quotient
 from analyzers.bias.resampling import Tables, disparity, spreads
-from analyzers.bias.summary import MOST_STRATA, BiasSummary, SummaryPlan
+from analyzers.bias.summary import MOST_STRATA, Beyond, BiasSummary, ColumnSummary, SummaryPlan
 from analyzers.shared.cells import Floats, label_of
 from analyzers.shared.row_sample import Grouping, dependence_note, design_effects, is_dependent
 from contract.errors import topic, wording
@@ -354,8 +353,15 @@ def _describe_facet(analysis: _Analysis, index: int) -> list[FacetStatistics]:
         lacking = (counts.missing, f"facet {name!r}", ""), (counts.unlabelled, "a label", ""), unpredicted
         analysis.note(*(f"{groups.rows_lacking(rows, what)}{of}." for rows, what, of in lacking if rows))
         if (best := _best_of(analysis, index, members, cells)) is not None:
+            other = best.contains(cells.places)
             for group, facet in zip(members, described, strict=True):
-                _compare_with_best(analysis, group, facet, best, cells)
+                if ((inside := group.contains(cells.places)) & other).any():
+                    continue
+                both = groups.counts_of(cells.where(inside | other), group, reading, plan)
+                every = (one.name for metrics in (facet.pre, facet.post) for one in metrics or ())
+                asked = [name for name in every if METRICS[name].table == "confusion" and name != "GE"]
+                against = [_measured(analysis, name, both) for name in asked]
+                facet.against_best = FacetMetrics(best.text, against)
     return described
 
 
@@ -499,19 +505,6 @@ def _best_of(analysis: _Analysis, facet: int, members: list[Group], cells: Cells
         rows = known.rows[inside].sum()
         shares.append(float(known.rows[inside & positive].sum() / rows) if rows >= FEWEST_ROWS else -1.0)
     return members[int(np.argmax(shares))] if sum(share >= 0.0 for share in shares) >= 3 else None
-
-
-def _compare_with_best(
-    analysis: _Analysis, group: Group, facet: FacetStatistics, best: Group, cells: Cells
-) -> None:
-    """Add the metrics of a group against the one with the highest share of positives."""
-    inside, other = group.contains(cells.places), best.contains(cells.places)
-    if (inside & other).any():
-        return
-    both = groups.counts_of(cells.where(inside | other), group, analysis.reading, analysis.plan)
-    names = [one.name for metrics in (facet.pre, facet.post) for one in metrics or ()]
-    asked = [name for name in names if METRICS[name].table == "confusion" and name != "GE"]
-    facet.against_best = FacetMetrics(best.text, [_measured(analysis, name, both) for name in asked])
 
 
 def _describe_model(analysis: _Analysis) -> None:

@@ -147,10 +147,8 @@ class FacetStatistics(Kept):
 
     def stages(self) -> Iterator[tuple[Stage, list[MetricValue]]]:
         """Yield the metrics of each stage there is, post-training first as Clarify writes them."""
-        if self.post is not None:
-            yield "post", self.post
-        if self.pre is not None:
-            yield "pre", self.pre
+        both: tuple[tuple[Stage, list[MetricValue] | None], ...] = ("post", self.post), ("pre", self.pre)
+        return ((name, stage) for name, stage in both if stage is not None)
 
     def metric(self, name: str) -> MetricValue | None:
         """Return the metric called `name`, None when it is not there."""
@@ -205,6 +203,10 @@ class BiasStatistics(Kept):
     evidence: Any = None
     where: str = "statistics.json"
 
+    def group(self, facet: str, text: str) -> FacetStatistics | None:
+        """Return a group of a facet, None when it is not there."""
+        return paired((one for one in self.facets if one.facet == facet), text)
+
 
 def read_statistics(value: dict[str, Any], where: str) -> BiasStatistics:
     """Build the statistics from parsed JSON.
@@ -255,10 +257,8 @@ class BiasConstraints(Checked):
 
     def stages(self) -> Iterator[tuple[Stage, StageMetrics]]:
         """Yield the stages there are, post-training first as Clarify writes them."""
-        if self.post is not None:
-            yield "post", self.post
-        if self.pre is not None:
-            yield "pre", self.pre
+        both: tuple[tuple[Stage, StageMetrics | None], ...] = ("post", self.post), ("pre", self.pre)
+        return ((name, stage) for name, stage in both if stage is not None)
 
     def group(self, stage: Stage, facet: str, text: str) -> FacetMetrics | None:
         """Return what is said of a group in a stage, None when nothing is."""
@@ -270,6 +270,14 @@ class BiasConstraints(Checked):
         for _, stage in self.stages():
             for name, members in stage.facets.items():
                 yield from ((name, member) for member in members)
+
+    def groups_of(
+        self, statistics: BiasStatistics
+    ) -> Iterator[tuple[FacetStatistics, list[MetricValue], FacetMetrics | None]]:
+        """Yield the groups of each stage of a window, their metrics, and what is said of them here."""
+        every = [(stage, facet, metrics) for facet in statistics.facets for stage, metrics in facet.stages()]
+        for stage, facet, metrics in sorted(every, key=lambda one: one[0] != "post"):
+            yield facet, metrics, self.group(stage, facet.facet, facet.value_or_threshold)
 
 
 _GROUP = level_of(FacetMetrics, "a group", metrics=level_of(MetricValue, "a metric"))

@@ -6,7 +6,6 @@ other way round. Distances are Euclidean on unscaled features; k is 5, or 1 with
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -121,31 +120,10 @@ _FEWEST_FOR_VOTERS = 10
 MOST_PAIRS = 4_000_000_000
 
 
-class Flips(NamedTuple):
-    """What the flip test found.
-
-    Parameters
-    ----------
-    to_negative, to_positive
-        Rows of d that the others' vote would turn to negative, to positive.
-    rows
-        Of d that were asked about.
-    """
-
-    to_negative: int
-    to_positive: int
-    rows: int
-
-    @property
-    def value(self) -> float:
-        """Return FT."""
-        return (self.to_negative - self.to_positive) / self.rows
-
-
 def flip_test(
     features: Floats, in_group: Flags, predicted: Flags, *, seed: int = 0, most_pairs: int = MOST_PAIRS
-) -> Flips:
-    """Return how many predictions of the group its nearest others would flip.
+) -> tuple[float, int]:
+    """Return FT, and how many rows of d were asked about.
 
     Parameters
     ----------
@@ -173,15 +151,13 @@ def flip_test(
         own = own[kept]
     votes = _votes(counts, positives, nearest(points, queries, min(k, len(points))), k)
     vote = votes[copies]
-    return Flips(int((own & ~vote).sum()), int((~own & vote).sum()), len(own))
+    # To negative less to positive, as the vote would turn them.
+    return (int((own & ~vote).sum()) - int((~own & vote).sum())) / len(own), len(own)
 
 
 def _without_copies(others: Floats, answers: Flags, k: int) -> tuple[Floats, Codes, Codes]:
     """Return distinct points; of each the rows it stands for, at most k, and the positives in its first r."""
     points, inverse = distinct_rows(others)
-    if len(points) == len(others):
-        own = np.column_stack((np.zeros_like(inverse), np.tile(answers[:, None], k)))
-        return points, np.ones_like(inverse), own.astype(np.int64)
     order = np.argsort(inverse, kind="stable")
     point_of = inverse[order]
     starts = np.searchsorted(point_of, np.arange(len(points)))
@@ -256,9 +232,9 @@ def flip_of(sample: RowSample, group: Group, prediction: str, reading: Reading, 
     inside = group.contains(kept)
     if reading.predictions is None or not inside.any() or inside.all():
         return Flip(None, wording("flip_test.no_rows"), notes)
-    flips = flip_test(features, inside, reading.predictions.chosen[kept[prediction]], seed=seed)
+    value, asked = flip_test(features, inside, reading.predictions.chosen[kept[prediction]], seed=seed)
     if sample.rows_seen > sample.rows:
         notes.append(f"The flip test (FT) looks at {sample.rows:,} of {count_in_words(sample.rows_seen)}.")
-    if flips.rows < (size := int(inside.sum())):
-        notes.append(f"The flip test (FT) asks about {flips.rows:,} of {size:,} rows of a group.")
-    return Flip(flips.value, None, notes)
+    if asked < (size := int(inside.sum())):
+        notes.append(f"The flip test (FT) asks about {asked:,} of {size:,} rows of a group.")
+    return Flip(value, None, notes)

@@ -7,9 +7,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from analyzers.bias.column_summary import MOST_COUNTED, Beyond, ColumnPlan, ColumnSummary, Kept, truncated
+from analyzers.bias import summary as summaries
 from analyzers.bias.resampling import Tables
-from analyzers.bias.summary import BiasSummary, SummaryPlan
+from analyzers.bias.summary import Beyond, BiasSummary, ColumnPlan, ColumnSummary, Kept, SummaryPlan
 from analyzers.shared.cells import Codes, Flags, Floats, Value, as_number, label_of
 from contract.errors import DatasetError, wording
 from contract.schema import hint, nearest
@@ -58,7 +58,7 @@ def above(column: ColumnSummary, thresholds: tuple[float, ...], threshold: float
         if isinstance(value, Beyond):
             return index >= 0 and (value.truncated_above if cut else value.above)[index]
         number = as_number(value)
-        return number is not None and (truncated(number) if cut else number) > threshold
+        return number is not None and (summaries.truncated(number) if cut else number) > threshold
 
     return np.array([False, *map(is_above, column.values)])
 
@@ -206,7 +206,7 @@ def kind_of_column(column: ColumnSummary, listed: int) -> Kind:
         return "categorical"
     present = column.rows - column.missing
     distinct = column.distinct_count()
-    is_many = distinct > MOST_COUNTED or distinct / max(present, 1) >= _DISTINCT_SHARE
+    is_many = distinct > summaries.MOST_COUNTED or distinct / max(present, 1) >= _DISTINCT_SHARE
     return "continuous" if is_many else "categorical"
 
 
@@ -286,12 +286,9 @@ def _equal(column: ColumnSummary, values: tuple[Value, ...]) -> Flags:
     chosen = matching(values)
     if chosen.any():
         return chosen
-    return matching(_cast(values, str if is_text and column.first is not None else _first_type(column)))
-
-
-def _first_type(column: ColumnSummary) -> Callable[[Value], Value] | None:
     types: dict[DataType, Callable[[Value], Value]] = {"int64": int, "float64": float, "bool": bool}
-    return types.get(data_type(column), None if column.first is None else type(column.first))
+    first = types.get(data_type(column), None if column.first is None else type(column.first))
+    return matching(_cast(values, str if is_text and column.first is not None else first))
 
 
 def _cast(values: tuple[Value, ...], to: Callable[[Value], Value] | None) -> tuple[Value, ...]:
@@ -697,13 +694,9 @@ def select_groups(summary: BiasSummary, plan: SummaryPlan, facet: int) -> list[G
         return _combinations(summary, plan, facet, name)
     rows = (zip(columns, values, strict=True) for values in request.values if isinstance(values, tuple))
     alternatives = tuple(tuple(_select(summary, plan, name, (one,)) for name, one in row) for row in rows)
-    text = ",".join(INTERSECTION.join(_part(part) for part in parts) for parts in alternatives)
-    return [Group(name, text, columns, alternatives)]
-
-
-def _part(selection: Selection) -> str:
     # The maximum of an interval differs between windows, so that of an intersection leaves it out.
-    return selection.text if selection.threshold is None else f">{selection.threshold:g}"
+    texts = ([o.text if o.threshold is None else f">{o.threshold:g}" for o in one] for one in alternatives)
+    return [Group(name, ",".join(map(INTERSECTION.join, texts)), columns, alternatives)]
 
 
 def _chosen(summary: BiasSummary, plan: SummaryPlan, name: str, values: tuple[Value, ...]) -> list[Selection]:

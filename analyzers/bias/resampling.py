@@ -260,11 +260,6 @@ class Disparity(NamedTuple):
     rows: tuple[float, float]
     between: float
 
-    @property
-    def value(self) -> float:
-        """Return the disparity."""
-        return self.shares[0] - self.shares[1]
-
     def draw(self, size: int, generator: np.random.Generator, effect: float = 1.0) -> Floats:
         """Return resampled disparities: two beta draws each, as of one large stratum.
 

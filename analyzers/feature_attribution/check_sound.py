@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import NormalDist
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -179,8 +179,7 @@ def _constrained_order(before: NDArray[np.bool_], priority: Floats) -> NDArray[n
     return order
 
 
-@dataclass(frozen=True)
-class SizeChange:
+class SizeChange(NamedTuple):
     """How a size changed: the ratio, and the ratio nearest to 1 that chance leaves possible."""
 
     ratio: float
@@ -223,8 +222,7 @@ def size_change(before: Size, after: Size, quantile: float) -> SizeChange | None
 Labels = dict[str, LabelAttributions]
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(NamedTuple):
     """One label on both sides, with the same features in the same order.
 
     Parameters
@@ -280,8 +278,38 @@ def pair_labels(before: documents.Former, statistics: AttributionStatistics) -> 
         raise DocumentError.of("attributions.other_labels", file=before.where, then=then, now=now)
     rows = before.design.rows, statistics.explained.rows
     asked = before.design.features_to_explain, statistics.design.features_to_explain
-    for name, former in formers.items():
-        yield _pair(name, former, statistics.labels[name], rows, asked, before.where)
+    for name, baseline in formers.items():
+        live = statistics.labels[name]
+        if not baseline.values.keys() & live.values.keys():
+            then, now = listing(list(baseline.values)), listing(list(live.values))
+            raise DocumentError.of("attributions.other_features", file=before.where, then=then, now=now)
+        everything = list(dict.fromkeys((*baseline.values, *live.values)))
+        # Who does not ask for a feature has no value of it, which says nothing of the model.
+        sides = (baseline.values, live.values)
+        unasked = [
+            feature
+            for feature in everything
+            if any(feature not in side and names for side, names in zip(sides, asked, strict=True))
+        ]
+        everything = [feature for feature in everything if feature not in unasked]
+        values = (*baseline.values.items(), *live.values.items())
+        nowhere = {feature for feature, value in values if value is None or not math.isfinite(value)}
+        undefined = [feature for feature in everything if feature in nowhere]
+        features = tuple(feature for feature in everything if feature not in nowhere)
+        notes = []
+        if undefined:
+            notes.append(f"The features {listing(undefined)} have no value for {name}, so are not compared.")
+        if unasked:
+            notes.append(wording("attributions.unasked", features=listing(unasked)))
+        if gone := [feature for feature in features if feature not in live.values]:
+            notes.append(f"The features {listing(gone)} of the baseline are gone, and count as used no more.")
+        if new := [feature for feature in features if feature not in baseline.values]:
+            notes.append(f"The features {listing(new)} are new, and count as unused at the baseline.")
+        order = [feature for feature in live.values if feature in baseline.values]
+        if order != (former := [feature for feature in baseline.values if feature in live.values]):
+            notes.append(wording("attributions.order", then=listing(former, 20), now=listing(order, 20)))
+        both = _attributions(baseline, features, rows[0]), _attributions(live, features, rows[1])
+        yield Pair(name, features, *both, baseline, live, tuple(notes))
 
 
 def unanswered(labels: Labels, reason: str, *, with_sizes: bool) -> Iterator[Comparison]:
@@ -307,46 +335,6 @@ def unpaired(baseline: Labels, live: Labels, *, with_sizes: bool) -> "Outcomes":
         yield f"The labels {listing(new)} are not in the baseline, so are not checked."
     lacking = {name: baseline[name] for name in gone}
     yield from unanswered(lacking, "the window lacks labels", with_sizes=with_sizes)
-
-
-def _pair(
-    name: str,
-    baseline: LabelAttributions,
-    live: LabelAttributions,
-    rows: tuple[int | None, int],
-    asked: tuple[list[str] | None, list[str] | None],
-    where: str,
-) -> Pair:
-    if not baseline.values.keys() & live.values.keys():
-        then, now = listing(list(baseline.values)), listing(list(live.values))
-        raise DocumentError.of("attributions.other_features", file=where, then=then, now=now)
-    everything = list(dict.fromkeys((*baseline.values, *live.values)))
-    # Who does not ask for a feature has no value of it, which says nothing of the model.
-    sides = (baseline.values, live.values)
-    unasked = [
-        feature
-        for feature in everything
-        if any(feature not in side and names for side, names in zip(sides, asked, strict=True))
-    ]
-    everything = [feature for feature in everything if feature not in unasked]
-    values = (*baseline.values.items(), *live.values.items())
-    nowhere = {feature for feature, value in values if value is None or not math.isfinite(value)}
-    undefined = [feature for feature in everything if feature in nowhere]
-    features = tuple(feature for feature in everything if feature not in nowhere)
-    notes = []
-    if undefined:
-        notes.append(f"The features {listing(undefined)} have no value for {name}, so are not compared.")
-    if unasked:
-        notes.append(wording("attributions.unasked", features=listing(unasked)))
-    if gone := [feature for feature in features if feature not in live.values]:
-        notes.append(f"The features {listing(gone)} of the baseline are gone, and count as used no more.")
-    if new := [feature for feature in features if feature not in baseline.values]:
-        notes.append(f"The features {listing(new)} are new, and count as unused at the baseline.")
-    order = [feature for feature in live.values if feature in baseline.values]
-    if order != (former := [feature for feature in baseline.values if feature in live.values]):
-        notes.append(wording("attributions.order", then=listing(former, 20), now=listing(order, 20)))
-    before, after = _attributions(baseline, features, rows[0]), _attributions(live, features, rows[1])
-    return Pair(name, features, before, after, baseline, live, tuple(notes))
 
 
 def _attributions(label: LabelAttributions, features: tuple[str, ...], rows: int | None) -> Attributions:
@@ -598,7 +586,8 @@ def _size(
     pair: Pair, change: SizeChange, factor: float, feature: str = "", more: str = "", *, violated: bool
 ) -> Outcomes:
     """Yield what there is to say of the size of one feature, or of all together."""
-    subject, ratio = feature or f"{pair.label} total", _ratio_text(change)
+    subject, is_new = feature or f"{pair.label} total", change.ratio >= _FROM_NOTHING
+    ratio = "appeared where there was none" if is_new else f"is {number(change.ratio)} times the baseline's"
     moved = abs(math.log(max(change.nearest, 1e-9)))
     place = pair.features.index(feature) if feature else None
     sides = (pair.baseline, pair.live)
@@ -623,12 +612,6 @@ def _relative(change: SizeChange, total: SizeChange) -> SizeChange:
 
 def _is_beyond(change: SizeChange, factor: float) -> bool:
     return change.nearest > factor or change.nearest * factor < 1.0
-
-
-def _ratio_text(change: SizeChange) -> str:
-    if change.ratio >= _FROM_NOTHING:
-        return "appeared where there was none"
-    return f"is {number(change.ratio)} times the baseline's"
 
 
 def _allowed(change: SizeChange, factor: float) -> str:

@@ -240,8 +240,8 @@ def read_constraints(value: dict[str, Any], where: str) -> AttributionConstraint
         unused = read_unused(members, _FILE)
         members.raw("version")
         labels, design, further = _read_explanations(members, where)
-        kept: dict[str, Any] = {"extra": members.extra(), "order": tuple(value)}
-    return AttributionConstraints(labels, design, further, unused=unused, where=where, **kept)
+        own = {"labels": labels, "design": design, "further_explanations": further}
+        return read_document(AttributionConstraints, members, **own, unused=unused, where=where)
 
 
 def _read_explanations(

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations, takewhile
 from math import comb
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from analyzers.feature_attribution.rows import Masks, Positions, Rows
+from analyzers.feature_attribution.rows import Masks, Positions, Rows, first_alike
 from analyzers.shared.cells import Floats
 from contract.errors import ConfigurationError, ModelError
 from contract.wording import several
@@ -162,7 +162,7 @@ def _draw(players: int, sizes: list[int], counts: list[int], generator: np.rando
             sparse += [size] * count
     wanted = np.array(sparse, dtype=np.int64)
     drawn = _uniform(players, wanted, generator)
-    while (again := _repeated(drawn)).any():
+    while (again := first_alike(np.packbits(drawn, axis=1)) < np.arange(len(drawn))).any():
         drawn[again] = _uniform(players, wanted[again], generator)
     return np.concatenate((*chosen, drawn))
 
@@ -174,15 +174,6 @@ def _uniform(players: int, sizes: NDArray[np.int64], generator: np.random.Genera
     np.put_along_axis(masks, order, np.arange(players) < sizes[:, None], axis=1)
     masks[(2 * sizes == players) & ~masks[:, 0]] ^= True
     return masks
-
-
-def _repeated(masks: Masks) -> Masks:
-    """Return which rows occur before."""
-    packed = np.packbits(masks, axis=1)
-    keys = packed.view(np.dtype((np.void, packed.shape[1]))).reshape(-1)
-    repeated = np.ones(len(masks), dtype=np.bool_)
-    repeated[np.unique(keys, return_index=True)[1]] = False
-    return repeated
 
 
 # How much of the variance each odd order holds of the one before. From 0.03 to 0.3 the errors of smooth
@@ -204,8 +195,7 @@ _REDRAWS = 100
 RESIDUALS = 40
 
 
-@dataclass(frozen=True)
-class Design:
+class Design(NamedTuple):
     """Coalitions and what to make of the model's answers on them.
 
     Parameters
@@ -225,11 +215,6 @@ class Design:
     projection: Floats
     residuals: Floats
     spread: Floats
-
-    @property
-    def exact(self) -> bool:
-        """Whether every coalition is asked."""
-        return len(self.masks) >= number_of_pairs(self.masks.shape[1])
 
 
 @lru_cache(maxsize=32)
@@ -378,8 +363,7 @@ def shared_error(players: int, pairs: int) -> float:
     return float(np.clip(common.mean() / own, 0.0, 1.0)) if own > 0.0 else 1.0
 
 
-@dataclass(frozen=True)
-class _Kernel:
+class _Kernel(NamedTuple):
     """Covariances of the odd part's orders three and above, whose variances sum to one.
 
     Parameters
@@ -447,7 +431,8 @@ MOST_SAMPLES = 1 << 20
 # Where the user gave no budget, all coalitions of this many features are asked: 4,096, twice the default.
 EXACT_FEATURES = 12
 
-# Synthetic rows that the model is asked for at a time: about what caches hold, for models in this process.
+# Size of the tables that the model is asked about, at 8 bytes a cell: about what caches hold. Values do not
+# depend on it, but for rounding.
 BLOCK_BYTES = 4 << 20
 _CELL_BYTES = 8
 
@@ -472,16 +457,12 @@ class Sampling:
     exact_features
         Rows that differ from the baseline in at most so many features have all their coalitions asked,
         whatever the budget; None stands for `EXACT_FEATURES` without ``num_samples``, for 0 with it.
-    block_bytes
-        Size of the tables that the model is asked about, at 8 bytes a cell. An endpoint that takes several
-        requests at once wants more. Values do not depend on it, but for rounding.
     """
 
     num_samples: int | None = None
     use_logit: bool = False
     seed: int = 0
     exact_features: int | None = None
-    block_bytes: int = BLOCK_BYTES
 
     def __post_init__(self) -> None:
         if self.num_samples is not None and not 2 <= self.num_samples <= MOST_SAMPLES:
@@ -538,10 +519,6 @@ class Explanation:
     residuals: Floats
     spread: Floats
     model_rows: int
-
-    def take(self, rows: NDArray[np.int64]) -> "Explanation":
-        """Return the explanation of some rows, which may repeat."""
-        return replace(self, **{name: getattr(self, name)[rows] for name in _BY_ROW})
 
     @property
     def standard_error(self) -> Floats:
@@ -667,8 +644,7 @@ class _Asked:
         return np.asarray(np.log(clipped) - np.log1p(-clipped), dtype=np.float64)
 
 
-@dataclass(frozen=True)
-class _Piece:
+class _Piece(NamedTuple):
     """Rows that share a design and the features in which they differ from the baseline.
 
     Parameters
@@ -703,7 +679,7 @@ def _explained(asked: _Asked, rows: Rows, expected: Floats, sampling: Sampling, 
     distinct = np.unique(first)
     outputs = len(expected)
     result = exact_explanation(np.zeros((count, outputs, columns)), expected)
-    block_rows = max(64, sampling.block_bytes // (_CELL_BYTES * max(1, columns)))
+    block_rows = max(64, BLOCK_BYTES // (_CELL_BYTES * max(1, columns)))
     for start in range(0, len(distinct), block_rows):
         block = distinct[start : start + block_rows]
         result.predictions[block] = asked.link(asked.answers(rows.instances(block)))
@@ -711,7 +687,8 @@ def _explained(asked: _Asked, rows: Rows, expected: Floats, sampling: Sampling, 
     for some in _packed(_pieces(differing, distinct, sampling, position, most_rows), most_rows):
         for piece, values in zip(some, _values(asked, rows, some, most_rows), strict=True):
             _write(piece, values, result)
-    return replace(result.take(first), model_rows=asked.counted())
+    by_row = {name: getattr(result, name)[first] for name in _BY_ROW}
+    return replace(result, **by_row, model_rows=asked.counted())
 
 
 def _pieces(
@@ -789,7 +766,7 @@ def _write(piece: _Piece, values: Floats, result: Explanation) -> None:
     places = (piece.rows[:, None, None], np.arange(outputs)[:, None], piece.players)
     result.local[places] = odd @ design.projection.T
     result.coalitions[piece.rows] = 2 * pairs
-    if design.exact:
+    if pairs >= number_of_pairs(len(piece.players)):
         return
     result.design[piece.rows] = piece.number
     result.spread[piece.rows[:, None], piece.players] = design.spread

@@ -7,7 +7,7 @@ being the same as missing.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -60,12 +60,7 @@ class Rows:
 
     def first_alike(self) -> Positions:
         """Return for every instance the position of the first that is identical to it."""
-        codes = np.ascontiguousarray(self._codes[self.baselines.num_rows :])
-        if not codes.shape[1]:
-            return np.zeros(len(codes), dtype=np.int64)
-        whole = codes.view(np.dtype((np.void, codes.shape[1] * codes.itemsize))).reshape(-1)
-        _, first, inverse = np.unique(whole, return_index=True, return_inverse=True)
-        return first[inverse].astype(np.int64)
+        return first_alike(self._codes[self.baselines.num_rows :])
 
     def instances(self, positions: Positions) -> pa.RecordBatch:
         """Return a table of these instances."""
@@ -89,6 +84,16 @@ class Rows:
             parts.append(np.where(masks[:, column][None, None], kept, replaced).reshape(-1))
         mixed = pa.array(np.concatenate(parts))
         return mixed if numbers is not None else self._pools[column].take(mixed)
+
+
+def first_alike(rows: NDArray[Any]) -> Positions:
+    """Return for every row of a matrix the position of the first that is identical to it."""
+    if not rows.shape[1]:
+        return np.zeros(len(rows), dtype=np.int64)
+    kind = np.dtype((np.void, rows.shape[1] * rows.itemsize))
+    whole = np.ascontiguousarray(rows).view(kind).reshape(-1)
+    _, first, inverse = np.unique(whole, return_index=True, return_inverse=True)
+    return first[inverse].astype(np.int64)
 
 
 _BASELINE = "methods.shap.baseline"
@@ -229,8 +234,7 @@ _MISMATCH = 0.5
 _CLUSTERED = 0.85
 
 
-@dataclass(frozen=True)
-class _Cells:
+class _Cells(NamedTuple):
     """Rows in the units that distances are measured in.
 
     Parameters

@@ -10,12 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from analyzers.model_quality import documents
-from analyzers.model_quality.check_sagemaker import check_sagemaker, suggest, undefined
-from analyzers.model_quality.check_sound import check_sound
-from analyzers.model_quality.confusion import binary_metrics
+from analyzers.model_quality.check import check_sagemaker, check_sound, suggest, undefined
 from analyzers.model_quality.describe import Evidence, describe
 from analyzers.model_quality.documents import QualityBaseline, QualityConstraints, QualityStatistics
-from analyzers.model_quality.scores import Cumulative, ScoreHistogram, probabilities
+from analyzers.model_quality.metrics import Cumulative, ScoreHistogram, binary_metrics, probabilities
 from analyzers.model_quality.summary import QualitySummary, Task, merge, summarize
 from analyzers.shared import rules as both_rules
 from analyzers.shared.cells import Floats, changed_labels

@@ -11,11 +11,11 @@ from unicodedata import normalize
 
 import numpy as np
 
-from analyzers.model_quality import confusion, intervals, scores
-from analyzers.model_quality.check_sound import widened
+from analyzers.model_quality import intervals, metrics
+from analyzers.model_quality.check import widened
 from analyzers.model_quality.documents import FACTS, PR_CURVE, ROC_CURVE, MetricValue, QualityStatistics
 from analyzers.model_quality.intervals import Interval, Spread, deviation
-from analyzers.model_quality.residuals import BUCKETS, Residuals, regression_metrics, regression_spreads
+from analyzers.model_quality.metrics import BUCKETS, Residuals, regression_metrics, regression_spreads
 from analyzers.model_quality.summary import NEGATIVE, QualitySummary, Task
 from analyzers.shared.cells import Codes, Floats, as_number
 from analyzers.shared.row_sample import RowSample, dependence_note, effect_of_numbers
@@ -159,9 +159,21 @@ def _describe_binary(run: _Run) -> None:
     statistics, counts, positive = run.statistics, run.summary.confusion, run.task.positive
     statistics.item_count = sum(counts.values())
     if statistics.item_count:
-        matrix = _binary_matrix(statistics, counts, positive)
-        statistics.confusion_matrix = matrix
-        cells = confusion.binary_cells(matrix, positive)
+        actual, predicted = _vocabularies(counts)
+        labels = actual | predicted
+        others = metrics.label_order(labels - {positive})
+        if len(others) > 1:
+            statistics.notes.append(f"These labels all count as negative: {listing(others, 10)}.")
+        elif positive not in actual or not others:
+            which = f"No label is {positive!r}" if others else f"All labels are {positive!r}"
+            statistics.notes.append(f"{which}, so metrics that need both classes are undefined.")
+        negative = others[0] if len(others) == 1 else ("0" if positive == "1" else f"not {positive}")
+        named = {NEGATIVE: negative}
+        if len(others) < 2 or any(predicted == NEGATIVE for _, predicted in counts):
+            labels = labels | {negative}
+        pairs = {(named.get(one, one), named.get(other, other)): n for (one, other), n in counts.items()}
+        statistics.confusion_matrix = _matrix(pairs, labels | {positive})
+        cells = metrics.binary_cells(statistics.confusion_matrix, positive)
         _put_binary(run, cells)
         wrong = int(cells[1] + cells[2])
         if run.sound and wrong < min(_ENOUGH_WRONG, _NEARLY_PERFECT * statistics.item_count):
@@ -180,32 +192,13 @@ def _describe_binary(run: _Run) -> None:
         statistics.notes.append(wording("quality_notes.no_scores"))
 
 
-def _binary_matrix(
-    statistics: QualityStatistics, counts: confusion.Confusion, positive: str
-) -> dict[str, dict[str, int]]:
-    actual, predicted = _vocabularies(counts)
-    labels = actual | predicted
-    others = confusion.label_order(labels - {positive})
-    if len(others) > 1:
-        statistics.notes.append(f"These labels all count as negative: {listing(others, 10)}.")
-    elif positive not in actual or not others:
-        which = f"No label is {positive!r}" if others else f"All labels are {positive!r}"
-        statistics.notes.append(f"{which}, so metrics that need both classes are undefined.")
-    negative = others[0] if len(others) == 1 else ("0" if positive == "1" else f"not {positive}")
-    named = {NEGATIVE: negative}
-    if len(others) < 2 or any(predicted == NEGATIVE for _, predicted in counts):
-        labels = labels | {negative}
-    pairs = {(named.get(one, one), named.get(other, other)): n for (one, other), n in counts.items()}
-    return _matrix(pairs, labels | {positive})
-
-
-def label_problem(counts: confusion.Confusion, task: Task) -> DatasetError | None:
+def label_problem(counts: metrics.Confusion, task: Task) -> DatasetError | None:
     """Return why the positive label cannot be told, None when it can."""
     actual, predicted = _vocabularies(counts)
     if problem := vocabulary_problem(actual, predicted, most=2):
         return problem
     labels = actual | predicted
-    others = confusion.label_order(labels - {task.positive})
+    others = metrics.label_order(labels - {task.positive})
     default = task.positive == "1"
     # A prediction made from a score is always one of two, so it tells only when the labels agree with it.
     seen = not others or task.positive in actual or (len(others) == 1 and task.positive in predicted)
@@ -213,7 +206,7 @@ def label_problem(counts: confusion.Confusion, task: Task) -> DatasetError | Non
         said = {"labels": listing(others), "positive": task.positive}
         return DatasetError.of("quality_labels.positive", field="positive_label", **said)
     if len(others) > 1 and default:
-        texts = listing(confusion.label_order(labels))
+        texts = listing(metrics.label_order(labels))
         return DatasetError.of("quality_labels.binary", field="problem_type", count=len(labels), labels=texts)
     return None
 
@@ -225,7 +218,7 @@ def vocabulary_problem(
 
     `most` is how many labels there can be; None where nobody knows, and `rows` without a right answer tell.
     """
-    fractions = [confusion.label_order(set(filter(_is_fraction, texts))) for texts in (actual, predicted)]
+    fractions = [metrics.label_order(set(filter(_is_fraction, texts))) for texts in (actual, predicted)]
     if not fractions[0] and len(fractions[1]) > (most or 2):
         some = listing(fractions[1], 3)
         return DatasetError.of("quality_labels.scores", field="inference_attribute", some=some)
@@ -245,7 +238,7 @@ def vocabulary_problem(
     few = most or (sys.maxsize if rows < _ENOUGH_ROWS or 1 in (len(actual), len(predicted)) else 0)
     if kinds[0] & kinds[1] and len(actual | predicted) <= few:
         return None
-    labels, predictions = (listing(confusion.label_order(texts)) for texts in (actual, predicted))
+    labels, predictions = (listing(metrics.label_order(texts)) for texts in (actual, predicted))
     return DatasetError.of("quality_labels.vocabulary", labels=labels, predictions=predictions)
 
 
@@ -254,13 +247,13 @@ def _is_fraction(text: str) -> bool:
     return number is not None and 0.0 < number < 1.0
 
 
-def _vocabularies(counts: confusion.Confusion) -> tuple[set[str], set[str]]:
+def _vocabularies(counts: metrics.Confusion) -> tuple[set[str], set[str]]:
     """Return the labels, and the predictions."""
     return {actual for actual, _ in counts}, {predicted for _, predicted in counts} - {NEGATIVE}
 
 
 def _matrix(counts: Mapping[tuple[str, str], int], labels: set[str]) -> dict[str, dict[str, int]]:
-    ordered = confusion.label_order(labels)
+    ordered = metrics.label_order(labels)
     return {one: {other: counts.get((one, other), 0) for other in ordered} for one in ordered}
 
 
@@ -270,22 +263,22 @@ def _put_binary(run: _Run, cells: Codes) -> None:
             return intervals.table_draws(counts, run.generator, resamples)
         return run.subsampled(counts)
 
-    values = first_values(confusion.binary_metrics(cells[None, :].astype(np.float64)))
+    values = first_values(metrics.binary_metrics(cells[None, :].astype(np.float64)))
     if not run.sound and math.isnan(values["precision"]):
         # With nothing predicted positive the originals' library has a precision of zero.
         values["precision"] = 0.0
-    run.put(values, confusion.binary_metrics(tables(cells, intervals.INTERVAL_RESAMPLES)))
-    for name, (hits, total) in confusion.binary_proportions(cells).items() if run.sound else ():
+    run.put(values, metrics.binary_metrics(tables(cells, intervals.INTERVAL_RESAMPLES)))
+    for name, (hits, total) in metrics.binary_proportions(cells).items() if run.sound else ():
         if total:
             run.statistics.metrics[name].interval = intervals.proportion_interval(hits, total)
-    constant = confusion.constant_cells(cells)
-    constants = first_values(confusion.binary_metrics(constant[None, :].astype(np.float64)))
+    constant = metrics.constant_cells(cells)
+    constants = first_values(metrics.binary_metrics(constant[None, :].astype(np.float64)))
     if math.isnan(constants["precision"]):
         # By convention: a classifier that never says positive is not precise.
         constants["precision"] = 0.0
     # The cells that a constant prediction leaves empty stay empty in every draw.
     kept = np.isin(np.arange(4), (0, 2) if constant[0] else (1, 3)).astype(np.float64)
-    spread = confusion.binary_metrics(tables(constant, intervals.RESAMPLES) * kept)
+    spread = metrics.binary_metrics(tables(constant, intervals.RESAMPLES) * kept)
     run.put({name: constants[name] for name in FACTS["constant"]["BinaryClassification"]}, spread, CONSTANT)
 
 
@@ -297,19 +290,21 @@ def _put_scores(run: _Run) -> None:
         statistics.notes.append(wording("quality_notes.one_class", absent=absent))
         statistics.metrics["auc"] = MetricValue(None)
         return
-    points = scores.cumulative(histogram, thinned=True)
-    statistics.curves[ROC_CURVE] = scores.roc_curve(points)
-    statistics.curves[PR_CURVE] = scores.precision_recall_curve(points)
+    points = metrics.cumulative(histogram, thinned=True)
+    statistics.curves[ROC_CURVE] = metrics.roc_curve(points)
+    statistics.curves[PR_CURVE] = metrics.precision_recall_curve(points)
     if not run.sound:
         enough = statistics.item_count >= FEWEST_ROWS_OF_SPREAD
         statistics.metrics["auc"] = MetricValue(points.area, _subsampled_area(run) if enough else None)
         return
-    area, spread = scores.cumulative(histogram, thinned=False).area, scores.area_deviation(histogram)
+    area, spread = metrics.cumulative(histogram, thinned=False).area, metrics.area_deviation(histogram)
     interval = intervals.area_interval(area, spread, positives, negatives)
     statistics.metrics["auc"] = MetricValue(area, spread, interval)
-    average = float(scores.average_precision(histogram.positives, histogram.negatives))
+    average = float(metrics.average_precision(histogram.positives, histogram.negatives))
     precision_interval = partial(intervals.precision_interval, positives=positives)
-    run.put_mean("average_precision", average, scores.average_precision_spread(histogram), precision_interval)
+    run.put_mean(
+        "average_precision", average, metrics.average_precision_spread(histogram), precision_interval
+    )
 
 
 def _subsampled_area(run: _Run) -> float | None:
@@ -318,9 +313,9 @@ def _subsampled_area(run: _Run) -> float | None:
     areas = []
     for sample in drawn.astype(np.int64):
         positives, negatives = np.split(sample, 2)
-        part = scores.ScoreHistogram(histogram.scores, positives, negatives)
+        part = metrics.ScoreHistogram(histogram.scores, positives, negatives)
         if positives.any() and negatives.any():
-            areas.append(scores.cumulative(part, thinned=False).area)
+            areas.append(metrics.cumulative(part, thinned=False).area)
     return deviation(np.array(areas))
 
 
@@ -342,11 +337,11 @@ def _put_probabilities(run: _Run) -> None:
     if sums.bin_count.any():
         used = sums.bin_count > 0.0
         counts, sums_of_scores, hits = sums.bin_count[used], sums.bin_scores[used], sums.bin_hits[used]
-        error = float(scores.expected_calibration_error(counts, sums_of_scores, hits))
+        error = float(metrics.expected_calibration_error(counts, sums_of_scores, hits))
         size = (intervals.RESAMPLES, hits.size)
         right = run.generator.standard_gamma(hits, size=size)
         drawn = right + run.generator.standard_gamma(counts - hits, size=size)
-        errors = scores.expected_calibration_error(drawn, drawn * (sums_of_scores / counts), right)
+        errors = metrics.expected_calibration_error(drawn, drawn * (sums_of_scores / counts), right)
         run.statistics.metrics["expected_calibration_error"] = MetricValue(error, deviation(errors))
 
 
@@ -356,21 +351,21 @@ def _describe_multiclass(run: _Run) -> None:
     if not statistics.item_count:
         return
     statistics.confusion_matrix = _matrix(counts, {label for pair in counts for label in pair})
-    cells = confusion.cells_of(statistics.confusion_matrix)
+    cells = metrics.cells_of(statistics.confusion_matrix)
     actual, predicted = _vocabularies(counts)
-    if never := confusion.label_order(actual - predicted):
+    if never := metrics.label_order(actual - predicted):
         statistics.notes.append(f"Never predicted, so their precision counts as zero: {listing(never, 10)}.")
-    if unseen := confusion.label_order(predicted - actual):
+    if unseen := metrics.label_order(predicted - actual):
         statistics.notes.append(f"Predicted, but the label of no row: {listing(unseen, 10)}.")
     _put_classes(run, cells, "")
-    _put_classes(run, confusion.constant_matrix(cells), CONSTANT)
+    _put_classes(run, metrics.constant_matrix(cells), CONSTANT)
     if not run.sound:
         return
     _put_probabilities(run)
     sums = run.summary.probabilities
     statistics.unknown_class_count = sums.unknown_class.total()
     lacking = [
-        listing(confusion.label_order(set(one)), 3) for one in (sums.unknown_class, sums.unknown_prediction)
+        listing(metrics.label_order(set(one)), 3) for one in (sums.unknown_class, sums.unknown_prediction)
     ]
     if count := statistics.unknown_class_count:
         statistics.notes.append(wording("quality_notes.unknown_class", count=count, names=lacking[0]))
@@ -386,13 +381,13 @@ def _describe_multiclass(run: _Run) -> None:
         statistics.metrics[f"top_{k}_accuracy"] = MetricValue(share, spread, interval)
 
 
-def _put_classes(run: _Run, cells: confusion.Cells, suffix: str) -> None:
-    values = first_values(confusion.multiclass_metrics(cells, cells.counts[None, :].astype(np.float64)))
+def _put_classes(run: _Run, cells: metrics.Cells, suffix: str) -> None:
+    values = first_values(metrics.multiclass_metrics(cells, cells.counts[None, :].astype(np.float64)))
     if run.sound:
         parts = intervals.cell_blocks(cells.counts, run.generator)
     else:
         parts = [run.subsampled(cells.counts)]
-    drawn = [confusion.multiclass_metrics(cells, part) for part in parts]
+    drawn = [metrics.multiclass_metrics(cells, part) for part in parts]
     run.put(values, {name: np.concatenate([part[name] for part in drawn]) for name in values}, suffix)
     for name in values if run.sound and not suffix else ():
         metric = run.statistics.metrics[name]
@@ -413,7 +408,7 @@ class Evidence(NamedTuple):
     `problem` is what is wrong with the data as a whole; a segment may be as it is.
     """
 
-    unlabelled_scores: scores.ScoreHistogram
+    unlabelled_scores: metrics.ScoreHistogram
     column_names: tuple[str, ...]
     problem: DatasetError | None
 
@@ -455,7 +450,7 @@ def describe(summary: QualitySummary, task: Task, *, rules: Rules, seed: int) ->
         statistics.notes.append(note)
     if rules == "sound" and task.problem_type != "Regression":
         kind = "positive label" if task.problem_type == "BinaryClassification" else "right prediction"
-        statistics.calibration = scores.calibrate(summary.scores, kind)
+        statistics.calibration = metrics.calibrate(summary.scores, kind)
     return statistics
 
 
@@ -488,7 +483,7 @@ def _problem(summary: QualitySummary, task: Task) -> DatasetError | None:
     return vocabulary_problem(*_vocabularies(summary.confusion), rows=rows)
 
 
-def _scale_problem(histogram: scores.ScoreHistogram, task: Task) -> DatasetError | None:
+def _scale_problem(histogram: metrics.ScoreHistogram, task: Task) -> DatasetError | None:
     """Return why scores and threshold cannot be on one scale: scores in percent, for example."""
     is_threshold_used = task.inference_attribute is None and 0.0 < task.threshold < 1.0
     if not is_threshold_used or not histogram.total_positives or not histogram.total_negatives:
@@ -501,13 +496,13 @@ def _scale_problem(histogram: scores.ScoreHistogram, task: Task) -> DatasetError
     return DatasetError.of("quality_rows.scale", field="probability_attribute", side=side, **texts)
 
 
-def _backwards(statistics: QualityStatistics, histogram: scores.ScoreHistogram, positive: str) -> str | None:
+def _backwards(statistics: QualityStatistics, histogram: metrics.ScoreHistogram, positive: str) -> str | None:
     """Say that scores rank labels backwards, where chance does not explain an area below one half."""
     area = statistics.metrics.get("auc")
     if area is None or area.value is None:
         return None
     sizes = histogram.total_positives, histogram.total_negatives
-    spread = scores.area_deviation(histogram)
+    spread = metrics.area_deviation(histogram)
     _, high = area.interval or intervals.area_interval(area.value, spread, *sizes)
     if high >= _NO_RANKING:
         return None

@@ -276,8 +276,8 @@ def read_constraints(value: dict[str, Any], where: str) -> QualityConstraints:
         file.number("version", 0.0)
         present = [name for name in members.members if members.raw(name) is not None]
         metrics = {name: schema.read_document(MetricConstraint, members.within(name)) for name in present}
-    kept: dict[str, Any] = {"extra": file.extra(), "order": tuple(value)}
-    return QualityConstraints(problem_type, metrics, unused=unused, where=where, **kept)
+        own = {"problem_type": problem_type, "metrics": metrics}
+        return schema.read_document(QualityConstraints, file, **own, unused=unused, where=where)
 
 
 def constraints_to_json(document: QualityConstraints) -> dict[str, Any]:

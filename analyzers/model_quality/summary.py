@@ -11,21 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from analyzers.model_quality.confusion import Confusion, check_classes, count_pairs
+from analyzers.model_quality import metrics
 from analyzers.model_quality.documents import ProblemType
-from analyzers.model_quality.residuals import Residuals
-from analyzers.model_quality.scores import ProbabilitySums, ScoreHistogram, add_up
-from analyzers.shared.cells import (
-    NO_LABEL,
-    Coded,
-    Codes,
-    Flags,
-    Floats,
-    Value,
-    label_of,
-    read_labels,
-    read_numbers,
-)
+from analyzers.shared import cells
+from analyzers.shared.cells import Coded, Codes, Flags, Floats, Value, label_of
 from analyzers.shared.row_sample import RowSample, cluster_hashes, seed_of
 from contract.dataset import GROUND_TRUTH, notice
 from contract.errors import DatasetError
@@ -249,11 +238,11 @@ class QualitySummary:
     unusable: Counter[str] = field(default_factory=Counter)
     unusable_examples: dict[str, str] = field(default_factory=dict)
     infinite: Counter[str] = field(default_factory=Counter)
-    confusion: Confusion = field(default_factory=Counter)
-    scores: ScoreHistogram = field(default_factory=ScoreHistogram)
-    unlabelled_scores: ScoreHistogram = field(default_factory=ScoreHistogram)
-    probabilities: ProbabilitySums = field(default_factory=ProbabilitySums)
-    residuals: Residuals = field(default_factory=Residuals)
+    confusion: metrics.Confusion = field(default_factory=Counter)
+    scores: metrics.ScoreHistogram = field(default_factory=metrics.ScoreHistogram)
+    unlabelled_scores: metrics.ScoreHistogram = field(default_factory=metrics.ScoreHistogram)
+    probabilities: metrics.ProbabilitySums = field(default_factory=metrics.ProbabilitySums)
+    residuals: metrics.Residuals = field(default_factory=metrics.Residuals)
     column_names: tuple[str, ...] = ()
     sample: RowSample = field(default_factory=RowSample)
     sample_seed: int | None = None
@@ -261,12 +250,12 @@ class QualitySummary:
 
 def merge(left: QualitySummary, right: QualitySummary) -> QualitySummary:
     """Return the summary of the rows of both; may reuse the memory of `left`."""
-    add_up(left, right, "rows", "unlabelled", "not_predicted", "not_scored")
+    metrics.add_up(left, right, "rows", "unlabelled", "not_predicted", "not_scored")
     left.unusable.update(right.unusable)
     left.unusable_examples = right.unusable_examples | left.unusable_examples
     left.infinite.update(right.infinite)
     left.confusion.update(right.confusion)
-    check_classes(left.confusion)
+    metrics.check_classes(left.confusion)
     left.scores.merge(right.scores)
     left.unlabelled_scores.merge(right.unlabelled_scores)
     left.probabilities.merge(right.probabilities)
@@ -319,14 +308,14 @@ def _keep(
 
 
 def _numbers(summary: QualitySummary, batch: pa.RecordBatch, place: int, setting: str) -> Floats:
-    cells = read_numbers(batch.column(place))
-    if cells.unusable:
-        summary.unusable[setting] += cells.unusable
-        summary.unusable_examples.setdefault(setting, cells.example)
-    infinite = np.isinf(cells.values)
+    numbers = cells.read_numbers(batch.column(place))
+    if numbers.unusable:
+        summary.unusable[setting] += numbers.unusable
+        summary.unusable_examples.setdefault(setting, numbers.example)
+    infinite = np.isinf(numbers.values)
     if infinite.any():
         summary.infinite[setting] += int(infinite.sum())
-    return np.where(infinite, np.nan, cells.values)
+    return np.where(infinite, np.nan, numbers.values)
 
 
 def _pair(summary: QualitySummary, actual: Coded, predicted: Coded) -> tuple[Flags, Flags, Flags]:
@@ -335,7 +324,7 @@ def _pair(summary: QualitySummary, actual: Coded, predicted: Coded) -> tuple[Fla
     summary.unlabelled += int((~labelled).sum())
     summary.not_predicted += int((labelled & ~has_prediction).sum())
     used = labelled & has_prediction
-    count_pairs(summary.confusion, actual, predicted, np.flatnonzero(used))
+    metrics.count_pairs(summary.confusion, actual, predicted, np.flatnonzero(used))
     return labelled, has_prediction, used
 
 
@@ -363,15 +352,15 @@ def _labels(
     if pa.types.is_floating(array.type):
         array = pa.array(_numbers(summary, batch, place, setting))
     none = task.no_labels - {task.positive.lower()}
-    found, missing = read_labels(array, binary=task.problem == "BinaryClassification", none=none)
+    found, missing = cells.read_labels(array, binary=task.problem == "BinaryClassification", none=none)
     for text, count in missing.items():
         notice("reading.marker", count, field=batch.schema.names[place], marker=text)
     return found
 
 
-def _is(cells: Coded, text: str) -> Flags:
+def _is(labels: Coded, text: str) -> Flags:
     """Return which cells hold that label."""
-    return np.array([False, *(known == text for known in cells.values)])[cells.codes]
+    return np.array([False, *(known == text for known in labels.values)])[labels.codes]
 
 
 def _add_binary(summary: QualitySummary, batch: pa.RecordBatch, columns: Columns, task: Task) -> None:
@@ -426,13 +415,13 @@ def _add_multiclass(summary: QualitySummary, batch: pa.RecordBatch, columns: Col
         places = _places(actual, names)[scored], _places(predicted, names)[scored]
         summary.probabilities.add_classes(table[scored], *places)
         sums = summary.probabilities
-        for cells, unknown in ((actual, sums.unknown_class), (predicted, sums.unknown_prediction)):
-            codes, counts = np.unique(cells.codes[scored & (_places(cells, names) < 0)], return_counts=True)
-            lacking = (str(cells.values[code - 1]) for code in codes)
+        for side, unknown in ((actual, sums.unknown_class), (predicted, sums.unknown_prediction)):
+            codes, counts = np.unique(side.codes[scored & (_places(side, names) < 0)], return_counts=True)
+            lacking = (str(side.values[code - 1]) for code in codes)
             unknown.update(dict(zip(lacking, counts.tolist(), strict=True)))
 
 
-def _places(cells: Coded, labels: Sequence[Value]) -> Codes:
+def _places(coded: Coded, labels: Sequence[Value]) -> Codes:
     """Return where in a list the label of each cell stands, -1 where it does not; each is in it once."""
     known = {label: place for place, label in enumerate(labels)}
-    return np.array([-1, *(known.get(label, -1) for label in cells.values)])[cells.codes]
+    return np.array([-1, *(known.get(label, -1) for label in coded.values)])[coded.codes]

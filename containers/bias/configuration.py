@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from analyzers.bias.analyzer import BiasAnalyzer
 from analyzers.bias.summary import ALL_POST, ALL_PRE, BiasRequest, FacetRequest
-from contract.analysis_config import AnalysisConfig
+from contract.analysis_config import AnalysisConfig, Methods
 from contract.api import Dataset, MakeAnalyzer, Replay, Settings
 from contract.errors import wording
 from contract.schema import Mistakes
@@ -88,7 +88,12 @@ def bias_request(
         facets.append(FacetRequest(tuple(name or "" for name in found), facet.value_or_threshold))
     strata = config.group_variable
     group = clarify.find_column(strata, columns.names, "group_variable", mistakes, config.headers)
-    pre, post = _stages(config, columns, mistakes)
+    methods = config.methods or Methods(ALL_PRE, ALL_POST if columns.has_predictions else None)
+    if config.methods is None and not columns.has_predictions:
+        _log.warning(wording("bias_configuration.only_data"))
+    if methods.post_training_bias is not None and not columns.has_predictions:
+        mistakes.add("bias_configuration.predictions", field="methods.post_training_bias")
+    clarify.log_other_methods(config, ("shap", "pdp"), _log)
     clusters = clarify.cluster_columns(settings, columns, mistakes)
     mistakes.stop_if_any()
     threshold = settings.probability_threshold
@@ -100,8 +105,8 @@ def bias_request(
         predicted_label=columns.predicted_label,
         probability=columns.probability if columns.predicted_label is None else None,
         probability_threshold=config.probability_threshold if threshold is None else threshold,
-        pre_training=pre,
-        post_training=post,
+        pre_training=methods.pre_training_bias,
+        post_training=methods.post_training_bias,
         label_name=columns.label_name,
         features=columns.features or None,
         cluster_by=clusters,
@@ -124,18 +129,3 @@ def only_needed(
     if any(name.isdecimal() for name in (*columns.names, *divided)) or request.beside:
         return request
     return replace(request, exclude=(*request.exclude, *unneeded))
-
-
-def _stages(
-    config: AnalysisConfig, columns: clarify.Columns, mistakes: Mistakes
-) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
-    """Return the metrics asked for, before and after training."""
-    methods = config.methods
-    if methods is None:
-        if not columns.has_predictions:
-            _log.warning(wording("bias_configuration.only_data"))
-        return ALL_PRE, ALL_POST if columns.has_predictions else None
-    if methods.post_training_bias is not None and not columns.has_predictions:
-        mistakes.add("bias_configuration.predictions", field="methods.post_training_bias")
-    clarify.log_other_methods(config, ("shap", "pdp"), _log)
-    return methods.pre_training_bias, methods.post_training_bias

@@ -452,11 +452,11 @@ def import_schedule(arguments: Sequence[str] | None = None) -> int:
     or, with boto3 and credentials: import-schedule --to kubernetes --schedule-name NAME > monitor.yaml
     """
     # Imported late: no other command needs templates.
-    from orchestrators.import_schedule import jobs, manifests
+    from orchestrators.import_schedule import jobs
 
     about = "Write what a monitoring schedule of SageMaker did as a manifest of any orchestrator."
     parser = new_parser("import-schedule", about, import_schedule.__doc__)
-    parser.add_argument("--to", required=True, choices=tuple(manifests.WRITERS), help="whom to write for")
+    parser.add_argument("--to", required=True, choices=tuple(jobs.WRITERS), help="whom to write for")
     add_flags(parser, "import-schedule")
     parser.set_defaults(action=_write, **vars(jobs.Options()))
     return run_action(parser, arguments)
@@ -479,8 +479,8 @@ def _documents(given: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _write(given: argparse.Namespace) -> None:
-    from orchestrators.import_schedule import describe, jobs, manifests
+    from orchestrators.import_schedule import describe, jobs
 
     options = jobs.Options(**{name: vars(given)[name] for name in vars(jobs.Options())})
     found = jobs.make_jobs(describe.combine(_documents(given)), options)
-    sys.stdout.write(manifests.WRITERS[given.to](found))
+    sys.stdout.write(jobs.WRITERS[given.to](found))

@@ -7,9 +7,9 @@ import logging
 import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -207,8 +207,7 @@ def _duration(seconds: float) -> str:
 _MEMBER = "methods.shap.baseline"
 
 
-@dataclass(frozen=True)
-class Shape:
+class Shape(NamedTuple):
     """The columns that rows must fill.
 
     Parameters

@@ -6,15 +6,13 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+from analyzers.model_quality.documents import CONFUSION_MATRIX, PR_CURVE, ROC_CURVE
 from containers.metrics import Metrics, Scope, table
 from contract import page
 from contract.api import State, Violation
 from contract.errors import topic, wording
 from reporting.report import charts
 
-MATRIX = "confusion_matrix"
-ROC = "receiver_operating_characteristic_curve"
-PR = "precision_recall_curve"
 BEST_CONSTANT = "_best_constant_classifier"
 
 # Those named first are what most people ask for.
@@ -208,8 +206,8 @@ def _curve_section(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[page
     if calibration:
         calibration["diagonalName"] = "perfectly calibrated"
     curves = (
-        drawn(ROC, "false_positive_rates", "true_positive_rates", "ROC curve", True),
-        drawn(PR, "recalls", "precisions", "Precision and recall", False),
+        drawn(ROC_CURVE, "false_positive_rates", "true_positive_rates", "ROC curve", True),
+        drawn(PR_CURVE, "recalls", "precisions", "Precision and recall", False),
         calibration,
     )
     shown = [chart for chart in curves if chart]
@@ -226,7 +224,7 @@ def _calibration(document: Mapping[str, Any]) -> tuple[list[float], list[float]]
 
 def _matrix_section(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[page.Section]:
     matrices = {"Now": now, "Baseline": then}.items()
-    found = ((name, _of_problem(side, "_metrics").get(MATRIX)) for name, side in matrices)
+    found = ((name, _of_problem(side, "_metrics").get(CONFUSION_MATRIX)) for name, side in matrices)
     tables = [_matrix(name, matrix) for name, matrix in found if matrix and len(matrix) <= _LARGEST_MATRIX]
     if not tables:
         return []

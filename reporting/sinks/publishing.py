@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import importlib.util
 import logging
-from datetime import UTC
 from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
@@ -47,27 +46,25 @@ class Sinks(NamedTuple):
 
         Metrics are told of every completed run, events of runs that found violations whose alert is due.
         """
-        from reporting.sinks import events
+        from reporting.sinks import messages
         from reporting.sinks.delivery import Delivery, deliver
-        from reporting.sinks.values import SENDERS, metric_data, put_metrics, values_of
 
         parcels = []
         for address in self.metrics:
             if address.kind == "cloudwatch":
-                names = [entry["MetricName"] for entry in metric_data(run)]
-                send = put_metrics(address, run)
+                names = [entry["MetricName"] for entry in messages.metric_data(run)]
+                send = messages.put_metrics(address, run)
             else:
-                names = [value.name for value in values_of(run)]
-                send = functools.partial(SENDERS[address.kind], address, run, self.headers)
+                names = [value.name for value in messages.values_of(run)]
+                send = functools.partial(messages.SENDERS[address.kind], address, run, self.headers)
             # Each name once.
             content = f"{several(len(names), 'metric')} ({some_of(list(dict.fromkeys(names)), _NAMES_SHOWN)})"
             parcels.append(Delivery(address.shown, content, send))
         if run.violations and not run.waits:
-            event = events.cloud_event(run)
+            event = messages.cloud_event(run)
             content = f"event {event['id']} with {several(event['data']['violation_count'], 'violation')}"
             for address in self.events:
-                put = events.put if address.kind == "eventbridge" else events.post
-                send = functools.partial(put, address, event, self.headers)
+                send = functools.partial(messages.send_event, address, event, self.headers)
                 parcels.append(Delivery(address.shown, content, send))
         elif run.waits and self.events:
             _log.info("No event is sent: %s", run.alert and run.alert.text)
@@ -116,10 +113,9 @@ def publish(run: Run, settings: Settings, sinks: Sinks | None) -> tuple[Undelive
     undelivered: tuple[Undelivered, ...] = ()
     try:
         if settings.publish_cloudwatch_metrics:
-            from reporting.sinks.values import metric_entry
+            from reporting.sinks.messages import metric_entry, utc_text
 
-            timestamp = run.instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            entries = [metric_entry(metric, run, timestamp) for metric in run.metrics]
+            entries = [metric_entry(metric, run, utc_text(run.instant)) for metric in run.metrics]
             directory = settings.cloudwatch_metrics_directory
             content = b"".join(orjson.dumps(entry) + b"\n" for entry in entries)
             write_files_atomically(directory, {FILE_NAME: content})

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from analyzers.bias.analyzer import BiasAnalyzer, suggest
-from analyzers.bias.check_sound import tables_of
+from analyzers.bias.check import tables_of
 from analyzers.bias.describe import impact_findings
 from analyzers.bias.documents import (
     BiasBaseline,

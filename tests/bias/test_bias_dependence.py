@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from bias_tables import FAIR, baseline_of, facet, statistics
 
-from analyzers.bias.check_sound import (
+from analyzers.bias.check import (
     _JOINT_DRAWS,
     FALSE_ALARM_RATE,
     Held,

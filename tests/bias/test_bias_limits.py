@@ -8,7 +8,7 @@ import pytest
 from bias_tables import FAIR, HALVED, baseline_of, check, facet, names, notes, statistics
 
 from analyzers.bias.analyzer import suggest
-from analyzers.bias.check_sound import limit_of
+from analyzers.bias.check import limit_of
 from analyzers.bias.documents import BiasStatistics, MetricValue
 
 METRIC_NAMES = ("DPPL", "RD", "SD", "DCA", "DCR", "DAR", "DRR", "AD", "TE", "GE", "CI", "DPL", "KL")

@@ -22,10 +22,18 @@ from smclarify_cases import (
 )
 
 from analyzers.bias.analyzer import BiasAnalyzer
-from analyzers.bias.column_summary import ColumnPlan, ColumnSummary
 from analyzers.bias.documents import BiasStatistics
 from analyzers.bias.groups import kind_of_column
-from analyzers.bias.summary import ALL_POST, ALL_PRE, BiasRequest, FacetRequest, SummaryPlan, summarize
+from analyzers.bias.summary import (
+    ALL_POST,
+    ALL_PRE,
+    BiasRequest,
+    ColumnPlan,
+    ColumnSummary,
+    FacetRequest,
+    SummaryPlan,
+    summarize,
+)
 from contract.errors import ConfigurationError
 
 _STAGES = (("pre_training_bias", "pre"), ("post_training_bias", "post"))

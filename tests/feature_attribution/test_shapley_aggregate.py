@@ -10,7 +10,7 @@ import pytest
 import shapley_models
 from shapley_models import concatenate, explain, explain_windows
 
-from analyzers.feature_attribution import aggregate
+from analyzers.feature_attribution import summary as aggregate
 from analyzers.feature_attribution.kernel import WINDOW_ROWS, Explanation, Sampling, exact_explanation
 from containers.feature_attribution.shortcut import linear_shapley, tree_shapley
 from contract.errors import ConfigurationError
@@ -27,7 +27,9 @@ def windows(rows: int = WINDOW_ROWS + 300, budget: int = 40) -> list[Explanation
 @pytest.mark.parametrize("method", METHODS)
 def test_values_are_those_of_the_guide(method: aggregate.Aggregation) -> None:
     parts = windows()
-    found = aggregate.describe(reduce(aggregate.merge, [aggregate.summarize(part, method) for part in parts]))
+    found = aggregate.global_values(
+        reduce(aggregate.merge_sums, [aggregate.sums_of(part, method) for part in parts])
+    )
     local = concatenate(parts).local
     expected = {
         "mean_abs": np.abs(local).mean(axis=0),
@@ -35,26 +37,28 @@ def test_values_are_those_of_the_guide(method: aggregate.Aggregation) -> None:
         "mean_sq": (local**2).mean(axis=0),
     }[method]
     np.testing.assert_allclose(found.values, expected, atol=1e-12)
-    whole = aggregate.describe(aggregate.summarize(concatenate(parts), method))
+    whole = aggregate.global_values(aggregate.sums_of(concatenate(parts), method))
     np.testing.assert_allclose(whole.coalition_error, found.coalition_error, rtol=1e-9)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_empty_is_the_identity_and_merging_is_associative(method: aggregate.Aggregation) -> None:
-    first, second = (aggregate.summarize(part, method) for part in windows())
-    nothing = aggregate.summarize(windows(rows=0)[0], method)
+    first, second = (aggregate.sums_of(part, method) for part in windows())
+    nothing = aggregate.sums_of(windows(rows=0)[0], method)
     assert nothing.rows == 0
     for one, other in (
-        (aggregate.merge(nothing, first), first),
-        (aggregate.merge(first, nothing), first),
+        (aggregate.merge_sums(nothing, first), first),
+        (aggregate.merge_sums(first, nothing), first),
         (
-            aggregate.merge(aggregate.merge(first, second), first),
-            aggregate.merge(first, aggregate.merge(second, first)),
+            aggregate.merge_sums(aggregate.merge_sums(first, second), first),
+            aggregate.merge_sums(first, aggregate.merge_sums(second, first)),
         ),
         (pickle.loads(pickle.dumps(second)), second),
     ):
         for left, right in zip(
-            vars(aggregate.describe(one)).values(), vars(aggregate.describe(other)).values(), strict=True
+            vars(aggregate.global_values(one)).values(),
+            vars(aggregate.global_values(other)).values(),
+            strict=True,
         ):
             np.testing.assert_allclose(left, right, rtol=1e-12)
 
@@ -64,8 +68,8 @@ def test_stated_coalition_errors_cover_what_seeds_change(method: aggregate.Aggre
     given = shapley_models.draw(14, 120)
     model = shapley_models.logistic(14)
     found = [
-        aggregate.describe(
-            aggregate.summarize(explain(model, given[1:], given[:1], num_samples=100, seed=seed), method)
+        aggregate.global_values(
+            aggregate.sums_of(explain(model, given[1:], given[:1], num_samples=100, seed=seed), method)
         )
         for seed in range(25)
     ]
@@ -77,7 +81,7 @@ def test_stated_coalition_errors_cover_what_seeds_change(method: aggregate.Aggre
 def test_exact_values_state_what_rows_leave_to_chance() -> None:
     generator = np.random.default_rng(0)
     local = generator.normal(size=(400, 1, 3)) * [1.0, 2.0, 0.0]
-    found = aggregate.describe(aggregate.summarize(exact_explanation(local, np.zeros(1)), "mean_abs"))
+    found = aggregate.global_values(aggregate.sums_of(exact_explanation(local, np.zeros(1)), "mean_abs"))
     sizes = np.abs(local[:, 0])
     np.testing.assert_allclose(found.instance_error[0], sizes.std(axis=0, ddof=1) / 20, rtol=1e-9)
     np.testing.assert_allclose(found.total_error[0], sizes.sum(axis=1).std(ddof=1) / 20, rtol=1e-9)
@@ -91,7 +95,7 @@ def test_error_of_a_median_is_that_of_repeated_draws() -> None:
     medians, errors = [], []
     for _ in range(200):
         local = generator.normal(size=(201, 1, 1))
-        found = aggregate.describe(aggregate.summarize(exact_explanation(local, np.zeros(1)), "median"))
+        found = aggregate.global_values(aggregate.sums_of(exact_explanation(local, np.zeros(1)), "median"))
         medians.append(found.values[0, 0])
         errors.append(found.instance_error[0, 0])
     assert 0.8 < np.mean(errors) / np.std(medians) < 1.25
@@ -101,7 +105,7 @@ def test_features_without_influence_are_no_larger_than_their_floor() -> None:
     weights = np.array([2.0, 1.5, 1.0, 1.0, 1.0, 0.8, 0.8, 0.5, 0.5, 0.5, 0.5, 0.0, 0.0, 0.0])
     given = shapley_models.draw(14, 200)
     found = explain(lambda rows: 1 / (1 + np.exp(-rows @ weights)), given[1:], given[:1], num_samples=60)
-    summed = aggregate.describe(aggregate.summarize(found, "mean_abs"))
+    summed = aggregate.global_values(aggregate.sums_of(found, "mean_abs"))
     # The spread of a feature without influence is its floor; that of a seed's one design is not smooth.
     assert (summed.values[0, 11:] < 2.5 * summed.noise_floor[0, 11:]).all()
     assert (summed.values[0, :11] > 3 * summed.noise_floor[0, :11]).all()
@@ -109,8 +113,8 @@ def test_features_without_influence_are_no_larger_than_their_floor() -> None:
 
 
 def test_a_single_row_has_no_scatter() -> None:
-    found = aggregate.describe(
-        aggregate.summarize(exact_explanation(np.ones((1, 2, 3)), np.zeros(2)), "mean_abs")
+    found = aggregate.global_values(
+        aggregate.sums_of(exact_explanation(np.ones((1, 2, 3)), np.zeros(2)), "mean_abs")
     )
     assert found.values.shape == (2, 3)
     assert not found.instance_error.any()

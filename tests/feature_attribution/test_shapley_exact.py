@@ -15,7 +15,7 @@ from refusals import refused
 from sentences import says
 from shapley_models import explain
 
-from analyzers.feature_attribution import aggregate
+from analyzers.feature_attribution import summary as aggregate
 from analyzers.feature_attribution.kernel import enumerate_pairs, exact_design, number_of_pairs
 from contract.errors import ConfigurationError
 
@@ -159,7 +159,7 @@ def test_published_values_are_met_more_closely_than_by_the_service() -> None:
         np.array([reference["baseline_row"]]),
         num_samples=100,
     )
-    summed = aggregate.describe(aggregate.summarize(found, "mean_abs"))
+    summed = aggregate.global_values(aggregate.sums_of(found, "mean_abs"))
     ours = summed.values[0]
     stated = np.hypot(summed.coalition_error, summed.inflation)[0]
     assert (np.abs(ours - exact) < 4 * stated).all()

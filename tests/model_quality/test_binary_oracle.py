@@ -184,7 +184,7 @@ def test_scores_alone_predict_from_the_threshold_on() -> None:
 
 def test_ten_million_rows_would_stay_within_a_millionth() -> None:
     # Compressing 200,000 distinct scores to 20,000 entries costs at least as much as 10M to half a million.
-    from analyzers.model_quality.scores import ScoreHistogram, cumulative
+    from analyzers.model_quality.metrics import ScoreHistogram, cumulative
 
     generator = np.random.default_rng(6)
     labels = generator.random(200_000) < 0.2

@@ -27,7 +27,7 @@ from analyzers.model_quality.documents import (
     read_statistics,
 )
 from analyzers.model_quality.intervals import area_interval
-from analyzers.model_quality.scores import isotonic
+from analyzers.model_quality.metrics import isotonic
 from contract import json_layout
 from contract.api import Baseline, Decision, State
 from contract.errors import DocumentError

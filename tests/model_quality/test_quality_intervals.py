@@ -20,8 +20,13 @@ from analyzers.model_quality.intervals import (
     spread_of_powers,
     spread_of_total,
 )
-from analyzers.model_quality.residuals import Residuals, regression_spreads
-from analyzers.model_quality.scores import ScoreHistogram, average_precision, average_precision_spread
+from analyzers.model_quality.metrics import (
+    Residuals,
+    ScoreHistogram,
+    average_precision,
+    average_precision_spread,
+    regression_spreads,
+)
 from analyzers.shared.significance import student_quantile
 from contract.api import Baseline
 

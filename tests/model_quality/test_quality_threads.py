@@ -5,8 +5,8 @@ from blas_threads import printed_by_threads
 COMPUTE = """
 import numpy as np
 from analyzers.model_quality.analyzer import estimate
-from analyzers.model_quality.scores import ProbabilitySums
-from analyzers.model_quality.scores import ScoreHistogram
+from analyzers.model_quality.metrics import ProbabilitySums
+from analyzers.model_quality.metrics import ScoreHistogram
 from analyzers.model_quality.documents import QualityStatistics, ScoreCalibration
 rng = np.random.default_rng(7)
 scores = rng.random(90_000)

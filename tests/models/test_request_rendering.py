@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ConfigurationError
-from model_clients.batching import identical_rows
 from model_clients.codec import json_renderer, json_templates, render_csv
+from model_clients.endpoints import identical_rows
 from model_clients.model import plain
 
 LINES = "application/jsonlines"

@@ -18,8 +18,7 @@ from refusals import refused
 from containers.commands import main
 from contract.errors import ConfigurationError, DocumentError
 from orchestrators.import_schedule.describe import combine, parse_documents
-from orchestrators.import_schedule.jobs import hours_between, translate, unique_name
-from orchestrators.import_schedule.manifests import dump
+from orchestrators.import_schedule.jobs import dump, hours_between, translate, unique_name
 
 CALLS = {
     "data-quality": "DescribeDataQualityJobDefinition",

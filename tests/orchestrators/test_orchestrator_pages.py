@@ -9,7 +9,7 @@ import pytest
 from fixtures import ROOT
 
 from containers.commands.main import import_schedule
-from orchestrators.import_schedule.manifests import WRITERS
+from orchestrators.import_schedule.jobs import WRITERS
 
 PAGES = sorted((ROOT / "docs" / "orchestrators").glob("*.md"))
 ORCHESTRATORS = ROOT / "orchestrators"

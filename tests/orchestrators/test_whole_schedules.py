@@ -24,7 +24,7 @@ from containers.commands.main import import_schedule
 from contract.errors import ConfigurationError
 from contract.window import resolve_window
 from orchestrators.import_schedule.describe import combine, parse_documents
-from orchestrators.import_schedule.manifests import WRITERS
+from orchestrators.import_schedule.jobs import WRITERS
 
 CASES = ROOT.parent / "shared" / "cases" / "schedules"
 OPTIONS = ("--captures", "s3://bucketZZ/files")

@@ -16,7 +16,7 @@ from reports import END, START, report, violation
 from contract.api import Metric
 from contract.errors import ConfigurationError
 from contract.sink_addresses import parse_sinks
-from reporting.sinks import delivery, events, values
+from reporting.sinks import delivery, messages
 from reporting.sinks.publishing import Sinks, open_sinks
 
 boto3 = pytest.importorskip("boto3")
@@ -87,7 +87,7 @@ def test_cloudwatch_gets_the_names_of_the_files(account: Any) -> None:
 
 def test_many_metrics_go_in_several_requests_and_none_twice(account: Any) -> None:
     many = tuple(Metric(f"feature_non_null_f{i}", 1.0) for i in range(2500))
-    attempt = values.put_metrics(parse_sinks("metrics_sinks", "cloudwatch:Many")[0], report(metrics=many))
+    attempt = messages.put_metrics(parse_sinks("metrics_sinks", "cloudwatch:Many")[0], report(metrics=many))
     calls: list[int] = []
     real = delivery.call
 
@@ -110,7 +110,7 @@ def test_what_cloudwatch_cannot_hold() -> None:
         Metric("bias_metric_DI", float("inf")),
         Metric("feature_non_null_größe", 1.0, dimensions={"Facet": "日", "Empty": " "}),
     )
-    entries = {entry["MetricName"]: entry for entry in values.metric_data(report(metrics=odd))}
+    entries = {entry["MetricName"]: entry for entry in messages.metric_data(report(metrics=odd))}
     assert set(entries) == {"violations", "rows", "duration", r"feature_non_null_gr\xf6\xdfe"}
     dimensions = entries[r"feature_non_null_gr\xf6\xdfe"]["Dimensions"]
     assert dimensions[2:] == [{"Name": "Facet", "Value": r"\u65e5"}]
@@ -121,7 +121,11 @@ def test_eventbridge_gets_the_event_and_its_rule_finds_it(account: Any) -> None:
     bus.create_event_bus(Name="ml-events")
     url = queue.create_queue(QueueName="retraining")["QueueUrl"]
     arn = queue.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    pattern = {"source": ["model-monitor"], "detail-type": [events.TYPE], "detail": {"endpoint": ["flights"]}}
+    pattern = {
+        "source": ["model-monitor"],
+        "detail-type": [messages.EVENT_TYPE],
+        "detail": {"endpoint": ["flights"]},
+    }
     bus.put_rule(Name="drift", EventBusName="ml-events", EventPattern=json.dumps(pattern))
     bus.put_targets(Rule="drift", EventBusName="ml-events", Targets=[{"Id": "queue", "Arn": arn}])
     assert sinks(events="eventbridge:ml-events").deliver(report()) == ()

@@ -11,12 +11,12 @@ from sink_server import serving
 
 from contract.sink_addresses import parse_sinks
 from reporting.history.record import digest_of
-from reporting.sinks import events
+from reporting.sinks import messages
 from reporting.sinks.publishing import Sinks
 
 
 def test_a_cloud_event() -> None:
-    event = events.cloud_event(report(endpoint="flights eu"))
+    event = messages.cloud_event(report(endpoint="flights eu"))
     required = {"specversion", "id", "source", "type"}
     assert required <= set(event)
     # Attribute names: lower-case letters and digits only (CloudEvents 1.0, section 3.1).
@@ -39,7 +39,7 @@ def test_a_cloud_event() -> None:
 )
 def test_events_fit_and_count_what_they_leave_out(descriptions: list[str], most_bytes: int) -> None:
     violations = tuple(violation(description=text) for text in descriptions)
-    event = events.cloud_event(report(violations=violations), most_bytes)
+    event = messages.cloud_event(report(violations=violations), most_bytes)
     assert len(orjson.dumps(event)) <= most_bytes
     data = event["data"]
     assert data["violation_count"] == len(violations)
@@ -48,7 +48,7 @@ def test_events_fit_and_count_what_they_leave_out(descriptions: list[str], most_
 
 
 def test_ten_thousand_violations_fit_into_what_eventbridge_takes() -> None:
-    event = events.cloud_event(report(violations=(violation(description="x" * 200),) * 10_000))
+    event = messages.cloud_event(report(violations=(violation(description="x" * 200),) * 10_000))
     assert len(orjson.dumps(event)) <= 256 * 1024
     assert event["data"]["violations_left_out"] > 8_000
     assert len(event["data"]["violations"]) > 500
@@ -63,7 +63,7 @@ def test_an_http_sink_gets_the_event_in_structured_mode() -> None:
     (request,) = server.requests
     assert (request.method, request.path) == ("POST", "/hook?k=v")
     assert request.headers["Content-Type"] == "application/cloudevents+json; charset=utf-8"
-    assert request.json() == events.cloud_event(report())
+    assert request.json() == messages.cloud_event(report())
 
 
 def test_an_event_is_known_by_what_was_found() -> None:

@@ -7,9 +7,9 @@ from reports import END, report
 from sink_server import Answer, always, serving
 
 from contract.sink_addresses import parse_sinks
-from reporting.sinks import values as otlp
+from reporting.sinks import messages as otlp
 from reporting.sinks.delivery import NotDeliveredError
-from reporting.sinks.values import Value, values_of
+from reporting.sinks.messages import Value, values_of
 
 
 def send(server_path: str = "", answer: Answer | None = None) -> list:

@@ -12,9 +12,9 @@ from sink_server import serving
 
 from contract.api import Metric
 from contract.sink_addresses import SinkAddress, parse_sinks
-from reporting.sinks import values as prometheus
+from reporting.sinks import messages as prometheus
 from reporting.sinks.delivery import NotDeliveredError
-from reporting.sinks.values import Value, values_of
+from reporting.sinks.messages import Value, values_of
 
 parser = pytest.importorskip("prometheus_client.parser", reason="prometheus-client is not installed")
 

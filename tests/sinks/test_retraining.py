@@ -17,7 +17,7 @@ from fixtures import ROOT
 from reports import report
 from run_jobs import Result, run_job
 
-from reporting.sinks import delivery, events
+from reporting.sinks import delivery, messages
 from reporting.sinks.delivery import NotDeliveredError
 
 EXAMPLE = ROOT / "orchestrators" / "retraining"
@@ -81,7 +81,7 @@ def receiving(folder: Path, *command: str, **variables: str) -> Iterator[Receive
 def post(receiver: Receiver, event: Any, **headers: str) -> bytes:
     body = event if isinstance(event, bytes) else json.dumps(event).encode()
     own = {receiver.host: headers}
-    return delivery.send("POST", f"http://{receiver.host}/", body, events.CONTENT_TYPE, own, 20.0)
+    return delivery.send("POST", f"http://{receiver.host}/", body, messages.EVENT_CONTENT_TYPE, own, 20.0)
 
 
 def write_csv(path: Path, seed: int, slope: float, shift: float) -> Path:
@@ -145,20 +145,20 @@ COUNT = "import sys; open(sys.argv[1], 'a').write('x')"
 def test_an_event_starts_one_pipeline_however_often_it_comes(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     with receiving(tmp_path, sys.executable, "-c", COUNT, str(runs)) as receiver:
-        assert post(receiver, events.cloud_event(report())) == b"Taken."
-        assert post(receiver, events.cloud_event(report())) == b"Known already."
+        assert post(receiver, messages.cloud_event(report())) == b"Taken."
+        assert post(receiver, messages.cloud_event(report())) == b"Known already."
         receiver.wait_for("ended with exit code 0")
-        assert post(receiver, events.cloud_event(report(digest="1" * 32))) == b"Taken."
+        assert post(receiver, messages.cloud_event(report(digest="1" * 32))) == b"Taken."
         receiver.wait_for("ended with exit code 0", times=2)
     with receiving(tmp_path, sys.executable, "-c", COUNT, str(runs)) as receiver:
-        assert post(receiver, events.cloud_event(report())) == b"Known already."
+        assert post(receiver, messages.cloud_event(report())) == b"Known already."
     assert runs.read_text() == "xx"
 
 
 def test_the_token_is_not_handed_to_the_pipeline(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import os; print(sorted(os.environ))"]
     with receiving(tmp_path, *command, RETRAINING_TOKEN="right", OTHER="x") as receiver:
-        post(receiver, events.cloud_event(report()), Authorization="Bearer right")
+        post(receiver, messages.cloud_event(report()), Authorization="Bearer right")
         receiver.wait_for("ended with exit code 0")
         [log] = receiver.state.glob("*.log")
         assert ("'OTHER'" in log.read_text(), "RETRAINING_TOKEN" in log.read_text()) == (True, False)
@@ -167,7 +167,7 @@ def test_the_token_is_not_handed_to_the_pipeline(tmp_path: Path) -> None:
 def test_what_was_taken_before_a_crash_is_started_after_it(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     event = tmp_path / "state" / f"{'0' * 32}.json"
-    event.write_text(json.dumps(events.cloud_event(report())))
+    event.write_text(json.dumps(messages.cloud_event(report())))
     runs = tmp_path / "runs"
     with receiving(tmp_path, sys.executable, "-c", COUNT, str(runs)) as receiver:
         receiver.wait_for("ended with exit code 0")
@@ -178,10 +178,10 @@ def test_one_pipeline_per_endpoint_at_a_time(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     wait = f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.02)"
     with receiving(tmp_path, sys.executable, "-c", wait) as receiver:
-        post(receiver, events.cloud_event(report()))
-        post(receiver, events.cloud_event(report(digest="1" * 32)))
+        post(receiver, messages.cloud_event(report()))
+        post(receiver, messages.cloud_event(report(digest="1" * 32)))
         receiver.wait_for(f"Event {'1' * 32}: the pipeline of event {'0' * 32} is at it")
-        post(receiver, events.cloud_event(report(digest="2" * 32, endpoint="other")))
+        post(receiver, messages.cloud_event(report(digest="2" * 32, endpoint="other")))
         receiver.wait_for(f"Event {'2' * 32} about 'other': starting")
         gate.touch()
         receiver.wait_for("ended with exit code 0", times=2)
@@ -215,7 +215,7 @@ def test_requests_that_are_no_events_start_nothing(
     tmp_path: Path, changes: dict[str, Any], says: str
 ) -> None:
     event = {
-        **events.cloud_event(report()),
+        **messages.cloud_event(report()),
         **{k: v for k, v in changes.items() if k in ("type", "id", "data")},
     }
     with receiving(tmp_path, sys.executable, "-c", "", RETRAINING_TOKEN="right") as receiver:
@@ -224,7 +224,7 @@ def test_requests_that_are_no_events_start_nothing(
                 receiver,
                 changes.get("body", event),
                 **{
-                    "Content-Type": changes.get("content_type", events.CONTENT_TYPE),
+                    "Content-Type": changes.get("content_type", messages.EVENT_CONTENT_TYPE),
                     "Authorization": f"Bearer {changes.get('token', 'right')}",
                 },
             )
@@ -238,7 +238,7 @@ def test_damaged_state_is_passed_over(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     with receiving(tmp_path, sys.executable, "-c", COUNT, str(runs)) as receiver:
         receiver.wait_for("is no event", times=3)
-        assert post(receiver, events.cloud_event(report(digest="4" * 32))) == b"Taken."
+        assert post(receiver, messages.cloud_event(report(digest="4" * 32))) == b"Taken."
         receiver.wait_for("ended with exit code 0")
     assert runs.read_text() == "x"
 

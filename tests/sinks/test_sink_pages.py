@@ -9,8 +9,7 @@ from reports import report
 
 from contract.sink_addresses import parse_sinks, written
 from reporting.sinks.delivery import _AGAIN
-from reporting.sinks.events import cloud_event
-from reporting.sinks.values import HELP
+from reporting.sinks.messages import HELP, cloud_event
 
 PAGE = (ROOT / "docs" / "acting_on_drift.md").read_text(encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Decisions by statistics: a violation is a metric beyond its threshold by more than chance explains.
+"""Decisions by either set of rules; by statistics a violation is a metric beyond its threshold and chance.
 
 All metrics of a window without any change together raise a violation in less than 1 % of windows. Metrics
 that are the same number in another form (recall, its complement; mse, rmse) share one part of that budget.
@@ -12,14 +12,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analyzers.model_quality import check_sagemaker, documents
-from analyzers.model_quality.confusion import binary_cells, binary_metrics
+from analyzers.model_quality import documents
 from analyzers.model_quality.documents import MetricConstraint, QualityConstraints, QualityStatistics
 from analyzers.model_quality.intervals import TABLE_RESAMPLES, Z_95, table_draws
+from analyzers.model_quality.metrics import binary_cells, binary_metrics
 from analyzers.shared.cells import Floats
+from analyzers.shared.rules import SMALL_MAP, category_order
 from analyzers.shared.significance import student_ratio
-from contract.api import Decision, Finding, State, Violation, Violations
+from contract.api import Comparison, Decision, Finding, State, Violation, Violations
 from contract.errors import DocumentError, wording
+from contract.json_layout import java_double
 from contract.schema import nearest
 from contract.wording import chance, number, several
 
@@ -147,9 +149,7 @@ class MetricTest:
     @property
     def worse(self) -> float:
         """Return by how much the metric is beyond its threshold, on the scale of the comparison."""
-        scale = _scale_of(self.name)
-        gap = scale.to(self.constraint.threshold) - scale.to(self.value)
-        return gap if self.constraint.operator == documents.LESS else -gap
+        return _worse(self.name, self.value, self.constraint)
 
     @property
     def is_open(self) -> bool:
@@ -158,12 +158,12 @@ class MetricTest:
             return False
         if _scale_of(self.name) in _RATIOS:
             return self.worse >= math.log1p(RELEVANT_RATIO)
-        return check_sagemaker.shortfall(self.value, self.constraint) >= RELEVANT_POINTS
+        return shortfall(self.value, self.constraint) >= RELEVANT_POINTS
 
     @property
     def is_certain(self) -> bool:
         """Return whether the metric is beyond its threshold by more than chance explains."""
-        return check_sagemaker.is_beyond(self.value, self.constraint) and self.p_value < self.alpha
+        return shortfall(self.value, self.constraint) > 0.0 and self.p_value < self.alpha
 
     @property
     def is_violated(self) -> bool:
@@ -199,7 +199,7 @@ def _test(name: str, constraint: MetricConstraint, window: Side, baseline: Side 
         return None
     if metric.interval is None and metric.standard_deviation is None:
         return None  # one row: nothing tells how far it would move by chance
-    own = baseline is not None and check_sagemaker.is_own_value(constraint, baseline.statistics.value(name))
+    own = baseline is not None and is_own_value(constraint, baseline.statistics.value(name))
     known = baseline if own else None
     error = window.widening * _error(name, metric)
     before = known.statistics.metrics.get(name) if known else None
@@ -208,7 +208,10 @@ def _test(name: str, constraint: MetricConstraint, window: Side, baseline: Side 
         threshold = known.draws.get(name) if known else None
         p_value = _drawn_p_value(window.draws[name], constraint, threshold)
     else:
-        p_value = _normal_p_value(name, metric.value, constraint, error, baseline_error)
+        worse, total = _worse(name, metric.value, constraint), math.hypot(error, baseline_error)
+        p_value = _SMALLEST_P if worse > 0.0 else 1.0
+        if total != 0.0:
+            p_value = max(_SMALLEST_P, NormalDist().cdf(-worse / total))
     scale = _scale_of(name)
     relevant = RELEVANT_RATIO if scale in _RATIOS else RELEVANT_POINTS * scale.slope(metric.value)
     return MetricTest(name, metric, constraint, p_value, error, baseline_error, relevant, metric.value, own)
@@ -233,15 +236,10 @@ def _drawn_p_value(drawn: Floats, constraint: MetricConstraint, threshold: Float
     return max(_SMALLEST_P, min(p_value, NormalDist().cdf(-ratio)))
 
 
-def _normal_p_value(
-    name: str, value: float, constraint: MetricConstraint, error: float, baseline_error: float
-) -> float:
-    gap = _scale_of(name).to(value) - _scale_of(name).to(constraint.threshold)
-    worse = -gap if constraint.operator == documents.LESS else gap
-    total = math.hypot(error, baseline_error)
-    if total == 0.0:
-        return _SMALLEST_P if worse > 0.0 else 1.0
-    return max(_SMALLEST_P, NormalDist().cdf(-worse / total))
+def _worse(name: str, value: float, constraint: MetricConstraint) -> float:
+    scale = _scale_of(name)
+    gap = scale.to(constraint.threshold) - scale.to(value)
+    return gap if constraint.operator == documents.LESS else -gap
 
 
 def widened(name: str, value: float, bound: float, factor: float) -> float:
@@ -311,7 +309,19 @@ def check_sound(
         When a constraint names no metric.
     """
     _refuse_unknown(statistics, constraints)
-    tests = _tests(statistics, constraints, baseline, positive, seed)
+    least = _least_changes(constraints)
+    for resamples in (_FIRST_RESAMPLES, TABLE_RESAMPLES):
+        generators = np.random.default_rng([seed, 1]).spawn(2)
+        window = _side(statistics, baseline, positive, generators[0], resamples)
+        before = None if baseline is None else _side(baseline, None, positive, generators[1], resamples)
+        tests = [
+            replace(test, least=least[_scale_of(name) in _RATIOS])
+            for name, constraint in constraints.metrics.items()
+            if (test := _test(name, constraint, window, before)) is not None
+        ]
+        # Many resamples only where a few do not settle the tests.
+        if all(test.p_value > _SETTLED for test in tests if test.name in window.draws):
+            break
     questions = {_SAME_TEST.get(test.name, test.name) for test in tests}
     alpha = FALSE_ALARM_RATE * error_share / max(1, len(questions))
     tested = {test.name: replace(test, alpha=alpha) for test in tests}
@@ -326,14 +336,12 @@ def check_sound(
     why_open, comparisons = _why_open(tests, statistics), []
     for name, constraint in constraints.metrics.items():
         if name not in tested:
-            unanswered = check_sagemaker.undefined(
-                name, constraint, check_sagemaker.why_undefined(statistics)
-            )
+            unanswered = undefined(name, constraint, why_undefined(statistics))
             if statistics.value(name) is not None:
                 unanswered = replace(unanswered, reason=wording("quality_notes.few_rows"), lost=False)
             comparisons.append(unanswered)
             continue
-        test, comparison = tested[name], check_sagemaker.compared(found[name], constraint, statistics)
+        test, comparison = tested[name], compared(found[name], constraint, statistics)
         if test.is_open:
             comparison = replace(comparison, state=State.UNDECIDED, reason=why_open)
         elif test.is_certain and not test.is_violated:
@@ -356,30 +364,6 @@ def _why_open(tests: list[MetricTest], statistics: QualityStatistics) -> str:
     could = f"about {max(rows + 1, *enough, 0):,} could"
     tell = could if enough else "the baseline is too small for any to do so"
     return f"{several(rows, 'row')}{alike} cannot tell so large a change from chance; {tell}"
-
-
-def _tests(
-    statistics: QualityStatistics,
-    constraints: QualityConstraints,
-    baseline: QualityStatistics | None,
-    positive: str,
-    seed: int,
-) -> list[MetricTest]:
-    """Return the tests of all metrics, with many resamples only where a few do not settle them."""
-    tests: list[MetricTest] = []
-    least = _least_changes(constraints)
-    for resamples in (_FIRST_RESAMPLES, TABLE_RESAMPLES):
-        generators = np.random.default_rng([seed, 1]).spawn(2)
-        window = _side(statistics, baseline, positive, generators[0], resamples)
-        before = None if baseline is None else _side(baseline, None, positive, generators[1], resamples)
-        tests = [
-            replace(test, least=least[_scale_of(name) in _RATIOS])
-            for name, constraint in constraints.metrics.items()
-            if (test := _test(name, constraint, window, before)) is not None
-        ]
-        if all(test.p_value > _SETTLED for test in tests if test.name in window.draws):
-            break
-    return tests
 
 
 def _side(
@@ -415,7 +399,7 @@ def _least_changes(constraints: QualityConstraints) -> list[float]:
 
 
 def _refuse_unknown(statistics: QualityStatistics, constraints: QualityConstraints) -> None:
-    usual = check_sagemaker.CONSTRAINED[statistics.problem_type]
+    usual = CONSTRAINED[statistics.problem_type]
     further = documents.FACTS["further"]
     known = {*usual, *statistics.metrics, *further}
     worse = usual | documents.FACTS["losses"]
@@ -442,7 +426,7 @@ def _violation(test: MetricTest, now: QualityStatistics, baseline: QualityStatis
     text = f"{test.name} {crossed}: it is {found}"
     if baseline is not None and before is not None:
         text += f", and was {number(before)} over {baseline.item_count:,} at the baseline"
-    original = check_sagemaker.describe_comparison(test.name, test.metric, test.constraint)
+    original = describe_comparison(test.name, test.metric, test.constraint)
     text = f"{text}; {chance(test.p_value)}. {original}"
     return Violation(test.constraint.operator, text, metric_name=test.name)
 
@@ -457,11 +441,11 @@ def _finding(test: MetricTest) -> Finding:
         verdict = "is worse, but by less than anybody would act on"
     elif test.is_open:
         verdict = "is worse by as much as matters, but so few rows do not tell that from chance"
-    elif check_sagemaker.is_beyond(value, constraint):
+    elif shortfall(value, constraint) > 0.0:
         verdict = "is worse, but no more than chance explains"
     expected = f"expected {limit} {number(constraint.threshold)}"
     text = f"{test.name} {number(value)}{test.interval_text}, {expected}: {verdict}"
-    worse = check_sagemaker.shortfall(value, constraint)
+    worse = shortfall(value, constraint)
     if is_loss(test.name) and constraint.threshold > 0.0:
         worse /= constraint.threshold  # what has a unit of its own compares by its relative increase
     found = Finding(test.name, text, worse, test.is_violated, value=value, expected=constraint.threshold)
@@ -482,3 +466,120 @@ def _small_window(statistics: QualityStatistics, tests: list[MetricTest]) -> lis
     if hopeless:
         notes.append(wording("quality_notes.small_baseline", change=change, names=", ".join(hopeless)))
     return notes
+
+
+# Decisions as the original containers made them: any value worse than its threshold (spec section 4.4).
+
+
+# Constraints: the metrics of the baseline as thresholds.
+
+
+# Which direction is worse, for every metric that is constrained by itself, in the originals' order.
+CONSTRAINED: dict[str, dict[str, documents.Operator]] = documents.FACTS["constrained"]
+
+
+def suggest(
+    statistics: QualityStatistics, baseline: documents.QualityBaseline | None = None, *, sound: bool = True
+) -> QualityConstraints:
+    """Return constraints with the value of each metric as its threshold.
+
+    Under sound rules what an expert changed in the baseline's constraints is kept: metrics left out stay out,
+    metrics added stay, and a threshold that is not the baseline's value is a decision, so it stays.
+
+    Parameters
+    ----------
+    statistics
+        Of the baseline, or of a window.
+    baseline
+        What the window was compared with, None in a baseline job.
+    sound
+        Whether sound rules apply.
+    """
+    operators = {**CONSTRAINED[statistics.problem_type], **(documents.FACTS["losses"] if sound else {})}
+    known = baseline.constraints if baseline is not None and sound else None
+    if known is None:
+        metrics = {
+            name: MetricConstraint(value, operator)
+            for name, operator in operators.items()
+            if (value := statistics.value(name)) is not None
+        }
+        return QualityConstraints(statistics.problem_type, metrics)
+    metrics = {}
+    before = baseline.statistics if baseline is not None else None
+    for name, constraint in known.metrics.items():
+        value = statistics.value(name)
+        decided = before is not None and not is_own_value(constraint, before.value(name))
+        threshold = constraint.threshold if decided or value is None else value
+        metrics[name] = MetricConstraint(threshold, constraint.operator, constraint.extra)
+    return QualityConstraints(statistics.problem_type, metrics, extra=known.extra, order=known.order)
+
+
+def is_own_value(constraint: MetricConstraint, value: float | None) -> bool:
+    """Return whether the threshold is the baseline's own value rather than somebody's decision."""
+    # Thresholds that people copy are rounded now and then.
+    return value is not None and math.isclose(constraint.threshold, value, rel_tol=1e-5, abs_tol=1e-5)
+
+
+def check_sagemaker(statistics: QualityStatistics, constraints: QualityConstraints) -> Decision:
+    """Compare a window with the constraints as the originals did.
+
+    A metric that is undefined in the window raises no violation.
+    """
+    violations, findings, comparisons = [], [], []
+    names = {documents.FACTS["reported"].get(name, name): name for name in constraints.metrics}
+    ordered = list(names)
+    if len(names) > SMALL_MAP:
+        # f0_5 was not among the ten first violations recorded, although it was one; so it comes last.
+        ordered = sorted(category_order("", names), key=lambda name: name == "f0_5")
+    for name, reported in ((names[reported], reported) for reported in ordered):
+        metric, constraint = statistics.metrics.get(name), constraints.metrics[name]
+        if metric is None or metric.value is None:
+            comparisons.append(undefined(name, constraint, why_undefined(statistics)))
+            continue
+        text = describe_comparison(reported, metric, constraint)
+        violated = shortfall(metric.value, constraint) > 0.0
+        if violated:
+            violations.append(Violation(constraint.operator, text, metric_name=reported))
+        worse = shortfall(metric.value, constraint)
+        finding = Finding(name, text, worse, violated, value=metric.value, expected=constraint.threshold)
+        findings.append(finding)
+        comparisons.append(compared(finding, constraint, statistics))
+    return Decision(Violations(violations), tuple(findings), comparisons=tuple(comparisons))
+
+
+def compared(finding: Finding, constraint: MetricConstraint, statistics: QualityStatistics) -> Comparison:
+    """Return a finding as a comparison."""
+    state = State.VIOLATED if finding.violated else State.HOLDS
+    found = Comparison(finding.subject, constraint.operator, state, finding.text, rows=statistics.item_count)
+    return replace(found, value=finding.value, expected=finding.expected, effect=finding.distance, limit=0.0)
+
+
+def why_undefined(statistics: QualityStatistics) -> str:
+    """Return why the window does not define some metrics."""
+    matrix, positive = statistics.confusion_matrix or {}, statistics.positive_label or ""
+    found = {label for label, row in matrix.items() if any(row.values())}
+    if positive and len(found) == 1:
+        return f"{'every' if positive in found else 'no'} label in the window is {positive!r}"
+    if positive and not any(row.get(positive) for row in matrix.values()):
+        return f"no prediction in the window is {positive!r}"
+    return "the window does not define some metrics"
+
+
+def undefined(name: str, constraint: MetricConstraint, reason: str) -> Comparison:
+    """Return the comparison of a metric that the window does not define: no positives, say."""
+    return Comparison(name, constraint.operator, State.UNDECIDED, reason=reason, lost=True)
+
+
+def shortfall(value: float, constraint: MetricConstraint) -> float:
+    """Return by how much a value is worse than the threshold; negative when it is better."""
+    gap = constraint.threshold - value
+    return gap if constraint.operator == documents.LESS else -gap
+
+
+def describe_comparison(name: str, metric: documents.MetricValue, constraint: MetricConstraint) -> str:
+    """Return the originals' sentence on a metric that is beyond its threshold."""
+    value = java_double(metric.value) if metric.value is not None else "NaN"
+    deviation = "NaN" if metric.standard_deviation is None else java_double(metric.standard_deviation)
+    verb = "was" if metric.value is not None and shortfall(metric.value, constraint) > 0.0 else "was not"
+    threshold = java_double(constraint.threshold)
+    return f"Metric {name} with {value} +/- {deviation} {verb} {constraint.operator} '{threshold}'"

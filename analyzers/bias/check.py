@@ -1,11 +1,11 @@
-"""Decisions by statistics: a violation is a size of bias beyond its limit by more than chance explains.
+"""Decisions by either set of rules; by statistics a violation is a size of bias beyond its limit and chance.
 
 All metrics of all groups of a window without any change together raise a violation in less than 1 % of
 windows. Metrics that are the same number in another form (DPL, KS, LP, TVD), and the two groups of a facet of
 two values, are one test. Tests have weights: test j is held to the level ``w_j q``.
 
 Level q is the largest at which chance raises any violation in no more than `FALSE_ALARM_RATE` of the windows.
-Within a group that probability is taken from how its metrics move together (`analyzers.bias.check_sound`);
+Within a group that probability is taken from how its metrics move together (`effective_weight`);
 those of groups are added, which is enough however they overlap.
 
 Once a test is violated it is no question any more, and the others are held to the level that is due to them
@@ -17,22 +17,21 @@ metrics that have not changed keep the same rate beside others that have.
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
-from analyzers.bias import check_sagemaker
 from analyzers.bias.describe import explain, group_text, impact_findings, requirement_text
-from analyzers.bias.documents import BiasConstraints, BiasStatistics, FacetStatistics, MetricValue, paired
+from analyzers.bias.documents import BiasConstraints, BiasStatistics, FacetStatistics, MetricValue
 from analyzers.bias.metrics import METRICS, RATES, WITHOUT_LABELS
 from analyzers.bias.resampling import DISTANCES, Draws, Tables, draw, draw_together, scale_of, to_scale
 from analyzers.shared.analysis_json import with_version
 from analyzers.shared.cells import Floats
 from analyzers.shared.significance import student_ratio
-from contract.api import Comparison, Decision, Finding, State
+from contract.api import Comparison, Decision, Finding, State, Violation
 from contract.errors import wording
 from contract.wording import chance, number
 
@@ -306,10 +305,9 @@ def hold(
     """Return every group with what can be decided, notes, and what cannot be, as comparisons."""
     groups: dict[int, Held] = {}
     undecided = []
-    for facet, metric, constraint in check_sagemaker.pairs(statistics, constraints):
+    for facet, metric, constraint in pairs(statistics, constraints):
         if id(facet) not in groups:
-            members = [] if baseline is None else [m for m in baseline.facets if m.facet == facet.facet]
-            known = paired(members, facet.value_or_threshold)
+            known = None if baseline is None else baseline.group(facet.facet, facet.value_or_threshold)
             before = None if known is None else decided_strata(tables_of(known))
             groups[id(facet)] = Held(facet, decided_strata(tables_of(facet, known)), before, known)
         group = groups[id(facet)]
@@ -319,13 +317,13 @@ def hold(
             continue  # as at the baseline
         alike = _all_alike(metric.name, group.window)
         if alike and statistics.has_labels and not lost:
-            undecided.append(check_sagemaker.undecided(facet, metric.name, alike, lost=limit is not None))
+            undecided.append(no_answer(facet, metric.name, alike, lost=limit is not None))
         elif not statistics.has_labels and metric.name not in WITHOUT_LABELS:
-            undecided.append(check_sagemaker.undecided(facet, metric.name, "no row has a label", lost=True))
+            undecided.append(no_answer(facet, metric.name, "no row has a label", lost=True))
         elif lost or limit is None:
             reason = f"the baseline has no finite value of {metric.name}"
-            reason = check_sagemaker.why_no_value(facet, metric) if lost else reason
-            undecided.append(check_sagemaker.undecided(facet, metric.name, reason, lost))
+            reason = why_no_value(facet, metric) if lost else reason
+            undecided.append(no_answer(facet, metric.name, reason, lost))
         else:
             group.metrics[metric.name] = metric
             group.limits[metric.name] = limit
@@ -334,7 +332,7 @@ def hold(
         notes.append("No row has a label, so only metrics that need none were checked.")
     for group in groups.values():
         left_out = _leave_out(group).items()
-        undecided += [check_sagemaker.undecided(group.facet, name, reason) for name, reason in left_out]
+        undecided += [no_answer(group.facet, name, reason) for name, reason in left_out]
     return list(groups.values()), notes, undecided
 
 
@@ -554,13 +552,13 @@ def check_sound(
     if limits and not any(limit.own or limit.error for limit in limits):
         notes.append(wording("bias_notes.exact"))
     shown = [one for one in comparisons if one in violated]
-    violations = [check_sagemaker.violation(one.group.facet, one.metric.name, _told(one)) for one in shown]
+    violations = [violation(one.group.facet, one.metric.name, _told(one)) for one in shown]
     answers = [_comparison(one, finding, level) for one, finding in found.items()]
     for one in entropies[1:]:
-        subject = check_sagemaker.subject_of(one.group.facet, "GE")
+        subject = subject_of(one.group.facet, "GE")
         answers.append(replace(_comparison(entropies[0], found[entropies[0]], level), subject=subject))
-    answers += [*undecided, *check_sagemaker.absent_groups(statistics, constraints, is_sound=True)]
-    notes = [*check_sagemaker.unmatched(statistics, constraints), *notes]
+    answers += [*undecided, *absent_groups(statistics, constraints, is_sound=True)]
+    notes = [*unmatched(statistics, constraints), *notes]
     return Decision(with_version(violations), tuple(findings), tuple(notes), tuple(answers))
 
 
@@ -572,8 +570,8 @@ def _comparison(one: MetricTest, finding: Finding, level: float) -> Comparison:
     rows, before = (int(side.of(name).sum()) if side else None for side in sides)
     figures: dict[str, Any] = {"value": value, "expected": finding.expected, "effect": effect}
     figures |= {"limit": 0.0 if one.limit.decided else _LEAST_GROWTH, "p_value": one.p_value}
-    subject = check_sagemaker.subject_of(one.group.facet, name)
-    about = (subject, check_sagemaker.CHECK_TYPE, state, finding.text)
+    subject = subject_of(one.group.facet, name)
+    about = (subject, CHECK_TYPE, state, finding.text)
     return Comparison(*about, rows=rows, baseline_rows=before, **figures)
 
 
@@ -663,3 +661,124 @@ def _finding(comparison: MetricTest, violated: bool) -> Finding:
 
 def _text(value: float) -> str:
     return number(value) if math.isfinite(value) else str(value).replace("inf", "infinite")
+
+
+# Decisions as Clarify's bias-drift monitor made them: |current| > |baseline|, to the precision of floats.
+#
+# Spec section 4.3: found from the service's own decisions. Sizes are compared, so signs do not count, and DI
+# is compared by size too, although a smaller DI is the worse one.
+
+
+CHECK_TYPE = "bias_drift_check"
+# Metrics are sums over rows or strata; other orders of addition change the last digits by less than this.
+_SAME_RELATIVE, _SAME_ABSOLUTE = 1e-12, 1e-15
+
+
+def check_sagemaker(statistics: BiasStatistics, constraints: BiasConstraints) -> Decision:
+    """Compare a window with the constraints as the original did.
+
+    A metric without a value on either side raises no violation; notes name those, and groups that
+    the constraints do not have.
+    """
+    violations, findings, comparisons = [], [], []
+    without: dict[str, list[str]] = {}
+    for facet, metric, before in pairs(statistics, constraints):
+        if metric.value is None or before.value is None:
+            without.setdefault(group_text(facet), []).append(metric.name)
+            if metric.value is None and before.value is None:
+                continue  # as at the baseline
+            lost = metric.value is None
+            reason = why_no_value(facet, metric) if lost else f"the baseline has no value of {metric.name}"
+            comparisons.append(no_answer(facet, metric.name, reason, lost))
+            continue
+        size, limit = abs(metric.value), abs(before.value)
+        # In their last digits the same rows may differ (GE, by their order).
+        is_same = math.isclose(size, limit, rel_tol=_SAME_RELATIVE, abs_tol=_SAME_ABSOLUTE)
+        is_violated = size > limit and not is_same
+        state, subject = State.VIOLATED if is_violated else State.HOLDS, subject_of(facet, metric.name)
+        found = Comparison(subject, CHECK_TYPE, state, limit=0.0)
+        if math.isfinite(size) and math.isfinite(limit):
+            found = replace(found, value=metric.value, expected=before.value, effect=size - limit)
+        comparisons.append(found)
+        if is_violated:
+            text = requirement_text(metric.value, before.value)
+            violations.append(violation(facet, metric.name, text))
+            growth = size - limit if math.isfinite(size) else None
+            findings.append(Finding(f"{metric.name} of {group_text(facet)}", text, growth, violated=True))
+    notes = unmatched(statistics, constraints)
+    for group, names in without.items():
+        notes.append(wording("bias_notes.without", group=group, names=", ".join(names)))
+    given = (metric for _, member in constraints.groups() for metric in member.metrics)
+    if ignored := [one.name for one in given if one.allowed is not None or one.threshold is not None]:
+        notes.append(wording("bias_notes.ignored", names=", ".join(dict.fromkeys(ignored))))
+    comparisons += absent_groups(statistics, constraints, is_sound=False)
+    return Decision(with_version(violations), tuple(findings), tuple(notes), tuple(comparisons))
+
+
+def why_no_value(facet: FacetStatistics, metric: MetricValue) -> str:
+    """Return why the window does not define a metric of a group."""
+    sizes = [sum(sum(row) for row in side) for side in facet.counts or ()]
+    if sizes and not all(sizes):
+        return f"the window has no rows {'of' if not sizes[-1] else 'outside'} the group {group_text(facet)}"
+    return (metric.error or f"the window does not define {metric.name}").rstrip(".")
+
+
+def no_answer(facet: FacetStatistics, name: str, reason: str, lost: bool = False) -> Comparison:
+    """Return the comparison of a metric of a group that has no answer."""
+    return Comparison(subject_of(facet, name), CHECK_TYPE, State.UNDECIDED, reason=reason, lost=lost)
+
+
+def absent_groups(
+    statistics: BiasStatistics, constraints: BiasConstraints, *, is_sound: bool
+) -> list[Comparison]:
+    """Return the comparisons of groups and metrics that the baseline has and the window has not."""
+    known_groups = [one[1:] for one in constraints.groups_of(statistics) if one[2] is not None]
+    there = {(id(before), metric.name) for metrics, before in known_groups for metric in metrics}
+    why = next(iter(statistics.problems.values()), "").rstrip(".")
+    known = {facet.facet for facet in statistics.facets}
+    found = []
+    for name, member in constraints.groups():
+        reason = why or f"the window has no metrics of the group {name} = {member.value_or_threshold}"
+        if name in known and not statistics.has_predictions:
+            reason = "no row has a usable prediction"
+        group = FacetStatistics(name, member.value_or_threshold, [])
+        for metric in member.metrics:
+            is_asked = metric.asks_for_something if is_sound else metric.value is not None
+            if is_asked and (id(member), metric.name) not in there:
+                found.append(no_answer(group, metric.name, reason, lost=True))
+    return found
+
+
+def pairs(
+    statistics: BiasStatistics, constraints: BiasConstraints
+) -> Iterator[tuple[FacetStatistics, MetricValue, MetricValue]]:
+    """Yield every metric of the window with its constraint, in the original's order."""
+    for facet, metrics, before in constraints.groups_of(statistics):
+        for metric in metrics:
+            constraint = None if before is None else before.metric(metric.name)
+            if constraint is not None:
+                yield facet, metric, constraint
+
+
+def unmatched(statistics: BiasStatistics, constraints: BiasConstraints) -> list[str]:
+    """Return notes on groups that only one side has."""
+    every = list(constraints.groups_of(statistics))
+    known = {group_text(facet) for facet, _, before in every if before is not None}
+    unknown = dict.fromkeys(text for facet, _, _ in every if (text := group_text(facet)) not in known)
+    notes = [f"The baseline does not know the group {text}, so it was not checked." for text in unknown]
+    seen = {(facet.facet, before.value_or_threshold) for facet, _, before in every if before is not None}
+    asked = [(name, member.value_or_threshold) for name, member in constraints.groups()]
+    if absent := dict.fromkeys(f"{name} = {value}" for name, value in asked if (name, value) not in seen):
+        notes.append(wording("bias_notes.absent", groups=", ".join(absent)))
+    return notes
+
+
+def subject_of(facet: FacetStatistics, name: str) -> str:
+    """Return what a comparison of a metric of a group is about."""
+    return violation(facet, name, "").subject
+
+
+def violation(facet: FacetStatistics, name: str, description: str) -> Violation:
+    """Return a violation with the members of the original file."""
+    group = {"facet": facet.facet, "facet_value": facet.value_or_threshold}
+    return Violation(CHECK_TYPE, description, metric_name=name, extra=group)

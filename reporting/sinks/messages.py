@@ -1,4 +1,4 @@
-"""The values of a run as Prometheus, OpenTelemetry and CloudWatch take them.
+"""What sinks are told of a run: its values as Prometheus, OpenTelemetry and CloudWatch take them, its event.
 
 The first two have the same names: the name says what is measured and a label says of what, as in
 ``model_monitor_feature_sum{feature="age"}``. All are gauges. CloudWatch's names carry the feature within the
@@ -20,6 +20,7 @@ import orjson
 from contract import __version__
 from contract.api import Metric
 from contract.errors import OutputError, topic
+from contract.schema import write_document
 from contract.sink_addresses import SinkAddress
 from file_storage.storage import write_files_atomically
 from reporting.history.record import Run
@@ -160,10 +161,10 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def exposition(values: Sequence[Value]) -> bytes:
-    """Return values in the text format: one group of lines per name, after its HELP and TYPE."""
+    """Return values in the text format: one group of lines per name, after its HELP and EVENT_TYPE."""
     lines: list[str] = []
     for name, description, of_name in _by_name(values):
-        lines += [f"# HELP {name} {description}", f"# TYPE {name} gauge"]
+        lines += [f"# HELP {name} {description}", f"# EVENT_TYPE {name} gauge"]
         for value in of_name:
             labels = ",".join(f'{label}="{_escape(text)}"' for label, text in value.labels.items())
             lines.append(f"{name}{{{labels}}} {_number(value.value, '+Inf')}")
@@ -308,3 +309,105 @@ def _is_number(metric: Metric) -> bool:
 
 def _ascii(text: str, longest: int) -> str:
     return text.encode("ascii", errors="backslashreplace").decode()[:longest]
+
+
+# Violations as an event: CloudEvents 1.0 in structured JSON, or an entry of an EventBridge bus.
+#
+# Both carry the same ``data``. Its size is limited, so that every bus takes it: violations that do not fit
+# are left out from the end, ``violations_left_out`` counts them, and ``report`` names the file with all of
+# them.
+
+
+EVENT_TYPE = "modelmonitor.violations.found"
+EVENT_CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
+# EventBridge counts an entry's source, type, time and detail; the rest of the event needs room too.
+EVENT_BYTES = 256 * 1024
+_ROOM_FOR_THE_REST = 4 * 1024
+
+
+def cloud_event(run: Run, most_bytes: int = EVENT_BYTES) -> dict[str, Any]:
+    """Return the event for a run that found violations.
+
+    Its ``id`` is the same whenever the same was found in the same data, so that a receiver can tell an event
+    that comes twice.
+    """
+    subject = run.endpoint or run.schedule
+    return {
+        "specversion": "1.0",
+        "id": run.digest,
+        "source": "/".join(["/model-monitor", *(quote(part, safe="") for part in run.labels.values())]),
+        "type": EVENT_TYPE,
+        "time": utc_text(run.finished),
+        "datacontenttype": "application/json",
+        **({"subject": subject} if subject else {}),
+        "data": event_data(run, most_bytes - _ROOM_FOR_THE_REST),
+    }
+
+
+def event_data(run: Run, most_bytes: int) -> dict[str, Any]:
+    """Return what happened, with as many violations as fit into `most_bytes` of JSON."""
+    violations = list(map(write_document, run.violations or ()))
+    data: dict[str, Any] = {
+        "monitor": run.monitor,
+        "endpoint": run.endpoint,
+        "schedule": run.schedule,
+        **({"model": run.model} if run.model else {}),
+        "window": dict(zip(("start", "end"), map(utc_text, run.window), strict=True)) if run.window else None,
+        "dataset_source": run.dataset_source,
+        "output_path": run.output_path,
+        "report": f"{run.output_path.rstrip('/')}/constraint_violations.json",
+        "rows": run.rows,
+        "comparisons_decided": run.decided,
+        "comparisons_undecided": run.undecided,
+        **({"alert": write_document(run.alert)} if run.alert else {}),
+        "violation_count": len(violations),
+        "violations_left_out": len(violations),
+        "violations": [],
+    }
+    size = len(_json(data))
+    for violation in violations:
+        size += len(_json(violation)) + 1
+        if size > most_bytes:
+            break
+        data["violations"].append(violation)
+    data["violations_left_out"] -= len(data["violations"])
+    return data
+
+
+def send_event(
+    address: SinkAddress, event: dict[str, Any], headers: delivery.Headers, timeout: float
+) -> None:
+    """Send the event to an HTTP sink, or put it on an EventBridge bus.
+
+    On a bus type and data become detail type and detail.
+
+    Raises
+    ------
+    NotDeliveredError
+        When it does not take it.
+    """
+    if address.kind != "eventbridge":
+        delivery.send("POST", address.target, _json(event), EVENT_CONTENT_TYPE, headers, timeout)
+        return
+    entry = {
+        "Source": "model-monitor",
+        "DetailType": event["type"],
+        "Detail": _json({"id": event["id"], **event["data"]}).decode(),
+        "EventBusName": address.target,
+        "Time": datetime.fromisoformat(event["time"]),
+    }
+    answer = delivery.call("events", "put_events", {"Entries": [entry]}, timeout)
+    if answer.get("FailedEntryCount"):
+        failed = answer["Entries"][0]
+        code = str(failed.get("ErrorCode", ""))
+        again = code in ("InternalFailure", "InternalException", "ThrottlingException")
+        raise delivery.NotDeliveredError(f"{code}: {failed.get('ErrorMessage', '')}", again=again)
+
+
+def utc_text(instant: datetime) -> str:
+    """Return an instant in UTC, as events and metric files have it."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _json(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)

@@ -1,22 +1,361 @@
-"""Scores of positives and negatives: curves, areas and their variance; how good they are as probabilities.
+"""Sums over rows that metrics follow from, and these metrics: of labels, of numbers, of scores.
 
-A histogram of distinct scores with the number of positives and negatives at each holds all of it. Up to a
-million distinct scores it is exact; beyond, neighbouring scores share an entry of at most two millionths of
-the rows, which moves the area under the curve by less than a millionth.
+First counts by actual and predicted label, then residuals, then scores of positives and negatives.
 """
 
 import math
+import zlib
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from analyzers.model_quality.documents import ScoreCalibration
-from analyzers.model_quality.intervals import Spread, spread_of_moments
-from analyzers.shared.cells import Codes, Flags, Floats
+from analyzers.model_quality.documents import FACTS, ScoreCalibration
+from analyzers.model_quality.intervals import Spread, spread_of_moments, spread_of_total
+from analyzers.shared.cells import Coded, Codes, Flags, Floats
 from analyzers.shared.significance import sum_of_products
+from contract.errors import DatasetError
+from contract.wording import listing
+
+MOST_CLASSES = 1000
+
+Confusion = Counter[tuple[str, str]]
+
+
+def count_pairs(confusion: Confusion, actual: Coded, predicted: Coded, rows: Codes) -> None:
+    """Add rows to `confusion`.
+
+    Raises
+    ------
+    DatasetError
+        When there are more than 1000 classes.
+    """
+    width = predicted.size
+    pairs = actual.codes[rows] * width + predicted.codes[rows]
+    places, counts = np.unique(pairs, return_counts=True)
+    for place, count in zip(places.tolist(), counts.tolist(), strict=True):
+        confusion[str(actual.values[place // width - 1]), str(predicted.values[place % width - 1])] += count
+    check_classes(confusion)
+
+
+def check_classes(confusion: Confusion) -> None:
+    """Raise DatasetError when there are more than 1000 classes."""
+    if len(confusion) <= MOST_CLASSES:
+        return
+    for side, kind in ((0, "labels"), (1, "predictions")):
+        texts = {pair[side] for pair in confusion}
+        if len(texts) > MOST_CLASSES:
+            some = listing(sorted(texts)[:3])
+            raise DatasetError.of("quality_labels.classes", kind=kind, most=MOST_CLASSES, some=some)
+
+
+class Cells(NamedTuple):
+    """The non-zero cells of a confusion matrix: indices of the labels, and how many rows."""
+
+    labels: list[str]
+    actual: Codes
+    predicted: Codes
+    counts: Codes
+
+
+def cells_of(matrix: dict[str, dict[str, int]]) -> Cells:
+    """Return the non-zero cells of a matrix as written: actual label to predicted label to rows."""
+    labels = label_order({*matrix, *(name for row in matrix.values() for name in row)})
+    places = {label: place for place, label in enumerate(labels)}
+    pairs = ((actual, *cell) for actual, row in matrix.items() for cell in row.items())
+    found = [(places[actual], places[predicted], count) for actual, predicted, count in pairs if count]
+    table = np.array(found, dtype=np.int64).reshape(-1, 3)
+    return Cells(labels, table[:, 0], table[:, 1], table[:, 2])
+
+
+def label_order(labels: set[str]) -> list[str]:
+    """Return labels ascending, as numbers when all of them are."""
+    try:
+        return sorted(labels, key=lambda label: (float(label), label))
+    except ValueError:
+        return sorted(labels)
+
+
+def binary_cells(matrix: dict[str, dict[str, int]], positive: str) -> Codes:
+    """Return true positives, false negatives, false positives and true negatives."""
+    table = np.zeros((2, 2), dtype=np.int64)
+    for actual, row in matrix.items():
+        for predicted, count in row.items():
+            table[int(actual != positive), int(predicted != positive)] += count
+    return table.reshape(4)
+
+
+def f_beta(beta: float, precision: Floats, recall: Floats) -> Floats:
+    """Return the weighted harmonic mean of precision and recall, zero when both are."""
+    square = beta * beta
+    total = square * precision + recall
+    return np.divide((1.0 + square) * precision * recall, total, out=np.zeros_like(total), where=total > 0.0)
+
+
+# Which cells of a 2 x 2 table are the hits, and which all rows, of metrics that are shares of rows.
+_PROPORTIONS = {name: (cells["hits"], cells["of"]) for name, cells in FACTS["proportions"].items()}
+_BETAS = {"f0_5": 0.5, "f1": 1.0, "f2": 2.0}
+
+
+def binary_metrics(cells: Floats) -> dict[str, Floats]:
+    """Return the metrics of 2 x 2 tables, NaN where undefined.
+
+    F-beta is ``(1 + b²) TP / ((1 + b²) TP + b² FN + FP)``, defined as soon as one of them is not zero.
+
+    Parameters
+    ----------
+    cells
+        Shape ``(tables, 4)``: true positives, false negatives, false positives, true negatives.
+    """
+    true_positives, false_negatives, false_positives, _ = cells.T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        metrics = {
+            name: cells[:, hits].sum(axis=1) / cells[:, total].sum(axis=1)
+            for name, (hits, total) in _PROPORTIONS.items()
+        }
+        for name, beta in _BETAS.items():
+            square = beta * beta
+            found = (1.0 + square) * true_positives
+            metrics[name] = found / (found + square * false_negatives + false_positives)
+    return metrics
+
+
+def binary_proportions(cells: Codes) -> dict[str, tuple[int, int]]:
+    """Return hits and total of the metrics of a 2 x 2 table that are shares of independent rows."""
+    return {name: (int(cells[hits].sum()), int(cells[of].sum())) for name, (hits, of) in _PROPORTIONS.items()}
+
+
+def constant_cells(cells: Codes) -> Codes:
+    """Return the 2 x 2 table of always predicting the more frequent class, the negative one in a tie."""
+    positives, negatives = int(cells[0] + cells[1]), int(cells[2] + cells[3])
+    table = (positives, 0, negatives, 0) if positives > negatives else (0, positives, 0, negatives)
+    return np.array(table, dtype=np.int64)
+
+
+def multiclass_metrics(cells: Cells, counts: Floats) -> dict[str, Floats]:
+    """Return accuracy and the metrics weighted by the rows of each actual class, NaN where undefined.
+
+    The precision of a class that was never predicted counts as zero.
+
+    Parameters
+    ----------
+    cells
+        Which cells the columns of `counts` are.
+    counts
+        Shape ``(tables, cells)``; they may be weights.
+    """
+    classes = len(cells.labels)
+    hit = cells.actual == cells.predicted
+    actual = _per_class(counts, cells.actual, classes)
+    predicted = _per_class(counts, cells.predicted, classes)
+    right = _per_class(counts[:, hit], cells.actual[hit], classes)
+    total = counts.sum(axis=1)
+    recall = np.divide(right, actual, out=np.zeros_like(right), where=actual > 0.0)
+    precision = np.divide(right, predicted, out=np.zeros_like(right), where=predicted > 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = actual / total[:, None]
+        accuracy = right.sum(axis=1) / total
+    by_class = {"recall": recall, "precision": precision}
+    by_class |= {name: f_beta(beta, precision, recall) for name, beta in _BETAS.items()}
+    weighted = {f"weighted_{name}": (shares * values).sum(axis=1) for name, values in by_class.items()}
+    return {"accuracy": accuracy, **weighted}
+
+
+def _per_class(counts: Floats, places: Codes, classes: int) -> Floats:
+    sums = np.zeros((counts.shape[0], classes))
+    order = np.argsort(places, kind="stable")
+    ordered = places[order]
+    starts = _starts(ordered)
+    sums[:, ordered[starts]] = np.add.reduceat(counts[:, order], starts, axis=1)
+    return sums
+
+
+def constant_matrix(cells: Cells) -> Cells:
+    """Return the cells of always predicting the most frequent actual label, the first in a tie."""
+    actual = np.bincount(cells.actual, weights=cells.counts, minlength=len(cells.labels)).astype(np.int64)
+    present = np.flatnonzero(actual)
+    majority = np.full(present.size, int(np.argmax(actual)), dtype=np.int64)
+    return Cells(cells.labels, present, majority, actual[present])
+
+
+# What regression metrics need of the rows: sums over 2000 buckets, which tell how much means vary.
+#
+# Rows go to buckets in turn, from a place that depends on the data, so up to 2000 rows of one split have a
+# bucket each; beyond, a bucket is a random group of rows, and how much groups differ tells how much rows do.
+
+
+BUCKETS = 2000
+
+
+_zeros = partial(np.zeros, BUCKETS)
+
+
+@dataclass
+class Residuals:
+    """Sums per bucket; a residual is label minus prediction.
+
+    Parameters
+    ----------
+    count
+        Rows.
+    over, under
+        Sums of the positive residuals, and of the negative ones with their sign turned.
+    squares
+        Sum of the squared residuals.
+    label_mean, label_squares
+        Mean of the labels, and the sum of their squared deviations from it.
+    relative
+        Sum of ``|residual / label|`` over rows whose label is not zero.
+    relative_count
+        Number of those rows.
+    """
+
+    count: Floats = field(default_factory=_zeros)
+    over: Floats = field(default_factory=_zeros)
+    under: Floats = field(default_factory=_zeros)
+    squares: Floats = field(default_factory=_zeros)
+    label_mean: Floats = field(default_factory=_zeros)
+    label_squares: Floats = field(default_factory=_zeros)
+    relative: Floats = field(default_factory=_zeros)
+    relative_count: Floats = field(default_factory=_zeros)
+    next_bucket: int | None = None
+
+    def add(self, labels: Floats, predictions: Floats) -> None:
+        """Add rows, none of them NaN."""
+        if not labels.size:
+            return
+        if self.next_bucket is None:
+            self.next_bucket = zlib.crc32(labels[:100].tobytes()) % BUCKETS
+        buckets = (np.arange(labels.size) + self.next_bucket) % BUCKETS
+        self.next_bucket = int((self.next_bucket + labels.size) % BUCKETS)
+
+        def summed(values: Floats) -> Floats:
+            return np.bincount(buckets, weights=values, minlength=BUCKETS)
+
+        residuals = labels - predictions
+        magnitudes = np.abs(residuals)
+        nonzero = labels != 0.0
+        relative = np.divide(magnitudes, np.abs(labels), out=np.zeros_like(labels), where=nonzero)
+        count = np.bincount(buckets, minlength=BUCKETS).astype(np.float64)
+        mean = summed(labels) / np.maximum(count, 1.0)
+        self.merge(
+            Residuals(
+                count=count,
+                over=summed(np.maximum(residuals, 0.0)),
+                under=summed(np.maximum(-residuals, 0.0)),
+                squares=summed(residuals * residuals),
+                label_mean=mean,
+                label_squares=summed((labels - mean[buckets]) ** 2),
+                relative=summed(relative),
+                relative_count=summed(nonzero.astype(np.float64)),
+            )
+        )
+
+    def merge(self, other: "Residuals") -> None:
+        """Add the sums over other rows."""
+        total = self.count + other.count
+        share = np.divide(other.count, total, out=np.zeros(BUCKETS), where=total > 0.0)
+        apart = other.label_mean - self.label_mean
+        self.label_squares = self.label_squares + other.label_squares + apart**2 * self.count * share
+        self.label_mean = self.label_mean + apart * share
+        self.count = total
+        add_up(self, other, "over", "under", "squares", "relative", "relative_count")
+        if self.next_bucket is None:
+            self.next_bucket = other.next_bucket
+
+    @property
+    def rows(self) -> int:
+        """Return the number of rows."""
+        return int(self.count.sum())
+
+
+# Quantiles that the pinball losses are written for.
+PINBALL_QUANTILES = (0.1, 0.5, 0.9)
+
+
+def regression_metrics(residuals: Residuals, weights: Floats) -> dict[str, Floats]:
+    """Return the metrics under each weighting of the buckets, NaN where undefined.
+
+    ``mae``, ``mse`` and ``rmse`` as usual; ``r2 = 1 - sum of squares of residuals / sum of squared deviations
+    of the labels``; ``mape`` over rows whose label is not zero, as a share; ``pinball_loss_q`` is the mean of
+    ``q`` times a positive residual or ``q - 1`` times a negative one.
+
+    Parameters
+    ----------
+    residuals
+        At least one row.
+    weights
+        Shape ``(resamples, BUCKETS)``; ones for the metrics of the rows as they are.
+    """
+    rows = weights @ residuals.count
+    with np.errstate(invalid="ignore", divide="ignore"):
+        over, under = weights @ residuals.over / rows, weights @ residuals.under / rows
+        mse = weights @ residuals.squares / rows
+        centred = residuals.label_mean - np.average(residuals.label_mean, weights=residuals.count)
+        moment = weights @ (residuals.count * centred)
+        between = weights @ (residuals.count * centred**2) - moment**2 / rows
+        spread = weights @ residuals.label_squares + between
+        r2 = np.where(spread > 0.0, 1.0 - mse * rows / spread, np.nan)
+        mape = weights @ residuals.relative / (weights @ residuals.relative_count)
+    metrics = {"mae": over + under, "mse": mse, "rmse": np.sqrt(mse), "r2": r2, "mape": mape}
+    for quantile in PINBALL_QUANTILES:
+        metrics[_pinball_name(quantile)] = quantile * over + (1.0 - quantile) * under
+    return metrics
+
+
+def _pinball_name(quantile: float) -> str:
+    return f"pinball_loss_{quantile}".replace(".", "_")
+
+
+def regression_spreads(residuals: Residuals) -> dict[str, Spread]:
+    """Return how much each mean varies by chance, by name; without those that cannot be told.
+
+    That of ``r2`` is the spread of ``log(1 - r2)``: to first order, the mean over rows of the squared
+    residual by its mean, less the squared deviation of the label by its mean.
+    """
+    over, under, count = residuals.over, residuals.under, residuals.count
+    sums = {
+        "mae": (over + under, count),
+        "mse": (residuals.squares, count),
+        "rmse": (residuals.squares, count),  # of its square
+        "mape": (residuals.relative, residuals.relative_count),
+    }
+    for quantile in PINBALL_QUANTILES:
+        sums[_pinball_name(quantile)] = quantile * over + (1.0 - quantile) * under, count
+    spreads = {name: _spread_of_mean(total, rows) for name, (total, rows) in sums.items()}
+    spreads["r2"] = _spread_of_unexplained(residuals)
+    return {name: spread for name, spread in spreads.items() if spread is not None}
+
+
+def _spread_of_mean(sums: Floats, counts: Floats) -> Spread | None:
+    used = counts > 0.0
+    if not used.any():
+        return None
+    sums, counts = sums[used], counts[used]
+    return spread_of_total(sums - counts * (sums.sum() / counts.sum()), counts.sum())
+
+
+def _spread_of_unexplained(residuals: Residuals) -> Spread | None:
+    used = residuals.count > 0.0
+    count, squares = residuals.count[used], residuals.squares[used]
+    centred = residuals.label_mean[used] - np.average(residuals.label_mean[used], weights=count)
+    label_squares = residuals.label_squares[used] + count * centred**2
+    if not squares.sum() > 0.0 or not label_squares.sum() > 0.0:
+        return None
+    rows = count.sum()
+    apart = squares * (rows / squares.sum()) - label_squares * (rows / label_squares.sum())
+    return spread_of_total(apart, rows)
+
+
+# Scores of positives and negatives: curves, areas and their variance; how good they are as probabilities.
+#
+# A histogram of distinct scores with the number of positives and negatives at each holds all of it. Up to a
+# million distinct scores it is exact; beyond, neighbouring scores share an entry of at most two millionths of
+# the rows, which moves the area under the curve by less than a millionth.
+
 
 MOST_DISTINCT = 1 << 20
 _KEPT_DISTINCT = 1 << 19
@@ -100,7 +439,7 @@ class ScoreHistogram:
         )
 
 
-def _starts(ordered: Floats) -> npt.NDArray[np.intp]:
+def _starts(ordered: Floats | Codes) -> npt.NDArray[np.intp]:
     """Return where a new value starts in an ascending array."""
     if not ordered.size:
         return np.empty(0, dtype=np.intp)
@@ -330,8 +669,8 @@ class ProbabilitySums:
     def merge(self, other: "ProbabilitySums") -> None:
         """Add the sums over other rows."""
         sums = ("log_loss", "brier", "bin_count", "bin_scores", "bin_hits")
-        add_up(self, other, "count", "outside", "other_class", *sums)
-        add_up(self, other, "unknown_class", "unknown_prediction")
+        counts = ("count", "outside", "other_class", "unknown_class", "unknown_prediction")
+        add_up(self, other, *counts, *sums)
         self.top_k.update(other.top_k)
 
 
