@@ -53,7 +53,7 @@ class Task:
     ground_truth_attribute: str | None = None
     positive_label: str | None = None
     cluster_by: tuple[str, ...] = ()
-    no_labels: frozenset[str] = NO_LABEL
+    no_labels: frozenset[str] = cells.NO_LABEL
 
     @property
     def problem(self) -> ProblemType:
