@@ -67,7 +67,8 @@ def data_files(files: list[SourceFile], kind: str, said: Said) -> list[SourceFil
     others = {file for file in odd if not _fits(kind_of(first_bytes(file.path, _BYTES)), kind)}
     if len(others) < len(kept):
         kept = [file for file in kept if file not in others]
-    passed_over = [file for file in files if file not in kept]
+    known = set(kept)
+    passed_over = [file for file in files if file not in known]
     say_copies(kept, said)
     if passed_over:
         said.say("reading.passed_over", names=some_of(list(map(_name, passed_over))))

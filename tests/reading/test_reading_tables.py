@@ -27,6 +27,9 @@ from run_jobs import Result, baseline_of, run_job
 
 from containers.bias.main import main as monitor_bias
 from containers.model_quality.main import main as monitor_model_quality
+from contract.dataset import Said
+from file_storage.storage import SourceFile
+from readers.file_kind import data_files
 
 # --- missing values
 
@@ -401,6 +404,20 @@ def test_what_is_no_data_is_passed_over_and_named(tmp_path: Path) -> None:
     result = run_job(tmp_path, tmp_path / "d")
     assert common(features(result)["a"])["num_present"] == 3
     assert reading(result)["files"] == ["passed over what is no data: README.md, schema.json"]
+
+
+def test_many_files_are_not_compared_with_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = 0
+
+    def is_same(one: SourceFile, other: SourceFile) -> bool:
+        nonlocal compared
+        compared += 1
+        return one.path == other.path
+
+    monkeypatch.setattr(SourceFile, "__eq__", is_same)
+    files = [SourceFile(f"/data/{number:05}.jsonl", 1) for number in range(5000)]
+    assert data_files(files, "json", Said()) == files
+    assert compared < 3 * len(files)
 
 
 def test_json_lines_are_no_csv(tmp_path: Path) -> None:
