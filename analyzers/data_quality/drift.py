@@ -439,8 +439,10 @@ def measure_drifts(pairs: Iterable[FeaturePair], alpha: float) -> list[Drift]:
     drifts: list[Drift | None] = []
     for (pair, numbers), (kinds, found) in zip(sides, asked, strict=True):
         limit = pair.config.share_threshold(text=numbers[0] is None)
-        least = (found.least_evidence(alphas[1] / shares.compared) for shares in kinds)
-        changes = [_most_telling(shares, *next(told), limit, next(least)) for shares in kinds]
+        changes = [
+            _most_telling(shares, *next(told), limit, found.least_evidence(alphas[1] / shares.compared))
+            for shares in kinds
+        ]
         if pair.current.numerical is None:
             drifts.append(_drift_of_text(pair, found, limit, alphas, changes))
         else:

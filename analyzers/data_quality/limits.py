@@ -211,29 +211,26 @@ def check_type(pair: columns.FeaturePair, alpha: float) -> columns.Found | None:
         return _check_no_numbers(pair, alpha)
     if expected not in CLASSES or not present:
         return None
-    mismatches = _mismatches(pair.current, expected)
+    wrong = _wrong_kinds(pair.current, expected)
+    mismatches = sum(wrong.values())
     threshold = pair.config.datatype_check_threshold
     ratio = 1.0 - mismatches / present
     then, now = "", (mismatches, present)
     # A type that the baseline does not have is somebody's decision, so that its limit is exact.
     edited = pair.baseline is not None and pair.baseline.inferred_type not in (expected, "Unknown")
     is_sampled = ratio < threshold and not edited
-    known = _mismatches(pair.baseline, expected) if pair.baseline and is_sampled else 0
-    if pair.baseline is not None and known:
-        before = (known, pair.baseline.num_present)
-        found = _listed(_wrong_kinds(pair.baseline, expected))
-        then = wording("limits.types_before", found=found, rows=before[1])
+    kinds = _wrong_kinds(pair.baseline, expected) if pair.baseline and is_sampled else {}
+    if pair.baseline is not None and (known := sum(kinds.values())):
+        rows = pair.baseline.num_present
+        then = wording("limits.types_before", found=_listed(kinds), rows=rows)
         # Each kind by itself too: as many texts as there were infinities are news.
-        kinds = _wrong_kinds(pair.baseline, expected)
-        counts = columns.class_counts(pair.current)
-        grown = [(was, counts[kind]) for kind, was in kinds.items() if counts.get(kind)]
-        tries = {(known, mismatches), *grown}
-        sides = [((was, before[1]), (is_now, present)) for was, is_now in sorted(tries)]
+        grown = [(was, wrong[kind]) for kind, was in kinds.items() if wrong.get(kind)]
+        sides = [((was, rows), (is_now, present)) for was, is_now in sorted({(known, mismatches), *grown})]
         ends = [_growth(*each, dependence(pair), alpha / len(sides), pair.config) for each in sides]
         p_value, state = min(ends, key=lambda end: (end[1] is not State.VIOLATED, end[0]))
     else:
         p_value, state = _tail(now, 1.0 - threshold, dependence(pair), 1.0 if edited else alpha)
-    found = _listed(_wrong_kinds(pair.current, expected))
+    found = _listed(wrong)
     text = wording("limits.other_types", present=present, found=found, then=then, sure=chance(p_value))
     if state is State.VIOLATED:
         text = f"{unmet_type(expected, threshold, ratio)} {text}"
@@ -272,10 +269,6 @@ def _usual_numbers(known: documents.FeatureStatistics) -> float | None:
     cells = read_texts(pa.array(list(counts), pa.string()), hash_as_text=True)
     numeric = np.isfinite(cells.numbers)
     return float(np.fromiter(counts.values(), np.float64, len(counts))[numeric].sum() / known.num_present)
-
-
-def _mismatches(feature: documents.FeatureStatistics, expected: str) -> int:
-    return sum(_wrong_kinds(feature, expected).values())
 
 
 def _wrong_kinds(feature: documents.FeatureStatistics, expected: str) -> dict[str, int]:

@@ -60,9 +60,9 @@ def sample_statistics(
     # Of all features at once, which takes a quarter of the time.
     effects = iter(design_effects([one for _, *of in shown.values() for one in itertools.chain(*of)]))
     for found, of_missing, of_values in shown.values():
-        for _, (effect, _) in zip(of_missing, effects, strict=False):
+        for effect, _ in itertools.islice(effects, len(of_missing)):
             found.missing_design_effect = effect
-        for place, known in zip(range(len(of_values)), effects, strict=False):
+        for place, known in enumerate(itertools.islice(effects, len(of_values))):
             # Frequent values among many may come in runs that the others do not.
             if not place or is_dependent(*known):
                 found.design_effect, found.blocks = max((found.design_effect, found.blocks), known)

@@ -61,12 +61,12 @@ class _Chunk:
     def up_to(self, cutoff: int, *, copy: bool = False) -> "_Chunk":
         """Return the runs of at most this priority; as it is where those are all, unless it is to `copy`."""
         kept = self.priorities <= cutoff
-        if kept.all() and not copy:
-            return self
-        if kept.all():  # a copy takes a quarter of the time of a filter that all pass
+        if not kept.all():
+            rows = self.rows.filter(arrow_of(np.repeat(kept, self.lengths)))
+        elif copy:  # which takes a quarter of the time of a filter that all pass
             rows = pa.concat_batches([self.rows, self.rows.slice(0, 0)])
         else:
-            rows = self.rows.filter(arrow_of(np.repeat(kept, self.lengths)))
+            return self
         return _Chunk(_lean(rows), self.priorities[kept], self.lengths[kept])
 
 
