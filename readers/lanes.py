@@ -167,13 +167,15 @@ def merged(lanes: Sequence[tuple[Counts, pa.RecordBatch]], *, as_text: bool = Fa
     if len(lanes) == 1 and (np.diff(lanes[0][0]) > 0).all():
         return lanes[0][1]
     found = aligned_columns([batch for _, batch in lanes])
-    order = pa.array(np.argsort(np.concatenate([places for places, _ in lanes]), kind="stable"))
+    places = np.concatenate([places for places, _ in lanes])
+    order = None if (np.diff(places) > 0).all() else pa.array(np.argsort(places, kind="stable"))
     columns: dict[str, pa.Array] = {}
     for name, parts in found.items():
         kind = common_type({part.type for part in parts}, as_text=as_text)
         column = pa.chunked_array([_cast(part, kind) for part in parts], kind)
-        columns[name] = column.combine_chunks().take(order)
-    return batch_of(columns, len(order))
+        whole = column.combine_chunks()
+        columns[name] = whole if order is None else whole.take(order)
+    return batch_of(columns, len(places))
 
 
 def like_first(column: pa.Array, kind: pa.DataType | None) -> pa.Array:

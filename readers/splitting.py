@@ -349,12 +349,13 @@ class LineBlock:
     segments: tuple[Segment, ...]
     data: bytes = field(repr=False)
 
-    def lines(self) -> Iterator[Line]:
-        """Yield the lines that are not blank; their numbers count blank ones."""
-        lines = ((segment.path, data) for segment in self.segments for data in segment.data[:-1].split(b"\n"))
-        for number, (path, data) in enumerate(lines):
+    def lines(self, part: bytes | None = None, first: int = 0) -> Iterator[Line]:
+        """Yield the lines, or those of a part from line `first` on, without blank ones, which count."""
+        lines = (self.data if part is None else part)[:-1].split(b"\n")
+        origins = self.sources(np.arange(first, first + len(lines)))
+        for number, (origin, data) in enumerate(zip(origins.tolist(), lines, strict=True), first):
             if data and not data.isspace():
-                yield Line(path, data + b"\n", number, self)
+                yield Line(self.segments[origin].path, data + b"\n", number, self)
 
     def sources(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return in which segment each of some lines is."""

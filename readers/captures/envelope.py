@@ -29,7 +29,8 @@ from readers.arrow_json import line_ends, read_json
 from readers.dataset import UNREAD, window_places
 from readers.flatten import json_text, loads, scalar_text
 from readers.lanes import Counts, NotBulkError, in_lanes, merged, require_alike
-from readers.splitting import Line, LineBlock
+from readers.like_lines import like_lines
+from readers.splitting import Line, LineBlock, Segment
 
 # One payload of every record as it was written, null where there is none, and how to read it.
 PAYLOAD = pa.struct([("data", pa.string()), ("encoding", pa.string())])
@@ -196,30 +197,51 @@ def read_records(
     One row per object, and the number of its line in the block.
     """
 
-    def bulk(data: bytes, lines: int) -> pa.RecordBatch:
-        batch = read_json(data, schema, others="ignore")
-        require_alike(batch.num_rows == lines and is_whole(batch), "a line is no record")
+    def whole(batch: pa.RecordBatch) -> pa.RecordBatch:
+        require_alike(is_whole(batch), "a line is no record")
         try:
             batch.validate(full=True)
         except pa.ArrowInvalid as error:
-            raise NotBulkError(str(error)) from error  # Arrow's reader lets other text than UTF-8 pass
+            raise NotBulkError(str(error)) from error  # neither reader looks whether text is UTF-8
         return batch
 
-    def one_by_one(some: Counts) -> pa.RecordBatch:
-        rows = [exact(lines[at]) for at in some]
-        return pa.RecordBatch.from_struct_array(pa.array(rows, pa.struct(list(schema))))
+    def bulk(data: bytes, lines: int) -> pa.RecordBatch:
+        batch = read_json(data, schema, others="ignore")
+        require_alike(batch.num_rows == lines, "a line is no record")
+        return whole(batch)
 
-    ends = line_ends(block.data)
-    try:
-        return bulk(block.data, ends), np.arange(ends)
-    except NotBulkError:
-        lines = list(block.lines())
-    numbers = np.array([line.number for line in lines], np.int64)
+    def parsed(data: bytes, first: int) -> list[tuple[Counts, pa.RecordBatch]]:
+        ends = line_ends(data)
+        try:
+            return [(np.arange(first, first + ends), bulk(data, ends))]
+        except NotBulkError:
+            lines = list(block.lines(data, first))
+        numbers = np.array([line.number for line in lines], np.int64)
 
-    def some_together(some: Counts) -> pa.RecordBatch:
-        return bulk(b"".join(lines[at].data for at in some), len(some))
+        def one_by_one(some: Counts) -> pa.RecordBatch:
+            rows = [exact(lines[at]) for at in some]
+            return pa.RecordBatch.from_struct_array(pa.array(rows, pa.struct(list(schema))))
 
-    return merged(in_lanes(np.arange(len(lines)), some_together, one_by_one)), numbers
+        def some_together(some: Counts) -> pa.RecordBatch:
+            return bulk(b"".join(lines[at].data for at in some), len(some))
+
+        found = in_lanes(np.arange(len(lines)), some_together, one_by_one)
+        return [(numbers[some], batch) for some, batch in found]
+
+    def of_text(text: bytes) -> dict[str, Any]:
+        nowhere = LineBlock((Segment("", 0, text, (1,)),), text)  # nobody sees what is wrong with it
+        return exact(Line("", text, 0, nowhere))
+
+    lanes: list[tuple[Counts, pa.RecordBatch]] = []
+    first = 0
+    for start, end, batch in like_lines(block.data, schema, of_text, whole):
+        if batch is None:
+            lanes += parsed(block.data[start:end], first)
+            first += line_ends(block.data[start:end])
+        else:
+            lanes.append((np.arange(first, first + len(batch)), batch))
+            first += len(batch)
+    return merged(lanes), np.sort(np.concatenate([numbers for numbers, _ in lanes]))
 
 
 def json_object(line: Line, wrong: Callable[[Line, str], DatasetError]) -> dict[str, Any]:
