@@ -25,7 +25,7 @@ _PARTS = _LEAST = 16
 # Where looking for odd records has read each record so many times, the rest counts as odd.
 _MOST_READ = 4
 # Bytes that fit the processor's cache.
-_PIECE = 1 << 17
+PIECE = 1 << 17
 
 
 class NotBulkError(Exception):
@@ -41,7 +41,7 @@ def require_alike(fits: object, otherwise: str) -> None:
 def pieces_of(data: bytes | pa.Buffer) -> Iterator[npt.NDArray[np.uint8]]:
     """Yield bytes in pieces that fit the processor's cache."""
     text = np.frombuffer(data, dtype=np.uint8)
-    return (text[at : at + _PIECE] for at in range(0, len(text), _PIECE))
+    return (text[at : at + PIECE] for at in range(0, len(text), PIECE))
 
 
 def found_in(text: bytes | pa.Buffer, marks: bytes) -> set[bytes]:

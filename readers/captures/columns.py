@@ -432,12 +432,11 @@ def texts_of(envelope: Envelope, side: str, note: Note, header: str | None = Non
     kinds[text.is_null().to_numpy(zero_copy_only=False)] = NONE
     is_odd = kinds == _ODD
     if is_odd.any():
-        found = envelope.content_types(side)
-        decoded: list[str | None] = []
-        for at in np.flatnonzero(is_odd).tolist():
+        odd, decoded = np.flatnonzero(is_odd), list[str | None]()
+        for at, content_type in zip(odd.tolist(), envelope.content_types(side, odd), strict=True):
             content, kinds[at] = None, NONE
             try:
-                content, kinds[at] = decode(text[at].as_py(), encodings[at].as_py(), found[at])
+                content, kinds[at] = decode(text[at].as_py(), encodings[at].as_py(), content_type)
             except ValueError:
                 note("reading.undecodable", [at])
             decoded.append(content)

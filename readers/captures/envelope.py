@@ -25,7 +25,7 @@ from contract.window import (
     microseconds,
     parse_instant,
 )
-from readers.arrow_json import line_ends, read_json
+from readers.arrow_json import line_ends, line_places, read_json
 from readers.dataset import UNREAD, window_places
 from readers.flatten import json_text, loads, scalar_text
 from readers.lanes import Counts, NotBulkError, in_lanes, merged, require_alike
@@ -125,12 +125,17 @@ class Envelope:
             return batch
         return batch.append_column(WINDOW, pa.array(np.repeat(self.windows.to_numpy(), counts)))
 
-    def content_types(self, side: str) -> list[str | None]:
-        """Return the content type of each record's payload; it is read only where a payload is odd."""
+    def content_types(self, side: str, records: Counts) -> list[str | None]:
+        """Return the content types of some records' payloads; they are read only where payloads are odd."""
         schema = pa.schema([("captureData", pa.struct([(side, _CONTENT_TYPE)]))])
-        batch, numbers = read_records(self.block, schema, lambda line: _exact(line, schema), lambda _: True)
-        found = batch.column(0).flatten()[0].flatten()[0]
-        return list(found.take(pa.array(np.searchsorted(numbers, self.numbers))).to_pylist())
+        data = self.block.data
+        if len(records) < len(self):
+            ends = np.concatenate([[0], line_places(data) + 1])
+            edges = zip(ends[self.numbers[records]], ends[self.numbers[records] + 1], strict=True)
+            data = b"".join(data[start:end] for start, end in edges)
+        block = LineBlock(self.block.segments, data)
+        batch, _ = read_records(block, schema, lambda line: _exact(line, schema), lambda _: True)
+        return list(batch.column(0).flatten()[0].flatten()[0].to_pylist())
 
 
 def open_envelope(
