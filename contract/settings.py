@@ -580,6 +580,9 @@ def _note_contradictions(values: Mapping[str, Any], program: Program, mistakes: 
             mistakes.add("baseline_window.beside", field="baseline_window", other=other)
     if is_within(values["history_path"], values["dataset_source"]):
         mistakes.add("settings.history_in_source", field="history_path")
+    for name in ("history_path", "register_new_baseline"):
+        if sign := windows.DATE_FIELD.search(values[name] or ""):
+            mistakes.add("settings.no_places", field=name, sign=sign[0])
     output = folder_of(values["output_path"] or "")
     for name in ("baseline_constraints", "baseline_statistics"):
         is_replaced = values[name] and not (values["skip_check"] or values["each_window"])

@@ -16,7 +16,7 @@ _DURATION = re.compile(
 _CALENDAR = re.compile(r"[+-]?P[^T]*\d[YM]")
 # The end of a time that names its zone.
 ZONED = r"([zZ]|[+-]\d\d(:?\d\d)?)$"
-_DATE_FIELD = re.compile("%[YmdHM]")
+DATE_FIELD = re.compile("%[YmdHM]")
 # Ways to say in a path when its rows are from, each with an hour or without.
 _DAY_PATHS = (
     re.compile(r"(?:^|/)(\d{4})/(\d{2})/(\d{2})(?:/(\d{2}))?(?=/)"),
@@ -250,13 +250,13 @@ def fill_in_start(path: str, window: Window | None, zone: tzinfo = UTC) -> str:
     ConfigurationError
         When there is something to replace but no window.
     """
-    found = _DATE_FIELD.search(path)
+    found = DATE_FIELD.search(path)
     if found is None:
         return path
     if window is None:
         raise ConfigurationError.of("window.no_start", field="output_path", path=path, sign=found[0])
     start = window.start.astimezone(zone)
-    return _DATE_FIELD.sub(lambda field: start.strftime(field[0]).rjust(2, "0"), path)
+    return DATE_FIELD.sub(lambda field: start.strftime(field[0]).rjust(2, "0"), path)
 
 
 def folders_of(path: str, windows: Sequence[Window], zone: tzinfo) -> list[str]:
@@ -267,7 +267,7 @@ def folders_of(path: str, windows: Sequence[Window], zone: tzinfo) -> list[str]:
     ConfigurationError
         When the path gives two windows one folder.
     """
-    if not _DATE_FIELD.search(path):
+    if not DATE_FIELD.search(path):
         is_days = all(window.start.astimezone(zone).time() == time() for window in windows)
         path = f"{path.rstrip('/')}/%Y-%m-%d{'' if is_days else 'T%H%MZ'}"
         zone = zone if is_days else UTC

@@ -165,3 +165,11 @@ def test_so_are_those_of_a_monitors_own_variables(caplog: pytest.LogCaptureFixtu
     monitor = replace(MONITOR, own_variables=(Variable("most_points", "Points that are no violation."),))
     read_settings((), {**NEEDED, "MOST_POINTS": "20"}, monitor, now=NOW)
     assert "MOST_POINTS is set, but the name is lower-case: rename it to most_points" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["history_path", "register_new_baseline"])
+def test_places_of_times_are_filled_in_in_output_path_alone(name: str) -> None:
+    given = {**NEEDED, "window": "P1D", "baseline_constraints": "/b/constraints.json", name: "/runs/%Y-%m"}
+    with pytest.raises(ConfigurationError) as error:
+        read(**given)
+    assert says(str(error.value), "settings.no_places", field=name, sign="%Y")
