@@ -30,6 +30,9 @@ from readers.paths import typed_text
 # Columns that the first records do not have are read up to this number.
 _UNEXPECTED = 100
 _LONG = 1 << 19
+_IS_MARK = np.isin(np.arange(256), list(b"{[,]"))
+# Payloads rewritten at once, so that what this takes stays in the processor's cache; fewer are not worth it.
+_PAYLOADS, _WORTH_IT = 512, 200
 _QUOTED_CELL = r'"(?:[^"]|"")*"'
 _QUOTED_LINE = rf'^(?:{_QUOTED_CELL}|[^",]*)(?:,(?:{_QUOTED_CELL}|[^",]*))*$'
 
@@ -490,7 +493,16 @@ def _csv_rows(data: pa.StringArray, shape: Shape) -> Rows:
 
 
 def _json_rows(data: pa.StringArray, shape: Shape) -> Rows:
-    values, name = json_array(data), None
+    is_by_place = False
+    try:
+        values, name = json_array(data), None
+    except NotBulkError:
+        if shape == "row" or len(data) < _WORTH_IT:
+            raise
+        # Elements of a list are of one type in Arrow, and members of an object are not.
+        json_array(_by_place(data[:_PAYLOADS]))  # where these do not fit, the others need not be rewritten
+        parts = [_by_place(data[at : at + _PAYLOADS]) for at in range(0, len(data), _PAYLOADS)]
+        values, name, is_by_place = json_array(pa.concat_arrays(parts)), None, True
     require_alike(not values.null_count, "a payload is null")
     if types.is_struct(values.type):
         members = [member.type for member in values.type]
@@ -506,11 +518,49 @@ def _json_rows(data: pa.StringArray, shape: Shape) -> Rows:
         return Rows(np.ones(len(values), np.int64), batch=_numbers(values), is_cells=True)
     counts, elements = _filled(values), pc.list_flatten(values)
     if types.is_struct(element):
-        return Rows(counts, batch=_named(elements))
+        rows = _named(elements)
+        if is_by_place:
+            rows = rows.rename_columns([f"{name}.{int(place)}" for place in rows.schema.names])
+        return Rows(counts, batch=rows)
     if name is None:
         return Rows(counts, batch=_numbers(elements), is_cells=True)
     require_alike(not (elements.null_count and types.is_list(element)), "a row is null")
     return Rows(counts, batch=pa.RecordBatch.from_arrays([elements], names=[name]))
+
+
+def _by_place(data: pa.StringArray) -> pa.StringArray:
+    """Return objects of one list of lists, each inner list as an object whose members are called by place.
+
+    Raises
+    ------
+    NotBulkError
+        When some payload is nothing of the kind.
+    """
+    text = np.frombuffer(text_buffer(data), np.uint8).copy()
+    is_quote, is_escaping = text == ord('"'), text == ord("\\")
+    is_escaped = is_escaping[:-1] & is_quote[1:]
+    require_alike(is_escaped.sum() == is_escaping.sum(), "it escapes other than quotes")
+    is_quote[1:] ^= is_escaped
+    marks = np.flatnonzero(_IS_MARK[text])
+    marks = marks[np.searchsorted(np.flatnonzero(is_quote), marks) % 2 == 0]
+    kinds = text[marks]
+    opens, closes = kinds == ord("["), kinds == ord("]")
+    depth = np.cumsum(opens.astype(np.int8) - closes, dtype=np.int32)
+    is_lone = np.count_nonzero(kinds == ord("{")) == len(data) and not data.null_count
+    require_alike(is_lone and depth.min(initial=0) == 0 and depth.max(initial=0) == 2, "no list of lists")
+    text[marks[opens & (depth == 2)]], text[marks[closes & (depth == 1)]] = b"{}"
+    begins = (depth == 2) & (opens | (kinds == ord(",")))
+    places, first = marks[begins] + 1, opens[begins]
+    number = np.arange(len(places))
+    number -= np.maximum.accumulate(np.where(first, number, 0))
+    require_alike(len(number) and number.max() < LONGEST_LIST, "a list is long")
+    names = np.frombuffer(b"".join(b'"%05d":' % at for at in range(number.max() + 1)), np.uint8).reshape(
+        -1, 8
+    )
+    longer = np.insert(text, np.repeat(places, names.shape[1]), names[number].ravel())
+    ends = np.cumsum(pc.binary_length(data).to_numpy())
+    edges = np.concatenate([[0], ends + names.shape[1] * np.searchsorted(places, ends)]).astype(np.int32)
+    return pa.StringArray.from_buffers(len(data), pa.py_buffer(edges), pa.py_buffer(longer))
 
 
 def _may_be_table(kind: pa.StructType) -> bool:
