@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -13,7 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 from dataset_reading import plan
 
+from analyzers.data_quality.sample_statistics import _correlations
 from analyzers.data_quality.summary import SummaryOptions, summarize
+from analyzers.shared.row_sample import RowSample, seed_of
 from readers import csv_records, parquet, splitting
 from readers.cell_types import CellRules, typed_rows
 from readers.splitting import FileSplit, each, joined
@@ -88,3 +91,25 @@ def test_a_parquet_reader_holds_no_batch_while_the_next_one_is_read(
     for split in plan(path, "parquet").splits:
         _drained(split.batches())
     assert held == [0, 0, 0, 0]
+
+
+def test_rows_of_the_sample_are_held_apart_from_those_that_come_and_go() -> None:
+    before = pa.total_allocated_bytes()
+    sample = RowSample()
+    for first_row in range(0, 4 * _ROWS, _ROWS):
+        batch = pa.record_batch({"x": np.arange(_ROWS) + 0.5})
+        sample.add(batch, seed_of(batch), first_row)
+    del batch
+    assert sample.rows
+    assert pa.total_allocated_bytes() - before < 1 << 10
+
+
+def test_ranks_of_many_columns_need_no_more_than_their_scores() -> None:
+    numbers = {f"x{place}": np.random.default_rng(place).normal(size=1 << 15) for place in range(32)}
+    tracemalloc.start()
+    try:
+        assert _correlations(numbers) is not None
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 6 * sum(column.nbytes for column in numbers.values())
