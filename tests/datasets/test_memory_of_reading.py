@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tracemalloc
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -113,3 +116,23 @@ def test_ranks_of_many_columns_need_no_more_than_their_scores() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 6 * sum(column.nbytes for column in numbers.values())
+
+
+def test_a_command_takes_no_memory_in_huge_pages(tmp_path: Path) -> None:
+    script = (
+        "import os, sys; from containers.data_quality.main import main\n"
+        "assert not main(), 'failed'; print(os.environ['MIMALLOC_ARENA_EAGER_COMMIT'])"
+    )
+    (tmp_path / "table.csv").write_text("x\n1\n2\n")
+    settings = {
+        "dataset_source": str(tmp_path / "table.csv"),
+        "dataset_format": '{"csv":{"header":true}}',
+        "output_path": str(tmp_path / "out"),
+        "output_message_file": str(tmp_path / "message"),
+        "publish_cloudwatch_metrics": "Disabled",
+    }
+    environment = os.environ | settings
+    environment.pop("MIMALLOC_ARENA_EAGER_COMMIT", None)
+    command = [sys.executable, "-c", script]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert found.stdout.split()[-1:] == ["0"], found.stderr
