@@ -128,7 +128,7 @@ class RowSample:
         self.rows_seen += other.rows_seen
         self.width = max(self.width, other.width)
         self.cutoff = min(self.cutoff, other.cutoff)
-        self._thin(2)
+        self._thin(1.25)
 
     def columns(self) -> dict[str, list[pa.Array]]:
         """Return the arrays of each column, in order; nulls where a batch had no such column."""
@@ -146,7 +146,7 @@ class RowSample:
     def _most_rows(self) -> int:
         return min(MOST_ROWS, MOST_CELLS // self.width)
 
-    def _thin(self, times: int) -> None:
+    def _thin(self, times: float) -> None:
         if self.rows <= times * self._most_rows():
             return
         self._lower_cutoff(self.chunks)
