@@ -74,17 +74,20 @@ def typed_rows(
     batches: Iterator[pa.RecordBatch], rules: CellRules, kinds: Kinds | None
 ) -> Iterator[pa.RecordBatch]:
     """Yield rows whose cells are understood by `rules`; without `kinds` the first rows decide them."""
-    for batch in batches:
+
+    def understood(batch: pa.RecordBatch) -> pa.RecordBatch:
+        nonlocal kinds
         try:
             if kinds is None and batch.num_rows:
                 first = batch.slice(0, _FIRST_ROWS)
                 kinds = kinds_of([first], rules)
                 require_like_baseline([first], kinds, rules)
                 say_kinds([first], kinds, rules, notice)
-            found = typed(batch, kinds or {}, rules)
+            return typed(batch, kinds or {}, rules)
         except pa.ArrowInvalid:
-            found = batch  # text that is no UTF-8; whoever decodes it names the place
-        yield found
+            return batch  # text that is no UTF-8; whoever decodes it names the place
+
+    return map(understood, batches)
 
 
 def require_like_baseline(batches: Sequence[pa.RecordBatch], kinds: Kinds, rules: CellRules) -> None:

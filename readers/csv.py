@@ -522,10 +522,10 @@ def _piece_batches(
     def find_cut(data: bytes) -> int:
         return csv_records.last_record_end(plain(dialect, data), piece.path)
 
-    for block in splitting.line_blocks(piece, begin=head.begin, find_cut=find_cut):
+    def parsed(block: Segment) -> list[pa.RecordBatch]:
         block = block._replace(data=plain(dialect, splitting.without_marks(block.data)))
         if splitting.is_blank(block.data, b"\r\n"):
-            continue
+            return []
         if not piece.is_whole_file and not csv_records.lines_are_records(block.data):
             raise dataset.NotSplittable(f"{piece.path} has line breaks inside quoted fields")
         line_at = functools.partial(csv_records.line_at, piece.path, block.data, offset=block.offset)
@@ -539,8 +539,14 @@ def _piece_batches(
         except pa.ArrowInvalid as error:
             raise _explained(error, piece, block, request) from error
         table = table.replace_schema_metadata(metadata)
-        yield from table.to_batches(max_chunksize=splitting.balanced_rows(table.num_rows))
-        empty = False
+        batches: list[pa.RecordBatch] = table.to_batches(splitting.balanced_rows(table.num_rows))
+        return batches
+
+    # Nothing holds a block's text or rows while the next one is read.
+    for batches in map(parsed, splitting.line_blocks(piece, begin=head.begin, find_cut=find_cut)):
+        empty = empty and not batches
+        yield from batches
+        del batches
     if empty and piece.start == 0:
         kind = pa.string() if request.text_only else pa.null()
         schema = pa.schema([(name, kind) for name in columns.kept], metadata)

@@ -37,6 +37,7 @@ def read_parquet(pieces: Pieces, request: Dataset) -> Iterator[pa.RecordBatch]:
         for batch in _piece_batches(piece, request):
             names = batch.schema.names
             yield batch
+            del batch  # while the next one is read
         files += [names] if not any(piece.row_groups[:1]) else []
     say_odd_columns(files)
 
@@ -103,8 +104,8 @@ def _piece_batches(piece: FileRange, request: Dataset) -> Iterator[pa.RecordBatc
         )
         if not metadata.num_rows:
             batches = iter([pa.RecordBatch.from_pylist([], schema=file.schema_arrow)])
-        for batch in batches:
-            yield _flat(batch, kept, path, request)
+        # Nothing holds a batch while the next one is read.
+        yield from map(functools.partial(_flat, kept=kept, path=path, request=request), batches)
 
 
 def _open(path: str, source: pa.NativeFile) -> pq.ParquetFile:
@@ -119,7 +120,7 @@ def _open(path: str, source: pa.NativeFile) -> pq.ParquetFile:
         page_checksum_verification=True,
         read_dictionary=_encoded_text(source, metadata),
         pre_buffer=is_s3(path),
-        buffer_size=max(16 << 10, min(1 << 20, _BUFFERS // max(1, metadata.num_columns))) if streams else 0,
+        buffer_size=max(16 << 10, min(1 << 18, _BUFFERS // max(1, metadata.num_columns))) if streams else 0,
     )
 
 

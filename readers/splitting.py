@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -100,7 +101,7 @@ def each(change: Change) -> Transform:
 
 
 def _changed(change: Change, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    return (change(batch) for batch in batches if batch.num_rows)
+    return map(change, filter(operator.attrgetter("num_rows"), batches))
 
 
 class Segment(NamedTuple):
@@ -250,6 +251,7 @@ def gathered[T](items: Iterable[T], size: Callable[[T], float], least: float) ->
     for item in items:
         together.append(item)
         amount += size(item)
+        del item  # once it is handed on, nothing here is to hold it
         if amount >= least:
             yield together
             together, amount = [], 0.0
@@ -264,7 +266,10 @@ def joined(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """
     for _, alike in itertools.groupby(batches, key=lambda batch: (batch.schema, batch.schema.metadata)):
         for some in gathered(alike, lambda one: max(one.num_rows / BATCH_ROWS, one.nbytes / BLOCK_SIZE), 0.5):
-            yield some[0] if len(some) == 1 else pa.concat_batches(some)
+            batch = some[0] if len(some) == 1 else pa.concat_batches(some)
+            some.clear()
+            yield batch
+            del batch  # while the next one is read
 
 
 def _stream_blocks(path: str, begin: int, size: int, find_cut: FindCut | None) -> Iterator[Segment]:

@@ -223,7 +223,8 @@ def _correlations(numbers: dict[str, Floats]) -> Correlations | None:
         return None
     blocks = rows // length
     values = np.stack([column[: blocks * length] for column in numbers.values()])
-    scores = _centred_ranks(values.reshape(-1, length)).reshape(values.shape)
+    # Column by column: ranking needs several times the memory of what is ranked.
+    scores = np.stack([_centred_ranks(column.reshape(-1, length)).ravel() for column in values])
     present = np.isfinite(values)
     scores[~present] = 0.0
     held = present.astype(np.float64)

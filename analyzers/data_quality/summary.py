@@ -351,6 +351,7 @@ def summarize(batches: Iterable[pa.RecordBatch], options: SummaryOptions) -> Dat
     summarizer = begin_passes(options)()
     for batch in batches:
         summarizer.add(batch)
+        del batch  # while the next one is read
     return summarizer.finish()
 
 

@@ -46,6 +46,8 @@ MOST_CELLS = 1 << 22  # 32 MB of numbers
 _FEWEST_ADDED = 16
 _LONGEST_TEXT = 200
 CLUSTER = "\0cluster"
+# Where rows that stay are held: among those that come and go, each would keep a whole page from being reused.
+_APART = pa.system_memory_pool()
 _HASH_STEP = np.uint64(0x9E3779B97F4A7C15)
 _HASH_MULTIPLIERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
@@ -62,9 +64,9 @@ class _Chunk:
         """Return the runs of at most this priority; as it is where those are all, unless it is to `copy`."""
         kept = self.priorities <= cutoff
         if not kept.all():
-            rows = self.rows.filter(arrow_of(np.repeat(kept, self.lengths)))
+            rows = pc.filter(self.rows, arrow_of(np.repeat(kept, self.lengths)), memory_pool=_APART)
         elif copy:  # which takes a quarter of the time of a filter that all pass
-            rows = pa.concat_batches([self.rows, self.rows.slice(0, 0)])
+            rows = pa.concat_batches([self.rows, self.rows.slice(0, 0)], memory_pool=_APART)
         else:
             return self
         return _Chunk(_lean(rows), self.priorities[kept], self.lengths[kept])
@@ -126,7 +128,7 @@ class RowSample:
         self.rows_seen += other.rows_seen
         self.width = max(self.width, other.width)
         self.cutoff = min(self.cutoff, other.cutoff)
-        self._thin(2)
+        self._thin(1.25)
 
     def columns(self) -> dict[str, list[pa.Array]]:
         """Return the arrays of each column, in order; nulls where a batch had no such column."""
@@ -144,7 +146,7 @@ class RowSample:
     def _most_rows(self) -> int:
         return min(MOST_ROWS, MOST_CELLS // self.width)
 
-    def _thin(self, times: int) -> None:
+    def _thin(self, times: float) -> None:
         if self.rows <= times * self._most_rows():
             return
         self._lower_cutoff(self.chunks)
