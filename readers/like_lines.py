@@ -52,9 +52,10 @@ def like_lines(
     """
     pattern, start, unread, unlike = None, 0, 0, 0
     while start < len(data) and unlike <= _MOST_UNLIKE:
-        end = data.find(b"\n", min(start + _TOGETHER, len(data) - 1)) + 1
+        end = data.find(b"\n", min(start + _TOGETHER, len(data) - 1)) + 1 or len(data)
         part, batch = data[start:end], None
-        for known in {pattern: 0, None: 0}:
+        # By the pattern of the part before, or else by one of its own.
+        for known in (pattern, None)[pattern is None :]:
             with contextlib.suppress(NotBulkError, DatasetError):
                 pattern = known or _Pattern(part[: part.find(b"\n")], exact)
                 batch = whole(pattern.read(part, schema))

@@ -117,3 +117,11 @@ def test_what_is_no_json_is_refused_with_its_line(bad: bytes, tmp_path: Path) ->
     with pytest.raises(envelope.DatasetError) as error:
         envelope.open_envelope(block, SIDES)
     assert says(str(error.value), "captures.no_record", line=4)
+
+
+def test_a_last_line_without_its_end() -> None:
+    schema = pa.schema({"eventMetadata": pa.struct({"eventId": "string"})})
+    data = (LINE % ("1", "a") + LINE % ("1", "b"))[:-1].encode()
+    assert list(like_lines.like_lines(data, schema, json.loads, lambda batch: batch)) == [
+        (0, len(data), None)
+    ]
