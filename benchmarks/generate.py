@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -104,8 +105,13 @@ def write_csv(path: Path, rows: int) -> None:
             writer.write_table(chunk)
 
 
-def write_captures(path: Path, rows: int, records_per_file: int = LARGE_FILE_RECORDS) -> None:
-    """Write endpoint captures: one CSV row of 19 inputs and 1 output each, in SageMaker's file layout."""
+def write_captures(
+    path: Path, rows: int, records_per_file: int = LARGE_FILE_RECORDS, *, as_json: bool = False
+) -> None:
+    """Write endpoint captures: one row of 19 inputs and 1 output each, in SageMaker's file layout.
+
+    They are CSV, or lists of numbers and text in JSON, where what is missing is null.
+    """
     random = np.random.default_rng([SEED, 1 << 32])
     step = CAPTURE_WINDOW / rows
     written = 0
@@ -114,7 +120,7 @@ def write_captures(path: Path, rows: int, records_per_file: int = LARGE_FILE_REC
         for start in range(0, len(payloads), records_per_file):
             part = payloads[start : start + records_per_file]
             times = [CAPTURE_START + step * (written + offset) for offset in range(len(part))]
-            _write_capture_file(path, part, times, random)
+            _write_capture_file(path, part, times, random, as_json=as_json)
             written += len(part)
 
 
@@ -141,7 +147,12 @@ def _payloads(table: pa.Table) -> list[str]:
 
 
 def _write_capture_file(
-    folder: Path, payloads: list[str], times: list[datetime], random: np.random.Generator
+    folder: Path,
+    payloads: list[str],
+    times: list[datetime],
+    random: np.random.Generator,
+    *,
+    as_json: bool = False,
 ) -> None:
     ids = _identifiers(random, len(payloads) + 1)
     outputs = random.beta(2, 5, len(payloads)).tolist()
@@ -151,10 +162,20 @@ def _write_capture_file(
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         for payload, output, identifier, time in zip(payloads, outputs, ids, times, strict=True):
-            file.write(orjson.dumps(_capture_record(payload, str(output), identifier, time)) + b"\n")
+            record = _capture_record(payload, str(output), identifier, time)
+            if as_json:
+                for side, name in (("endpointInput", "instances"), ("endpointOutput", "predictions")):
+                    record["captureData"][side] |= _as_json(record["captureData"][side]["data"], name)
+            file.write(orjson.dumps(record) + b"\n")
 
 
-def _capture_record(payload: str, output: str, identifier: str, time: datetime) -> dict[str, object]:
+def _as_json(line: str, name: str) -> dict[str, str]:
+    cells = [cell if cell[:1].isalpha() else orjson.loads(cell or "null") for cell in line.split(",")]
+    data = orjson.dumps({name: [cells]}).decode()
+    return {"observedContentType": "application/json", "data": data, "encoding": "JSON"}
+
+
+def _capture_record(payload: str, output: str, identifier: str, time: datetime) -> dict[str, Any]:
     return {
         "captureData": {
             "endpointInput": {
@@ -186,6 +207,7 @@ WRITERS: dict[str, Callable[[Path, int], None]] = {
     "segmented": write_segmented,
     "captures": write_captures,
     "small-captures": partial(write_captures, records_per_file=SMALL_FILE_RECORDS),
+    "json-captures": partial(write_captures, as_json=True),
     "months": write_months,
 }
 

@@ -117,7 +117,7 @@ def test_a_whole_run_without_peers(tmp_path, capsys):
     assert f"--rows {ROWS}" in text
     assert "numpy" in text
     assert "{{" not in text
-    assert printed.count("monitor-data-quality") == text.count("monitor-data-quality, ") + 4
+    assert printed.count("monitor-data-quality") == text.count("monitor-data-quality, ") + 5
 
 
 def test_unknown_names_are_told(capsys):
