@@ -329,8 +329,7 @@ def check_sound(
     violations = [_violation(test, statistics, baseline) for test in tests if test.is_violated]
     found = {test.name: _finding(test) for test in tests}
     findings = sorted(found.values(), key=lambda finding: (not finding.violated, -(finding.distance or 0.0)))
-    notes = []
-    notes += _small_window(statistics, tests)
+    notes = _small_window(statistics, tests)
     if baseline is None:
         notes.append("There is no baseline_statistics, so thresholds are taken as exact.")
     why_open, comparisons = _why_open(tests, statistics), []
