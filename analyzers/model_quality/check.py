@@ -536,11 +536,10 @@ def check_sagemaker(statistics: QualityStatistics, constraints: QualityConstrain
             comparisons.append(undefined(name, constraint, why_undefined(statistics)))
             continue
         text = describe_comparison(reported, metric, constraint)
-        violated = shortfall(metric.value, constraint) > 0.0
-        if violated:
-            violations.append(Violation(constraint.operator, text, metric_name=reported))
         worse = shortfall(metric.value, constraint)
-        finding = Finding(name, text, worse, violated, value=metric.value, expected=constraint.threshold)
+        if worse > 0.0:
+            violations.append(Violation(constraint.operator, text, metric_name=reported))
+        finding = Finding(name, text, worse, worse > 0.0, value=metric.value, expected=constraint.threshold)
         findings.append(finding)
         comparisons.append(compared(finding, constraint, statistics))
     return Decision(Violations(violations), tuple(findings), comparisons=tuple(comparisons))

@@ -618,8 +618,8 @@ class ProbabilitySums:
     unknown_prediction: Counter[str] = field(default_factory=Counter)
     other_class: int = 0
 
-    def add_scores(self, scores: Floats, hits: Flags) -> None:
-        """Add scores and whether each came true, for the calibration error."""
+    def add_scores(self, scores: Floats, hits: Flags) -> tuple[Floats, Flags]:
+        """Add scores and whether each came true, for the calibration error; return those from 0 to 1."""
         inside = (scores >= 0.0) & (scores <= 1.0)
         self.outside += int(scores.size - inside.sum())
         scores, hits = scores[inside], hits[inside]
@@ -627,12 +627,11 @@ class ProbabilitySums:
         self.bin_count += np.bincount(bins, minlength=CALIBRATION_BINS)
         self.bin_scores += np.bincount(bins, weights=scores, minlength=CALIBRATION_BINS)
         self.bin_hits += np.bincount(bins, weights=hits.astype(np.float64), minlength=CALIBRATION_BINS)
+        return scores, hits
 
     def add_binary(self, scores: Floats, is_positive: Flags) -> None:
         """Add probabilities of the positive class."""
-        self.add_scores(scores, is_positive)
-        inside = (scores >= 0.0) & (scores <= 1.0)
-        scores, is_positive = scores[inside], is_positive[inside]
+        scores, is_positive = self.add_scores(scores, is_positive)
         given = np.where(is_positive, scores, 1.0 - scores)
         self._add_losses(given, (1.0 - given) ** 2)
 
