@@ -13,7 +13,6 @@ from analyzers.bias import summary as summaries
 from analyzers.bias.check import absent_groups, check_sagemaker, check_sound
 from analyzers.bias.describe import Evidence, describe, impact_findings
 from analyzers.bias.documents import BiasBaseline, BiasConstraints, BiasStatistics, MetricValue, StageMetrics
-from analyzers.bias.metrics import METRICS
 from analyzers.bias.summary import BiasRequest, BiasSummary, SummaryPlan
 from analyzers.shared import rules as both_rules
 from analyzers.shared.analysis_json import with_version
@@ -21,8 +20,7 @@ from analyzers.shared.cells import as_number, changed_labels, label_of
 from analyzers.shared.rules import Rules, SharesErrors, constraints_to_check, why_unchecked
 from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, Violation
 from contract.dataset import GROUND_TRUTH
-from contract.errors import ConfigurationError, DatasetError, DocumentError, wording
-from contract.schema import hint
+from contract.errors import DatasetError, DocumentError, wording
 from contract.wording import percent
 
 # CloudWatch holds no infinity; Clarify publishes this in its place.
@@ -148,22 +146,11 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
         What to measure.
     seed
         Of the resampling, and of samples taken for the flip test.
-
-    Raises
-    ------
-    ConfigurationError
-        When a metric has no such name, or post-training metrics are asked for without predictions.
     """
 
     rules: Rules
     request: BiasRequest
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        self._refuse_unknown(self.request.pre_training, "pre")
-        self._refuse_unknown(self.request.post_training, "post")
-        if self.request.post_training is not None and self._plan.prediction is None:
-            raise ConfigurationError.of("bias_request.predictions", field="predicted_label")
 
     def summarize(self, batches: Iterable[pa.RecordBatch]) -> BiasSummary:
         """Summarize the record batches of one split, in order, in bounded memory."""
@@ -285,17 +272,6 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
     @cached_property
     def _plan(self) -> SummaryPlan:
         return SummaryPlan(self.request, self.rules, self.seed)
-
-    def _refuse_unknown(self, names: tuple[str, ...] | None, stage: str) -> None:
-        known = [name for name, metric in METRICS.items() if metric.stage == stage]
-        for name in names or ():
-            if name in known:
-                continue
-            if self.rules == "sagemaker":
-                raise ConfigurationError.of("bias_request.clarify_metric", known=known)
-            members = {"name": name, "known": ", ".join(known), "hint": hint(name, known)}
-            field = f"methods.{stage}_training_bias"
-            raise ConfigurationError.of("bias_request.metric", field=field, **members)
 
     def _refuse(self, statistics: BiasStatistics, *, is_baseline: bool) -> None:
         evidence, label = statistics.evidence, self.request.label

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from analyzers.shared.cells import Floats, floats
 from contract.dataset import aligned_columns, notice
-from contract.errors import ConfigurationError, DatasetError
+from contract.errors import ConfigurationError
 
 type Masks = NDArray[np.bool_]
 type Positions = NDArray[np.int64]
@@ -96,19 +96,18 @@ def first_alike(rows: NDArray[Any]) -> Positions:
     return first[inverse].astype(np.int64)
 
 
-_BASELINE = "methods.shap.baseline"
-
-
 def _fitting(baselines: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """Return the baseline rows in the schema of the instances."""
-    if baselines.num_columns != len(schema):
-        found, expected = baselines.num_columns, len(schema)
-        raise ConfigurationError.of("shap_baseline.width", field=_BASELINE, found=found, expected=expected)
     arrays = []
     for array, field in zip(baselines.columns, schema, strict=True):
         # Invalid is text that is no number, or 1.5 for a whole one; not implemented, a list for either.
         misfits = (pa.ArrowInvalid, pa.ArrowNotImplementedError)
-        said = {"field": _BASELINE, "feature": field.name, "found": array.type, "expected": field.type}
+        said = {
+            "field": "methods.shap.baseline",
+            "feature": field.name,
+            "found": array.type,
+            "expected": field.type,
+        }
         with ConfigurationError.instead_of("shap_baseline.type", *misfits, why=str, **said):
             arrays.append(plain_values(array).cast(field.type))
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
@@ -257,7 +256,8 @@ def cluster_baselines(
     Parameters
     ----------
     rows
-        Features; a seeded sample of 5,000 is clustered when there are more. Text and booleans are categories.
+        Features, of one row at least; a seeded sample of 5,000 is clustered when there are more. Text and
+        booleans are categories.
     num_clusters
         How many; None chooses from 1 to 12.
     seed
@@ -270,13 +270,9 @@ def cluster_baselines(
 
     Raises
     ------
-    DatasetError
-        When there are no rows.
     ConfigurationError
         When there are fewer distinct rows than clusters asked for.
     """
-    if not rows.num_rows:
-        raise DatasetError.of("shap_baseline.no_rows", field=_BASELINE)
     generator = np.random.default_rng([seed, rows.num_rows])
     if rows.num_rows > _FITTED_ROWS:
         rows = rows.take(pa.array(np.sort(generator.choice(rows.num_rows, _FITTED_ROWS, replace=False))))

@@ -329,8 +329,7 @@ def check_sound(
     violations = [_violation(test, statistics, baseline) for test in tests if test.is_violated]
     found = {test.name: _finding(test) for test in tests}
     findings = sorted(found.values(), key=lambda finding: (not finding.violated, -(finding.distance or 0.0)))
-    notes = []
-    notes += _small_window(statistics, tests)
+    notes = _small_window(statistics, tests)
     if baseline is None:
         notes.append("There is no baseline_statistics, so thresholds are taken as exact.")
     why_open, comparisons = _why_open(tests, statistics), []
@@ -537,11 +536,10 @@ def check_sagemaker(statistics: QualityStatistics, constraints: QualityConstrain
             comparisons.append(undefined(name, constraint, why_undefined(statistics)))
             continue
         text = describe_comparison(reported, metric, constraint)
-        violated = shortfall(metric.value, constraint) > 0.0
-        if violated:
-            violations.append(Violation(constraint.operator, text, metric_name=reported))
         worse = shortfall(metric.value, constraint)
-        finding = Finding(name, text, worse, violated, value=metric.value, expected=constraint.threshold)
+        if worse > 0.0:
+            violations.append(Violation(constraint.operator, text, metric_name=reported))
+        finding = Finding(name, text, worse, worse > 0.0, value=metric.value, expected=constraint.threshold)
         findings.append(finding)
         comparisons.append(compared(finding, constraint, statistics))
     return Decision(Violations(violations), tuple(findings), comparisons=tuple(comparisons))

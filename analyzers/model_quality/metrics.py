@@ -475,6 +475,13 @@ class Cumulative(NamedTuple):
     false_positives: Codes | Floats
 
     @property
+    def rates(self) -> tuple[Floats, Floats]:
+        """Return the false and the true positive rates, from (0, 0) to (1, 1), both added to the points."""
+        pairs = self.false_positives, self.true_positives
+        false_rates, true_rates = (np.concatenate(([0.0], hits / hits[-1], [1.0])) for hits in pairs)
+        return false_rates, true_rates
+
+    @property
     def area(self) -> float:
         """Return the trapezoidal area under the ROC curve, both classes present.
 
@@ -482,8 +489,7 @@ class Cumulative(NamedTuple):
         positive has the higher score, ties counted one half. Summed point by point, as the originals do, so
         that the last digits agree.
         """
-        true_rates = np.concatenate(([0.0], self.true_positives / self.true_positives[-1], [1.0]))
-        false_rates = np.concatenate(([0.0], self.false_positives / self.false_positives[-1], [1.0]))
+        false_rates, true_rates = self.rates
         return float(np.cumsum(np.diff(false_rates) * (true_rates[1:] + true_rates[:-1]) / 2.0)[-1])
 
 
@@ -509,13 +515,9 @@ def cumulative(histogram: ScoreHistogram, *, thinned: bool) -> Cumulative:
 
 
 def roc_curve(points: Cumulative) -> dict[str, list[float]]:
-    """Return the ROC curve from (0, 0) to (1, 1), both added to the points."""
-    false_rates = points.false_positives / points.false_positives[-1]
-    true_rates = points.true_positives / points.true_positives[-1]
-    return {
-        "false_positive_rates": [0.0, *false_rates.tolist(), 1.0],
-        "true_positive_rates": [0.0, *true_rates.tolist(), 1.0],
-    }
+    """Return the ROC curve."""
+    false_rates, true_rates = points.rates
+    return {"false_positive_rates": false_rates.tolist(), "true_positive_rates": true_rates.tolist()}
 
 
 def precision_recall_curve(points: Cumulative) -> dict[str, list[float]]:
@@ -616,8 +618,8 @@ class ProbabilitySums:
     unknown_prediction: Counter[str] = field(default_factory=Counter)
     other_class: int = 0
 
-    def add_scores(self, scores: Floats, hits: Flags) -> None:
-        """Add scores and whether each came true, for the calibration error."""
+    def add_scores(self, scores: Floats, hits: Flags) -> tuple[Floats, Flags]:
+        """Add scores and whether each came true, for the calibration error; return those from 0 to 1."""
         inside = (scores >= 0.0) & (scores <= 1.0)
         self.outside += int(scores.size - inside.sum())
         scores, hits = scores[inside], hits[inside]
@@ -625,12 +627,11 @@ class ProbabilitySums:
         self.bin_count += np.bincount(bins, minlength=CALIBRATION_BINS)
         self.bin_scores += np.bincount(bins, weights=scores, minlength=CALIBRATION_BINS)
         self.bin_hits += np.bincount(bins, weights=hits.astype(np.float64), minlength=CALIBRATION_BINS)
+        return scores, hits
 
     def add_binary(self, scores: Floats, is_positive: Flags) -> None:
         """Add probabilities of the positive class."""
-        self.add_scores(scores, is_positive)
-        inside = (scores >= 0.0) & (scores <= 1.0)
-        scores, is_positive = scores[inside], is_positive[inside]
+        scores, is_positive = self.add_scores(scores, is_positive)
         given = np.where(is_positive, scores, 1.0 - scores)
         self._add_losses(given, (1.0 - given) ** 2)
 

@@ -13,7 +13,6 @@ from analyzers.feature_attribution import kernel
 from analyzers.feature_attribution.rows import is_number
 from analyzers.feature_attribution.summary import Ask, Shortcut
 from analyzers.shared.cells import Floats, floats
-from contract.errors import ConfigurationError
 from model_clients.local import LinearModel
 from model_clients.model import Model
 
@@ -106,17 +105,9 @@ def linear_shapley(weights: Any, intercept: Any, instances: Any, baselines: Any)
         A number, or one per output.
     instances, baselines
         Shape (rows, features).
-
-    Raises
-    ------
-    ConfigurationError
-        When the baseline or the weights do not have the columns of the rows.
     """
     matrix = np.atleast_2d(np.asarray(weights, dtype=np.float64))
     rows, reference = np.asarray(instances, dtype=np.float64), np.asarray(baselines, dtype=np.float64)
-    if matrix.shape[1] != rows.shape[1] or reference.shape[1] != rows.shape[1]:
-        weights, columns, features = (each.shape[1] for each in (matrix, reference, rows))
-        raise ConfigurationError.of("shap_rows.linear", weights=weights, columns=columns, features=features)
     mean = reference.mean(axis=0)
     local = matrix[None] * (rows - mean)[:, None, :]
     return kernel.exact_explanation(local, matrix @ mean + np.broadcast_to(intercept, len(matrix)))

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import shapley_models
 from hypothesis import given
@@ -252,13 +251,3 @@ def test_another_number_of_answers_is_refused() -> None:
     with refused(ModelError, "shapley.shape") as raised:
         explain(lambda given: np.zeros(len(given) + 1), np.ones((2, 3)), np.zeros((1, 3)))
     assert says(str(raised.value), "shapley.shape", shape=(2, 1), rows="1 row")
-
-
-def test_a_baseline_of_another_width_is_refused() -> None:
-    with refused(ConfigurationError, "shap_baseline.width") as raised:
-        explain(lambda given: given[:, 0], np.ones((2, 3)), np.zeros((1, 2)))
-    assert says(str(raised.value), "shap_baseline.width", found=2, expected=3)
-    batch = pa.RecordBatch.from_pydict({"a": [1.0], "b": [2.0], "c": [3.0]})
-    with refused(ConfigurationError, "shap_baseline.width") as raised:
-        explain(lambda given: np.zeros(len(given)), batch, batch.select(["a", "b"]))
-    assert says(str(raised.value), "shap_baseline.width", found=2, expected=3)
