@@ -205,6 +205,7 @@ _OPEN = ".open"
 _ABANDONED_SECONDS = 2 * 3600.0
 # How long the first record waits for others: a thread that wakes for each would slow the service down.
 _GATHER_SECONDS = 0.05
+_UPLOAD_SECONDS = 5.0
 _COUNTED = ("captured", "dropped", "paused", "failed", "too_large", "masked", "encoded")
 _log = logging.getLogger("model_monitor_capture")
 _writers: weakref.WeakSet["CaptureWriter"] = weakref.WeakSet()
@@ -254,11 +255,8 @@ class CaptureWriter:
         for name, value in (("endpoint", endpoint), ("variant", variant)):
             if not value or "/" in value or value.startswith("."):
                 raise ValueError(f"{name} is {value!r}; it is the name of a folder")
-        for name, limit in (
-            ("queue_bytes", queue_bytes),
-            ("file_bytes", file_bytes),
-            ("file_seconds", file_seconds),
-        ):
+        limits = {"queue_bytes": queue_bytes, "file_bytes": file_bytes, "file_seconds": file_seconds}
+        for name, limit in limits.items():
             if limit <= 0:
                 raise ValueError(f"{name} is {limit}; it must be more than 0")
         if not 0 < disk_share <= 1:
@@ -334,8 +332,7 @@ class CaptureWriter:
             if len(raw) > self.selection.max_payload:
                 self.counts["too_large"] += 1
                 return None
-            part = payload(raw, kind, mode, self._masking)
-            if part is None:
+            if (part := payload(raw, kind, mode, self._masking)) is None:
                 self.counts["masked"] += 1
                 return None
             first, cells = raw.partition(b"\n")[0], self._masking.cells
@@ -512,10 +509,9 @@ class Uploader:
         ``s3://bucket/prefix``.
     """
 
-    def __init__(self, folder: Path, target: str, every: float = 5.0) -> None:
+    def __init__(self, folder: Path, target: str) -> None:
         bucket, _, prefix = target.removeprefix("s3://").partition("/")
         self._folder, self._bucket, self._prefix = folder, bucket, prefix.strip("/")
-        self._every = every
         self._client: Any = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="capture-upload", daemon=True)
@@ -527,9 +523,9 @@ class Uploader:
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        wait = self._every
+        wait = _UPLOAD_SECONDS
         while not self._stop.wait(wait):
-            wait = self._every if self._upload_all() else min(2 * wait, 60.0)
+            wait = _UPLOAD_SECONDS if self._upload_all() else min(2 * wait, 60.0)
         self._upload_all()
 
     def _upload_all(self) -> bool:

@@ -63,7 +63,7 @@ def test_what_waits_for_a_store_that_is_down_is_uploaded_once(tmp_path, monkeypa
     # Boto keeps the credentials that it found first.
     monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
     try:
-        with mock.patch.object(writing.Uploader.__init__, "__defaults__", (0.1,)):
+        with mock.patch.object(writing, "_UPLOAD_SECONDS", 0.1):
             fault = capture_losses.stop_store(tmp_path, 0.5)
     except FileNotFoundError as error:
         pytest.skip(str(error))
