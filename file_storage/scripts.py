@@ -253,14 +253,10 @@ def _module(path: str, digest: str) -> types.ModuleType:
     except STOPS:
         raise
     except SyntaxError as error:
-        told: dict[str, Any] = {
-            "file": _shown(error.filename or path),
-            "line": error.lineno,
-            "problem": error.msg,
-        }
-        told["text"] = f" ({error.text.strip()[:80]})" if error.text else ""
+        text = f" ({error.text.strip()[:80]})" if error.text else ""
+        told: dict[str, Any] = {"file": _shown(error.filename or path), "line": error.lineno, "text": text}
         details = "".join(traceback.format_exception_only(error))
-        raise ScriptError.of("script_file.syntax", details, **told) from error
+        raise ScriptError.of("script_file.syntax", details, **told, problem=error.msg) from error
     except BaseException as error:
         raise ScriptError.of("script_file.not_loaded", **_told(path, error)) from error
     return module

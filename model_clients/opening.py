@@ -272,11 +272,8 @@ def unpack(path: str, folder: Path) -> None:
         Naming the archive and the member at fault.
     """
     size, damage = 0, (tarfile.TarError, OSError, EOFError)
-    shortened: dict[str, Any] = {
-        "file": path,
-        "member": lambda error: str(error)[:200],
-        "problem": lambda error: one_line(error, 200),
-    }
+    shortened: dict[str, Any] = {"file": path, "problem": lambda error: one_line(error, 200)}
+    shortened["member"] = lambda error: str(error)[:200]
     with (
         ModelError.instead_of("model_archive.damaged", *damage, **shortened),
         ModelError.instead_of("model_archive.leads_out", tarfile.FilterError, **shortened),
@@ -286,8 +283,7 @@ def unpack(path: str, folder: Path) -> None:
         for number, member in enumerate(archive):
             size += max(0, member.size)
             if number >= MOST_MEMBERS or size > MOST_BYTES:
-                told: dict[str, Any] = {"file": path, "size": MOST_BYTES, "files": MOST_MEMBERS}
-                raise ModelError.of("model_archive.too_large", **told)
+                raise ModelError.of("model_archive.too_large", file=path, size=MOST_BYTES, files=MOST_MEMBERS)
             if member.isfile() or member.isdir():
                 archive.extract(member, folder, filter="data")
 
