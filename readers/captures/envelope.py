@@ -128,10 +128,10 @@ class Envelope:
     def content_types(self, side: str, records: Counts) -> list[str | None]:
         """Return the content types of some records' payloads; they are read only where payloads are odd."""
         schema = pa.schema([("captureData", pa.struct([(side, _CONTENT_TYPE)]))])
-        data = self.block.data
-        if len(records) < len(self):
-            ends = np.concatenate([[0], line_places(data) + 1])
-            edges = zip(ends[self.numbers[records]], ends[self.numbers[records] + 1], strict=True)
+        data, numbers = self.block.data, self.numbers[records]
+        starts = np.concatenate([[0], line_places(data) + 1])
+        if len(numbers) < len(starts) - 1:
+            edges = zip(starts[numbers], starts[numbers + 1], strict=True)
             data = b"".join(data[start:end] for start, end in edges)
         block = LineBlock(self.block.segments, data)
         batch, _ = read_records(block, schema, lambda line: _exact(line, schema), lambda _: True)

@@ -418,3 +418,14 @@ def test_a_content_type_that_is_no_text(tmp_path):
     odd = record("0.5", "1,a")
     odd["captureData"]["endpointInput"] |= {"observedContentType": {"a": 1}, "encoding": None}
     assert _read(tmp_path, [odd]) == {"_c0": [0.5], "_c1": [1], "_c2": ["a"]}
+
+
+def test_odd_payloads_of_a_window_are_read_though_others_lie_outside(tmp_path):
+    written = {hour: base64.b64encode(f"{hour},a".encode()).decode() for hour in (9, 10, 11)}
+    records = [
+        record(
+            request=part(text, "BASE64", observedContentType="text/csv"), time=f"2026-05-06T{hour:02}:20:30Z"
+        )
+        for hour, text in written.items()
+    ]
+    assert _read(tmp_path, records, window=HOUR, indices=("endpointInput",)) == {"_c0": [10], "_c1": ["a"]}

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -66,9 +67,9 @@ def test_a_csv_reader_holds_no_block_while_the_next_one_is_parsed(
     path.write_text("x\n" + "".join(f"{number}.5\n" for number in range(300_000)))
     parse, held = csv_records.parse_csv_block, []
 
-    def watched(*arguments: object) -> pa.Table:
+    def watched(*arguments: Any) -> pa.Table:
         held.append(pa.total_allocated_bytes())
-        return parse(*arguments)  # type: ignore[arg-type]
+        return parse(*arguments)
 
     monkeypatch.setattr(csv_records, "parse_csv_block", watched)
     for split in plan(path, '{"csv":{"header":true}}').splits:
@@ -84,9 +85,9 @@ def test_a_parquet_reader_holds_no_batch_while_the_next_one_is_read(
     pq.write_table(pa.table({"x": np.arange(4.0 * _ROWS)}), path)
     flatten, read, held = parquet._flat, [], []
 
-    def watched(batch: pa.RecordBatch, **options: object) -> pa.RecordBatch:
+    def watched(batch: pa.RecordBatch, **options: Any) -> pa.RecordBatch:
         held.append(sum(one() is not None for one in read))
-        flat = flatten(batch, **options)  # type: ignore[arg-type]
+        flat = flatten(batch, **options)
         read.extend(map(weakref.ref, (batch, flat)))
         return flat
 
