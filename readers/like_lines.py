@@ -103,16 +103,9 @@ class _Pattern:
         NotBulkError
             When they differ in more than texts.
         """
-        text = np.frombuffer(part, np.uint8)
-        is_quote = text == _QUOTE
-        if has_escapes := b"\\" in part:
-            is_escaping = text == _BACKSLASH
-            is_escaped = is_escaping[:-1] & is_quote[1:]
-            is_quote[1:] ^= is_escaped
-            require_alike(is_escaped.sum() == is_escaping.sum(), "it escapes other than quotes")
-        quotes = np.flatnonzero(is_quote)
+        quotes = quote_places(part)
         # No control character but line ends may stand in JSON as it is written.
-        rows = int(np.count_nonzero(text < _BLANK))
+        rows = int(np.count_nonzero(np.frombuffer(part, np.uint8) < _BLANK))
         require_alike(len(quotes) == rows * (len(self.between) - 1), "lines have other texts")
         places = quotes.reshape(rows, -1)
         slices = _cut(part, places, self.varying)
@@ -121,6 +114,7 @@ class _Pattern:
             slices = _cut(part, places, self.varying)
             require_alike(self._fits(part, slices), "lines differ in more than texts")
 
+        has_escapes = b"\\" in part
         columns = [
             self._members(one.type, self.record.get(one.name), slices, rows, has_escapes=has_escapes)
             for one in schema
@@ -172,6 +166,24 @@ class _Pattern:
             self.expected = self.constants.take(pa.array(every))
         alike = pc.all(pc.equal(slices, self.expected[: len(slices)]), min_count=0)
         return part.startswith(self.first) and part.endswith(self.last) and bool(alike.as_py())
+
+
+def quote_places(data: bytes) -> npt.NDArray[np.int64]:
+    """Return where texts begin and end in JSON that escapes nothing but quotes.
+
+    Raises
+    ------
+    NotBulkError
+        When it escapes more.
+    """
+    text = np.frombuffer(data, np.uint8)
+    is_quote = text == _QUOTE
+    if b"\\" in data:
+        is_escaping = text == _BACKSLASH
+        is_escaped = is_escaping[:-1] & is_quote[1:]
+        is_quote[1:] ^= is_escaped
+        require_alike(is_escaped.sum() == is_escaping.sum(), "it escapes other than quotes")
+    return np.flatnonzero(is_quote)
 
 
 def _cut(part: bytes, places: npt.NDArray[np.intp], texts: Sequence[int]) -> pa.BinaryArray:

@@ -289,10 +289,12 @@ class Held:
 def _all_alike(name: str, window: Tables) -> str:
     """Return which outcomes that a metric rests on are all alike; empty where none are."""
     confusion = window.confusion.sum(axis=0)
-    rests_on = METRICS[name].stage == "post" and name != "FT", name not in WITHOUT_LABELS
-    for axis, role in enumerate(("prediction", "label")):
-        counts = confusion.sum(axis=axis)
-        if rests_on[axis] and counts.any() and not counts.all():
+    rests_on = {
+        "prediction": METRICS[name].stage == "post" and name != "FT",
+        "label": name not in WITHOUT_LABELS,
+    }
+    for role, counts in (("prediction", confusion.sum(axis=0)), ("label", confusion.sum(axis=1))):
+        if rests_on[role] and counts.any() and not counts.all():
             return f"{'no' if counts[0] else 'every'} {role} is positive"
     return ""
 

@@ -25,6 +25,7 @@ from readers.csv_records import CellParser, CellsError
 from readers.dataset import POSITIONAL, excluded_positions, named_by_position, positional_names
 from readers.flatten import LONGEST_LIST, batch_of, columns_of, flatten_batch, rows_to_batch
 from readers.lanes import Counts, NotBulkError, Table, found_in, like_first, of_kinds, require_alike, rows_of
+from readers.like_lines import quote_places
 from readers.paths import typed_text
 
 # Columns that the first records do not have are read up to this number.
@@ -536,13 +537,10 @@ def _by_place(data: pa.StringArray) -> pa.StringArray:
     NotBulkError
         When some payload is nothing of the kind.
     """
-    text = np.frombuffer(text_buffer(data), np.uint8).copy()
-    is_quote, is_escaping = text == ord('"'), text == ord("\\")
-    is_escaped = is_escaping[:-1] & is_quote[1:]
-    require_alike(is_escaped.sum() == is_escaping.sum(), "it escapes other than quotes")
-    is_quote[1:] ^= is_escaped
+    whole = bytes(text_buffer(data))
+    text = np.frombuffer(whole, np.uint8).copy()
     marks = np.flatnonzero(_IS_MARK[text])
-    marks = marks[np.searchsorted(np.flatnonzero(is_quote), marks) % 2 == 0]
+    marks = marks[np.searchsorted(quote_places(whole), marks) % 2 == 0]
     kinds = text[marks]
     opens, closes = kinds == ord("["), kinds == ord("]")
     depth = np.cumsum(opens.astype(np.int8) - closes, dtype=np.int32)
