@@ -274,8 +274,8 @@ def _read_csv(body: bytes, rows: int) -> list[Any]:
     except pa.ArrowInvalid as error:
         raise AnswerError(f"is not CSV ({error})") from error
     if table.num_rows == 1 and rows > 1 and table.num_columns == rows:
-        # One line with a value for each record.
-        table = pa.table([pa.array([column[0].as_py() for column in table.columns])], ["f0"])
+        # One line with a value for each record, each of a type of its own.
+        return [[column[0].as_py() for column in table.columns]]
     are_numbers = (pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in table.schema.types)
     columns = zip(table.columns, are_numbers, strict=True)
     return [column.to_numpy() if is_number else column.to_pylist() for column, is_number in columns]
@@ -410,7 +410,7 @@ def _leaves(values: Sequence[Any]) -> list[Any]:
 def _as_labels(found: Any) -> list[Any]:
     values: list[Any] = found.tolist() if isinstance(found, np.ndarray) else list(found)
     values = [value[0] if isinstance(value, list) and len(value) == 1 else value for value in values]
-    odd = next((value for value in values if isinstance(value, list | dict)), None)
+    odd = next((value for value in values if isinstance(value, list | dict | bytes)), None)
     if odd is not None:
         raise AnswerError(f"holds {odd!r} where a label should be")
     if any(value is None or value != value for value in values):

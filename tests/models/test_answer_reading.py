@@ -152,6 +152,8 @@ def test_every_float_comes_back(rows: list[list[float]]) -> None:
 
 
 @example(b"[\x00]", 1, CSV)
+@example(b"0,\x00", 2, CSV)
+@example(b"\xff,0", 2, CSV)
 @given(st.binary(max_size=60), st.integers(1, 3), st.sampled_from([CSV, LINES, JSON]))
 def test_any_bytes_are_read_or_refused(body: bytes, rows: int, kind: str) -> None:
     read_scores, _ = answer_readers(PredictorConfig(), kind)
