@@ -5,9 +5,11 @@ byte by byte, the line says what the first one says, with other texts.
 """
 
 import contextlib
+import copy
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +18,11 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from contract.errors import DatasetError
-from readers.lanes import NotBulkError, require_alike
+from readers.arrow_json import text_buffer
+from readers.lanes import NotBulkError, found_in, require_alike
 
 # Bytes that fit the processor's cache: lines of so many are compared at once.
-_TOGETHER = 1 << 19
+_TOGETHER = 1 << 20
 # Lines with more texts are left to a parser, and all of a block after so many parts more that are not alike.
 _MOST_TEXTS, _MOST_UNLIKE = 200, 3
 _QUOTE, _BACKSLASH, _BLANK = ord('"'), ord("\\"), ord(" ")
@@ -28,12 +31,14 @@ _UNESCAPED_QUOTE = re.compile(rb'(?<!\\)"')
 _MARK, _HOLE = "\uf8ff", b"\0"
 
 type _Exact = Callable[[bytes], Mapping[str, Any]]
+# Where some texts of each line begin and end, shape (lines, 2 * texts).
+type _Edges = npt.NDArray[np.int32]
 
 
 def like_lines(
     data: bytes, schema: pa.Schema, exact: _Exact, whole: Callable[[pa.RecordBatch], pa.RecordBatch]
 ) -> Iterator[tuple[int, int, pa.RecordBatch | None]]:
-    """Yield lines in parts, one after the other, each with what `schema` names of its records.
+    """Yield lines in runs, one after the other, each with what `schema` names of its records.
 
     Parameters
     ----------
@@ -48,29 +53,41 @@ def like_lines(
 
     Yields
     ------
-    Where a part begins and ends, and None where its lines have to be read otherwise.
+    Where a run begins and ends, and None where its lines have to be read otherwise.
     """
-    pattern, start, unread, unlike = None, 0, 0, 0
-    while start < len(data) and unlike <= _MOST_UNLIKE:
+    start = 0
+    for pattern, parts in itertools.groupby(_parts(data, exact), key=lambda part: part.pattern):
+        every, batch = list(parts), None
+        if pattern is not None:
+            with contextlib.suppress(NotBulkError):
+                batch = whole(pattern.records(data, np.concatenate([part.edges for part in every]), schema))
+        yield start, every[-1].end, batch
+        start = every[-1].end
+
+
+class _Part(NamedTuple):
+    """Some lines, the pattern that they have, and where the texts are in which they differ."""
+
+    end: int
+    pattern: "_Pattern | None" = None
+    edges: _Edges = np.empty((0, 0), np.int32)
+
+
+def _parts(data: bytes, exact: _Exact) -> Iterator[_Part]:
+    pattern, start, unlike = None, 0, 0
+    while start < len(data):
         end = data.find(b"\n", min(start + _TOGETHER, len(data) - 1)) + 1 or len(data)
-        part, batch = data[start:end], None
+        part = _Part(end)
         # By the pattern of the part before, or else by one of its own.
         for known in (pattern, None)[pattern is None :]:
             with contextlib.suppress(NotBulkError, DatasetError):
-                pattern = known or _Pattern(part[: part.find(b"\n")], exact)
-                batch = whole(pattern.read(part, schema))
+                found = known or _Pattern(data[start : data.find(b"\n", start)], exact)
+                part = found.find(data, start, end)
                 break
-        if batch is None:
-            unlike += 1
-        else:
-            unlike = max(0, unlike - 1)
-            if unread < start:
-                yield unread, start, None
-            yield start, end, batch
-            unread = end
-        start = end
-    if unread < len(data):
-        yield unread, len(data), None
+        pattern = part.pattern or pattern
+        unlike = max(0, unlike - 1) if part.pattern else unlike + 1
+        yield part if unlike <= _MOST_UNLIKE else _Part(len(data))
+        start = end if unlike <= _MOST_UNLIKE else len(data)
 
 
 class _Pattern:
@@ -95,55 +112,50 @@ class _Pattern:
         self.record = exact(b'"'.join(marked))
         self._vary(self.values[:1])
 
-    def read(self, part: bytes, schema: pa.Schema) -> pa.RecordBatch:
-        """Return the records of some lines.
+    def find(self, data: bytes, start: int, end: int) -> _Part:
+        """Return where the texts of some lines are, by this pattern or one that differs in more texts.
 
         Raises
         ------
         NotBulkError
-            When they differ in more than texts.
+            When lines differ in more than texts.
         """
-        quotes = quote_places(part)
+        quotes = quote_places(data, start, end)
         # No control character but line ends may stand in JSON as it is written.
-        rows = int(np.count_nonzero(np.frombuffer(part, np.uint8) < _BLANK))
+        rows = int(np.count_nonzero(np.frombuffer(data, np.uint8)[start:end] < _BLANK))
         require_alike(len(quotes) == rows * (len(self.between) - 1), "lines have other texts")
-        places = quotes.reshape(rows, -1)
-        slices = _cut(part, places, self.varying)
-        if not self._fits(part, slices):
-            self._vary([at for at in self.values if not self._is_constant(at, part, places)])
-            slices = _cut(part, places, self.varying)
-            require_alike(self._fits(part, slices), "lines differ in more than texts")
+        places, pattern = quotes.reshape(rows, -1), self
+        edges = _edges(start, places, self.varying)
+        if not self._fits(data, start, end, edges):
+            pattern = copy.copy(self)
+            pattern._vary([at for at in self.values if not self._is_constant(at, data, start, places)])
+            edges = _edges(start, places, pattern.varying)
+            require_alike(pattern._fits(data, start, end, edges), "lines differ in more than texts")
+        return _Part(end, pattern, edges)
 
-        has_escapes = b"\\" in part
-        columns = [
-            self._members(one.type, self.record.get(one.name), slices, rows, has_escapes=has_escapes)
-            for one in schema
-        ]
+    def records(self, data: bytes, edges: _Edges, schema: pa.Schema) -> pa.RecordBatch:
+        """Return what `schema` names of some records."""
+        slices = _cut(data, edges)
+        columns = [self._members(one.type, self.record.get(one.name), slices, len(edges)) for one in schema]
         return pa.RecordBatch.from_arrays(columns, schema=schema)
 
-    def _members(
-        self, kind: pa.DataType, value: Any, slices: pa.Array, rows: int, *, has_escapes: bool
-    ) -> pa.Array:
+    def _members(self, kind: pa.DataType, value: Any, slices: pa.BinaryArray, rows: int) -> pa.Array:
         if value is None:
             return pa.nulls(rows, kind)
         if types.is_struct(kind):
-            found = [
-                self._members(one.type, value.get(one.name), slices, rows, has_escapes=has_escapes)
-                for one in kind
-            ]
+            found = [self._members(one.type, value.get(one.name), slices, rows) for one in kind]
             return pa.Array.from_buffers(kind, rows, [None], children=found)
         at = int(value[1:]) if value[:1] == _MARK and value[1:].isdecimal() else 0
         require_alike(at or _MARK not in value, "it has texts within a value that is no text")
-        if at in self.varying:
-            every = np.arange(2 * self.varying.index(at), len(slices), 2 * len(self.varying))
-            column = slices.take(pa.array(every)).view(pa.string())
-        else:
-            text = self.between[at] if at else value.encode()
-            column = pa.repeat(pa.scalar(text, pa.binary()), rows).view(pa.string())
-        return pc.replace_substring(column, '\\"', '"') if has_escapes and at else column
+        if at not in self.varying:
+            text = self.between[at].replace(b'\\"', b'"') if at else value.encode()
+            return pa.repeat(pa.scalar(text, pa.binary()), rows).view(pa.string())
+        every = np.arange(2 * self.varying.index(at), len(slices), 2 * len(self.varying))
+        column = slices.take(pa.array(every)).view(pa.string())
+        return pc.replace_substring(column, '\\"', '"') if found_in(text_buffer(column), b"\\") else column
 
-    def _is_constant(self, at: int, part: bytes, places: npt.NDArray[np.intp]) -> bool:
-        texts = _cut(part, places, [at]).take(pa.array(np.arange(0, 2 * len(places), 2)))
+    def _is_constant(self, at: int, data: bytes, start: int, places: npt.NDArray[np.intp]) -> bool:
+        texts = _cut(data, _edges(start, places, [at])).take(pa.array(np.arange(0, 2 * len(places), 2)))
         return bool(pc.all(pc.equal(texts, self.between[at])).as_py())
 
     def _vary(self, varying: Sequence[int]) -> None:
@@ -159,26 +171,28 @@ class _Pattern:
         )
         self.expected = self.constants[:0]
 
-    def _fits(self, part: bytes, slices: pa.Array) -> bool:
+    def _fits(self, data: bytes, start: int, end: int, edges: _Edges) -> bool:
         """Return whether lines have what the pattern has around and between the texts that vary."""
+        slices = _cut(data, edges)
         if len(self.expected) < len(slices):
             every = np.arange(len(slices) + 1) % len(self.constants)
             self.expected = self.constants.take(pa.array(every))
         alike = pc.all(pc.equal(slices, self.expected[: len(slices)]), min_count=0)
-        return part.startswith(self.first) and part.endswith(self.last) and bool(alike.as_py())
+        ends_fit = data.startswith(self.first, start) and data.endswith(self.last, start, end)
+        return ends_fit and bool(alike.as_py())
 
 
-def quote_places(data: bytes) -> npt.NDArray[np.int64]:
-    """Return where texts begin and end in JSON that escapes nothing but quotes.
+def quote_places(data: bytes, start: int = 0, end: int | None = None) -> npt.NDArray[np.int64]:
+    """Return where texts begin and end, counted from `start`, in JSON that escapes nothing but quotes.
 
     Raises
     ------
     NotBulkError
         When it escapes more.
     """
-    text = np.frombuffer(data, np.uint8)
+    text = np.frombuffer(data, np.uint8)[start:end]
     is_quote = text == _QUOTE
-    if b"\\" in data:
+    if data.find(b"\\", start, end) >= 0:
         is_escaping = text == _BACKSLASH
         is_escaped = is_escaping[:-1] & is_quote[1:]
         is_quote[1:] ^= is_escaped
@@ -186,9 +200,14 @@ def quote_places(data: bytes) -> npt.NDArray[np.int64]:
     return np.flatnonzero(is_quote)
 
 
-def _cut(part: bytes, places: npt.NDArray[np.intp], texts: Sequence[int]) -> pa.BinaryArray:
-    """Return some texts of each line, and after each what stands before the next of them."""
+def _edges(start: int, places: npt.NDArray[np.intp], texts: Sequence[int]) -> _Edges:
+    """Return where some texts of each line begin and end, given where its quotes are, from `start` on."""
     edges = places[:, [place for at in texts for place in (at - 1, at)]].astype(np.int32, order="C")
-    edges[:, ::2] += 1
-    buffers = [None, pa.py_buffer(edges), pa.py_buffer(part)]
+    edges += np.array([start + 1, start] * len(texts), np.int32)
+    return edges
+
+
+def _cut(data: bytes, edges: _Edges) -> pa.BinaryArray:
+    """Return the texts of each line, and after each what stands before the next of them."""
+    buffers = [None, pa.py_buffer(edges), pa.py_buffer(data)]
     return pa.Array.from_buffers(pa.binary(), edges.size - 1, buffers)

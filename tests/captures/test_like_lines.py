@@ -88,20 +88,23 @@ LINE = (
     ("odd", "parts"),
     [
         ("", 1),
+        (LINE.replace("CSV", "JSON") % ("1", "7"), 1),
         (LINE % ('{\\"a\\":1}', "7"), 1),
         (LINE % ("a\\\\b", "7"), 2),
         (LINE.replace('"t"', "5") % ("1", "7"), 2),
         (" \n", 2),
     ],
-    ids=["like", "a quote", "a backslash", "a number", "blank"],
+    ids=["like", "other texts", "a quote", "a backslash", "a number", "blank"],
 )
-def test_what_is_read_by_its_quotes(odd: str, parts: int) -> None:
+def test_what_is_read_by_its_quotes(odd: str, parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(like_lines, "_TOGETHER", 1 << 17)
     many = "".join(LINE % (at, f"id{at}") for at in range(4000))
     data = f"{many}{odd}{many}".encode()
     schema = pa.schema({"eventMetadata": pa.struct({"eventId": "string"})})
     found = list(like_lines.like_lines(data, schema, json.loads, lambda batch: batch))
     left = [end - start for start, end, batch in found if batch is None]
     assert len(left) == parts - 1
+    assert len(found) <= 2 * parts
     assert sum(left) < 2 * like_lines._TOGETHER
     ids = [one["eventId"] for *_, batch in found if batch for one in batch.column(0).to_pylist()]
     assert ids == [one for one in ids if one is not None]
@@ -117,6 +120,13 @@ def test_what_is_no_json_is_refused_with_its_line(bad: bytes, tmp_path: Path) ->
     with pytest.raises(envelope.DatasetError) as error:
         envelope.open_envelope(block, SIDES)
     assert says(str(error.value), "captures.no_record", line=4)
+
+
+def test_texts_that_no_line_changes() -> None:
+    data = (LINE % ('{\\"a\\":[\\"b\\"]}', "7")).encode()
+    for lines in (1, 2):
+        part = read(data * lines).parts["endpointInput"]
+        assert part.to_pylist() == [{"data": '{"a":["b"]}', "encoding": "CSV"}] * lines
 
 
 def test_a_last_line_without_its_end() -> None:
