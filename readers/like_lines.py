@@ -24,7 +24,7 @@ from readers.lanes import NotBulkError, found_in, require_alike
 # Bytes that fit the processor's cache: lines of so many are compared at once.
 _TOGETHER = 1 << 20
 # Lines with more texts are left to a parser, and all of a block after so many parts more that are not alike.
-_MOST_TEXTS, _MOST_UNLIKE = 200, 3
+_MOST_TEXTS, _MOST_UNLIKE, _SOME = 200, 3, 50
 _QUOTE, _BACKSLASH, _BLANK = ord('"'), ord("\\"), ord(" ")
 _UNESCAPED_QUOTE = re.compile(rb'(?<!\\)"')
 # A private character, which `exact` passes on; and a byte that no line has.
@@ -125,13 +125,17 @@ class _Pattern:
         rows = int(np.count_nonzero(np.frombuffer(data, np.uint8)[start:end] < _BLANK))
         require_alike(len(quotes) == rows * (len(self.between) - 1), "lines have other texts")
         places, pattern = quotes.reshape(rows, -1), self
-        edges = _edges(start, places, self.varying)
-        if not self._fits(data, start, end, edges):
-            pattern = copy.copy(self)
-            pattern._vary([at for at in self.values if not self._is_constant(at, data, start, places)])
+        # As a rule the texts in which some lines differ are those in which all do.
+        for lines in (0, _SOME, rows):
+            if lines:
+                pattern = copy.copy(self)
+                pattern._vary(
+                    [at for at in self.values if not self._is_constant(at, data, start, places[:lines])]
+                )
             edges = _edges(start, places, pattern.varying)
-            require_alike(pattern._fits(data, start, end, edges), "lines differ in more than texts")
-        return _Part(end, pattern, edges)
+            if pattern._fits(data, start, end, edges):
+                return _Part(end, pattern, edges)
+        raise NotBulkError("lines differ in more than texts")
 
     def records(self, data: bytes, edges: _Edges, schema: pa.Schema) -> pa.RecordBatch:
         """Return what `schema` names of some records."""

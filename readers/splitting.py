@@ -211,7 +211,7 @@ def line_blocks(
         path, is_copied = piece.path, piece.is_whole_file
         if is_copied and not find_cut and size >= BLOCK_SIZE:
             # Large parts of a local file are read without copying them to cut them off.
-            is_copied = storage.is_s3(path) or storage.is_compressed(path)
+            is_copied = storage.is_s3(path)
         blocks = (
             _stream_blocks(path, begin, size, find_cut) if is_copied else _range_blocks(piece, begin, size)
         )
@@ -291,11 +291,15 @@ def _stream_blocks(path: str, begin: int, size: int, find_cut: FindCut | None) -
 
 def _range_blocks(piece: FileRange, begin: int, size: int) -> Iterator[Segment]:
     with storage.open_random(piece.path) as file:
-        end = min(file.size(), piece.end or file.size())
+        if piece.is_whole_file and storage.compression(piece.path, file.read_at(8, 0)):
+            yield from _stream_blocks(piece.path, begin, size, None)
+            return
+        total = file.size()
+        end = min(total, piece.end or total)
         offset = begin if piece.start <= begin else _next_line(file, piece.start)
         while offset < end:
             # Finding the end first saves copying the block to cut it off there.
-            stop = _next_line(file, min(offset + size, end))
+            stop = total if offset + size >= total == end else _next_line(file, min(offset + size, end))
             if stop - offset > size + LONGEST_LINE:
                 raise _too_long(piece.path, offset)
             yield Segment(piece.path, offset, file.read_at(stop - offset, offset))
