@@ -275,6 +275,8 @@ class ModelQualityAnalyzer(
             return
         if evidence.problem is not None:
             raise evidence.problem
+        if is_baseline and evidence.doubt is not None and self.rules == "sound":
+            raise evidence.doubt
         if is_baseline and evidence.column_names and not statistics.item_count:
             names = listing(list(evidence.column_names), 20)
             if statistics.unpredicted_count:

@@ -27,6 +27,7 @@ from contract.wording import listing, number
 CONSTANT = "_best_constant_classifier"
 
 _NO_RANKING = 0.5  # the area under the ROC curve of scores that know nothing
+_CLEARLY_BACKWARDS = 0.4
 _ROUNDING = 1e-6  # by how much a probability may lie outside of 0 to 1
 
 # Below, the originals write "NaN" for the standard deviation.
@@ -405,12 +406,14 @@ _SETTING_OF_COLUMN = topic("quality_cells")
 class Evidence(NamedTuple):
     """What the later steps need of a window beyond its file.
 
-    `problem` is what is wrong with the data as a whole; a segment may be as it is.
+    `problem` is what is wrong with the data as a whole; a segment may be as it is. `doubt` is why the
+    positive label is hardly the one that nobody named.
     """
 
     unlabelled_scores: metrics.ScoreHistogram
     column_names: tuple[str, ...]
     problem: DatasetError | None
+    doubt: DatasetError | None = None
 
 
 def describe(summary: QualitySummary, task: Task, *, rules: Rules, seed: int) -> QualityStatistics:
@@ -446,8 +449,11 @@ def describe(summary: QualitySummary, task: Task, *, rules: Rules, seed: int) ->
     statistics.evidence = Evidence(summary.unlabelled_scores, summary.column_names, _problem(summary, task))
     if rules == "sound":
         _widen(statistics, summary.sample)
-    if note := _backwards(statistics, summary.scores, task.positive):
-        statistics.notes.append(note)
+    if about := _backwards(statistics, summary.scores, task.positive):
+        statistics.notes.append(wording("quality_notes.backwards", **about))
+        if task.positive_label is None and float(about["auc"]) < _CLEARLY_BACKWARDS:
+            doubt = DatasetError.of("quality_rows.backwards", field="positive_label", **about)
+            statistics.evidence = statistics.evidence._replace(doubt=doubt)
     if rules == "sound" and task.problem_type != "Regression":
         kind = "positive label" if task.problem_type == "BinaryClassification" else "right prediction"
         statistics.calibration = metrics.calibrate(summary.scores, kind)
@@ -496,8 +502,10 @@ def _scale_problem(histogram: metrics.ScoreHistogram, task: Task) -> DatasetErro
     return DatasetError.of("quality_rows.scale", field="probability_attribute", side=side, **texts)
 
 
-def _backwards(statistics: QualityStatistics, histogram: metrics.ScoreHistogram, positive: str) -> str | None:
-    """Say that scores rank labels backwards, where chance does not explain an area below one half."""
+def _backwards(
+    statistics: QualityStatistics, histogram: metrics.ScoreHistogram, positive: str
+) -> dict[str, str] | None:
+    """Return how scores rank labels backwards, where chance does not explain an area below one half."""
     area = statistics.metrics.get("auc")
     if area is None or area.value is None:
         return None
@@ -506,7 +514,7 @@ def _backwards(statistics: QualityStatistics, histogram: metrics.ScoreHistogram,
     _, high = area.interval or intervals.area_interval(area.value, spread, *sizes)
     if high >= _NO_RANKING:
         return None
-    return wording("quality_notes.backwards", auc=number(area.value), positive=positive)
+    return {"auc": number(area.value), "positive": positive}
 
 
 def _row_notes(summary: QualitySummary) -> list[str]:

@@ -178,6 +178,21 @@ def test_scores_that_rank_labels_backwards_are_noted(rules: str) -> None:
         assert all("positive_label" in note and "probability_attribute" in note for note in said)
 
 
+def test_a_baseline_of_scores_that_rank_backwards_needs_the_positive_label() -> None:
+    scores = np.random.default_rng(3).random(200)
+    unnamed = binary_analyzer(inference_attribute=None, positive_label=None)
+    with pytest.raises(DatasetError) as refused:
+        unnamed.suggest(measure(unnamed, scored(scores, flipped=True)), None)
+    assert (refused.value.code, refused.value.field) == ("quality_rows.backwards", "positive_label")
+    baseline = measure(unnamed, scored(scores))
+    for settings in ({"positive_label": "1"}, {"rules": "sagemaker"}):
+        named = binary_analyzer(inference_attribute=None, **settings)
+        assert named.suggest(measure(named, scored(scores, flipped=True)), None)
+    # In a window it is damage.
+    known = Baseline(baseline, unnamed.suggest(baseline, None))
+    assert unnamed.suggest(measure(unnamed, scored(scores, flipped=True)), known)
+
+
 def test_the_end_of_a_violation_is_what_parsers_of_the_original_read() -> None:
     rng = np.random.default_rng(1)
     label = rng.integers(0, 2, 3_000)
