@@ -14,7 +14,6 @@ import logging
 import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
@@ -80,8 +79,7 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     ended = _ended_before(job, of)
     if ended:
         _log.warning(wording("windows.there", windows=several(len(ended), "window"), of=len(windows)))
-    # What is found in a window is worked out while files of the one before are written.
-    for own, window, analyzer, found in _ahead(_conclude_each(job, of, frozenset(ended))):
+    for own, window, analyzer, found in _conclude_each(job, of, frozenset(ended)):
         if found is None:
             _log.warning(wording("windows.no_rows", name=_name(window, settings)))
             continue
@@ -129,21 +127,10 @@ def _read_each(job: jobs.Job, windows: Sequence[Window], ended: Collection[Windo
         _read_together(job, Window(some[0].start, some[-1].end, tuple(one.start for one in some)))
         for some in each
     )
-    for found in itertools.chain.from_iterable(_ahead(read) if most > 1 else read):
+    # One after the other: side by side they would wait for each other, as most of it is Python.
+    for found in itertools.chain.from_iterable(read):
         if found[1] not in ended:
             yield replace(found[0], started=time.monotonic()), *found[1:]
-
-
-def _ahead[T](items: Iterator[T]) -> Iterator[T]:
-    """Yield items, and have the next one made meanwhile."""
-    executor = ThreadPoolExecutor(1, thread_name_prefix="ahead")
-    try:
-        coming = executor.submit(next, items, None)
-        while (item := coming.result()) is not None:
-            coming = executor.submit(next, items, None)
-            yield item
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)
 
 
 def _read_together(job: jobs.Job, together: Window) -> list[_Read]:

@@ -6,8 +6,9 @@ often each value occurs while there are few.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -134,14 +135,15 @@ class ValueCounts:
 
     def numbers(self) -> tuple[Floats, Counts]:
         """Return the distinct finite numbers among the values, and how often each occurs."""
-        cells = read_texts(pa.array(list(self.texts), pa.string()), hash_as_text=False)
-        numeric = np.isfinite(cells.numbers)
-        finite = {value: count for value, count in self.floats.items() if math.isfinite(value)}
-        values = [np.fromiter(table, np.float64, len(table)) for table in (self.integers, finite)]
-        tables = (self.integers, finite, self.texts)
+        tables: list[dict[Any, int]] = [self.integers, self.floats, self.texts]
+        values = [np.fromiter(table, np.float64, len(table)) for table in tables[:2]]
+        if self.texts:
+            texts = pa.array(list(self.texts), pa.string())
+            values.append(read_texts(texts, hash_as_text=False).numbers)
         counts = [np.fromiter(table.values(), np.int64, len(table)) for table in tables]
-        counts[2] = counts[2][numeric]
-        return np.concatenate([*values, cells.numbers[numeric]]), np.concatenate(counts)
+        every = np.concatenate(values)
+        finite = np.isfinite(every)
+        return every[finite], np.concatenate(counts)[finite]
 
 
 @dataclass(slots=True)
@@ -180,12 +182,17 @@ class ColumnSummary:
         return self.present / int(self.cells.sum()) if self.cells.any() else 1.0
 
     def count_values[Value: (int, float, str)](
-        self, table: dict[Value, int], values: Iterable[Value], counts: Iterable[int]
+        self, table: dict[Value, int], values: Collection[Value], counts: Collection[int]
     ) -> None:
         """Add distinct `values` to `table`, one of the three of `self.values`."""
         if self.values.overflowed:
             return
-        _add(table, zip(values, counts, strict=True))
+        counted = dict(zip(values, counts, strict=True))
+        if len(counted) < len(values):  # zeros of both signs are one value
+            counted = {}
+            for value, count in zip(values, counts, strict=True):
+                _add(counted, {value: count})
+        _add(table, counted)
         if len(self.values) > self.values.limit:
             self.stop_counting()
 
@@ -213,9 +220,9 @@ class ColumnSummary:
             self.stop_counting()
         elif not self.values.overflowed:
             self.values.limit = min(self.values.limit, other.values.limit)
-            _add(self.values.integers, other.values.integers.items())
-            _add(self.values.floats, other.values.floats.items())
-            _add(self.values.texts, other.values.texts.items())
+            _add(self.values.integers, other.values.integers)
+            _add(self.values.floats, other.values.floats)
+            _add(self.values.texts, other.values.texts)
             if len(self.values) > self.values.limit:
                 self.stop_counting()
 
@@ -227,6 +234,9 @@ class ColumnSummary:
         return sketch
 
 
-def _add[Value: (int, float, str)](table: dict[Value, int], counts: Iterable[tuple[Value, int]]) -> None:
-    for value, count in counts:
+def _add[Value: (int, float, str)](table: dict[Value, int], counts: Mapping[Value, int]) -> None:
+    if not table:
+        table.update(counts)
+        return
+    for value, count in counts.items():
         table[value] = table.get(value, 0) + count

@@ -111,7 +111,7 @@ def _numerical(column: ColumnSummary, rules: Rules) -> documents.NumericalStatis
     distinct = column.distinct.estimate()
     if rules == "sound" and not column.values.overflowed:
         numbers, _ = column.values.numbers()
-        infinities = sum(math.isinf(value) for value in column.values.floats)
+        infinities = sum(end in column.values.floats for end in (-math.inf, math.inf))
         distinct = distinct_of(numbers).size + infinities
     return documents.NumericalStatistics(
         num_present=column.present,
