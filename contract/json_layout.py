@@ -11,7 +11,7 @@ import contextlib
 import functools
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -47,26 +47,39 @@ def dumps(value: Any) -> bytes:
     return _text(value, "").encode()
 
 
-def _text(value: Any, indent: str) -> str:
-    if isinstance(value, str):
-        return _quoted(value)
-    if type(value) is float:
-        return java_double(value)
-    if isinstance(value, dict):
-        inner = indent + "  "
-        members = [f"{inner}{_quoted(str(key))} : {_text(member, inner)}" for key, member in value.items()]
-        return "{\n" + ",\n".join(members) + f"\n{indent}}}" if members else "{ }"
-    if not isinstance(value, list | tuple | np.ndarray):
-        return _scalar(value)
-    if len(value) >= _MANY and isinstance(value[0], float | int) and (text := _text_of_many(value)):
-        return text
-    items = value.tolist() if isinstance(value, np.ndarray) else value
-    return f"[ {', '.join([_text(item, indent) for item in items])} ]" if items else "[ ]"
-
-
 @functools.lru_cache(1024)
 def _quoted(text: str) -> str:
     return orjson.dumps(text).decode()
+
+
+# Most of what a document holds, written without a look at anything but its type.
+_PLAIN: dict[type, Callable[[Any], str]] = {
+    str: _quoted,
+    float: java_double,
+    int: int.__repr__,
+    bool: {True: "true", False: "false"}.__getitem__,
+    type(None): {None: "null"}.__getitem__,
+}
+
+
+def _text(value: Any, indent: str) -> str:
+    if (write := _PLAIN.get(type(value))) is not None:
+        return write(value)
+    if isinstance(value, dict):
+        inner, members = indent + "  ", []
+        for key, member in value.items():
+            write = _PLAIN.get(type(member))
+            text = _text(member, inner) if write is None else write(member)
+            members.append(f"{inner}{_quoted(str(key))} : {text}")
+        return "{\n" + ",\n".join(members) + f"\n{indent}}}" if members else "{ }"
+    if isinstance(value, list | tuple | np.ndarray):
+        if len(value) >= _MANY and isinstance(value[0], float | int) and (text := _text_of_many(value)):
+            return text
+        items = value.tolist() if isinstance(value, np.ndarray) else value
+        return f"[ {', '.join([_text(item, indent) for item in items])} ]" if items else "[ ]"
+    if isinstance(value, np.generic):
+        return _text(value.item(), indent)
+    return java_double(value) if isinstance(value, float) else orjson.dumps(value).decode()
 
 
 def _text_of_many(items: Any) -> str:
@@ -87,14 +100,6 @@ def _text_of_many(items: Any) -> str:
     for at, place in enumerate(odd):
         texts[at] += java_double(items[place])
     return f"[ {''.join(texts)} ]"
-
-
-def _scalar(value: Any) -> str:
-    if isinstance(value, float):
-        return java_double(value)
-    if isinstance(value, np.generic):
-        return _scalar(value.item())
-    return orjson.dumps(value).decode()
 
 
 def loads(data: bytes, where: str) -> dict[str, Any]:
