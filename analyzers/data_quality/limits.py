@@ -12,6 +12,7 @@ import copy
 import functools
 import json
 import math
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,9 @@ from contract.wording import chance, counted, number, percent
 
 
 DOMAIN_THRESHOLD = "domain_content_threshold"
+# As readers and pandas call columns that nobody has named.
+_NAMELESS = re.compile(r"_c\d+|Unnamed: \d+|__index_level_\d+__")
+_MOSTLY_DIFFERENT = 0.9
 
 _CONFIG = Path(__file__).with_name("monitoring_config.json").read_text("utf-8")
 # Chance that the true share of unseen categories is above what the suggestion leaves room for.
@@ -72,6 +76,9 @@ def suggest(
         ours = {"share_comparison_threshold": 0.1, "correlation_comparison_threshold": 0.2}
         config["distribution_constraints"] |= ours
     features = [_suggest_feature(feature, rules) for feature in statistics.features]
+    for feature, one in zip(statistics.features, features, strict=True):
+        if rules == "sound" and not statistics.positional and _is_index(feature):
+            one.overrides = {"perform_comparison": "Disabled"}
     suggested = Constraints(features, monitoring_config=config)
     if rules == "sagemaker" or baseline is None or baseline.constraints is None:
         return suggested
@@ -94,6 +101,15 @@ def _suggest_feature(feature: documents.FeatureStatistics, rules: Rules) -> Feat
             threshold = domain_threshold([category.count for category in categories], feature.sample)
             suggested.overrides = {DOMAIN_THRESHOLD: threshold}
     return suggested
+
+
+def _is_index(feature: documents.FeatureStatistics) -> bool:
+    """Return whether a column numbers the rows, as a data frame's index does: later rows go on counting."""
+    numbers = feature.numerical
+    if numbers is None or feature.inferred_type != "Integral" or not _NAMELESS.fullmatch(feature.name):
+        return False
+    distinct = numbers.approximate_num_distinct_values or 0
+    return 1 < numbers.num_present <= distinct / _MOSTLY_DIFFERENT
 
 
 def domain_threshold(counts: list[int], sample: documents.SampleStatistics | None = None) -> float:
@@ -149,13 +165,15 @@ def _carry_over_feature(
     (unknown members, overrides, values of a domain) are kept then, numbers are suggested anew.
     """
     overrides, own = copy.deepcopy(previous.overrides), untouched.overrides if untouched else {}
+    # What an expert has taken out stays out.
+    anew = {name: one for name, one in suggested.overrides.items() if name in overrides or name not in own}
     if DOMAIN_THRESHOLD in own and overrides.get(DOMAIN_THRESHOLD) == own[DOMAIN_THRESHOLD]:
         del overrides[DOMAIN_THRESHOLD]
     kept = ("string_overrides", "extra", "numeric_extra", "string_extra", "order")
     carried = replace(
         suggested,
         domains=_carry_over_domains(suggested, previous, untouched),
-        overrides=suggested.overrides | overrides,
+        overrides=anew | overrides,
         **{name: copy.deepcopy(getattr(previous, name)) for name in kept},
     )
     if untouched is None:

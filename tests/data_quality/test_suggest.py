@@ -154,3 +154,34 @@ def test_a_domain_removed_by_an_expert_stays_removed():
     constraints.features[0].domains = None
     (feature,) = suggest(statistics, Baseline(statistics, constraints)).features
     assert feature.domains is None
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "settings", "is_compared"),
+    [
+        ("_c0", range(40), {}, False),
+        ("Unnamed: 0", range(7, 90, 2), {}, False),
+        ("__index_level_0__", range(40), {}, False),
+        ("id", range(40), {}, True),
+        ("_c0", [n % 9 for n in range(40)], {}, True),
+        ("_c0", [n / 8 for n in range(40)], {"integral": False}, True),
+        ("_c0", [7], {}, True),
+    ],
+)
+def test_what_numbers_the_rows_is_not_compared(name, values, settings, is_compared):
+    statistics = document(numeric(name, list(values), **{"integral": True, **settings}))
+    constraints = suggest(statistics)
+    (feature,) = constraints.features
+    assert constraints.config(feature).perform_comparison is is_compared
+    assert suggest(statistics, rules="sagemaker").features[0].overrides == {}
+    statistics.positional = True
+    assert suggest(statistics).features[0].overrides == {}
+
+
+def test_an_index_that_an_expert_wants_compared_stays_so():
+    statistics = document(numeric("_c0", list(range(40)), integral=True))
+    for overrides in ({}, {"perform_comparison": "Enabled"}):
+        constraints = suggest(statistics)
+        constraints.features[0].overrides = overrides
+        (feature,) = suggest(statistics, Baseline(statistics, constraints)).features
+        assert feature.overrides == overrides
