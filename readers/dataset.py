@@ -19,7 +19,7 @@ from contract.wording import as_float, several
 
 # Schema metadata of batches whose column names did not come with the data.
 POSITIONAL = {b"positional": b"true"}
-_INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+")
+_INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+(\.\d+)?")
 _UNNAMED = re.compile(r"_c\d+")
 # Members of records that are compared, and how many rows with both chance would have given.
 _MOST_MEMBERS, _SURELY_TOGETHER = 60, 10

@@ -37,7 +37,7 @@ from contract.wording import chance, counted, number, percent
 
 DOMAIN_THRESHOLD = "domain_content_threshold"
 # As readers and pandas call columns that nobody has named.
-_NAMELESS = re.compile(r"_c\d+|Unnamed: \d+|__index_level_\d+__")
+_NAMELESS = re.compile(r"_c\d+|Unnamed: \d+(\.\d+)?|__index_level_\d+__")
 _MOSTLY_DIFFERENT = 0.9
 
 _CONFIG = Path(__file__).with_name("monitoring_config.json").read_text("utf-8")

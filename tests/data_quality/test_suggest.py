@@ -161,6 +161,7 @@ def test_a_domain_removed_by_an_expert_stays_removed():
     [
         ("_c0", range(40), {}, False),
         ("Unnamed: 0", range(7, 90, 2), {}, False),
+        ("Unnamed: 0.1", range(40), {}, False),
         ("__index_level_0__", range(40), {}, False),
         ("id", range(40), {}, True),
         ("_c0", [n % 9 for n in range(40)], {}, True),
