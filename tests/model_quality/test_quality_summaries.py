@@ -272,5 +272,15 @@ def test_labels_that_are_objects_need_a_path(parts: tuple[str, ...], first: str)
         measure(binary_analyzer(ground_truth_attribute=None, probability_attribute=None), table)
     assert refused.value.code == "quality_columns.label_object"
     assert f"ground_truth_attribute to {first}," in str(refused.value)
-    analyzer = binary_analyzer(ground_truth_attribute=first, probability_attribute=None)
-    assert measure(analyzer, table).item_count == 2
+    for attribute in (first, first.removeprefix("groundTruthData.")):
+        analyzer = binary_analyzer(ground_truth_attribute=attribute, probability_attribute=None)
+        assert measure(analyzer, table).item_count == 2
+
+
+def test_labels_of_the_data_beside_labels_from_elsewhere_are_refused() -> None:
+    table = batch(prediction=[1, 0], label=["0", "1"], groundTruthData=["1", "0"])
+    with pytest.raises(DatasetError) as refused:
+        measure(binary_analyzer(ground_truth_attribute="label", probability_attribute=None), table)
+    assert refused.value.code == "quality_columns.two_labels"
+    analyzer = binary_analyzer(ground_truth_attribute=None, probability_attribute=None)
+    assert measure(analyzer, table).metrics["accuracy"].value == 1.0
