@@ -241,8 +241,16 @@ def test_answers_that_are_one_short_are_refused_or_counted(tmp_path, short, refu
 
 @pytest.mark.parametrize("encoded", [False, True])
 @pytest.mark.parametrize("rows_of_call", [1, 3])
-@pytest.mark.parametrize("header", ["age,income", '"age","in,come"', "age,income\r", ",income"])
-def test_a_header_in_each_payload_is_no_row(tmp_path, header, rows_of_call, encoded):
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        ("age,income", ["age", "income"]),
+        ('"age","in,come"', ["age", "in,come"]),
+        ("age,income\r", ["age", "income"]),
+        (",income", ["_c1", "income"]),
+    ],
+)
+def test_a_header_in_each_payload_names_columns(tmp_path, header, names, rows_of_call, encoded):
     calls = [[[20 + call + row, 1000 * row] for row in range(rows_of_call)] for call in range(40)]
     answers = [[call + row / 8 for row in range(rows_of_call)] for call in range(40)]
     source = write(
@@ -259,11 +267,28 @@ def test_a_header_in_each_payload_is_no_row(tmp_path, header, rows_of_call, enco
     table, said = _table(source)
     columns = table.to_pydict()
     assert columns["_c0"] == [value for values in answers for value in values]
-    assert columns["_c1"] == [row[0] for rows in calls for row in rows]
-    assert columns["_c2"] == [row[1] for rows in calls for row in rows]
+    assert columns[names[0]] == [row[0] for rows in calls for row in rows]
+    assert columns[names[1]] == [row[1] for rows in calls for row in rows]
     assert "is no row" in str(said.document(with_sentences=True))
     located, _ = _table(source, locations=ColumnPaths(None, (Location("p", "response", "0"),)))
-    assert located.to_pydict()["column_0"] == columns["_c1"]
+    assert located.to_pydict()["column_0"] == columns[names[0]]
+
+
+@pytest.mark.parametrize(
+    ("baseline", "found"),
+    [
+        (("label", "age", "income"), ["label", "income", "age"]),  # whatever their order
+        (("age", "income"), ["_c0", "income", "age"]),
+        (("label", "years", "pay"), ["label", "years", "pay"]),  # by position where no name is known
+        (None, ["_c0", "income", "age"]),
+    ],
+)
+def test_columns_are_called_by_the_header_of_their_payload(tmp_path, baseline, found):
+    lines = (record("1", f"income,age\n{1000 * n},{n}") for n in range(40))
+    table, said = _table(write(tmp_path / "c.jsonl", lines), column_names=baseline)
+    assert table.column_names == found
+    assert table.column(1).to_pylist() == [1000 * n for n in range(40)]
+    assert ("columns" in said.sentences) == ("years" in found)
 
 
 @pytest.mark.parametrize(
