@@ -174,15 +174,17 @@ def value_rows(value: Any, shape: str) -> list[Any] | None:
     if value is None:
         return None
     if isinstance(value, dict) and shape != "row":
+        named = [name for name, member in value.items() if isinstance(member, list)]
+        if len(named) == 1 and value[named[0]]:
+            others = {name: member for name, member in value.items() if name != named[0]}
+            rows = [item if isinstance(item, dict) else {named[0]: item} for item in value[named[0]]]
+            return [{**row, **{name: others[name] for name in others if name not in row}} for row in rows]
         lists = list(value.values())
-        if all(isinstance(each, list) and each for each in lists) and len({len(each) for each in lists}) == 1:
-            if len(lists) == 1:
-                [name] = value
-                return [item if isinstance(item, dict) else {name: item} for item in lists[0]]
-            if shape == "columns" and not any(
-                isinstance(item, dict | list) for each in lists for item in each
-            ):
-                return [dict(zip(value, row, strict=True)) for row in zip(*lists, strict=True)]
+        are_columns = all(isinstance(each, list) and each for each in lists) and not any(
+            isinstance(item, dict | list) for each in lists for item in each
+        )
+        if are_columns and len({len(each) for each in lists}) == 1 and shape == "columns":
+            return [dict(zip(value, row, strict=True)) for row in zip(*lists, strict=True)]
     if isinstance(value, list) and value:
         kinds = {type(item) for item in value}
         if kinds == {dict} or kinds == {list}:

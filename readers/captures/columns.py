@@ -507,7 +507,7 @@ def _csv_rows(data: pa.StringArray, shape: Shape) -> Rows:
 
 
 def _json_rows(data: pa.StringArray, shape: Shape) -> Rows:
-    is_by_place = False
+    is_by_place, others = False, dict[str, pa.Array]()
     try:
         values, name = json_array(data), None
     except NotBulkError:
@@ -525,8 +525,10 @@ def _json_rows(data: pa.StringArray, shape: Shape) -> Rows:
             return _column_rows(values)
         if shape == "row" or not any(map(types.is_list, members)):
             return Rows(np.ones(len(values), np.int64), batch=_named(values))
-        require_alike(len(members) == 1, "an object may be one list by itself")
-        name, values = values.type[0].name, values.flatten()[0]
+        others = columns_of(_named(values))
+        lists = [one for one in others if types.is_list(others[one].type)]
+        require_alike(len(lists) == 1, "an object has several lists")
+        name, values = lists[0], others.pop(lists[0])
     element = values.type.value_type if types.is_list(values.type) else None
     if element is None or (name is None and shape == "row" and not types.is_nested(element)):
         return Rows(np.ones(len(values), np.int64), batch=_numbers(values), is_cells=True)
@@ -535,11 +537,15 @@ def _json_rows(data: pa.StringArray, shape: Shape) -> Rows:
         rows = _named(elements)
         if is_by_place:
             rows = rows.rename_columns([f"{name}.{int(place)}" for place in rows.schema.names])
-        return Rows(counts, batch=rows)
-    if name is None:
+    elif name is None:
         return Rows(counts, batch=_numbers(elements), is_cells=True)
-    require_alike(not (elements.null_count and types.is_list(element)), "a row is null")
-    return Rows(counts, batch=pa.RecordBatch.from_arrays([elements], names=[name]))
+    else:
+        require_alike(not (elements.null_count and types.is_list(element)), "a row is null")
+        rows = pa.RecordBatch.from_arrays([elements], names=[name])
+    require_alike(others.keys().isdisjoint(rows.schema.names), "a row has a member of the object around it")
+    record = pa.array(rows_of(counts)[0])
+    repeated = {one: column.take(record) for one, column in others.items()}
+    return Rows(counts, batch=batch_of(columns_of(rows) | repeated, len(record)))
 
 
 def _by_place(data: pa.StringArray) -> pa.StringArray:
@@ -580,7 +586,8 @@ def _may_be_table(kind: pa.StructType) -> bool:
     tensors = [names[name] for name in ("inputs", "outputs") if name in names]
     elements = [each.value_type if types.is_list(each) else each for each in tensors]
     has_rows = "data" in names and not names.keys().isdisjoint(("columns", "schema"))
-    if has_rows or any(map(types.is_struct, elements)) or not names.keys().isdisjoint(FRAMES):
+    is_seldon = "data" in names and types.is_struct(names["data"])
+    if has_rows or is_seldon or any(map(types.is_struct, elements)) or not names.keys().isdisjoint(FRAMES):
         return True
     return all(map(types.is_struct, names.values()))
 

@@ -74,6 +74,7 @@ _kinds = [
     _objects,
     _row_lists,
     _row_lists.map(lambda rows: {"predictions": rows}),
+    st.tuples(_row_lists, _scalars).map(lambda both: {"model": both[1], "predictions": both[0]}),
     _numbers,
 ]
 

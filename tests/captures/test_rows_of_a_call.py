@@ -57,6 +57,15 @@ REQUESTS = {
         name: {str(at): row[place] for at, row in enumerate(rows)} for place, name in enumerate(names)
     },
     "tensors": lambda rows, names: {"inputs": _tensors(rows, names)},
+    "ndarray": lambda rows, names: {"data": {"names": list(names), "ndarray": rows}},
+    "tensor": lambda rows, names: {
+        "data": {
+            "names": list(names),
+            "tensor": {"shape": [len(rows), len(names)], "values": [*itertools.chain(*rows)]},
+        }
+    },
+    "instances beside": lambda rows, names: {"beside": "x", "instances": rows},
+    "named instances beside": lambda rows, names: {"instances": _named(rows, names), "beside": "x"},
 }
 ANSWERS = {
     "lines": lambda values: "\n".join(map(str, values)),
@@ -67,6 +76,8 @@ ANSWERS = {
     "objects": lambda values: [{"score": value} for value in values],
     "column": lambda values: {"value": list(values)},
     "tensors": lambda values: {"outputs": _tensors([[value] for value in values], ["score"])},
+    "ndarray": lambda values: {"data": {"names": ["score"], "ndarray": [[value] for value in values]}},
+    "predictions beside": lambda values: {"beside": {"model": "x"}, "predictions": list(values)},
 }
 # Rows of the calls, and whether payloads are BASE64.
 SIZES = [([1], False), ([3], False), ([1, 3, 1, 2], False), ([1, 3, 1, 2], True)]
@@ -98,7 +109,10 @@ def test_every_shape_gives_the_same_table(tmp_path, request_shape):
         calls, table = _calls(request_shape, answer, sizes, encoded)
         columns = read_columns(write(tmp_path / f"{number}.jsonl", calls))
         expected = [list(values) for values in zip(*table, strict=True)]
+        beside = [columns.pop(name) for name in list(columns) if name.startswith("beside")]
         assert list(columns.values()) == expected, (answer, sizes, encoded)
+        assert len(beside) == ("beside" in request_shape) + ("beside" in answer)
+        assert all(column == ["x"] * len(table) for column in beside)
         assert [type(value) for value in columns[list(columns)[1]]] == [int] * len(table)
 
 
