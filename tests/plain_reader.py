@@ -179,12 +179,14 @@ def value_rows(value: Any, shape: str) -> list[Any] | None:
             others = {name: member for name, member in value.items() if name != named[0]}
             rows = [item if isinstance(item, dict) else {named[0]: item} for item in value[named[0]]]
             return [{**row, **{name: others[name] for name in others if name not in row}} for row in rows]
-        lists = list(value.values())
-        are_columns = all(isinstance(each, list) and each for each in lists) and not any(
-            isinstance(item, dict | list) for each in lists for item in each
-        )
-        if are_columns and len({len(each) for each in lists}) == 1 and shape == "columns":
-            return [dict(zip(value, row, strict=True)) for row in zip(*lists, strict=True)]
+        sizes = [len(value[name]) for name in named]
+        usual = max(sizes, key=sizes.count, default=0)
+        if len(named) > 1 and shape == "columns" and usual:
+            columns = {name for name in named if len(value[name]) == usual}
+            return [
+                {name: each[at] if name in columns else each for name, each in value.items()}
+                for at in range(usual)
+            ]
     if isinstance(value, list) and value:
         kinds = {type(item) for item in value}
         if kinds == {dict} or kinds == {list}:

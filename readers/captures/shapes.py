@@ -151,7 +151,7 @@ def value_rows(value: Any, shape: Shape) -> list[Row]:
     if table is not None:
         return list(table)
     if isinstance(value, dict):
-        if shape == "columns" and (by_column := column_rows(value)) is not None:
+        if shape == "columns" and (by_column := column_rows(value) or _columns_within(value)):
             return list(by_column)
         if shape != "row" and (found := rows_within(value)) is not None:
             name, items = found
@@ -242,6 +242,16 @@ def column_rows(value: Any) -> list[Row] | None:
     if len(value) >= _LEAST_DIGITS and all(label.isdecimal() for label in value):
         return list(value.values())
     return None
+
+
+def _columns_within(value: dict[str, Any]) -> list[Row]:
+    """Return the rows of an object whose lists of the usual length are columns; none of one with one list."""
+    lists = {name: len(member) for name, member in value.items() if isinstance(member, list)}
+    [(length, _)] = Counter(lists.values()).most_common(1) if len(lists) > 1 else [(0, 0)]
+    return [
+        {name: member[at] if lists.get(name) == length else member for name, member in value.items()}
+        for at in range(length)
+    ]
 
 
 def _is_tensor(tensor: Any) -> bool:

@@ -123,6 +123,28 @@ def _table(folder, **options):
     return pa.Table.from_batches(batches), request.said
 
 
+@pytest.mark.parametrize(
+    ("beside", "more"),
+    [
+        ({"model": "x"}, {"model": "x"}),
+        ({"classes": ["a", "b", "c", "d"]}, {f"classes.{at}": each for at, each in enumerate("abcd")}),
+        ({"scores": [[0, 1]] * 3}, {"scores.0": 0, "scores.1": 1}),
+    ],
+)
+@pytest.mark.parametrize("request_shape", ["csv", "instances", "objects"])
+def test_lists_as_long_as_the_request_are_columns_whatever_is_beside(tmp_path, request_shape, beside, more):
+    calls = []
+    for number in range(30):
+        rows = [[number, at] for at in range(3)]
+        answer = {**beside, "label": [10 * number + at for at in range(3)], "again": [1, 2, 3]}
+        calls.append(record(_payload(answer, False), _payload(REQUESTS[request_shape](rows, "ab"), False)))
+    columns = read_columns(write(tmp_path / "c.jsonl", calls))
+    assert columns.pop("label") == [10 * number + at for number in range(30) for at in range(3)]
+    assert columns.pop("again") == [1, 2, 3] * 30
+    assert {name: columns.pop(name) for name in more} == {name: [each] * 90 for name, each in more.items()}
+    assert [*columns.values()] == [[number for number in range(30) for _ in range(3)], [0, 1, 2] * 30]
+
+
 def test_one_line_of_answers_for_a_batch():
     table, said = _table(CASES / "flat_batches")
     assert (table.num_rows, table.num_columns) == (60, 3)
