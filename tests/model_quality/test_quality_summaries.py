@@ -167,6 +167,16 @@ def test_scores_outside_zero_to_one_still_rank() -> None:
     assert any("outside 0 to 1" in note for note in statistics.notes)
 
 
+@pytest.mark.parametrize("labels", [["0", "1", "0"], ["0", "0", "0"]])
+def test_a_positive_label_that_no_row_has_is_named(labels: list[str]) -> None:
+    table = batch(label=labels, score=[0.2, 0.9, 0.6])
+    analyzer = binary_analyzer(inference_attribute=None, positive_label="yes")
+    statistics = measure(analyzer, table)
+    with pytest.raises(DatasetError) as refused:
+        analyzer.suggest(statistics, None)
+    assert (refused.value.code, refused.value.field) == ("quality_labels.positive", "positive_label")
+
+
 def test_other_labels_than_zero_and_one_want_a_positive_label() -> None:
     table = batch(label=["yes", "no", "no"], prediction=["yes", "no", "yes"], score=[0.9, 0.2, 0.6])
     analyzer = binary_analyzer()
