@@ -11,8 +11,8 @@ Kind = Literal["csv", "json", "parquet", "sagemakerCaptureJson", "sagemakerMerge
 
 # How a captured payload holds rows, where it can be read in more than one way:
 #   row      it is one row; lists in it are nested values, and each line of CSV is a row
-#   list     each element of the list is a row: of the list itself, of the only member of an object, of the
-#            only line of CSV
+#   list     each element of the list is a row: of the list itself, of the only list of an object, of the only
+#            line of CSV
 #   columns  an object whose members are columns, lists of one length
 Shape = Literal["row", "list", "columns"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)

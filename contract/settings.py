@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple, NoReturn, get_args, get_origin, get
 import contract
 from contract import window as windows
 from contract.dataset_format import DatasetFormat, Shape, parse_dataset_format, parse_rows
-from contract.errors import ConfigurationError, topic
+from contract.errors import ConfigurationError, topic, wording
 from contract.masking import learn, mask
 from contract.schema import Mistakes, nearest, plain_name
 from contract.sink_addresses import SinkAddress, parse_sinks
@@ -525,6 +525,7 @@ def read_settings(
         else:
             values["output_path"] = mistakes.attempt(windows.fill_in_start, path, window, zone)
     mistakes.stop_if_any()
+    _log_idle(given, values, program)
     return Settings(**values, validate_only=flags.validate, given=given, own=own)
 
 
@@ -599,6 +600,37 @@ def _note_contradictions(values: Mapping[str, Any], program: Program, mistakes: 
         mistakes.add("new_baseline.is_output", field=field)
     elif not (values["baseline_constraints"] or values["baseline_statistics"] or values["skip_check"]):
         mistakes.add("new_baseline.nothing_before", field=field)
+
+
+# What has no effect without one of some settings, or beside one.
+_IDLE: tuple[tuple[str, Literal["without", "beside"], tuple[str, ...]], ...] = (
+    ("cloudwatch_metrics_directory", "without", ("publish_cloudwatch_metrics",)),
+    ("fail_on_sink_error", "without", ("metrics_sinks", "event_sinks", "history_path")),
+    ("sink_timeout", "without", ("metrics_sinks", "event_sinks", "history_path")),
+    ("gate_on", "without", ("each_window",)),
+    ("history_statistics", "without", ("history_path",)),
+    ("rows", "without", ("captures",)),
+    ("ground_truth_id_column", "without", ("ground_truth_source",)),
+    ("ground_truth_label_column", "without", ("ground_truth_source",)),
+    ("human_review_id_attribute", "without", ("ground_truth_source",)),
+    ("human_review_label_attribute", "without", ("ground_truth_source",)),
+    ("alert_after", "beside", ("register_new_baseline",)),
+    ("cluster_leader_address", "beside", ("dask_scheduler_address",)),
+    ("positive_label", "beside", ("problem_type=MulticlassClassification", "problem_type=Regression")),
+    ("probability_threshold_attribute", "beside", ("inference_attribute",)),
+)
+
+
+def _log_idle(given: Mapping[str, str], values: Mapping[str, Any], program: Program) -> None:
+    """Log which of the given settings have no effect because of others."""
+    chosen = given.items() - {(one.name, program.default_of(one)) for one in program.variables}
+    form, problem = values["dataset_format"], f"problem_type={values['problem_type']}"
+    is_set = {**values, problem: True, "captures": form is None or form.kind.startswith("sagemaker")}
+    for name, relation, others in _IDLE:
+        there = [other for other in others if is_set.get(other)]
+        if name in dict(chosen) and bool(there) == (relation == "beside"):
+            told = " or ".join(there or others)
+            _log.warning("%s", wording("settings.idle", field=name, relation=relation, others=told))
 
 
 _DOCUMENT = re.compile(r"(^|(?<=/))(constraints|statistics|analysis)\.json$")

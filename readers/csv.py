@@ -39,6 +39,7 @@ _FEW, _SOME = 3, 20
 _REPEATING = 0.2
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+(\.\d{3})*,\d+\s*")
+_BLANK_BEFORE_QUOTE = rb'[%(separator)b]( +"[^"\r\n]+") *(?=[%(separator)b\r\n])'
 _EXCEL_LINE = re.compile(rb'"?sep=[,;|\t]"?\r?\n', re.IGNORECASE)
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 
@@ -306,6 +307,10 @@ def _dialect(files: Sequence[SourceFile], request: Dataset) -> Dialect:
                 data, _, _, complete = beginning
                 separator = request.format.separator
                 found[file.path] = decide_dialect(file.path, data, separator, complete=complete)
+                marks = {b"separator": found[file.path].separator.encode()}
+                if blank := re.search(_BLANK_BEFORE_QUOTE % marks, data[:_BYTES_LOOKED_AT]):
+                    cell = blank[1].decode(errors="replace")
+                    raise DatasetError.of("csv.blank_before_quote", file=file.path, cell=cell)
                 break
     chosen = next(iter(found.values()), Dialect())
     for path, dialect in found.items():

@@ -60,7 +60,7 @@ def data_files(files: list[SourceFile], kind: str, said: Said) -> list[SourceFil
         Of the format.
     """
     kept = _listed_in_manifests(files, said)
-    kept = [file for file in kept if not _NO_DATA.match(file.path)] or kept
+    kept = without_documents(kept)
     endings = Counter(_ending(file) for file in kept)
     usual = endings.most_common(1)[0][0] if endings else ""
     odd = [file for file in kept if _ending(file) != usual][:_MOST_LOOKED_AT]
@@ -73,6 +73,11 @@ def data_files(files: list[SourceFile], kind: str, said: Said) -> list[SourceFil
     if passed_over:
         said.say("reading.passed_over", names=some_of(list(map(_name, passed_over))))
     return kept
+
+
+def without_documents(files: list[SourceFile]) -> list[SourceFile]:
+    """Return the files that are not plainly about data, such as README; all where none would be left."""
+    return [file for file in files if not _NO_DATA.match(file.path)] or files
 
 
 def say_folders(files: Sequence[SourceFile], read: Sequence[str], said: Said) -> None:

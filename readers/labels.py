@@ -26,10 +26,11 @@ from contract.dataset_format import DatasetFormat
 from contract.errors import DatasetError, topic
 from contract.schema import nearest, suggestion
 from contract.window import folder_hour, microseconds
-from contract.wording import several
+from contract.wording import several, some_of
 from file_storage.storage import SourceFile, list_files, read_bytes, scratch_folder
 from readers.captures.envelope import PAYLOAD, json_object, label_part, read_records
 from readers.csv import csv_splits
+from readers.file_kind import without_documents
 from readers.flatten import json_text, loads, scalar_text
 from readers.parquet import parquet_splits
 from readers.splitting import FileRange, Line, Segment, joined_segments, segments_of
@@ -453,7 +454,10 @@ def index_labels(source: str, places: LabelPlaces | None = None, *, memory: int 
     DatasetError
         When there is nothing at `source`, or naming file and line of what is no label.
     """
-    files = list_files(source, "ground_truth_source")
+    listed = list_files(source, "ground_truth_source")
+    files = without_documents(listed)
+    if passed_over := sorted(file.path for file in {*listed} - {*files}):
+        _log.info("Passed over what holds no labels: %s", some_of(passed_over))
     plain = (".jsonl", ".json", ".csv")
     total = sum(file.size * (1 if file.path.endswith(plain) else _COMPRESSION) for file in files)
     found = (part for part in read_labels(files, places or LabelPlaces()) if len(part.ids))

@@ -26,8 +26,7 @@ def captures(
 ) -> dict[str, list[Any]]:
     """Return the columns of capture records."""
     records = [{"captureData": dict(record["captureData"])} for record in records]
-    for side in sides:
-        _leave_out_header([record["captureData"] for record in records], side)
+    headers = [_leave_out_header([record["captureData"] for record in records], side) for side in sides]
     calls = [
         [payload_rows(record["captureData"].get(side), shapes.get(side, "row")) for side in sides]
         for record in records
@@ -64,11 +63,32 @@ def captures(
                 position += widths[side]
             table.append(row)
             cells.append(line)
-    return _named(table, cells, sides, widths, names)
+    found = _named(table, cells, sides, widths, names)
+    return _titled(found, headers, sides, widths, names)
 
 
-def _leave_out_header(calls: list[dict[str, Any]], side: str) -> None:
-    """Cut off the line of names that nearly all CSV payloads begin with, two at least."""
+def _titled(found, headers, sides, widths, names):
+    """Return the columns under the names that headers of payloads give them."""
+    titles: dict[str, str] = {}
+    later: set[str] = set()
+    named_later: set[str] = set()
+    for side in reversed(range(len(sides))):
+        start = sum(widths[:side])
+        raw = [f"{sides[side]}.{name}" if name in named_later else name for name in names[side]]
+        raw = raw or [f"_c{at}" for at in range(start, start + widths[side])]
+        is_titled = not names[side] and len(headers[side]) == widths[side]
+        known = [title or one for one, title in zip(raw, headers[side] if is_titled else raw, strict=True)]
+        titles |= {
+            one: f"{sides[side]}.{title}" if title in later else title
+            for one, title in zip(raw, known, strict=True)
+        }
+        later |= set(known)
+        named_later |= set(names[side])
+    return {titles.get(name, name): values for name, values in found.items()}
+
+
+def _leave_out_header(calls: list[dict[str, Any]], side: str) -> list[str]:
+    """Cut off the line of names that nearly all CSV payloads begin with, two at least, and return them."""
     texts = {number: text_and_encoding(call[side]) for number, call in enumerate(calls) if call.get(side)}
     texts = {number: text for number, text in texts.items() if text is not None and text != ("null", "JSON")}
     tables = {}
@@ -81,13 +101,15 @@ def _leave_out_header(calls: list[dict[str, Any]], side: str) -> None:
     for line, count in Counter(first for first, _ in tables.values()).most_common(1):
         rows = [rows for first, rows in tables.values() if first == line]
         names, below = rows[0][0], [row for table in rows for row in table[1:]]
-        named = len(set(names)) == len(names) and all(names) and not any(map(_is_number, names))
+        named = len(set(names)) == len(names) and all(names[1:] or names) and not any(map(_is_number, names))
         numeric = any(all(map(_is_number, column)) for column in zip(*below, strict=False))
         if count >= max(2, 0.9 * len(texts)) and named and (numeric or count >= 10):
             for number, (first, _) in tables.items():
                 if first == line:
                     text = texts[number][0].removeprefix(f"{line}\n")
                     calls[number][side] = {"data": text, "encoding": "CSV"}
+            return names
+    return []
 
 
 def _is_number(cell: str) -> bool:
@@ -152,15 +174,19 @@ def value_rows(value: Any, shape: str) -> list[Any] | None:
     if value is None:
         return None
     if isinstance(value, dict) and shape != "row":
-        lists = list(value.values())
-        if all(isinstance(each, list) and each for each in lists) and len({len(each) for each in lists}) == 1:
-            if len(lists) == 1:
-                [name] = value
-                return [item if isinstance(item, dict) else {name: item} for item in lists[0]]
-            if shape == "columns" and not any(
-                isinstance(item, dict | list) for each in lists for item in each
-            ):
-                return [dict(zip(value, row, strict=True)) for row in zip(*lists, strict=True)]
+        named = [name for name, member in value.items() if isinstance(member, list)]
+        if len(named) == 1 and value[named[0]]:
+            others = {name: member for name, member in value.items() if name != named[0]}
+            rows = [item if isinstance(item, dict) else {named[0]: item} for item in value[named[0]]]
+            return [{**row, **{name: others[name] for name in others if name not in row}} for row in rows]
+        sizes = [len(value[name]) for name in named]
+        usual = max(sizes, key=sizes.count, default=0)
+        if len(named) > 1 and shape == "columns" and usual:
+            columns = {name for name in named if len(value[name]) == usual}
+            return [
+                {name: each[at] if name in columns else each for name, each in value.items()}
+                for at in range(usual)
+            ]
     if isinstance(value, list) and value:
         kinds = {type(item) for item in value}
         if kinds == {dict} or kinds == {list}:

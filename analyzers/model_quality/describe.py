@@ -196,16 +196,20 @@ def _describe_binary(run: _Run) -> None:
 def label_problem(counts: metrics.Confusion, task: Task) -> DatasetError | None:
     """Return why the positive label cannot be told, None when it can."""
     actual, predicted = _vocabularies(counts)
-    if problem := vocabulary_problem(actual, predicted, most=2):
-        return problem
+    problem = vocabulary_problem(actual, predicted, most=2)
     labels = actual | predicted
     others = metrics.label_order(labels - {task.positive})
+    said = {"labels": listing(others), "positive": task.positive}
+    unknown = DatasetError.of("quality_labels.positive", field="positive_label", **said)
+    if problem is not None:
+        # A prediction made from a score is the positive label, whatever the labels are.
+        is_made = task.inference_attribute is None and problem.code == "quality_labels.vocabulary"
+        return unknown if is_made else problem
     default = task.positive == "1"
     # A prediction made from a score is always one of two, so it tells only when the labels agree with it.
     seen = not others or task.positive in actual or (len(others) == 1 and task.positive in predicted)
     if not seen and (len(others) > 1 or (default and others != ["0"])):
-        said = {"labels": listing(others), "positive": task.positive}
-        return DatasetError.of("quality_labels.positive", field="positive_label", **said)
+        return unknown
     if len(others) > 1 and default:
         texts = listing(metrics.label_order(labels))
         return DatasetError.of("quality_labels.binary", field="problem_type", count=len(labels), labels=texts)

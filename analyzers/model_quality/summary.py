@@ -112,7 +112,11 @@ def find_columns(schema: pa.Schema, task: Task) -> Columns:
 def _find_label(schema: pa.Schema, attribute: str | None) -> int | None:
     named = None if attribute == GROUND_TRUTH else attribute
     found = None if named is None else _look_up(schema, named)
-    for name in (GROUND_TRUTH, f"{GROUND_TRUTH}.0", f"{GROUND_TRUTH}_0"):
+    joined = [name for name in schema.names if name.startswith(GROUND_TRUTH)]
+    if found is not None and joined and schema.names[found] not in joined:
+        said = {"field": "ground_truth_attribute", "name": schema.names[found], "joined": joined[0]}
+        raise DatasetError.of("quality_columns.two_labels", **said)
+    for name in (f"{GROUND_TRUTH}.{named}", GROUND_TRUTH, f"{GROUND_TRUTH}.0", f"{GROUND_TRUTH}_0"):
         found = _exact(schema, name) if found is None else found
     if found is None and named is not None:
         return find_column(schema, named, "ground_truth_attribute")

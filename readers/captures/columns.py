@@ -92,13 +92,16 @@ def cell_name(position: int) -> str:
 
 
 def find_layout(
-    sides: Sequence[str], rows_of: Sequence[Sequence[Sequence[Row] | None]], request: Dataset
+    sides: Sequence[str],
+    rows_of: Sequence[Sequence[Sequence[Row] | None]],
+    request: Dataset,
+    headers: Mapping[str, Sequence[str | None]],
 ) -> Layout:
     """Decide the layout from the first records.
 
-    Columns without names get the baseline's by position. Where some columns have names: when none of
-    them is in the baseline and the numbers agree, likewise; when one is, columns without names get the
-    names left over, in order, if their numbers agree.
+    Cells are called by the header of their payload. Columns without names get the baseline's by position.
+    Where some columns have names: when none of them is in the baseline and the numbers agree, likewise;
+    when one is, columns without names get the names left over, in order, if their numbers agree.
 
     Parameters
     ----------
@@ -108,6 +111,8 @@ def find_layout(
         For each of them the rows of each record, None where there is none.
     request
         With the baseline's names and the columns to leave out.
+    headers
+        By payload, the names that its CSV begins with.
     """
     widths: list[int] = []
     names_of_sides: list[list[str]] = []
@@ -123,22 +128,30 @@ def find_layout(
     counts = Counter(chain.from_iterable(names_of_sides))
     shared = frozenset(name for name, count in counts.items() if count > 1)
     columns: list[str] = []
-    for own, width in zip(distinct, widths, strict=True):
-        columns += own or [cell_name(len(columns) + position) for position in range(width)]
-    positional = all(map(is_cell, columns))
+    titled: list[list[str]] = []
+    for side, own, width in zip(sides, distinct, widths, strict=True):
+        raw = own or [cell_name(len(columns) + position) for position in range(width)]
+        header = headers.get(side, ()) if not own else ()
+        columns += raw
+        fits = len(header) == len(raw)
+        titled.append([title or name for title, name in zip(header, raw, strict=True)] if fits else raw)
+    titles = [*chain.from_iterable(distinct_names(sides, titled))]
+    positional = all(map(is_cell, titles))
     # Of ``{"instances": [[1, 2]]}`` the columns are instances.0 and instances.1, which is no name either.
-    unnamed = [name for name in columns if is_cell(name) or (not request.text_only and is_batch(name))]
+    unnamed = [name for name in titles if is_cell(name) or (not request.text_only and is_batch(name))]
     if positional:
         final, excluded = positional_names(len(columns), request)
         # By the baseline's names a single record with more cells disturbs no other column. The originals
         # know positions only.
         positional = request.text_only or final == columns
     else:
-        final = _mixed_names(columns, unnamed, request) if unnamed else columns
-        if final != columns and not all(map(is_cell, unnamed)):
-            pairs = [f"{raw} is {name}" for raw, name in zip(columns, final, strict=True) if raw != name]
+        final = _mixed_names(titles, unnamed, request) if unnamed or titles != columns else titles
+        renamed = {title: name for title, name in zip(titles, final, strict=True) if title != name}
+        if not all(map(is_cell, renamed)):
+            pairs = [f"{title} is {name}" for title, name in renamed.items()]
             request.said.say("reading.by_position", pairs=", ".join(pairs))
-        excluded = excluded_positions(final, request.exclude) | excluded_positions(columns, request.exclude)
+        known = (final, titles, columns)
+        excluded = set[int]().union(*(excluded_positions(names, request.exclude) for names in known))
     kept = [None if position in excluded else name for position, name in enumerate(final)]
     names = dict(zip(columns, kept, strict=True))
     beyond = {cell_name(int(entry)) for entry in request.exclude if entry.isdecimal()}
@@ -494,7 +507,7 @@ def _csv_rows(data: pa.StringArray, shape: Shape) -> Rows:
 
 
 def _json_rows(data: pa.StringArray, shape: Shape) -> Rows:
-    is_by_place = False
+    is_by_place, others = False, dict[str, pa.Array]()
     try:
         values, name = json_array(data), None
     except NotBulkError:
@@ -512,8 +525,10 @@ def _json_rows(data: pa.StringArray, shape: Shape) -> Rows:
             return _column_rows(values)
         if shape == "row" or not any(map(types.is_list, members)):
             return Rows(np.ones(len(values), np.int64), batch=_named(values))
-        require_alike(len(members) == 1, "an object may be one list by itself")
-        name, values = values.type[0].name, values.flatten()[0]
+        others = columns_of(_named(values))
+        lists = [one for one in others if types.is_list(others[one].type)]
+        require_alike(len(lists) == 1, "an object has several lists")
+        name, values = lists[0], others.pop(lists[0])
     element = values.type.value_type if types.is_list(values.type) else None
     if element is None or (name is None and shape == "row" and not types.is_nested(element)):
         return Rows(np.ones(len(values), np.int64), batch=_numbers(values), is_cells=True)
@@ -522,11 +537,15 @@ def _json_rows(data: pa.StringArray, shape: Shape) -> Rows:
         rows = _named(elements)
         if is_by_place:
             rows = rows.rename_columns([f"{name}.{int(place)}" for place in rows.schema.names])
-        return Rows(counts, batch=rows)
-    if name is None:
+    elif name is None:
         return Rows(counts, batch=_numbers(elements), is_cells=True)
-    require_alike(not (elements.null_count and types.is_list(element)), "a row is null")
-    return Rows(counts, batch=pa.RecordBatch.from_arrays([elements], names=[name]))
+    else:
+        require_alike(not (elements.null_count and types.is_list(element)), "a row is null")
+        rows = pa.RecordBatch.from_arrays([elements], names=[name])
+    require_alike(others.keys().isdisjoint(rows.schema.names), "a row has a member of the object around it")
+    record = pa.array(rows_of(counts)[0])
+    repeated = {one: column.take(record) for one, column in others.items()}
+    return Rows(counts, batch=batch_of(columns_of(rows) | repeated, len(record)))
 
 
 def _by_place(data: pa.StringArray) -> pa.StringArray:
@@ -567,7 +586,8 @@ def _may_be_table(kind: pa.StructType) -> bool:
     tensors = [names[name] for name in ("inputs", "outputs") if name in names]
     elements = [each.value_type if types.is_list(each) else each for each in tensors]
     has_rows = "data" in names and not names.keys().isdisjoint(("columns", "schema"))
-    if has_rows or any(map(types.is_struct, elements)) or not names.keys().isdisjoint(FRAMES):
+    is_seldon = "data" in names and types.is_struct(names["data"])
+    if has_rows or is_seldon or any(map(types.is_struct, elements)) or not names.keys().isdisjoint(FRAMES):
         return True
     return all(map(types.is_struct, names.values()))
 

@@ -151,12 +151,14 @@ def value_rows(value: Any, shape: Shape) -> list[Row]:
     if table is not None:
         return list(table)
     if isinstance(value, dict):
-        if shape == "columns" and (by_column := column_rows(value)) is not None:
+        if shape == "columns" and (by_column := column_rows(value) or _columns_within(value)):
             return list(by_column)
-        member = lone_list(value)
-        if shape != "row" and member is not None:
-            [name] = value
-            return [item if isinstance(item, dict) else {name: item} for item in member]
+        if shape != "row" and (found := rows_within(value)) is not None:
+            name, items = found
+            # What stands beside the rows belongs to each of them.
+            beside = {other: member for other, member in value.items() if other != name}
+            rows = [item if isinstance(item, dict) else {name: item} for item in items]
+            return [{**row, **beside, **row} for row in rows] if beside else list(rows)
         return [value]
     if isinstance(value, list):
         is_flat = not any(isinstance(item, dict | list) for item in value)
@@ -165,13 +167,11 @@ def value_rows(value: Any, shape: Shape) -> list[Row]:
     return [_json_row(value)]
 
 
-def lone_list(value: Any) -> list[Any] | None:
-    """Return the list of an object whose only member it is, None where there is none or it is empty."""
-    if isinstance(value, dict) and len(value) == 1:
-        [member] = value.values()
-        if isinstance(member, list) and member:
-            return member
-    return None
+def rows_within(value: Any) -> tuple[str, list[Any]] | None:
+    """Return the only list of an object and its name; None where there is none, or it is empty."""
+    members = value.items() if isinstance(value, dict) else ()
+    lists = [(name, member) for name, member in members if isinstance(member, list)]
+    return lists[0] if len(lists) == 1 and lists[0][1] else None
 
 
 def is_batch(name: str) -> bool:
@@ -197,7 +197,8 @@ def table_rows(value: Any) -> list[Row] | None:
     """Return the rows of a table in a form that libraries write and nothing else has, None for others.
 
     These are pandas' orients ``split`` and ``table``, MLflow's ``dataframe_split`` and
-    ``dataframe_records``, TensorFlow's ``inputs`` by name, and the tensors of the open inference protocol.
+    ``dataframe_records``, TensorFlow's ``inputs`` by name, Seldon's ``data``, and the tensors of the open
+    inference protocol.
     """
     if not isinstance(value, dict) or not value:
         return None
@@ -205,6 +206,8 @@ def table_rows(value: Any) -> list[Row] | None:
         if isinstance(value.get(name), list | dict):
             return value_rows(value[name], "row")
     names, data = value.get("columns"), value.get("data")
+    if isinstance(data, dict) and (rows := _seldon_rows(data)) is not None:
+        return rows
     if isinstance(names, list) and isinstance(data, list) and value.keys() <= {"columns", "data", "index"}:
         titles = ["_".join(map(str, name)) if isinstance(name, list) else str(name) for name in names]
         if all(isinstance(row, list) and len(row) == len(titles) for row in data):
@@ -241,6 +244,16 @@ def column_rows(value: Any) -> list[Row] | None:
     return None
 
 
+def _columns_within(value: dict[str, Any]) -> list[Row]:
+    """Return the rows of an object whose lists of the usual length are columns; none of one with one list."""
+    lists = {name: len(member) for name, member in value.items() if isinstance(member, list)}
+    [(length, _)] = Counter(lists.values()).most_common(1) if len(lists) > 1 else [(0, 0)]
+    return [
+        {name: member[at] if lists.get(name) == length else member for name, member in value.items()}
+        for at in range(length)
+    ]
+
+
 def _is_tensor(tensor: Any) -> bool:
     kinds = (("name", str), ("shape", list), ("data", list))
     if not isinstance(tensor, dict) or not all(isinstance(tensor.get(name), kind) for name, kind in kinds):
@@ -259,6 +272,18 @@ def _tensor_rows(tensors: list[dict[str, Any]]) -> list[Row]:
             part = cells[number * width : (number + 1) * width]
             rows[number][tensor["name"]] = part[0] if width == 1 and part else part
     return list(rows)
+
+
+def _seldon_rows(data: dict[str, Any]) -> list[Row] | None:
+    rows, tensor, names = data.get("ndarray"), data.get("tensor"), data.get("names") or []
+    if isinstance(tensor, dict):
+        tensor = {"name": "", "shape": tensor.get("shape"), "data": tensor.get("values")}
+        cells: list[Any] = _tensor_rows([tensor]) if _is_tensor(tensor) else []
+        rows = [row[""] for row in cells]
+    if not isinstance(rows, list) or not rows:
+        return None
+    is_named = all(isinstance(row, list) and len(row) == len(names) for row in rows)
+    return [dict(zip(names, row, strict=True)) if is_named else _json_row(row) for row in rows]
 
 
 def _json_row(value: Any) -> Row:
@@ -296,7 +321,8 @@ def repeated_header(side: str, calls: Sequence[Call]) -> str | None:
         return None
     with_it = [payload.values for payload in texts if payload.first_line == line]
     names, cells = with_it[0][0], [row for rows in with_it for row in rows[1:]]
-    if len(set(names)) < len(names) or not all(names) or _numbers_in(names) or line[:2] == "--":
+    # The index of a data frame, which comes first, has no name.
+    if len(set(names)) < len(names) or not all(names[1:] or names) or _numbers_in(names) or line[:2] == "--":
         return None
     has_numbers = any(_numbers_in(column) == len(column) for column in zip(*cells, strict=False))
     return line if has_numbers or count >= _SURE_HEADERS else None
@@ -415,19 +441,20 @@ def _natural(side: str, calls: Sequence[Call], pair: Sequence[str]) -> Shape:
     values = [payload.values[0] for payload in payloads if payload.kind != CSV and len(payload.values) == 1]
     if not values:
         return "row"
-    lists = [(value, member) for value in values if (member := lone_list(value)) is not None]
+    lists = [(len(value), *found) for value in values if (found := rows_within(value)) is not None]
     if 2 * len(lists) > len(values):
-        lengths = {len(member) for _, member in lists}
-        named = all(next(iter(value)) in BATCH_MEMBERS for value, _ in lists)
-        row_like = all(is_row_like(member) for _, member in lists)
-        if row_like or (len(pair) > 1 and (named or len(lengths) > 1)):
+        lengths = {len(items) for _, _, items in lists}
+        named = all(name in BATCH_MEMBERS for _, name, _ in lists)
+        alone = all(members == 1 for members, _, _ in lists)
+        row_like = all(is_row_like(items) for _, _, items in lists)
+        if (row_like and (named or alone)) or (len(pair) > 1 and (named or len(lengths) > 1)):
             return "list"
         # One element on both sides: a batch of one.
         peers = [
             call.payloads[peer] for call in calls for peer in pair if peer != side and peer in call.payloads
         ]
-        alike = peers and all(peer.values and lone_list(peer.values[0]) is not None for peer in peers)
-        return "list" if lengths == {1} and alike else "row"
+        alike = peers and all(peer.values and rows_within(peer.values[0]) is not None for peer in peers)
+        return "list" if alone and lengths == {1} and alike else "row"
     tables = [len(rows) for value in values if (rows := column_rows(value)) is not None]
     # Alone, lists of one length may as well be parts of one row.
     by_column = len(set(tables)) > 1 or (len(pair) > 1 and max(tables, default=0) > 1)

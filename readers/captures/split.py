@@ -215,7 +215,9 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> Decoder:
     # The response first, then the request.
     sides = tuple(sorted(request.format.capture_indices, key=lambda side: not side.endswith("Output")))
     calls = first_calls(files, sides)
-    decoder = Decoder(sides, text_only=request.text_only, headers=leave_out_headers(calls, request))
+    headers = leave_out_headers(calls, request)
+    names = {side: shapes.csv_rows(header)[0] for side, header in headers.items()}
+    decoder = Decoder(sides, text_only=request.text_only, headers=headers)
     is_judged = request.labels or request.ground_truth_source is not None
     if is_judged and len(sides) > 1 and calls and not any(sides[0] in call.payloads for call in calls):
         # Columns of the request would move to the places of the answer's.
@@ -229,7 +231,7 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> Decoder:
 
     def fits_baseline(chosen: Mapping[str, Shape]) -> bool:
         known = set(request.column_names or ())
-        return bool(known) and known.issubset(find_layout(sides, rows(chosen), request).names.values())
+        return bool(known) and known.issubset(find_layout(sides, rows(chosen), request, names).names.values())
 
     call_rows = shapes.decide(calls, request.rows, fits_baseline)
     for side in sides if request.text_only else ():
@@ -241,7 +243,7 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> Decoder:
         _say_other_than_csv(sides, calls, request)
         for side in (side for side, of in zip(sides, found, strict=True) if calls and not any(of)):
             request.said.say("reading.no_side", side=side, calls=len(calls))
-        layout = find_layout(sides, found, request)
+        layout = find_layout(sides, found, request, names)
         decoder = replace(decoder, call_rows=call_rows, layout=layout)
         if calls:
             first = decoder.of_rows(found, CellParser(request.text_only)).batch.schema

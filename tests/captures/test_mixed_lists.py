@@ -23,11 +23,12 @@ LACKING = [values | st.none() for values in KINDS[:4]]
 def calls(draw: st.DrawFn) -> list[Any]:
     """Draw the requests of calls: one list of rows each, now and then something else."""
     kinds = draw(st.lists(st.sampled_from([*KINDS[:4], *LACKING, KINDS[4]]), min_size=1, max_size=4))
+    beside = draw(st.fixed_dictionaries({}, optional={"id": TEXTS, "more": st.sampled_from([1, {"a": 2}])}))
     width = st.integers(1, len(kinds)) if draw(st.booleans()) else st.just(len(kinds))
     found: list[Any] = []
     for _ in range(draw(st.integers(1, 6))):
         rows = [[draw(kind) for kind in kinds[: draw(width)]] for _ in range(draw(st.integers(1, 3)))]
-        found.append({draw(st.sampled_from(["instances", "instances", "inputs"])): rows})
+        found.append(beside | {draw(st.sampled_from(["instances", "instances", "inputs"])): rows})
     if draw(st.booleans()):
         found.append(
             draw(st.sampled_from([{"instances": [[]]}, {"instances": [[[1, "a"]]]}, {"a": [1, "x"]}]))
@@ -36,7 +37,7 @@ def calls(draw: st.DrawFn) -> list[Any]:
 
 
 def answer(request: Any) -> Any:
-    [rows] = request.values()
+    [rows] = [rows for rows in request.values() if isinstance(rows, list)]
     return {"predictions": [0.5] * len(rows)}
 
 
@@ -46,26 +47,27 @@ def test_together_as_one_by_one(tmp_path_factory: pytest.TempPathFactory, reques
     folder = tmp_path_factory.mktemp("captures")
     write(folder / "a.jsonl", [record(answer(request), request) for request in requests])
     found = []
-    for rewritten in (columns._by_place, _refuse):
+    for json_rows in (columns._json_rows, _refuse):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(columns, "_WORTH_IT", 0)
-            patch.setattr(columns, "_by_place", rewritten)
+            patch.setattr(columns, "_json_rows", json_rows)
             found.append({name: [*map(repr, cells)] for name, cells in read_columns(folder).items()})
     assert found[0] == found[1]
 
 
-def _refuse(data: pa.StringArray) -> pa.StringArray:
+def _refuse(data: pa.StringArray, shape: str) -> columns.Rows:
     raise NotBulkError("for once")
 
 
 def test_they_are_read_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(columns.Decoder, "_rows", lambda *_: pytest.fail("read one by one"))
     requests = [
-        {"instances": [[at, "a, b", None, at % 2 == 0], [at / 2, 'say "x"', "[1,", True]]}
+        {"name": "a", "instances": [[at, "a, b", None, at % 2 == 0], [at / 2, 'say "x"', "[1,", True]]}
         for at in range(900)
     ]
     write(tmp_path / "a.jsonl", [record(answer(request), request) for request in requests])
     found = read_columns(tmp_path, indices=("endpointInput",))
+    assert found.pop("name") == ["a"] * 1800
     assert [*found] == [f"instances.{at}" for at in range(4)]
     rows = [list(row) for row in zip(*found.values(), strict=True)]
     assert rows == [row for request in requests for row in request["instances"]]

@@ -74,6 +74,8 @@ _kinds = [
     _objects,
     _row_lists,
     _row_lists.map(lambda rows: {"predictions": rows}),
+    st.tuples(_row_lists, _scalars).map(lambda both: {"model": both[1], "predictions": both[0]}),
+    st.fixed_dictionaries({"p": _row_lists, "m": _scalars, "q": st.lists(_numbers, min_size=1, max_size=3)}),
     _numbers,
 ]
 

@@ -57,6 +57,15 @@ REQUESTS = {
         name: {str(at): row[place] for at, row in enumerate(rows)} for place, name in enumerate(names)
     },
     "tensors": lambda rows, names: {"inputs": _tensors(rows, names)},
+    "ndarray": lambda rows, names: {"data": {"names": list(names), "ndarray": rows}},
+    "tensor": lambda rows, names: {
+        "data": {
+            "names": list(names),
+            "tensor": {"shape": [len(rows), len(names)], "values": [*itertools.chain(*rows)]},
+        }
+    },
+    "instances beside": lambda rows, names: {"beside": "x", "instances": rows},
+    "named instances beside": lambda rows, names: {"instances": _named(rows, names), "beside": "x"},
 }
 ANSWERS = {
     "lines": lambda values: "\n".join(map(str, values)),
@@ -67,6 +76,8 @@ ANSWERS = {
     "objects": lambda values: [{"score": value} for value in values],
     "column": lambda values: {"value": list(values)},
     "tensors": lambda values: {"outputs": _tensors([[value] for value in values], ["score"])},
+    "ndarray": lambda values: {"data": {"names": ["score"], "ndarray": [[value] for value in values]}},
+    "predictions beside": lambda values: {"beside": {"model": "x"}, "predictions": list(values)},
 }
 # Rows of the calls, and whether payloads are BASE64.
 SIZES = [([1], False), ([3], False), ([1, 3, 1, 2], False), ([1, 3, 1, 2], True)]
@@ -98,7 +109,10 @@ def test_every_shape_gives_the_same_table(tmp_path, request_shape):
         calls, table = _calls(request_shape, answer, sizes, encoded)
         columns = read_columns(write(tmp_path / f"{number}.jsonl", calls))
         expected = [list(values) for values in zip(*table, strict=True)]
+        beside = [columns.pop(name) for name in list(columns) if name.startswith("beside")]
         assert list(columns.values()) == expected, (answer, sizes, encoded)
+        assert len(beside) == ("beside" in request_shape) + ("beside" in answer)
+        assert all(column == ["x"] * len(table) for column in beside)
         assert [type(value) for value in columns[list(columns)[1]]] == [int] * len(table)
 
 
@@ -107,6 +121,28 @@ def _table(folder, **options):
     plan = plan_dataset(request)
     batches = [batch.replace_schema_metadata(None) for split in plan.splits for batch in split.batches()]
     return pa.Table.from_batches(batches), request.said
+
+
+@pytest.mark.parametrize(
+    ("beside", "more"),
+    [
+        ({"model": "x"}, {"model": "x"}),
+        ({"classes": ["a", "b", "c", "d"]}, {f"classes.{at}": each for at, each in enumerate("abcd")}),
+        ({"scores": [[0, 1]] * 3}, {"scores.0": 0, "scores.1": 1}),
+    ],
+)
+@pytest.mark.parametrize("request_shape", ["csv", "instances", "objects"])
+def test_lists_as_long_as_the_request_are_columns_whatever_is_beside(tmp_path, request_shape, beside, more):
+    calls = []
+    for number in range(30):
+        rows = [[number, at] for at in range(3)]
+        answer = {**beside, "label": [10 * number + at for at in range(3)], "again": [1, 2, 3]}
+        calls.append(record(_payload(answer, False), _payload(REQUESTS[request_shape](rows, "ab"), False)))
+    columns = read_columns(write(tmp_path / "c.jsonl", calls))
+    assert columns.pop("label") == [10 * number + at for number in range(30) for at in range(3)]
+    assert columns.pop("again") == [1, 2, 3] * 30
+    assert {name: columns.pop(name) for name in more} == {name: [each] * 90 for name, each in more.items()}
+    assert [*columns.values()] == [[number for number in range(30) for _ in range(3)], [0, 1, 2] * 30]
 
 
 def test_one_line_of_answers_for_a_batch():
@@ -241,8 +277,16 @@ def test_answers_that_are_one_short_are_refused_or_counted(tmp_path, short, refu
 
 @pytest.mark.parametrize("encoded", [False, True])
 @pytest.mark.parametrize("rows_of_call", [1, 3])
-@pytest.mark.parametrize("header", ["age,income", '"age","in,come"', "age,income\r"])
-def test_a_header_in_each_payload_is_no_row(tmp_path, header, rows_of_call, encoded):
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        ("age,income", ["age", "income"]),
+        ('"age","in,come"', ["age", "in,come"]),
+        ("age,income\r", ["age", "income"]),
+        (",income", ["_c1", "income"]),
+    ],
+)
+def test_a_header_in_each_payload_names_columns(tmp_path, header, names, rows_of_call, encoded):
     calls = [[[20 + call + row, 1000 * row] for row in range(rows_of_call)] for call in range(40)]
     answers = [[call + row / 8 for row in range(rows_of_call)] for call in range(40)]
     source = write(
@@ -259,11 +303,28 @@ def test_a_header_in_each_payload_is_no_row(tmp_path, header, rows_of_call, enco
     table, said = _table(source)
     columns = table.to_pydict()
     assert columns["_c0"] == [value for values in answers for value in values]
-    assert columns["_c1"] == [row[0] for rows in calls for row in rows]
-    assert columns["_c2"] == [row[1] for rows in calls for row in rows]
+    assert columns[names[0]] == [row[0] for rows in calls for row in rows]
+    assert columns[names[1]] == [row[1] for rows in calls for row in rows]
     assert "is no row" in str(said.document(with_sentences=True))
     located, _ = _table(source, locations=ColumnPaths(None, (Location("p", "response", "0"),)))
-    assert located.to_pydict()["column_0"] == columns["_c1"]
+    assert located.to_pydict()["column_0"] == columns[names[0]]
+
+
+@pytest.mark.parametrize(
+    ("baseline", "found"),
+    [
+        (("label", "age", "income"), ["label", "income", "age"]),  # whatever their order
+        (("age", "income"), ["_c0", "income", "age"]),
+        (("label", "years", "pay"), ["label", "years", "pay"]),  # by position where no name is known
+        (None, ["_c0", "income", "age"]),
+    ],
+)
+def test_columns_are_called_by_the_header_of_their_payload(tmp_path, baseline, found):
+    lines = (record("1", f"income,age\n{1000 * n},{n}") for n in range(40))
+    table, said = _table(write(tmp_path / "c.jsonl", lines), column_names=baseline)
+    assert table.column_names == found
+    assert table.column(1).to_pylist() == [1000 * n for n in range(40)]
+    assert ("columns" in said.sentences) == ("years" in found)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ from refusals import refused
 from sentences import says
 
 from containers.data_quality.main import MONITOR
-from contract.errors import ConfigurationError
+from containers.model_quality.main import MONITOR as MODEL_QUALITY
+from contract import settings
+from contract.errors import ConfigurationError, wording
 from contract.settings import VARIABLES, Settings, Variable, message_file, read_settings
 
 NEEDED = {"dataset_source": "/in", "dataset_format": '{"csv":{"header":true}}', "output_path": "/out"}
@@ -173,3 +175,76 @@ def test_places_of_times_are_filled_in_in_output_path_alone(name: str) -> None:
     with pytest.raises(ConfigurationError) as error:
         read(**given)
     assert says(str(error.value), "settings.no_places", field=name, sign="%Y")
+
+
+@pytest.mark.parametrize(
+    ("variables", "field", "others"),
+    [
+        ({"gate_on": "last"}, "gate_on", "each_window"),
+        ({"rows": "list"}, "rows", "captures"),
+        ({"sink_timeout": "5"}, "sink_timeout", "metrics_sinks or event_sinks or history_path"),
+        ({"history_statistics": "Disabled"}, "history_statistics", "history_path"),
+        ({"ground_truth_id_column": "id"}, "ground_truth_id_column", "ground_truth_source"),
+    ],
+)
+def test_what_has_no_effect_without_another_is_logged(
+    variables: dict[str, str], field: str, others: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    read_settings([], {**NEEDED, "problem_type": "Regression", **variables}, MODEL_QUALITY, now=NOW)
+    assert caplog.messages == [wording("settings.idle", field=field, relation="without", others=others)]
+
+
+@pytest.mark.parametrize(
+    ("variables", "field", "others"),
+    [
+        ({"positive_label": "yes"}, "positive_label", "problem_type=MulticlassClassification"),
+        (
+            {"inference_attribute": "0", "probability_threshold_attribute": "0.7"},
+            "probability_threshold_attribute",
+            "inference_attribute",
+        ),
+        (
+            {"dask_scheduler_address": "a:1", "cluster_leader_address": "b:1"},
+            "cluster_leader_address",
+            "dask_scheduler_address",
+        ),
+        (
+            {
+                "alert_after": "2/3",
+                "history_path": "/history",
+                "window": "P1D",
+                "register_new_baseline": "/baseline",
+                "skip_check": "Enabled",
+            },
+            "alert_after",
+            "register_new_baseline",
+        ),
+    ],
+)
+def test_what_has_no_effect_beside_another_is_logged(
+    variables: dict[str, str], field: str, others: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = {**NEEDED, "problem_type": "MulticlassClassification", **variables}
+    read_settings([], given, MODEL_QUALITY, now=NOW)
+    assert caplog.messages == [wording("settings.idle", field=field, relation="beside", others=others)]
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"gate_on": "all", "sink_timeout": "PT30S", "history_statistics": "Enabled"},  # the defaults
+        {"history_statistics": "Disabled", "sink_timeout": "5", "history_path": "/history"},
+        {"rows": "list", "dataset_format": "sagemakerCaptureJson"},
+        {"positive_label": "yes", "probability_threshold_attribute": "0.7"},
+    ],
+)
+def test_what_has_an_effect_is_not(variables: dict[str, str], caplog: pytest.LogCaptureFixture) -> None:
+    given = {**NEEDED, "problem_type": "BinaryClassification", **variables}
+    read_settings([], given, MODEL_QUALITY, now=NOW)
+    assert not caplog.messages
+
+
+def test_the_settings_that_may_have_no_effect_are_settings() -> None:
+    for name, _, others in settings._IDLE:
+        assert name in settings.VARIABLE_BY_NAME
+        assert {other.partition("=")[0] for other in others} <= {*settings.VARIABLE_BY_NAME, "captures"}

@@ -14,13 +14,15 @@ from captured_predictions import predict, write_captures, write_labels
 from hypothesis import given
 from hypothesis import strategies as st
 from label_data import capture, label, merged_files, run_merge, write
+from refusals import refused
 from run_jobs import run_job
 from sentences import says
 
 from containers.model_quality.main import main as monitor
 from contract.dataset import LabelPlaces
+from contract.errors import DatasetError
 from file_storage.storage import list_files
-from readers.labels import read_table
+from readers.labels import index_labels, read_table
 
 
 class Joined:
@@ -60,6 +62,18 @@ def joined(tmp_path: Path) -> Joined:
 def test_csv_with_the_usual_names(joined: Joined) -> None:
     joined.csv("labels.csv", "inferenceId,label\na,1\nb,0\n")
     assert joined.merge() == {"a": "1", "b": "0"}
+
+
+def test_what_is_about_labels_is_passed_over(joined: Joined, caplog: pytest.LogCaptureFixture) -> None:
+    joined.csv("labels.csv", "inferenceId,label\na,1\nb,0\n")
+    joined.csv("README.md", "Labels of May.")
+    joined.csv("LICENSE", "None.")
+    with caplog.at_level("INFO"):
+        assert index_labels(str(joined.labels)).records == 2
+    assert "README.md" in caplog.text
+    joined.path("labels.csv").unlink()
+    with refused(DatasetError, "label_files.no_label"):  # nothing else is there
+        index_labels(str(joined.labels))
 
 
 def test_parquet_with_types(joined: Joined) -> None:

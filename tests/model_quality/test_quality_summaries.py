@@ -167,6 +167,16 @@ def test_scores_outside_zero_to_one_still_rank() -> None:
     assert any("outside 0 to 1" in note for note in statistics.notes)
 
 
+@pytest.mark.parametrize("labels", [["0", "1", "0"], ["0", "0", "0"]])
+def test_a_positive_label_that_no_row_has_is_named(labels: list[str]) -> None:
+    table = batch(label=labels, score=[0.2, 0.9, 0.6])
+    analyzer = binary_analyzer(inference_attribute=None, positive_label="yes")
+    statistics = measure(analyzer, table)
+    with pytest.raises(DatasetError) as refused:
+        analyzer.suggest(statistics, None)
+    assert (refused.value.code, refused.value.field) == ("quality_labels.positive", "positive_label")
+
+
 def test_other_labels_than_zero_and_one_want_a_positive_label() -> None:
     table = batch(label=["yes", "no", "no"], prediction=["yes", "no", "yes"], score=[0.9, 0.2, 0.6])
     analyzer = binary_analyzer()
@@ -272,5 +282,15 @@ def test_labels_that_are_objects_need_a_path(parts: tuple[str, ...], first: str)
         measure(binary_analyzer(ground_truth_attribute=None, probability_attribute=None), table)
     assert refused.value.code == "quality_columns.label_object"
     assert f"ground_truth_attribute to {first}," in str(refused.value)
-    analyzer = binary_analyzer(ground_truth_attribute=first, probability_attribute=None)
-    assert measure(analyzer, table).item_count == 2
+    for attribute in (first, first.removeprefix("groundTruthData.")):
+        analyzer = binary_analyzer(ground_truth_attribute=attribute, probability_attribute=None)
+        assert measure(analyzer, table).item_count == 2
+
+
+def test_labels_of_the_data_beside_labels_from_elsewhere_are_refused() -> None:
+    table = batch(prediction=[1, 0], label=["0", "1"], groundTruthData=["1", "0"])
+    with pytest.raises(DatasetError) as refused:
+        measure(binary_analyzer(ground_truth_attribute="label", probability_attribute=None), table)
+    assert refused.value.code == "quality_columns.two_labels"
+    analyzer = binary_analyzer(ground_truth_attribute=None, probability_attribute=None)
+    assert measure(analyzer, table).metrics["accuracy"].value == 1.0

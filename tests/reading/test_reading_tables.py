@@ -275,6 +275,24 @@ def test_a_line_for_excel_is_refused(tmp_path: Path) -> None:
     assert f"{path} begins with a line for Excel" in result.message
 
 
+@pytest.mark.parametrize(
+    ("names", "row", "cell"),
+    [
+        ("a,b", '{i}, "Oslo"', ' "Oslo"'),
+        ("a,b,c", '{i}, "Oslo, X", {i}', ' "Oslo, X"'),
+        ("a;b;c", '{i}; "Oslo" ;{i}', ' "Oslo"'),
+        ("a,b", '"{i}, ""x""", {i}', None),
+        ("a\tb\tc", '{i}\t["a", "b", "c"]\t{i}', None),  # between tabs, commas are text
+        ("a,b,c", '"Oslo, ",{i},"x"', None),
+    ],
+)
+def test_blanks_before_quotes_are_refused(tmp_path: Path, names: str, row: str, cell: str | None) -> None:
+    path = write(tmp_path / "a.csv", "\n".join([names, *(row.format(i=i) for i in range(50))]))
+    result = run_job(tmp_path, path)
+    assert result.exit_code == (2 if cell else 0), result.message
+    assert cell is None or repr(cell) in result.message
+
+
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 def test_columns_of_some_files_and_indexes_are_said(tmp_path: Path, form: str) -> None:
     index = "" if form == "csv" else "__index_level_0__"
