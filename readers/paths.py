@@ -7,6 +7,7 @@ rows.
 
 import contextlib
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -230,16 +231,17 @@ def _of_rows(values: list[Any], count: int, location: Location, place: Callable[
 
 
 def _largest(value: Any, location: Location, place: Callable[[], str]) -> Any:
-    """Return the class with the largest score, for one row or a list of them."""
-    if value is None:
+    """Return the class with the largest score, for one row or a list of them; None without all scores."""
+    scores, classes = value if isinstance(value, list) else [value], location.classes
+    if all(score is None for score in scores):
         return None
-    if isinstance(value, list) and value and all(isinstance(row, list | None) for row in value):
-        return [_largest(row, location, place) for row in value]
-    classes = location.classes
-    scores = value if isinstance(value, list) else []
-    if len(scores) != len(classes) or not all(isinstance(score, int | float) for score in scores):
+    if any(isinstance(row, list) for row in scores):
+        return [_largest(row, location, place) for row in scores]
+    if len(scores) != len(classes) or not all(isinstance(score, int | float | None) for score in scores):
         about: dict[str, Any] = {"scores": json.dumps(value), "count": len(classes)}
         raise DatasetError.of("column_paths.scores", place=place(), location=location, **about)
+    if any(score is None or math.isnan(score) for score in scores):
+        return None
     return classes[scores.index(max(scores))]
 
 

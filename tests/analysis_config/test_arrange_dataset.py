@@ -1,6 +1,7 @@
 """From an analysis configuration and data to columns: headers, positions, paths, separate files, captures."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -298,10 +299,13 @@ def test_of_scores_of_several_classes_the_largest_is_the_prediction(tmp_path: Pa
         tmp_path / "d.jsonl",
         {"features": [3], "l": "b", "scores": [0.1, 0.7, 0.2]},
         {"features": [[4], [5]], "l": ["a", "c"], "scores": [[0.5, 0.1, 0.4], [0, 0, 1]]},
+        {"features": [6], "l": "c", "scores": [math.nan, 0.2, 0.7]},
+        {"features": [[7], [8]], "l": ["a", "c"], "scores": [[None, 0.2, 0.7], None]},
+        {"features": [9], "l": "c", "scores": [None, None, None]},
     )
     config = {**LINES, "label": "l", "predictor": {"label_headers": ["a", "b", "c"]}}
     table, columns = arrange(path, config, probability_attribute="scores")
-    assert table[columns.predicted_label or ""].to_pylist() == ["b", "a", "c"]
+    assert table[columns.predicted_label or ""].to_pylist() == ["b", "a", "c", None, None, None, None]
     assert columns.probability is None
     config["predictor"] = {"label_headers": ["a", "b", "c", "d"]}
     with pytest.raises(DatasetError, match="label_headers names 4 classes"):
