@@ -21,7 +21,7 @@ from contract.analysis_config import Kind as Purpose
 from contract.api import Dataset, Settings
 from contract.dataset import GROUND_TRUTH, CellRules, ColumnPaths, LabelPlaces, Location
 from contract.dataset_format import DatasetFormat, Kind
-from contract.errors import ConfigurationError
+from contract.errors import ConfigurationError, wording
 from contract.outcome import NotTriedError
 from contract.schema import Mistakes, nearest, require_once
 from contract.wording import as_float, listing, several, some_of
@@ -124,8 +124,10 @@ def find_column(
         if locator in headers and len(headers) == len(names):
             return {fold(name): name for name in names}.get(fold(locator)) or names[headers.index(locator)]
         if not locator.isdecimal():
-            close = nearest(locator, names)
+            close, parts = nearest(locator, names), [one for one in names if one.startswith(f"{locator}.")]
             hint = f": did you mean {close}?" if close else f"; its columns are {some_of(names, _SHOWN)}"
+            if parts:
+                hint = wording("column.parts", parts=some_of(parts, _SHOWN))
             mistakes.add("column.absent", field=place, column=locator, hint=hint)
             return None
         locator = int(locator)

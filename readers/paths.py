@@ -22,7 +22,7 @@ from pyarrow import types
 
 from contract.dataset import GROUND_TRUTH, ColumnPaths, Location
 from contract.dataset_format import Shape
-from contract.errors import ConfigurationError, DatasetError
+from contract.errors import ConfigurationError, DatasetError, wording
 from contract.wording import several
 from readers.captures.shapes import CSV, NOTHING, Payload, rows_of_values
 from readers.flatten import batch_of, column_of, columns_of, flatten_batch, rows_to_batch
@@ -226,7 +226,8 @@ def _of_rows(values: list[Any], count: int, location: Location, place: Callable[
     if values == [None] or of_all_rows:
         return values * count
     counts = {"rows": several(count, "row"), "values": several(len(values), "value")}
-    about: dict[str, Any] = {"location": location, "field": location.variable or "the path"}
+    scores = wording("column_paths.one_score", path=location.path) if location.name == "probability" else ""
+    about: dict[str, Any] = {"location": location, "field": location.variable or "the path", "scores": scores}
     raise DatasetError.of("column_paths.uneven", place=place(), **counts, **about)
 
 

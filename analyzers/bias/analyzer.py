@@ -11,7 +11,7 @@ import pyarrow as pa
 from analyzers.bias import documents, groups
 from analyzers.bias import summary as summaries
 from analyzers.bias.check import absent_groups, check_sagemaker, check_sound
-from analyzers.bias.describe import Evidence, describe, impact_findings
+from analyzers.bias.describe import Evidence, describe, group_text, impact_findings
 from analyzers.bias.documents import BiasBaseline, BiasConstraints, BiasStatistics, MetricValue, StageMetrics
 from analyzers.bias.summary import BiasRequest, BiasSummary, SummaryPlan
 from analyzers.shared import rules as both_rules
@@ -21,7 +21,7 @@ from analyzers.shared.rules import Rules, SharesErrors, constraints_to_check, wh
 from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, Violation
 from contract.dataset import GROUND_TRUTH
 from contract.errors import DatasetError, DocumentError, wording
-from contract.wording import percent
+from contract.wording import percent, several, some_of
 
 # CloudWatch holds no infinity; Clarify publishes this in its place.
 _INFINITY = 2.348543e108
@@ -248,6 +248,14 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
         """Return the notes."""
         return Facts(tuple(statistics.notes))
 
+    def tried(self, statistics: BiasStatistics) -> tuple[str, ...]:
+        """Return a line on which labels of the first rows are positive, and how many rows the groups have."""
+        rows = [int(np.sum(one.counts[1])) for one in statistics.facets]
+        pairs = zip(statistics.facets, rows, strict=True)
+        groups = [f"{group_text(one)} ({several(count, 'row')})" for one, count in pairs]
+        told = {"label": statistics.label, "positive": statistics.label_value_or_threshold}
+        return (wording("bias_notes.tried", groups=some_of(groups), **told),) if groups else ()
+
     def metrics(
         self, statistics: BiasStatistics, baseline: BiasBaseline | None, decision: Decision | None
     ) -> list[Metric]:
@@ -290,14 +298,19 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
         summary = evidence.summary
         columns = [("label", label, statistics.has_labels)]
         if self._plan.prediction is not None and self.request.post_training is not None:
-            columns.append(("predicted_label", self._plan.prediction, statistics.has_predictions))
+            prediction = self._plan.prediction
+            role = (
+                "predicted_label" if self._plan.columns[prediction].cut is None else "probability_attribute"
+            )
+            columns.append((role, prediction, statistics.has_predictions))
         for role, column, has_any in columns:
             if not summary.columns[column].seen:
                 raise groups.absent(role, column, summary.names)
             if not has_any:
                 if column == GROUND_TRUTH:
                     raise DatasetError.of("quality_rows.unjoined", field="ground_truth_source")
-                raise DatasetError.of("bias_request.empty", field=role, column=column)
+                kind = "number" if role == "probability_attribute" else "value"
+                raise DatasetError.of("bias_request.empty", field=role, column=column, kind=kind)
         if self.rules == "sound":
             self._refuse_without_positives(summary)
             self._refuse_without_groups(summary)
@@ -315,16 +328,17 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
                 raise DatasetError.of("bias_groups.all_positive", field=name, asked=labels.text)
 
     def _refuse_without_groups(self, summary: BiasSummary) -> None:
-        """Stop where no facet has a row in any group: there would be nothing to compare."""
-        empty = []
+        """Stop where each group has no row, or every row: there would be nothing to compare."""
+        texts = []
         for place in range(len(self.request.facets)):
             cells = groups.cells_of(summary, self._plan, place)
             for group in groups.select_groups(summary, self._plan, place):
-                if group.contains(cells.places).any():
+                text = groups.unselected_group(group, cells, summary.columns)
+                if text is None:
                     return
-                empty.append(groups.unselected_group(group, cells, summary.columns))
-        if empty:
-            raise DatasetError.of("bias_groups.nobody", field="facet", texts=" ".join(filter(None, empty)))
+                texts.append(text)
+        if texts:
+            raise DatasetError.of("bias_groups.nobody", field="facet", texts=" ".join(texts))
 
 
 def _printed(baseline: BiasBaseline) -> tuple[str, list[tuple[str, str]]]:

@@ -308,6 +308,10 @@ def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
                 analysis.note(groups.unlabelled_predictions(prediction, label, reading.predictions))
     for index in range(len(request.facets)):
         statistics.facets += _describe_facet(analysis, index)
+    effects = [(one.design_effect, int(np.sum(one.counts))) for one in statistics.facets if one.design_effect]
+    if effects:
+        effect, rows = max(effects)
+        analysis.note(dependence_note(rows, effect))
     if request.facets and reading.labels is not None and reading.predictions is not None:
         _describe_model(analysis)
     if sound:
@@ -424,10 +428,7 @@ def _dependence(analysis: _Analysis, group: Group) -> tuple[float, int]:
         for rows, groups_of, kinds in alike
     ]
     found = [one for one in design_effects(asked) if clusters is not None or is_dependent(*one)]
-    effect, blocks = max(found, default=(1.0, 0))
-    if effect > 1.0:
-        analysis.note(dependence_note(int(known.sum()), effect))
-    return effect, blocks
+    return max(found, default=(1.0, 0))
 
 
 def _measured(analysis: _Analysis, name: str, counts: Tables, flip: Flip | None = None) -> MetricValue:

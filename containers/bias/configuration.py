@@ -9,6 +9,7 @@ from contract.analysis_config import AnalysisConfig, Methods
 from contract.api import Dataset, MakeAnalyzer, Replay, Settings
 from contract.errors import wording
 from contract.schema import Mistakes
+from contract.wording import listing
 from job_runner import clarify
 from readers.cell_types import texts_in
 
@@ -28,6 +29,15 @@ def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer
     model = settings.model or predictor.endpoint_name or predictor.model_name
     if wants_predictions and not columns.has_predictions and model:
         request, columns = clarify.ask_model(settings, config, request, columns, mistakes)
+    told = {settings.inference_attribute, config.predicted_label, predictor.label}
+    told.add(config.predicted_label_dataset_uri)
+    if columns.predicted_label is not None and told == {None} and predictor.label_headers:
+        # Predictions are the classes with the largest scores.
+        classes = list(map(str, predictor.label_headers))
+        words = [value for value in config.label_values_or_threshold if isinstance(value, str)]
+        if absent := [value for value in words if value not in classes]:
+            members = {"values": listing(absent), "classes": listing(classes)}
+            mistakes.add("column.no_class", field="label_values_or_threshold", **members)
     segments = clarify.segment_columns(config, columns, mistakes)
     wanted = bias_request(settings, config, columns, mistakes)
     if columns.predicted_label is not None and columns.probability is not None:
@@ -84,18 +94,20 @@ def bias_request(
         names, headers = columns.facets, config.facet_headers
     for number, facet in enumerate(config.facet):
         place = f"facet[{number}].name_or_index"
-        found = (clarify.find_column(one, names, place, mistakes, headers) for one in facet.name_or_index)
+        found = [clarify.find_column(one, names, place, mistakes, headers) for one in facet.name_or_index]
+        if columns.label and columns.label in found and settings.rules == "sound":
+            mistakes.add("column.label_as_facet", field=place, column=columns.label)
         facets.append(FacetRequest(tuple(name or "" for name in found), facet.value_or_threshold))
     strata = config.group_variable
     group = clarify.find_column(strata, columns.names, "group_variable", mistakes, config.headers)
     methods = config.methods or Methods(ALL_PRE, ALL_POST if columns.has_predictions else None)
-    if config.methods is None and not columns.has_predictions:
-        _log.warning(wording("bias_configuration.only_data"))
     if methods.post_training_bias is not None and not columns.has_predictions:
         mistakes.add("bias_configuration.predictions", field="methods.post_training_bias")
     clarify.log_other_methods(config, ("shap", "pdp"), _log)
     clusters = clarify.cluster_columns(settings, columns, mistakes)
     mistakes.stop_if_any()
+    if config.methods is None and not columns.has_predictions:
+        _log.warning(wording("bias_configuration.only_data"))
     threshold = settings.probability_threshold
     return BiasRequest(
         label=columns.label or "",

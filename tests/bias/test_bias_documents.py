@@ -72,7 +72,7 @@ def _statistics(rows: list[tuple[int, int, int]]) -> tuple[BiasAnalyzer, BiasSta
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=80))
 def test_our_documents_read_and_written_again_are_the_same(rows: list[tuple[int, int, int]]) -> None:
-    analyzer, statistics = _statistics([*rows, (0, 1, 1)])
+    analyzer, statistics = _statistics([*rows, (0, 1, 1), (1, 0, 1)])
     written = statistics_to_json(statistics)
     strict = json.loads(json.dumps(written, allow_nan=False))
     assert statistics_to_json(read_statistics(strict, "statistics.json")) == written

@@ -230,6 +230,15 @@ def test_a_window_without_labels_keeps_what_needs_none() -> None:
     assert facet.metric("DPL").error == "No row has a label"  # type: ignore[union-attr]  # it was asked for
 
 
+def test_dependence_of_rows_is_said_once() -> None:
+    outcomes = [place // (20 + 30 * (place % 3)) % 2 for place in range(1500)]
+    statistics = _statistics({"g": ["a", "b", "c"] * 500, "y": outcomes}, _request("g"))
+    assert len({facet.design_effect for facet in statistics.facets}) > 1
+    effect = max(facet.design_effect or 1.0 for facet in statistics.facets)
+    assert says(statistics.notes, "quality_notes.dependent", rows=1500, enough=round(1500 / effect))
+    assert sum("depend on each other" in note for note in statistics.notes) == 1
+
+
 def test_a_model_that_never_says_yes() -> None:
     request = BiasRequest("y", (1,), (FacetRequest(("g",), (0,)),), predicted_label="p")
     columns = {"g": [0, 1, 1, 0] * 50, "y": _LABELS * 5, "p": [0] * 200}

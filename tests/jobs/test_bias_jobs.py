@@ -300,7 +300,9 @@ def test_validation_reads_configuration_and_first_rows(
     config["facet"] = [{"name_or_index": "sex", "value_or_threshold": ["f"]}]
     (tmp_path / "analysis_config.json").write_text(json.dumps(config), encoding="utf-8")
     assert monitor_bias(flags) == 0
-    assert "the first 40 rows have columns sex (text), y (int64)" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "the first 40 rows have columns sex (text), y (int64)" in out
+    assert says(out, "bias_notes.tried", label="y", positive="1", groups="sex = f (20 rows)")
 
 
 LOANS: dict[str, Any] = {
