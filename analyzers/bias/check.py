@@ -738,11 +738,14 @@ def absent_groups(
     known = {facet.facet for facet in statistics.facets}
     found = []
     for name, member in constraints.groups():
-        reason = why or f"the window has no metrics of the group {name} = {member.value_or_threshold}"
-        if name in known and not statistics.has_predictions:
-            reason = "no row has a usable prediction"
         group = FacetStatistics(name, member.value_or_threshold, [])
+        has_others = any((id(member), metric.name) in there for metric in member.metrics)
         for metric in member.metrics:
+            reason = why or f"the window has no metrics of the group {name} = {member.value_or_threshold}"
+            if name in known and not statistics.has_predictions and METRICS[metric.name].stage == "post":
+                reason = "no row has a usable prediction, or no metric of predictions is asked for"
+            elif has_others:
+                reason = "the configuration asks for fewer metrics than at the baseline"
             is_asked = metric.asks_for_something if is_sound else metric.value is not None
             if is_asked and (id(member), metric.name) not in there:
                 found.append(no_answer(group, metric.name, reason, lost=True))

@@ -24,6 +24,20 @@ def test_nothing_to_compare_with_is_said(rules: Any) -> None:
     assert "no constraints" in notes(empty)
 
 
+@pytest.mark.parametrize("rules", ["sound", "sagemaker"])
+def test_metrics_that_are_asked_for_no_more_are_not_decided(rules: Any) -> None:
+    window = statistics(facet(FAIR))
+    baseline, one = baseline_of(window), window.facets[0]
+    one.pre = [metric for metric in one.pre or [] if metric.name == "CI"]
+    decision = check(window, baseline, rules=rules)
+    reasons = {one.reason for one in decision.comparisons if "DPL" in one.subject or "KL" in one.subject}
+    assert reasons == {"the configuration asks for fewer metrics than at the baseline"}
+    one.post, window.has_predictions = None, False
+    decision = check(window, baseline, rules=rules)
+    reasons = {one.reason for one in decision.comparisons if "DPPL" in one.subject}
+    assert reasons == {"no row has a usable prediction, or no metric of predictions is asked for"}
+
+
 @pytest.mark.parametrize(
     ("first", "second", "same"),
     [
