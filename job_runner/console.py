@@ -57,7 +57,7 @@ _MOST_LINES = 12
 _ROOM = "more room, in output_path and in the folder for temporary files (TMPDIR)"
 _LACKING = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _ROOM)
 _LACKING |= dict.fromkeys((errno.EMFILE, errno.ENFILE), "to open more files at once (ulimit -n)")
-_LONGEST_WAIT = 5.0
+_LONGEST_WAIT, _INSTANT = 5.0, 0.1
 _ALLOCATIONS_A_SEARCH = 50_000
 
 
@@ -162,16 +162,20 @@ def _failure(error: Exception) -> tuple[int, str]:
 def _leave_threads(exit_code: int) -> int:
     """End the process where threads that a script has started would keep it alive."""
     until = time.monotonic() + _LONGEST_WAIT
-    for thread in threading.enumerate():
+    # Those that ask a model come last, and are not waited for: why one was given up the job has said.
+    for thread in sorted(threading.enumerate(), key=_asks):
         if thread is not threading.current_thread() and not thread.daemon:
-            thread.join(max(0.0, until - time.monotonic()))
+            thread.join(_INSTANT if _asks(thread) else max(0.0, until - time.monotonic()))
             if thread.is_alive():
-                # Of a call to a model that was given up the job has said why.
-                level = logging.DEBUG if thread.name.startswith("asking") else logging.WARNING
+                level = logging.DEBUG if _asks(thread) else logging.WARNING
                 _log.log(level, wording("process.thread", thread=thread.name))
                 sys.stdout.flush()
                 _exit(exit_code)
     return exit_code
+
+
+def _asks(thread: threading.Thread) -> bool:
+    return thread.name.startswith("asking")
 
 
 def _hide_flags(settings: Settings) -> NoReturn:

@@ -1,5 +1,6 @@
 """Whole jobs: baseline, monitoring, windows, both rule sets."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 from fixtures import fixture
 from run_jobs import CSV, VIOLATIONS, baseline_of, environment, run_job
 from sentences import says
+
+from job_runner import console
 
 
 def write_csv(path: Path, *, seed: int, rows: int = 3000, shift: float = 0.0) -> Path:
@@ -164,3 +167,18 @@ def test_a_baseline_of_the_service_works(tmp_path: Path) -> None:
     assert result.exit_code == 0
     kinds = {violation["constraint_check_type"] for violation in result.violations}
     assert "missing_column_check" in kinds
+
+
+def test_threads_that_asked_a_model_hold_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended, codes, waits = threading.Event(), list[int](), dict[str, float]()
+    threads = [threading.Thread(target=ended.wait, name=name) for name in ("asking_0", "of a script")]
+    for thread in threads:
+        thread.start()
+    monkeypatch.setattr(threading, "enumerate", lambda: threads)
+    monkeypatch.setattr(threading.Thread, "join", lambda self, timeout: waits.update({self.name: timeout}))
+    monkeypatch.setattr(console, "_exit", codes.append)
+    assert console._leave_threads(2) == 2
+    ended.set()
+    assert codes == [2, 2]
+    assert list(waits) == ["of a script", "asking_0"]
+    assert waits["asking_0"] < 1.0 < waits["of a script"]
