@@ -36,6 +36,8 @@ from file_storage import cleanup, s3
 def nearby(path: str) -> str:
     """Say which part of a path exists, or which neighbour looks like it."""
     missing = Path(path)
+    if missing.is_dir():
+        return ", but a folder"
     while not missing.parent.exists():
         missing = missing.parent
     if not missing.parent.is_dir():

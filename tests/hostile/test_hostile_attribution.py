@@ -193,6 +193,8 @@ def test_a_model_file_that_is_not_there(tmp_path: Path, numbers: Path) -> None:
     result = run(tmp_path, numbers, table_config(baseline=[[1, 2]]), absent)
     nearby = f"; the nearest folder that exists is {tmp_path}"
     assert_refused(result, "model.no_file", file=absent, hint=nearby)
+    result = run(tmp_path, numbers, table_config(baseline=[[1, 2]]), tmp_path)
+    assert_refused(result, "model.no_file", file=tmp_path, hint=", but a folder")
 
 
 def test_a_pickled_model_without_consent(tmp_path: Path, numbers: Path) -> None:
