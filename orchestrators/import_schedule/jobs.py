@@ -133,6 +133,13 @@ _ATTRIBUTES = (
     *("features_attribute", "inference_attribute", "probability_attribute"),
     *("probability_threshold_attribute", "exclude_features_attribute"),
 )
+# What a monitor of ours does not look at.
+_UNUSED = {
+    "data-quality": _ATTRIBUTES[:4],
+    "model-quality": _ATTRIBUTES[:1],
+    "bias": _ATTRIBUTES[4:],
+    "feature-attribution": _ATTRIBUTES[1:4],
+}
 _CAPTURES = ("endpointInput", "endpointOutput")
 # Jobs of the originals carry them; elsewhere they mean nothing, or are said in another way.
 PLATFORM = ("publish_cloudwatch_metrics", "cloudwatch_metrics_directory")
@@ -256,6 +263,9 @@ def _steps(
     captures = _captures(description, options, said)
     folder = _output(description, said)
     variables = _analysis_variables(description, options, said) | {"dataset_source": captures} | timing
+    for variable in () if is_own else _UNUSED[monitor]:
+        if variables.pop(variable, None) is not None:
+            said[_member(variable)] = f"left out: it has no effect in monitor-{monitor}"
     variables["sagemaker_monitoring_schedule_name"] = description.name
     if endpoint := description.source.get("EndpointName"):
         variables["sagemaker_endpoint_name"] = str(endpoint)
@@ -282,6 +292,10 @@ def _steps(
     return Step(MERGE, ours, (MERGE,), merging | timing), analysis
 
 
+def _member(variable: str) -> str:
+    return variable.title().replace("_", "")
+
+
 def _analysis_variables(description: Description, options: Options, said: dict[str, str]) -> dict[str, str]:
     """Return what an analysis needs besides its data, its window and its output."""
     source, application = description.source, description.application
@@ -289,7 +303,7 @@ def _analysis_variables(description: Description, options: Options, said: dict[s
         "dataset_format": _dataset_format(description),
         "analysis_config": application.get("ConfigUri"),
         "problem_type": application.get("ProblemType"),
-        **{variable: source.get(variable.title().replace("_", "")) for variable in _ATTRIBUTES},
+        **{variable: source.get(_member(variable)) for variable in _ATTRIBUTES},
         **_baseline(description, options, said),
         "record_preprocessor_script": application.get("RecordPreprocessorSourceUri"),
         "post_analytics_processor_script": application.get("PostAnalyticsProcessorSourceUri"),

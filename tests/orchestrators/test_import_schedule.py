@@ -2,8 +2,10 @@
 
 import ast
 import gzip
+import importlib
 import io
 import json
+import re
 from pathlib import Path
 
 import botocore
@@ -107,6 +109,25 @@ def test_offsets_and_attributes_are_kept() -> None:
         "BinaryClassification",
     )
     assert (found["inference_attribute"], found["probability_attribute"]) == ("0", "1")
+
+
+@pytest.mark.parametrize("monitor", MONITORS)
+def test_attributes_without_effect_are_left_out(monitor: str) -> None:
+    schedule, definition, endpoint = (json.loads(Path(file).read_text()) for file in descriptions(monitor))
+    [source] = [one["EndpointInput"] for name, one in definition.items() if name.endswith("JobInput")]
+    every = ("Features", "Inference", "Probability", "ProbabilityThreshold", "ExcludeFeatures")
+    source |= {f"{name}Attribute": 0.5 if "Threshold" in name else "a" for name in every}
+    text = piped("".join(map(json.dumps, (schedule, definition, endpoint))), "kubernetes")
+    container = yaml.safe_load(text)["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+    module = importlib.import_module(f"containers.{monitor.replace('-', '_')}.main")
+    known = {variable.name for variable in module.MONITOR.variables}
+    named = {one["name"] for one in container["env"]}
+    for name in every:
+        variable = re.sub("(?<=[a-z])(?=[A-Z])", "_", f"{name}Attribute").lower()
+        [line] = [line for line in text.splitlines() if f".{name}Attribute = " in line]
+        verdict = "kept" if variable in known else f"left out: it has no effect in monitor-{monitor}"
+        assert f": {verdict}" in line
+        assert (variable in named) == (variable in known)
 
 
 def test_what_cannot_be_carried_over_is_said() -> None:
