@@ -329,7 +329,14 @@ class Monitor(Program):
             When the monitor has neither `arrange` nor `make_analyzer`.
         """
         if self.arrange is not None:
-            return self.arrange(settings, request)
-        if self.make_analyzer is None:
+            request, make = self.arrange(settings, request)
+        elif self.make_analyzer is None:
             raise TypeError(f"{self.program} needs make_analyzer or arrange")
-        return request, self.make_analyzer
+        else:
+            make = self.make_analyzer
+        if not request.format.kind.startswith("sagemaker"):
+            for name in sorted({"rows", "features_attribute"}.intersection(settings.given)):
+                request.said.say("reading.no_effect", field=name, why="the files are no captures")
+        if "gate_on" in settings.given and not settings.each_window:
+            request.said.say("reading.no_effect", field="gate_on", why="each_window is not set")
+        return request, make

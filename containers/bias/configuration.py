@@ -43,6 +43,12 @@ def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer
     if columns.predicted_label is not None and columns.probability is not None:
         predicted, scores = columns.predicted_label, columns.probability
         request.said.say("reading.scores", predicted=predicted, scores=scores)
+    for name, is_used, why in (
+        ("model", request.prediction is not None, "no predictions are asked for that the data does not hold"),
+        ("probability_threshold_attribute", wanted.probability is not None, "no scores are read"),
+    ):
+        if name in settings.given and not is_used:
+            request.said.say("reading.no_effect", field=name, why=why)
     if request.cells is not None:
         listed = texts_in([wanted.label_values, *(facet.values for facet in wanted.facets)])
         within = (member for segment in segments for values in segment.segments for member in values)

@@ -476,3 +476,29 @@ def test_scores_that_predicted_labels_make_needless_are_named(tmp_path: Path) ->
     result = bias(tmp_path, source, config, dataset_format=csv, probability_attribute="score")
     reading = json.dumps(result.document("statistics.json")["reading"])
     assert "predictions are p, so the scores in score are not used" in reading
+
+
+def test_settings_without_effect_are_said(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("sex,y,p\n" + "f,1,0\nm,0,1\n" * 20, encoding="utf-8")
+    config = {
+        "label": "y",
+        "label_values_or_threshold": [1],
+        "predicted_label": "p",
+        "facet": [{"name_or_index": "sex", "value_or_threshold": ["f"]}],
+    }
+    idle = {
+        "rows": "list",
+        "features_attribute": "x",
+        "gate_on": "last",
+        "model": "http://127.0.0.1:9/",
+        "probability_threshold_attribute": "0.7",
+    }
+    result = bias(tmp_path, tmp_path / "d.csv", config, dataset_format='{"csv":{}}', **idle)
+    assert result.exit_code == 0, result.message
+    said = result.document("statistics.json")["reading"]["settings"]
+    for name in idle:
+        assert says([f"settings: {one}" for one in said], "reading.no_effect", field=name)
+    del config["predicted_label"]
+    used = {"probability_attribute": "p", "probability_threshold_attribute": "0.7"}
+    result = bias(tmp_path / "b", tmp_path / "d.csv", config, dataset_format='{"csv":{}}', **used)
+    assert "settings" not in result.document("statistics.json").get("reading", {})
