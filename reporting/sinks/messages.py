@@ -161,10 +161,10 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def exposition(values: Sequence[Value]) -> bytes:
-    """Return values in the text format: one group of lines per name, after its HELP and EVENT_TYPE."""
+    """Return values in the text format: one group of lines per name, after its HELP and TYPE."""
     lines: list[str] = []
     for name, description, of_name in _by_name(values):
-        lines += [f"# HELP {name} {description}", f"# EVENT_TYPE {name} gauge"]
+        lines += [f"# HELP {name} {description}", f"# TYPE {name} gauge"]
         for value in of_name:
             labels = ",".join(f'{label}="{_escape(text)}"' for label, text in value.labels.items())
             lines.append(f"{name}{{{labels}}} {_number(value.value, '+Inf')}")

@@ -93,7 +93,9 @@ def test_any_label_and_any_number_reads_back(members: list[tuple[str, float]]) -
 def test_a_metric_says_its_gauge_and_what_it_is_of(metric: Metric, name: str, labels: dict[str, str]) -> None:
     values = values_of(report(monitor="own", metrics=(metric,), endpoint=None, schedule=None))
     assert values[-1] == Value(name, {"monitor": "own", **labels}, 0.9)
-    assert f"# HELP {name} " in prometheus.exposition(values).decode()
+    text = prometheus.exposition(values).decode()
+    assert f"# HELP {name} " in text
+    assert {family.type for family in parser.text_string_to_metric_families(text)} == {"gauge"}
 
 
 def test_a_textfile_is_written_whole_and_replaced(tmp_path: Path) -> None:
