@@ -11,7 +11,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from analyzers.shared.analysis_json import VERSION, dumps, figure, range_to_json, read_range
+from analyzers.shared.analysis_json import (
+    VERSION,
+    dumps,
+    figure,
+    number_to_json,
+    range_to_json,
+    read_number,
+    read_range,
+)
 from analyzers.shared.rules import SWITCH, Checked, read_unused
 from contract import schema
 from contract.api import Baseline, DocumentSet
@@ -22,6 +30,13 @@ Stage = Literal["pre", "post"]
 Table = list[list[list[int]]]
 
 # One metric of bias as the documents hold it.
+
+
+def _size(members: JsonObject, key: str) -> float | None:
+    size = read_number(members, key)
+    if size is not None and size <= 0.0 and members.raw("name", None) == "DI":
+        members.wrong(key, "a ratio above 0, as DI is one", "0.8")
+    return size
 
 
 @dataclass
@@ -47,7 +62,7 @@ class MetricValue(Kept):
     confidence_interval: tuple[float, float] | None = member(read_range, write=range_to_json)
     allowed: tuple[float, float] | None = member(read_range, write=range_to_json)
     standard_error: float | None = figure()
-    threshold: float | None = figure()
+    threshold: float | None = member(_size, write=number_to_json)
 
     @property
     def asks_for_something(self) -> bool:

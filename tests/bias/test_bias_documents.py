@@ -116,7 +116,14 @@ def test_what_a_user_allows_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"value": "much"}, {"allowed": [0.2, -0.2]}, {"allowed": [0.2]}, {"name": 3}]
+    "change",
+    [
+        {"value": "much"},
+        {"allowed": [0.2, -0.2]},
+        {"allowed": [0.2]},
+        {"name": 3},
+        {"threshold": 0, "name": "DI"},
+    ],
 )
 def test_mistakes_in_constraints_are_named(change: dict[str, Any]) -> None:
     metric = {"name": "DPL", "description": "", "value": 0.1, **change}
