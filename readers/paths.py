@@ -209,6 +209,9 @@ def _found(part: Payload, find: Find | None, location: Location, place: Callable
         position = 0  # of a label alone, the position may be that of its column in the dataset
     if part.kind != CSV and find is not None:
         found = [find(value) for value in part.values]
+        if location.side == GROUND_TRUTH:  # a label that is a value by itself has no members to find
+            pairs = zip(part.values, found, strict=True)
+            found = [value if one is None and _is_plain(value) else one for value, one in pairs]
     elif part.kind != CSV and location.path is None:
         found = list(part.values)
     else:
@@ -216,6 +219,10 @@ def _found(part: Payload, find: Find | None, location: Location, place: Callable
         found = [cells[position] if len(cells) > position else None for cells in lists]
     value = found[0] if len(found) == 1 else found or None
     return _largest(value, location, place) if location.classes else value
+
+
+def _is_plain(value: Any) -> bool:
+    return not any(isinstance(one, dict | list) for one in (value if isinstance(value, list) else [value]))
 
 
 def _of_rows(values: list[Any], count: int, location: Location, place: Callable[[], str]) -> list[Any]:

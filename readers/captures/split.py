@@ -371,8 +371,10 @@ def first_sides(files: Sequence[SourceFile]) -> dict[str, bool]:
     sides: dict[str, bool] = {}
     for call in first_calls(files, (*_ALL_SIDES, GROUND_TRUTH))[:_RECORDS_LOOKED_AT]:
         for side, payload in call.payloads.items():
-            single = side != GROUND_TRUTH or all(len(row) == 1 for row in payload.values)
-            sides[side] = sides.get(side, True) and payload.kind == shapes.CSV and single
+            fits = payload.kind == shapes.CSV
+            if fits and side == GROUND_TRUTH:
+                fits = all(len(row) == 1 for row in payload.values)
+            sides[side] = sides.get(side, True) and fits
     return sides
 
 

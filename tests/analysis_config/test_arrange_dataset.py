@@ -260,9 +260,16 @@ def test_csv_captures(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("label", "encoding", "asked"), [('{"t":1}', "JSON", {"label": "t"}), ("9,1", "CSV", {"label": 1})]
+    ("label", "encoding", "asked"),
+    [
+        ('{"t":1}', "JSON", {"label": "t"}),
+        ("1", "JSON", {"label": "t"}),
+        ("[1]", "JSON", {"label": "t"}),
+        ("[0,1]", "JSON", {"label": "[1]"}),
+        ("9,1", "CSV", {"label": 1}),
+    ],
 )
-def test_csv_captures_with_labels_that_are_more_than_one_cell(
+def test_csv_captures_with_labels_that_are_no_single_cell(
     tmp_path: Path, label: str, encoding: str, asked: dict[str, Any]
 ) -> None:
     truth = {"data": label, "encoding": encoding}
