@@ -159,7 +159,7 @@ class Receiver:
             if not isinstance(event, dict):
                 raise Refused(400, "the body is no JSON object\n")
             if "specversion" in event:
-                self._take_event(event, _data(event), event.get("datacontenttype", "application/json"))
+                self._take_event(event, _data(event), event.get("datacontenttype") or "application/json")
             else:
                 self._take_call(event)
         self.counts["received"] += 1
@@ -169,6 +169,8 @@ class Receiver:
         side = kind.rpartition(".")[2]
         if side not in ("request", "response"):
             raise Refused(400, f"type is {kind!r}; it ends with .request or .response\n")
+        if not (content_type is None or isinstance(content_type, str)):
+            raise Refused(400, f"datacontenttype is {json.dumps(content_type)}; it is a text\n")
         call = event.get("requestid") or event.get("id")
         if not call:
             raise Refused(400, "the event has no id\n")
@@ -211,8 +213,8 @@ class Receiver:
                 value = event[side]
                 is_csv = isinstance(value, str) and not value.lstrip().startswith(("{", "["))
                 default = "text/csv" if is_csv else "application/json"
-                sides[side] = value.encode() if isinstance(value, str) else json.dumps(value).encode()
-                sides[f"{side}_type"] = event.get(f"{side}_type", default)
+                sides[side] = _encoded(value)
+                sides[f"{side}_type"] = event.get(f"{side}_type") or default
         service, known_as = _folder_name(event.get("service") or "service"), event.get("id")
         self._write((service, "AllTraffic", "" if known_as is None else str(known_as)), sides)
 
@@ -277,8 +279,11 @@ def _data(event: Mapping[str, Any]) -> bytes:
             return base64.b64decode(event["data_base64"], validate=True)
         except (TypeError, ValueError):
             raise Refused(400, "data_base64 is no BASE64\n") from None
-    data = event.get("data", "")
-    return data.encode() if isinstance(data, str) else json.dumps(data).encode()
+    return _encoded(event.get("data", ""))
+
+
+def _encoded(value: object) -> bytes:
+    return (value if isinstance(value, str) else json.dumps(value)).encode(errors="replace")
 
 
 def _size(half: Mapping[str, Any]) -> int:

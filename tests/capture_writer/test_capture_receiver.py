@@ -129,6 +129,16 @@ def test_a_text_is_read_by_how_it_begins_and_an_id_may_be_zero(tmp_path, text, e
     assert record["eventMetadata"]["inferenceId"] == "0"
 
 
+def test_half_of_a_letter_and_a_type_of_null_do_no_harm(tmp_path):
+    receiver = Receiver(str(tmp_path))
+    call = {"request": '{"a": "\ud800"}', "response": "\ud800", "request_type": None, "response_type": None}
+    assert post(receiver, json.dumps(call).encode())[0] == 202
+    assert post(receiver, event("request", data="\ud800", datacontenttype=None))[0] == 202
+    receiver.close()
+    sides = [record["captureData"]["endpointInput"] for record in records_of(tmp_path)]
+    assert [(side["data"], side["encoding"]) for side in sides] == [('{"a": "?"}', "JSON"), ("?", "JSON")]
+
+
 def test_a_half_that_is_refused_may_come_again(tmp_path, monkeypatch):
     receiver = Receiver(str(tmp_path))
     post(receiver, event("request"))
@@ -167,6 +177,7 @@ def test_base64_data_is_decoded(tmp_path):
         (event("request", time="yesterday"), 400, "ISO 8601"),
         (event("request", data_base64="%"), 400, "no BASE64"),
         (event("request", data=""), 400, "no data"),
+        (event("request", datacontenttype=5), 400, "datacontenttype is 5"),
         (b'{"request": 1, "time": Infinity}', 400, "ISO 8601"),
         (b'{"request": 1, "time": 20260302}', 400, "ISO 8601"),
         (b'{"request": 1, "timestamp": 1772413205}', 400, "a member 'timestamp'; known are request,"),
