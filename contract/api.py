@@ -328,12 +328,11 @@ class Monitor(Program):
         TypeError
             When the monitor has neither `arrange` nor `make_analyzer`.
         """
+        make = self.make_analyzer
         if self.arrange is not None:
             request, make = self.arrange(settings, request)
-        elif self.make_analyzer is None:
+        if make is None:
             raise TypeError(f"{self.program} needs make_analyzer or arrange")
-        else:
-            make = self.make_analyzer
         if not request.format.kind.startswith("sagemaker"):
             for name in sorted({"rows", "features_attribute"}.intersection(settings.given)):
                 request.said.say("reading.no_effect", field=name, why="the files are no captures")
