@@ -515,6 +515,11 @@ def name_columns(
     names = _names(features, beside, config, mistakes)
     others = tuple(other._replace(name=names.get(other.name, other.name)) for other in locations.others)
     named = tuple(names.get(name, name) for name in features)
+    if features and not features[0].startswith(PREFIX) and (others_named := sorted({*named} - {*features})):
+        # Members have names of their own, by which they are read.
+        told = {"file": request.source, "field": others_named[0], "names": some_of(features, _SHOWN)}
+        mistakes.add("headers.other_names", **told)
+        mistakes.stop_if_any()  # of columns with other names, more would be said that is beside the point
     # Records may name their features themselves; headers are for those that do not.
     locations = locations._replace(others=others, headers=named)
     every = (*named, *(other.name for other in others)) if found else ()

@@ -317,3 +317,20 @@ def test_of_scores_of_several_classes_the_largest_is_the_prediction(tmp_path: Pa
     config["predictor"] = {"label_headers": ["a", "b", "c", "d"]}
     with pytest.raises(DatasetError, match="label_headers names 4 classes"):
         arrange(path, config, probability_attribute="scores")
+
+
+@pytest.mark.parametrize("features", ["features", None])
+def test_headers_name_no_members_that_have_names_of_their_own(tmp_path: Path, features: str | None) -> None:
+    record = capture('{"features":{"age":3,"sex":"f"}}', '{"score":0.5}', "1")
+    for side in record["captureData"].values():
+        side |= {"encoding": "JSON", "observedContentType": "application/json"}
+    path = write(tmp_path / "d.jsonl", *[record] * 20)
+    config = {**BIAS, "headers": ["sex", "age", "y"], "features": features}
+    if features:
+        assert arrange(path, config)[0].select(["age", "sex"]).to_pydict() == {
+            "age": [3] * 20,
+            "sex": ["f"] * 20,
+        }
+        config["headers"] = ["Age", "sex", "y"]
+    with refused(ConfigurationError, "headers.other_names", field="Age" if features else "age"):
+        arrange(path, config)
