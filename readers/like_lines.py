@@ -18,7 +18,6 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from contract.errors import DatasetError
-from readers.arrow_json import text_buffer
 from readers.lanes import NotBulkError, found_in, require_alike
 
 # Bytes that fit the processor's cache: lines of so many are compared at once.
@@ -156,7 +155,8 @@ class _Pattern:
             return pa.repeat(pa.scalar(text, pa.binary()), rows).view(pa.string())
         every = np.arange(2 * self.varying.index(at), len(slices), 2 * len(self.varying))
         column = slices.take(pa.array(every)).view(pa.string())
-        return pc.replace_substring(column, '\\"', '"') if found_in(text_buffer(column), b"\\") else column
+        has_escapes = found_in(column.buffers()[2] or b"", b"\\")
+        return pc.replace_substring(column, '\\"', '"') if has_escapes else column
 
     def _is_constant(self, at: int, data: bytes, start: int, places: npt.NDArray[np.intp]) -> bool:
         texts = _cut(data, _edges(start, places, [at])).take(pa.array(np.arange(0, 2 * len(places), 2)))
