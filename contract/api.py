@@ -333,9 +333,4 @@ class Monitor(Program):
             request, make = self.arrange(settings, request)
         if make is None:
             raise TypeError(f"{self.program} needs make_analyzer or arrange")
-        if not request.format.kind.startswith("sagemaker"):
-            for name in sorted({"rows", "features_attribute"}.intersection(settings.given)):
-                request.said.say("reading.no_effect", field=name, why="the files are no captures")
-        if "gate_on" in settings.given and not settings.each_window:
-            request.said.say("reading.no_effect", field="gate_on", why="each_window is not set")
         return request, make

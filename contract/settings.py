@@ -610,6 +610,7 @@ _IDLE: tuple[tuple[str, Literal["without", "beside"], tuple[str, ...]], ...] = (
     ("gate_on", "without", ("each_window",)),
     ("history_statistics", "without", ("history_path",)),
     ("rows", "without", ("captures",)),
+    ("features_attribute", "without", ("captures",)),
     ("ground_truth_id_column", "without", ("ground_truth_source",)),
     ("ground_truth_label_column", "without", ("ground_truth_source",)),
     ("human_review_id_attribute", "without", ("ground_truth_source",)),

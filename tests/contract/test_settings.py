@@ -8,6 +8,7 @@ from fixtures import ROOT
 from refusals import refused
 from sentences import says
 
+from containers.bias.main import MONITOR as BIAS
 from containers.data_quality.main import MONITOR
 from containers.model_quality.main import MONITOR as MODEL_QUALITY
 from contract import settings
@@ -242,6 +243,12 @@ def test_what_has_an_effect_is_not(variables: dict[str, str], caplog: pytest.Log
     given = {**NEEDED, "problem_type": "BinaryClassification", **variables}
     read_settings([], given, MODEL_QUALITY, now=NOW)
     assert not caplog.messages
+
+
+def test_features_of_a_table_need_no_path(caplog: pytest.LogCaptureFixture) -> None:
+    read_settings([], {**NEEDED, "features_attribute": "x", "analysis_config": "/a.json"}, BIAS, now=NOW)
+    about = {"field": "features_attribute", "relation": "without", "others": "captures"}
+    assert caplog.messages == [wording("settings.idle", **about)]
 
 
 def test_the_settings_that_may_have_no_effect_are_settings() -> None:

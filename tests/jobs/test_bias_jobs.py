@@ -487,9 +487,6 @@ def test_settings_without_effect_are_said(tmp_path: Path) -> None:
         "facet": [{"name_or_index": "sex", "value_or_threshold": ["f"]}],
     }
     idle = {
-        "rows": "list",
-        "features_attribute": "x",
-        "gate_on": "last",
         "model": "http://127.0.0.1:9/",
         "probability_threshold_attribute": "0.7",
     }
