@@ -328,9 +328,8 @@ class Monitor(Program):
         TypeError
             When the monitor has neither `arrange` nor `make_analyzer`.
         """
-        make = self.make_analyzer
         if self.arrange is not None:
-            request, make = self.arrange(settings, request)
-        if make is None:
+            return self.arrange(settings, request)
+        if self.make_analyzer is None:
             raise TypeError(f"{self.program} needs make_analyzer or arrange")
-        return request, make
+        return request, self.make_analyzer

@@ -556,6 +556,15 @@ class Plan(NamedTuple):
     small: bool
 
 
+_INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+(\.\d+)?")
+_UNNAMED = re.compile(r"_c\d+")
+
+
+def is_nameless(name: str, *, has_names: bool = True) -> bool:
+    """Return whether nobody has named a column, as readers and pandas call it, where others have names."""
+    return bool(_INDEX.fullmatch(name) or (has_names and _UNNAMED.fullmatch(name)))
+
+
 def aligned_columns(batches: Sequence[pa.RecordBatch]) -> dict[str, list[pa.Array]]:
     """Return the arrays of each column, in order; nulls where a batch has no such column."""
     import pyarrow as pa

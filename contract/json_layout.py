@@ -66,11 +66,8 @@ def _text(value: Any, indent: str) -> str:
     if (write := _PLAIN.get(type(value))) is not None:
         return write(value)
     if isinstance(value, dict):
-        inner, members = indent + "  ", []
-        for key, member in value.items():
-            write = _PLAIN.get(type(member))
-            text = _text(member, inner) if write is None else write(member)
-            members.append(f"{inner}{_quoted(str(key))} : {text}")
+        inner = indent + "  "
+        members = [f"{inner}{_quoted(str(key))} : {_text(member, inner)}" for key, member in value.items()]
         return "{\n" + ",\n".join(members) + f"\n{indent}}}" if members else "{ }"
     if isinstance(value, list | tuple | np.ndarray):
         if len(value) >= _MANY and isinstance(value[0], float | int) and (text := _text_of_many(value)):

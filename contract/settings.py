@@ -624,12 +624,12 @@ _IDLE: tuple[tuple[str, Literal["without", "beside"], tuple[str, ...]], ...] = (
 
 def _log_idle(given: Mapping[str, str], values: Mapping[str, Any], program: Program) -> None:
     """Log which of the given settings have no effect because of others."""
-    chosen = given.items() - {(one.name, program.default_of(one)) for one in program.variables}
+    chosen = dict(given.items() - {(one.name, program.default_of(one)) for one in program.variables})
     form, problem = values["dataset_format"], f"problem_type={values['problem_type']}"
     is_set = {**values, problem: True, "captures": form is None or form.kind.startswith("sagemaker")}
     for name, relation, others in _IDLE:
         there = [other for other in others if is_set.get(other)]
-        if name in dict(chosen) and bool(there) == (relation == "beside"):
+        if name in chosen and bool(there) == (relation == "beside"):
             told = " or ".join(there or others)
             _log.warning("%s", wording("settings.idle", field=name, relation=relation, others=told))
 

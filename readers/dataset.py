@@ -12,15 +12,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.dataset import Dataset, SegmentColumn, notice
+from contract.dataset import Dataset, SegmentColumn, is_nameless, notice
 from contract.errors import DatasetError
 from contract.window import Window, microseconds
 from contract.wording import as_float, several
 
 # Schema metadata of batches whose column names did not come with the data.
 POSITIONAL = {b"positional": b"true"}
-_INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+(\.\d+)?")
-_UNNAMED = re.compile(r"_c\d+")
 # Members of records that are compared, and how many rows with both chance would have given.
 _MOST_MEMBERS, _SURELY_TOGETHER = 60, 10
 # Earlier than any time.
@@ -85,7 +83,7 @@ def say_odd_columns(files: Sequence[Sequence[str]], *, has_names: bool = False) 
     notice("file", len(files))
     for name, count in counts.items():
         notice("file", count, field=name)
-        if _INDEX.fullmatch(name) or (has_names and _UNNAMED.fullmatch(name)):
+        if is_nameless(name, has_names=has_names):
             notice("reading.index", field=name)
 
 

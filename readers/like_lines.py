@@ -23,7 +23,9 @@ from readers.lanes import NotBulkError, found_in, require_alike
 # Bytes that fit the processor's cache: lines of so many are compared at once.
 _TOGETHER = 1 << 20
 # Lines with more texts are left to a parser, and all of a block after so many parts more that are not alike.
-_MOST_TEXTS, _MOST_UNLIKE, _SOME = 200, 3, 50
+_MOST_TEXTS, _MOST_UNLIKE = 200, 3
+# So many lines tell as a rule in which texts all differ.
+_SOME = 50
 _QUOTE, _BACKSLASH, _BLANK = ord('"'), ord("\\"), ord(" ")
 _UNESCAPED_QUOTE = re.compile(rb'(?<!\\)"')
 # A private character, which `exact` passes on; and a byte that no line has.
@@ -85,8 +87,10 @@ def _parts(data: bytes, exact: _Exact) -> Iterator[_Part]:
                 break
         pattern = part.pattern or pattern
         unlike = max(0, unlike - 1) if part.pattern else unlike + 1
-        yield part if unlike <= _MOST_UNLIKE else _Part(len(data))
-        start = end if unlike <= _MOST_UNLIKE else len(data)
+        if unlike > _MOST_UNLIKE:
+            part = _Part(len(data))
+        yield part
+        start = part.end
 
 
 class _Pattern:
@@ -124,7 +128,6 @@ class _Pattern:
         rows = int(np.count_nonzero(np.frombuffer(data, np.uint8)[start:end] < _BLANK))
         require_alike(len(quotes) == rows * (len(self.between) - 1), "lines have other texts")
         places, pattern = quotes.reshape(rows, -1), self
-        # As a rule the texts in which some lines differ are those in which all do.
         for lines in (0, _SOME, rows):
             if lines:
                 pattern = copy.copy(self)

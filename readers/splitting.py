@@ -208,10 +208,9 @@ def line_blocks(
     # Over the network, fewer and larger requests.
     size = size or (2 * BLOCK_SIZE if storage.is_s3(piece.path) else BLOCK_SIZE)
     with storage.reading(piece.path):
-        path, is_copied = piece.path, piece.is_whole_file
-        if is_copied and not find_cut and size >= BLOCK_SIZE:
-            # Large parts of a local file are read without copying them to cut them off.
-            is_copied = storage.is_s3(path)
+        # Large parts of a local file are read without copying them to cut them off.
+        path, is_large = piece.path, size >= BLOCK_SIZE and not storage.is_s3(piece.path)
+        is_copied = piece.is_whole_file and not (is_large and find_cut is None)
         blocks = (
             _stream_blocks(path, begin, size, find_cut) if is_copied else _range_blocks(piece, begin, size)
         )

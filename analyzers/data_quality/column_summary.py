@@ -6,7 +6,7 @@ often each value occurs while there are few.
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -187,12 +187,10 @@ class ColumnSummary:
         """Add distinct `values` to `table`, one of the three of `self.values`."""
         if self.values.overflowed:
             return
-        counted = dict(zip(values, counts, strict=True))
-        if len(counted) < len(values):  # zeros of both signs are one value
-            counted = {}
-            for value, count in zip(values, counts, strict=True):
-                _add(counted, {value: count})
-        _add(table, counted)
+        if not table and len(counted := dict(zip(values, counts, strict=True))) == len(values):
+            table.update(counted)
+        else:  # zeros of both signs are one value
+            _add(table, zip(values, counts, strict=True))
         if len(self.values) > self.values.limit:
             self.stop_counting()
 
@@ -220,9 +218,9 @@ class ColumnSummary:
             self.stop_counting()
         elif not self.values.overflowed:
             self.values.limit = min(self.values.limit, other.values.limit)
-            _add(self.values.integers, other.values.integers)
-            _add(self.values.floats, other.values.floats)
-            _add(self.values.texts, other.values.texts)
+            _add(self.values.integers, other.values.integers.items())
+            _add(self.values.floats, other.values.floats.items())
+            _add(self.values.texts, other.values.texts.items())
             if len(self.values) > self.values.limit:
                 self.stop_counting()
 
@@ -234,9 +232,6 @@ class ColumnSummary:
         return sketch
 
 
-def _add[Value: (int, float, str)](table: dict[Value, int], counts: Mapping[Value, int]) -> None:
-    if not table:
-        table.update(counts)
-        return
-    for value, count in counts.items():
+def _add[Value: (int, float, str)](table: dict[Value, int], counts: Iterable[tuple[Value, int]]) -> None:
+    for value, count in counts:
         table[value] = table.get(value, 0) + count

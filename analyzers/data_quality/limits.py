@@ -12,7 +12,6 @@ import copy
 import functools
 import json
 import math
-import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from analyzers.shared.cells import as_float32, as_number
 from analyzers.shared.rules import Rules
 from analyzers.shared.significance import binomial_tail, poisson_upper_bound
 from contract.api import CheckType, State
+from contract.dataset import is_nameless
 from contract.errors import wording
 from contract.json_layout import java_double
 from contract.wording import chance, counted, number, percent
@@ -36,8 +36,6 @@ from contract.wording import chance, counted, number, percent
 
 
 DOMAIN_THRESHOLD = "domain_content_threshold"
-# As readers and pandas call columns that nobody has named.
-_NAMELESS = re.compile(r"_c\d+|Unnamed: \d+(\.\d+)?|__index_level_\d+__")
 _MOSTLY_DIFFERENT = 0.9
 
 _CONFIG = Path(__file__).with_name("monitoring_config.json").read_text("utf-8")
@@ -75,10 +73,8 @@ def suggest(
     if rules == "sound":
         ours = {"share_comparison_threshold": 0.1, "correlation_comparison_threshold": 0.2}
         config["distribution_constraints"] |= ours
-    features = [_suggest_feature(feature, rules) for feature in statistics.features]
-    for feature, one in zip(statistics.features, features, strict=True):
-        if rules == "sound" and not statistics.positional and _is_index(feature):
-            one.overrides = {"perform_comparison": "Disabled"}
+    has_names = not statistics.positional
+    features = [_suggest_feature(feature, rules, has_names=has_names) for feature in statistics.features]
     suggested = Constraints(features, monitoring_config=config)
     if rules == "sagemaker" or baseline is None or baseline.constraints is None:
         return suggested
@@ -89,11 +85,15 @@ def suggest(
 _untouched = functools.lru_cache(8)(suggest)  # of a baseline, which many windows are compared with
 
 
-def _suggest_feature(feature: documents.FeatureStatistics, rules: Rules) -> FeatureConstraints:
+def _suggest_feature(
+    feature: documents.FeatureStatistics, rules: Rules, *, has_names: bool
+) -> FeatureConstraints:
     suggested = FeatureConstraints(feature.name, feature.inferred_type, completeness=feature.completeness)
     if feature.numerical is not None:
         minimum = feature.numerical.min
         suggested.is_non_negative = minimum is None or minimum >= 0.0
+        if rules == "sound" and has_names and _is_index(feature):
+            suggested.overrides = {"perform_comparison": "Disabled"}
     elif feature.string is not None and feature.string.categories is not None:
         categories = feature.string.categories
         suggested.domains = [category.value for category in categories]
@@ -106,7 +106,7 @@ def _suggest_feature(feature: documents.FeatureStatistics, rules: Rules) -> Feat
 def _is_index(feature: documents.FeatureStatistics) -> bool:
     """Return whether a column numbers the rows, as a data frame's index does: later rows go on counting."""
     numbers = feature.numerical
-    if numbers is None or feature.inferred_type != "Integral" or not _NAMELESS.fullmatch(feature.name):
+    if numbers is None or feature.inferred_type != "Integral" or not is_nameless(feature.name):
         return False
     distinct = numbers.approximate_num_distinct_values or 0
     return 1 < numbers.num_present <= distinct / _MOSTLY_DIFFERENT

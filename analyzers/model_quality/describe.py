@@ -199,17 +199,16 @@ def label_problem(counts: metrics.Confusion, task: Task) -> DatasetError | None:
     problem = vocabulary_problem(actual, predicted, most=2)
     labels = actual | predicted
     others = metrics.label_order(labels - {task.positive})
-    said = {"labels": listing(others), "positive": task.positive}
-    unknown = DatasetError.of("quality_labels.positive", field="positive_label", **said)
-    if problem is not None:
-        # A prediction made from a score is the positive label, whatever the labels are.
-        is_made = task.inference_attribute is None and problem.code == "quality_labels.vocabulary"
-        return unknown if is_made else problem
+    # A prediction made from a score is the positive label, whatever the labels are.
+    is_made = task.inference_attribute is None and problem and problem.code == "quality_labels.vocabulary"
+    if problem is not None and not is_made:
+        return problem
     default = task.positive == "1"
     # A prediction made from a score is always one of two, so it tells only when the labels agree with it.
     seen = not others or task.positive in actual or (len(others) == 1 and task.positive in predicted)
-    if not seen and (len(others) > 1 or (default and others != ["0"])):
-        return unknown
+    if is_made or (not seen and (len(others) > 1 or (default and others != ["0"]))):
+        said = {"labels": listing(others), "positive": task.positive}
+        return DatasetError.of("quality_labels.positive", field="positive_label", **said)
     if len(others) > 1 and default:
         texts = listing(metrics.label_order(labels))
         return DatasetError.of("quality_labels.binary", field="problem_type", count=len(labels), labels=texts)
@@ -450,14 +449,16 @@ def describe(summary: QualitySummary, task: Task, *, rules: Rules, seed: int) ->
     statistics.unpredicted_count = summary.not_predicted
     statistics.evaluation_time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
     statistics.notes = [*_row_notes(summary), *statistics.notes]
-    statistics.evidence = Evidence(summary.unlabelled_scores, summary.column_names, _problem(summary, task))
     if rules == "sound":
         _widen(statistics, summary.sample)
-    if about := _backwards(statistics, summary.scores, task.positive):
+    doubt = None
+    if (area := _area_backwards(statistics, summary.scores)) is not None:
+        about = {"auc": number(area), "positive": task.positive}
         statistics.notes.append(wording("quality_notes.backwards", **about))
-        if task.positive_label is None and float(about["auc"]) < _CLEARLY_BACKWARDS:
+        if task.positive_label is None and area < _CLEARLY_BACKWARDS:
             doubt = DatasetError.of("quality_rows.backwards", field="positive_label", **about)
-            statistics.evidence = statistics.evidence._replace(doubt=doubt)
+    known = summary.unlabelled_scores, summary.column_names
+    statistics.evidence = Evidence(*known, _problem(summary, task), doubt)
     if rules == "sound" and task.problem_type != "Regression":
         kind = "positive label" if task.problem_type == "BinaryClassification" else "right prediction"
         statistics.calibration = metrics.calibrate(summary.scores, kind)
@@ -506,19 +507,15 @@ def _scale_problem(histogram: metrics.ScoreHistogram, task: Task) -> DatasetErro
     return DatasetError.of("quality_rows.scale", field="probability_attribute", side=side, **texts)
 
 
-def _backwards(
-    statistics: QualityStatistics, histogram: metrics.ScoreHistogram, positive: str
-) -> dict[str, str] | None:
-    """Return how scores rank labels backwards, where chance does not explain an area below one half."""
+def _area_backwards(statistics: QualityStatistics, histogram: metrics.ScoreHistogram) -> float | None:
+    """Return an area below one half that chance does not explain: scores rank labels backwards."""
     area = statistics.metrics.get("auc")
     if area is None or area.value is None:
         return None
     sizes = histogram.total_positives, histogram.total_negatives
     spread = metrics.area_deviation(histogram)
     _, high = area.interval or intervals.area_interval(area.value, spread, *sizes)
-    if high >= _NO_RANKING:
-        return None
-    return {"auc": number(area.value), "positive": positive}
+    return area.value if high < _NO_RANKING else None
 
 
 def _row_notes(summary: QualitySummary) -> list[str]:
