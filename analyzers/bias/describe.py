@@ -19,7 +19,7 @@ from analyzers.bias.metrics import METRICS, NO_GROUP_VARIABLE, RATES, RATIOS, WI
 from analyzers.bias.resampling import Tables, disparity, spreads
 from analyzers.bias.summary import MOST_STRATA, Beyond, BiasSummary, ColumnSummary, SummaryPlan
 from analyzers.shared.cells import Floats, label_of
-from analyzers.shared.row_sample import Grouping, dependence_note, design_effects, is_dependent
+from analyzers.shared.row_sample import DesignEffect, Grouping, clear_effect, dependence_note
 from contract.errors import topic, wording
 from contract.wording import number, percent, shorten
 
@@ -371,7 +371,7 @@ def _describe_facet(analysis: _Analysis, index: int) -> list[FacetStatistics]:
 
 def _describe_group(analysis: _Analysis, group: Group, counts: Tables, number: list[int]) -> FacetStatistics:
     request, reading = analysis.plan.request, analysis.reading
-    effect, blocks = _dependence(analysis, group) if reading.leave_out else (1.0, 0)
+    effect, blocks, _ = _dependence(analysis, group) if reading.leave_out else DesignEffect()
     counts = replace(counts, effect=effect)
     has_predictions = reading.predictions is not None
     strata = {name: known.astype(np.int64).tolist() for name, known in counts.strata.items()}
@@ -407,11 +407,11 @@ def _describe_group(analysis: _Analysis, group: Group, counts: Tables, number: l
     return facet
 
 
-def _dependence(analysis: _Analysis, group: Group) -> tuple[float, int]:
+def _dependence(analysis: _Analysis, group: Group) -> DesignEffect:
     """Return the largest design effect of outcomes within and without a group, and of who belongs to it."""
     sample, plan, reading = analysis.summary.sample, analysis.plan, analysis.reading
     if sample is None or not sample.rows:
-        return 1.0, 0
+        return DesignEffect()
     places = {name: sample.places_of(name) for name in plan.sampled}
     inside = group.contains(places)
     known = np.logical_and.reduce([places[name] > 0 for name in group.columns])
@@ -427,8 +427,7 @@ def _dependence(analysis: _Analysis, group: Group) -> tuple[float, int]:
         Grouping(groups_of[rows], kinds, False, None if clusters is None else clusters[rows])
         for rows, groups_of, kinds in alike
     ]
-    found = [one for one in design_effects(asked) if clusters is not None or is_dependent(*one)]
-    return max(found, default=(1.0, 0))
+    return clear_effect(asked)
 
 
 def _measured(analysis: _Analysis, name: str, counts: Tables, flip: Flip | None = None) -> MetricValue:

@@ -23,7 +23,7 @@ import pyarrow as pa
 from analyzers.data_quality.documents import Correlations, SampleStatistics, tail_ranks
 from analyzers.data_quality.text import CellKind, read_texts
 from analyzers.shared.cells import Codes, Flags, Floats, as_float32, is_textual
-from analyzers.shared.row_sample import Grouping, RowSample, design_effects, is_dependent, quantile_groups
+from analyzers.shared.row_sample import DesignEffect, Grouping, RowSample, design_effects, quantile_groups
 
 KNOWN_VALUES = 256
 CORRELATION_BLOCK = 128
@@ -59,15 +59,23 @@ def sample_statistics(
     }
     # Of all features at once, which takes a quarter of the time.
     effects = iter(design_effects([one for _, *of in shown.values() for one in itertools.chain(*of)]))
+    figures = {name: found for name, (found, *_) in shown.items()}
+    of_cells = []
     for found, of_missing, of_values in shown.values():
-        for effect, _ in itertools.islice(effects, len(of_missing)):
-            found.missing_design_effect = effect
+        missing, values = DesignEffect(), DesignEffect()
+        for known in itertools.islice(effects, len(of_missing)):
+            missing = known
         for place, known in enumerate(itertools.islice(effects, len(of_values))):
             # Frequent values among many may come in runs that the others do not.
-            if not place or is_dependent(*known):
-                found.design_effect, found.blocks = max((found.design_effect, found.blocks), known)
-    figures = {name: found for name, (found, *_) in shown.items()}
-    _borrow_design_effects(list(figures.values()), sample.rows)
+            if not place or known.is_clear:
+                values = max(values, known)
+        found.missing_design_effect, found.design_effect, found.blocks = (
+            missing.effect,
+            values.effect,
+            values.blocks,
+        )
+        of_cells.append((values, missing))
+    _borrow_design_effects(list(figures.values()), of_cells, sample.rows)
     varying = [
         name
         for name in numbers
@@ -77,17 +85,19 @@ def sample_statistics(
     return figures, _correlations({name: numbers[name] for name in varying[:_MOST_CORRELATED]})
 
 
-def _borrow_design_effects(figures: list[SampleStatistics], rows: int) -> None:
+def _borrow_design_effects(
+    figures: list[SampleStatistics], of_cells: list[tuple[DesignEffect, DesignEffect]], rows: int
+) -> None:
     """Give rare events the largest design effect of frequent ones: they are too few to show their own."""
     events = [
         found.rows - (found.repeated[0][1] if found.repeated else found.next_repeated) for found in figures
     ]
     lacking = [min(found.rows, rows - found.rows) for found in figures]
     shown = [
-        effect
-        for found, values, cells in zip(figures, events, lacking, strict=True)
-        for effect, number in ((found.design_effect, values), (found.missing_design_effect, cells))
-        if number >= _FEWEST_EVENTS * effect and is_dependent(effect, found.blocks)
+        known.effect
+        for effects, *numbers in zip(of_cells, events, lacking, strict=True)
+        for known, number in zip(effects, numbers, strict=True)
+        if number >= _FEWEST_EVENTS * known.effect and known.is_clear
     ]
     largest = max(shown, default=1.0)
     for found, values, cells in zip(figures, events, lacking, strict=True):

@@ -652,7 +652,7 @@ def describe(
     labels: dict[str, LabelAttributions] = {}
     notes = list(request.notes)
     if summary.totals is not None and summary.expected is not None:
-        effect, _ = effect_of_numbers(summary.sample)
+        effect = effect_of_numbers(summary.sample).effect
         values = global_values(summary.totals, effect)
         if effect > 1.0:
             notes.append(dependence_note(summary.rows, effect))

@@ -467,7 +467,7 @@ def describe(summary: QualitySummary, task: Task, *, rules: Rules, seed: int) ->
 
 def _widen(statistics: QualityStatistics, sample: RowSample) -> None:
     """Widen intervals where rows clearly depend on those before them or belong together, and say so."""
-    effect, blocks = effect_of_numbers(sample)
+    effect, blocks, _ = effect_of_numbers(sample)
     if effect <= 1.0:
         return
     statistics.design_effect, statistics.blocks = effect, blocks

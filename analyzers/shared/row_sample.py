@@ -13,7 +13,9 @@ successive blocks, ``b * sum (m[i+1] - m[i])**2 / (2 (B - 1)) / (p (1 - p))``, p
 The block length b doubles until it is six times the largest estimate or fewer than `_FEWEST_BLOCKS` blocks
 are left; the estimate is then extrapolated to long blocks, ``2 e(b) - e(b / 2)`` (the lugsail of Vats &
 Flegal 2022). The three largest jumps are left out, so that a fault that begins or ends inside a window does
-not pass as dependence.
+not pass as dependence. That rows depend on each other at all is decided by the estimates before they are
+extrapolated, and by how many more neighbours are alike than rows an eighth of the sample apart: pairs of rows
+show at 300 rows already.
 
 Where `cluster_by` says which rows belong together, the effect is no less than that of the sums over clusters,
 ``sum |S[c] - n[c] p|**2 / (n p (1 - p)) * G / (G - 1)`` (Liang & Zeger 1986), with G = n**2 / sum n[c]**2,
@@ -272,12 +274,27 @@ _BLOCKS_PER_EFFECT = 6
 _LARGEST_JUMPS = 3
 # How many groupings are looked at side by side: more need more memory, and hardly less time.
 _MOST_TOGETHER = 16
-_CLEARLY = 3.0  # standard deviations of the estimate above that of independent rows
+# Standard deviations above independent rows. Jumps between blocks have a longer tail than pairs of rows.
+_CLEAR_JUMPS, _CLEAR_PAIRS = 4.25, 3.25
 
 
-def is_dependent(effect: float, blocks: int) -> bool:
-    """Return whether a design effect is clearly above that of independent rows."""
-    return blocks > 0 and effect > 1.0 + _CLEARLY * math.sqrt(2.0 / blocks)
+class DesignEffect(NamedTuple):
+    """By how much the variance of a share is larger than that of independent rows.
+
+    Attributes
+    ----------
+    effect
+        1 or more.
+    blocks
+        The number of blocks or clusters it was estimated from; 0 where rows are too few.
+    is_clear
+        Whether rows clearly depend on those before them, or it is known which belong together: the effect
+        of independent rows is estimated above 1, too.
+    """
+
+    effect: float = 1.0
+    blocks: int = 0
+    is_clear: bool = False
 
 
 def dependence_note(rows: int, effect: float) -> str:
@@ -318,9 +335,9 @@ def quantile_groups(values: Floats, ordered: Floats | None = None, clusters: Cod
     return Grouping(groups, len(cuts) + 1, cumulative=True, clusters=clusters)
 
 
-def design_effects(asked: Sequence[Grouping]) -> list[tuple[float, int]]:
-    """Return the design effects of rows in order, and from how many blocks or clusters each was estimated."""
-    found: dict[int, tuple[float, int]] = {}
+def design_effects(asked: Sequence[Grouping]) -> list[DesignEffect]:
+    """Return the design effects of rows in order, or of the clusters that are known."""
+    found: dict[int, DesignEffect] = {}
     for size in {one.groups.size for one in asked}:
         alike = [place for place, one in enumerate(asked) if one.groups.size == size]
         for some in itertools.batched(alike, _MOST_TOGETHER):
@@ -328,7 +345,7 @@ def design_effects(asked: Sequence[Grouping]) -> list[tuple[float, int]]:
     return [_no_less_than_clusters(one, found[place]) for place, one in enumerate(asked)]
 
 
-def _no_less_than_clusters(asked: Grouping, in_order: tuple[float, int]) -> tuple[float, int]:
+def _no_less_than_clusters(asked: Grouping, in_order: DesignEffect) -> DesignEffect:
     groups, number, cumulative, clusters = asked
     if clusters is None or not groups.size:
         return in_order
@@ -342,19 +359,21 @@ def _no_less_than_clusters(asked: Grouping, in_order: tuple[float, int]) -> tupl
     spread = groups.size * float((shares * (1.0 - shares)).sum())
     number_of_equal = groups.size**2 / float(sizes @ sizes)
     if number_of_equal < 2.0:
-        return float(groups.size), 1  # one cluster tells as much as one row
+        return DesignEffect(float(groups.size), 1, is_clear=True)  # one cluster tells as much as one row
     if spread <= 0.0:
-        return 1.0, int(number_of_equal)
+        return DesignEffect(1.0, int(number_of_equal), is_clear=True)
     effect = float(((counts - np.outer(sizes, shares)) ** 2).sum()) / spread
     effect = round(effect * number_of_equal / (number_of_equal - 1.0), 3)
-    return max(in_order, (max(1.0, effect), int(number_of_equal)))
+    return max(in_order, DesignEffect(max(1.0, effect), int(number_of_equal)))._replace(is_clear=True)
 
 
-def effect_of_numbers(sample: RowSample) -> tuple[float, int]:
-    """Return the largest design effect of the numbers kept of rows, and from how many blocks or clusters.
+def clear_effect(asked: Sequence[Grouping]) -> DesignEffect:
+    """Return the largest design effect of those that are clear; 1 without any."""
+    return max((one for one in design_effects(asked) if one.is_clear), default=DesignEffect())
 
-    1 where no clusters are known and rows do not clearly depend on those before them.
-    """
+
+def effect_of_numbers(sample: RowSample) -> DesignEffect:
+    """Return the largest clear design effect of the numbers kept of rows; 1 without any."""
     asked, clusters = [], sample.clusters()
     for name, arrays in sample.columns().items():
         values = np.concatenate([array.to_numpy(zero_copy_only=False) for array in arrays])
@@ -362,16 +381,15 @@ def effect_of_numbers(sample: RowSample) -> tuple[float, int]:
         if name != CLUSTER and finite.any():
             known = None if clusters is None else clusters[finite]
             asked.append(quantile_groups(values[finite], clusters=known))
-    effect, blocks = max(design_effects(asked), default=(1.0, 0))
-    return (effect, blocks) if clusters is not None or is_dependent(effect, blocks) else (1.0, 0)
+    return clear_effect(asked)
 
 
-def _effects_in_order(asked: Sequence[Grouping]) -> list[tuple[float, int]]:
+def _effects_in_order(asked: Sequence[Grouping]) -> list[DesignEffect]:
     """Return the design effects of rows in order, of which there are as many in each grouping."""
     size, length = asked[0].groups.size, _SHORTEST_BLOCK
     blocks = size // length
     if blocks < 2 * _LARGEST_JUMPS:
-        return [(1.0, 0)] * len(asked)
+        return [DesignEffect()] * len(asked)
     # One line for each indicator; the eight rows of a block are the bytes of one word.
     widths = [one.number - one.cumulative for one in asked]
     starts = [*itertools.accumulate(widths, initial=0)]
@@ -386,6 +404,8 @@ def _effects_in_order(asked: Sequence[Grouping]) -> list[tuple[float, int]]:
     shares *= 1.0 - shares
     # What does not vary has an effect of 1, as it has no jumps.
     spreads = [float(part.sum()) or 1.0 for part in np.split(shares, starts[1:])]
+    excess = _excess_of_neighbours(flags, starts) / spreads
+    is_clear = excess > _CLEAR_PAIRS * math.sqrt(2.0 / flags.shape[1])
     counts, lengths, effects = counts.astype(np.int32), [], []
     while True:
         steps = counts[:, 1:] - counts[:, :-1]
@@ -397,18 +417,34 @@ def _effects_in_order(asked: Sequence[Grouping]) -> list[tuple[float, int]]:
         # The three largest of exponential variables have this share of the sum of all.
         share = _LARGEST_JUMPS / jumps.shape[1] * (1.0 + math.log(jumps.shape[1] / _LARGEST_JUMPS))
         totals = np.partition(jumps, kept)[:, :kept].sum(axis=1) / max(0.1, 1.0 - share)
-        effects.append((totals / (2.0 * jumps.shape[1] * length) / spreads).tolist())
+        found = totals / (2.0 * jumps.shape[1] * length) / spreads
+        # The variance of a squared difference, and what counts of few events add to it.
+        is_clear |= found > 1.0 + _CLEAR_JUMPS * np.sqrt((3.0 + np.array(widths) / spreads / length) / blocks)
+        effects.append(found.tolist())
         if blocks // 2 < _FEWEST_BLOCKS or length >= RUN:
             break
         length, blocks = 2 * length, blocks // 2
         counts = counts[:, 0 : 2 * blocks : 2] + counts[:, 1 : 2 * blocks : 2]
-    found = []
-    for own in zip(*effects, strict=True):
+    extrapolated = []
+    for own, clear in zip(zip(*effects, strict=True), is_clear.tolist(), strict=True):
         # Of blocks shorter than a session most are followed by an equal one, so that only long ones show it.
         wanted = _BLOCKS_PER_EFFECT * max(own)
         place = next((place for place, length in enumerate(lengths) if length >= wanted), len(lengths) - 1)
         effect = own[place]
         if place:
             effect = max(effect, 2.0 * effect - own[place - 1])
-        found.append((round(max(1.0, effect), 3), size // lengths[place]))
-    return found
+        extrapolated.append(DesignEffect(round(max(1.0, effect), 3), size // lengths[place], clear))
+    return extrapolated
+
+
+def _excess_of_neighbours(flags: npt.NDArray[np.bool_], starts: list[int]) -> Floats:
+    """Return how much more often neighbours are both in a group than rows far apart, added up over groups.
+
+    A level that changes inside a window raises both. Three pairs may be neighbours by chance in rare groups.
+    """
+    near, far = (
+        np.add.reduceat(np.count_nonzero(np.roll(flags, apart, axis=1) & flags, axis=1), starts)
+        for apart in (1, flags.shape[1] // 8)
+    )
+    excess: Floats = (near - far - _LARGEST_JUMPS) / flags.shape[1]
+    return excess

@@ -101,7 +101,7 @@ def test_intervals_and_errors_are_those_of_the_clusters() -> None:
 
 def test_one_large_cluster_tells_as_much_as_one_row() -> None:
     groups = np.random.default_rng(3).integers(0, 2, 500)
-    assert design_effects([Grouping(groups, 2, False, np.zeros(500, np.int64))]) == [(500.0, 1)]
+    assert design_effects([Grouping(groups, 2, False, np.zeros(500, np.int64))]) == [(500.0, 1, True)]
     (alone,) = design_effects([Grouping(groups, 2, False, np.arange(500))])
     assert alone[0] == pytest.approx(1.0, abs=0.6)
 

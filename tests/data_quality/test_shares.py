@@ -43,9 +43,10 @@ def test_cohens_h():
 def test_design_effect_is_the_length_of_sessions(length):
     generator = np.random.default_rng(length)
     rows = np.repeat(generator.normal(size=30_000 // length), length)
-    effect, blocks = design_effects([quantile_groups(rows)])[0]
+    effect, blocks, is_clear = design_effects([quantile_groups(rows)])[0]
     assert effect == pytest.approx(length, rel=0.35)
     assert blocks >= 14
+    assert is_clear == (length > 1)
 
 
 def test_design_effect_of_an_autoregressive_process():
@@ -54,15 +55,50 @@ def test_design_effect_of_an_autoregressive_process():
         value = 0.5 * value + step
         rows.append(value)
     # Of the process itself (1 + c) / (1 - c) = 3, of its indicators a little less.
-    effect, _ = design_effects([quantile_groups(np.array(rows))])[0]
-    assert 1.8 < effect < 3.0
+    (found,) = design_effects([quantile_groups(np.array(rows))])
+    assert 1.8 < found.effect < 3.0
+    assert found.is_clear
 
 
 def test_a_fault_inside_a_window_is_no_dependence():
     rows = np.random.default_rng(2).normal(size=5_000)
     rows[4_250:] = rows[4_250]
-    effect, _ = design_effects([quantile_groups(rows)])[0]
-    assert effect < 3.0
+    assert design_effects([quantile_groups(rows)])[0].effect < 3.0
+
+
+@pytest.mark.parametrize("rows", [100, 300, 3_000])
+@pytest.mark.parametrize("share", [0.5, 0.1, 0.02, None])
+def test_independent_rows_hardly_ever_seem_clearly_dependent(rows, share):
+    generator = np.random.default_rng(rows)
+    asked = [
+        quantile_groups(generator.normal(size=rows))
+        if share is None
+        else Grouping((generator.random(rows) < share).astype(np.int64), 2, cumulative=False)
+        for _ in range(600_000 // rows)
+    ]
+    # 0.3 % or less of many; 14 of 2,000 has a probability below 0.1 % then.
+    assert np.mean([found.is_clear for found in design_effects(asked)]) <= 0.007 + 1 / len(asked)
+
+
+def test_pairs_of_rows_are_clear_from_300_rows_on():
+    generator = np.random.default_rng(5)
+    pairs = [np.repeat(generator.normal(size=151), 2)[place % 2 :][:300] for place in range(200)]
+    for asked in (
+        [quantile_groups(rows) for rows in pairs],
+        [Grouping((rows > 0.0).astype(np.int64), 2, cumulative=False) for rows in pairs],
+    ):
+        assert np.mean([found.is_clear for found in design_effects(asked)]) > 0.95
+
+
+def test_a_level_that_changes_inside_a_window_is_hardly_a_dependence():
+    generator = np.random.default_rng(6)
+    asked = []
+    for start in range(100, 900, 4):
+        rows = generator.normal(size=1_000)
+        rows[start:] += 1.0
+        asked.append(quantile_groups(rows))
+    found = design_effects(asked)
+    assert np.mean([one.is_clear and one.effect > 1.2 for one in found]) < 0.05
 
 
 def test_design_effects_are_the_same_side_by_side():
@@ -76,7 +112,7 @@ def test_design_effects_are_the_same_side_by_side():
     asked.append(Grouping(np.repeat(np.arange(300), 20)[:5_000], 300, cumulative=False))
     found = design_effects(asked)
     assert found == [design_effects([one])[0] for one in asked]
-    assert [blocks for _, blocks in found[4:6]] == [625, 0]
+    assert [one.blocks for one in found[4:6]] == [625, 0]
 
 
 @given(st.lists(st.lists(st.integers(1, 40), min_size=1, max_size=4), min_size=1, max_size=6), st.data())
