@@ -58,8 +58,9 @@ class Layout:
     ----------
     widths
         Columns of each wanted payload, in column order; what a record without it is padded with.
-    shared
-        Names that several payloads have in common, told apart by the name of the payload.
+    own
+        Names of each payload's columns. Those that several have in common are told apart by the name of
+        the payload, and so is what later records have of a name that belonged to another payload.
     names
         Final name by raw name, None for columns to leave out. Other columns keep their raw name.
     exclude
@@ -69,7 +70,7 @@ class Layout:
     """
 
     widths: tuple[int, ...]
-    shared: frozenset[str] = frozenset()
+    own: tuple[frozenset[str], ...] = ()
     names: Mapping[str, str | None] = field(default_factory=dict)
     exclude: frozenset[str] = frozenset()
     positional: bool = False
@@ -125,8 +126,6 @@ def find_layout(
         widths.append(len(named) or max(cells, key=cells.__getitem__, default=0))
         names_of_sides.append(named)
     distinct = distinct_names(sides, names_of_sides)
-    counts = Counter(chain.from_iterable(names_of_sides))
-    shared = frozenset(name for name, count in counts.items() if count > 1)
     columns: list[str] = []
     titled: list[list[str]] = []
     for side, own, width in zip(sides, distinct, widths, strict=True):
@@ -156,7 +155,7 @@ def find_layout(
     names = dict(zip(columns, kept, strict=True))
     beyond = {cell_name(int(entry)) for entry in request.exclude if entry.isdecimal()}
     left_out = frozenset(request.exclude) | beyond
-    return Layout(tuple(widths), shared, names, left_out, positional)
+    return Layout(tuple(widths), tuple(map(frozenset, names_of_sides)), names, left_out, positional)
 
 
 def is_cell(name: str) -> bool:
@@ -165,17 +164,21 @@ def is_cell(name: str) -> bool:
 
 
 def distinct_names(
-    sides: Sequence[str], names_of_sides: Sequence[list[str]], shared: frozenset[str] = frozenset()
+    sides: Sequence[str], names_of_sides: Sequence[list[str]], own: Sequence[frozenset[str]] = ()
 ) -> list[list[str]]:
-    """Return the names of each payload's columns, after its own where a later payload has them too.
+    """Return the names of each payload's columns, after its own where they belong to another payload.
 
-    Those that are known to be `shared` count as later ones, but for the last payload, which keeps its names.
+    Of several payloads with a name it belongs to the last one, and where names are known to be the `own` of
+    a payload, to none of the others.
     """
-    later: set[str] = set()
+    known, later = frozenset[str]().union(*own), set[str]()
     found: list[list[str]] = []
-    for side, names in reversed([*zip(sides, names_of_sides, strict=True)]):
-        found.insert(0, [f"{side}.{name}" if name in later else name for name in names])
-        later |= shared.union(names)
+    for side, names, mine in reversed(
+        [*zip(sides, names_of_sides, own or [known] * len(sides), strict=True)]
+    ):
+        taken = later | (known - mine)
+        found.insert(0, [f"{side}.{name}" if name in taken else name for name in names])
+        later |= mine.union(names) - taken
     return found
 
 
@@ -395,7 +398,7 @@ class Decoder:
         baseline's; the response's column is called ``endpointOutput.<name>``.
         """
         names = [[] if side.batch is None or side.is_cells else side.batch.schema.names for side in rows]
-        every = distinct_names(self.sides, names, self.layout.shared)
+        every = distinct_names(self.sides, names, self.layout.own)
         return [
             dict(zip(own, side.batch.columns, strict=True)) if own else {}
             for own, side in zip(every, rows, strict=True)

@@ -144,6 +144,7 @@ def _order(columns):
     ]
 )
 @example([record("0", {"a": 0, "c": None, "b": "x"}), record("0", {"a": None, "c": {"x": False}})])
+@example([record("0", {"a": None, "c": {"x": False}}), record([{"a": 0, "c": False}], {"a": 0, "c": None})])
 @example([record({"a": None}, "0"), record({"a": None}, "0,0"), record("0", "0")])
 @example([record("0", part('[{"a": 0, "b": "x"}, {"a": 0, "b": "x", "c": null}]', "JSON"))])
 @example([record({"a": 1, "b": 2}, {"a": 0}), record('"a,b"', "1"), record("1,1", "1")])

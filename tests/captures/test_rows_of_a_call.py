@@ -16,6 +16,7 @@ from dataset_reading import heard
 from contract.dataset import ColumnPaths, Location
 from contract.dataset_format import DatasetFormat, parse_rows
 from contract.errors import ConfigurationError, DatasetError
+from readers.captures.columns import distinct_names
 from readers.dataset import Dataset
 from readers.plan import plan_dataset
 
@@ -367,3 +368,15 @@ def test_payloads_called_csv_that_look_like_something_else_are_said(tmp_path, ro
     shown = row.replace("{n}", "0")
     expected = [f"endpointInput is read as CSV, but looks like {what}, such as {shown!r}"]
     assert said == (expected if what else None)
+
+
+def test_a_name_belongs_to_the_payload_that_had_it_first():
+    own = (frozenset({"score", "kind"}), frozenset({"a", "score"}))
+    late = distinct_names(
+        ("endpointOutput", "endpointInput"), [["score", "kind"], ["a", "kind", "score"]], own
+    )
+    assert late == [["endpointOutput.score", "kind"], ["a", "endpointInput.kind", "score"]]
+    assert distinct_names(("endpointOutput", "endpointInput"), [["kind"], ["kind"]]) == [
+        ["endpointOutput.kind"],
+        ["kind"],
+    ]
