@@ -390,22 +390,22 @@ def _effects_in_order(asked: Sequence[Grouping]) -> list[DesignEffect]:
     blocks = size // length
     if blocks < 2 * _LARGEST_JUMPS:
         return [DesignEffect()] * len(asked)
-    # One line for each indicator; the eight rows of a block are the bytes of one word.
+    # One line for each indicator; the eight rows of a block are the bits of one byte.
     widths = [one.number - one.cumulative for one in asked]
     starts = [*itertools.accumulate(widths, initial=0)]
-    flags = np.empty((starts.pop(), blocks * length), np.bool_)
+    flags = np.empty((starts.pop(), blocks), np.uint8)
     for one, start, width in zip(asked, starts, widths, strict=True):
         indicated = np.less_equal if one.cumulative else np.equal
         kind = np.min_scalar_type(one.number)
         groups, lines = one.groups[: blocks * length].astype(kind, copy=False), np.arange(width, dtype=kind)
-        indicated(groups, lines[:, np.newaxis], out=flags[start : start + width])
-    counts = np.bitwise_count(flags.view(np.uint64))
+        flags[start : start + width] = np.packbits(indicated(groups, lines[:, np.newaxis]), axis=1)
+    counts = np.bitwise_count(flags)
     shares = counts.sum(axis=1) / blocks / length
     shares *= 1.0 - shares
     # What does not vary has an effect of 1, as it has no jumps.
     spreads = [float(part.sum()) or 1.0 for part in np.split(shares, starts[1:])]
     excess = _excess_of_neighbours(flags, starts) / spreads
-    is_clear = excess > _CLEAR_PAIRS * math.sqrt(2.0 / flags.shape[1])
+    is_clear = excess > _CLEAR_PAIRS * math.sqrt(2.0 / (blocks * length))
     counts, lengths, effects = counts.astype(np.int32), [], []
     while True:
         steps = counts[:, 1:] - counts[:, :-1]
@@ -437,14 +437,17 @@ def _effects_in_order(asked: Sequence[Grouping]) -> list[DesignEffect]:
     return extrapolated
 
 
-def _excess_of_neighbours(flags: npt.NDArray[np.bool_], starts: list[int]) -> Floats:
+def _excess_of_neighbours(flags: npt.NDArray[np.uint8], starts: list[int]) -> Floats:
     """Return how much more often neighbours are both in a group than rows far apart, added up over groups.
 
     A level that changes inside a window raises both. Three pairs may be neighbours by chance in rare groups.
+    `flags` has eight rows in a byte, and a line for each group.
     """
+    blocks = flags.shape[1]
+    next_rows = flags << 1 | np.roll(flags, -1, axis=1) >> 7
     near, far = (
-        np.add.reduceat(np.count_nonzero(np.roll(flags, apart, axis=1) & flags, axis=1), starts)
-        for apart in (1, flags.shape[1] // 8)
+        np.add.reduceat(np.bitwise_count(flags & others).sum(axis=1, dtype=np.int64), starts)
+        for others in (next_rows, np.roll(flags, max(1, blocks // 8), axis=1))
     )
-    excess: Floats = (near - far - _LARGEST_JUMPS) / flags.shape[1]
+    excess: Floats = (near - far - _LARGEST_JUMPS) / (8 * blocks)
     return excess
