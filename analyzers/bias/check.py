@@ -347,6 +347,8 @@ def _leave_out(group: Held) -> dict[str, str]:
             if limit.decided:
                 continue
             reasons[name] = _NO_INTERVAL
+        elif needed is not None and not group.window.confusion.sum(axis=(1, 2)).all():
+            reasons[name] = why_no_value(group.facet, group.metrics[name])
         elif needed is not None:
             reasons[name] = wording("bias_notes.small", group=text, rows=rows, needed=needed)
         elif limit.own and group.before is not None and rows_lacking(name, group.before) is not None:
