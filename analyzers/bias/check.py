@@ -53,6 +53,8 @@ _LONG_TAILED = frozenset(("TE", "DCA", "DCR"))
 _FAR = 4.0
 _Z_95 = 1.959963984540054
 _SAME_NUMBER = 1e-5
+# Share of the baseline's size that is allowed on the other side of no bias.
+_TURNED = 0.5
 _SMALLEST_P = 1e-15
 
 _NORMAL = NormalDist()
@@ -67,7 +69,8 @@ class Limit:
     requirement
         As written in the violation: the baseline's value, a threshold, or a range.
     low, high
-        The same on the comparison scale; for a size, ``-size`` and ``size``.
+        The same on the comparison scale; for a size, ``-size`` and ``size``, half of it on the side where the
+        baseline's value is not: a group that was ahead and is now behind is treated otherwise than it was.
     position
         The baseline's value on that scale, with its sign.
     error
@@ -117,10 +120,13 @@ def limit_of(constraint: MetricValue, before: MetricValue | None) -> Limit | Non
         return None
     if constraint.threshold is not None:
         return Limit(value, -size, size, decided=True)
+    low, high = -size, size
+    if scale_of(name) in ("difference", "ratio"):
+        low, high = (-_TURNED * size, size) if position > 0.0 else (-size, _TURNED * size)
     if before is not None and before.value is not None:
         own = math.isclose(value, before.value, rel_tol=_SAME_NUMBER, abs_tol=_SAME_NUMBER)
-        return Limit(value, -size, size, position, own=own)
-    return Limit(value, -size, size, position, error=_error(constraint, value))
+        return Limit(value, low, high, position, own=own)
+    return Limit(value, low, high, position, error=_error(constraint, value))
 
 
 def _error(constraint: MetricValue, value: float) -> float:
@@ -204,12 +210,13 @@ def p_values(window: Tables, before: Tables | None, limits: dict[str, Limit], se
 def _grown(drawn: Floats, others: Floats) -> float:
     """Return the probability that chance alone moves a metric as far, in the direction of more bias.
 
-    The metric must have moved, which is what the probability is of, and its size must have grown: a
-    metric of the same size on the other side is no more bias, and gives 1.
+    The metric must have moved, which is what the probability is of, and its size must have grown, or be more
+    than half as large on the other side; else it gives 1.
     """
-    if float(np.mean(np.abs(drawn) <= np.abs(others))) > _SETTLED:
-        return 1.0
     now, then = float(np.median(drawn)), float(np.median(others))
+    limit = _TURNED if now * then < 0.0 else 1.0
+    if float(np.mean(np.abs(drawn) <= limit * np.abs(others))) > _SETTLED:
+        return 1.0
     move = (drawn - others) if now > 0.0 else (others - drawn)
     # Chance could have made it as large on the other side too, unless the baseline's own size forbids.
     further = max(0.0, 2.0 * abs(then) - abs(now - then)) if now * then > 0.0 else 0.0
@@ -347,6 +354,8 @@ def _leave_out(group: Held) -> dict[str, str]:
             if limit.decided:
                 continue
             reasons[name] = _NO_INTERVAL
+        elif needed is not None and not group.window.confusion.sum(axis=(1, 2)).all():
+            reasons[name] = why_no_value(group.facet, group.metrics[name])
         elif needed is not None:
             reasons[name] = wording("bias_notes.small", group=text, rows=rows, needed=needed)
         elif limit.own and group.before is not None and rows_lacking(name, group.before) is not None:
@@ -468,8 +477,8 @@ def _share_alarming_first(
 
 def _thresholds(level: float, position: float) -> tuple[float, float]:
     """Return how far a metric must move to have grown at a level: with the baseline's sign, and against."""
-    # Against its sign a metric must first come back from where it was, and as far again.
-    against = max(-_NORMAL.inv_cdf(level / 2.0), 2.0 * position)
+    # Against its sign a metric must first come back from where it was, and half as far again.
+    against = max(-_NORMAL.inv_cdf(level / 2.0), (1.0 + _TURNED) * position)
     return -_NORMAL.inv_cdf(level - _NORMAL.cdf(-against)), against
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from analyzers.model_quality import documents
 from analyzers.model_quality.documents import MetricConstraint, QualityConstraints, QualityStatistics
-from analyzers.model_quality.intervals import TABLE_RESAMPLES, Z_95, table_draws
+from analyzers.model_quality.intervals import TABLE_RESAMPLES, Z_95, area_variance, table_draws
 from analyzers.model_quality.metrics import binary_cells, binary_metrics
 from analyzers.shared.cells import Floats
 from analyzers.shared.rules import SMALL_MAP, category_order
@@ -80,13 +80,15 @@ def _scale_of(name: str) -> _Scale:
 class Side(NamedTuple):
     """A window or a baseline: its statistics, and the metrics of its resampled confusion matrix.
 
-    `widening` is what its intervals lack of the error that decides: for dependence of rows that the other
-    side shows, and for far tails where dependence is known from few blocks.
+    `outcomes` are its numbers of positive and negative labels, where it has some. `widening` is what its
+    intervals lack of the error that decides: for dependence of rows that the other side shows, and for far
+    tails where dependence is known from few blocks.
     """
 
     statistics: QualityStatistics
     draws: Mapping[str, Floats]
     widening: float = 1.0
+    outcomes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -204,10 +206,17 @@ def _test(name: str, constraint: MetricConstraint, window: Side, baseline: Side 
     error = window.widening * _error(name, metric)
     before = known.statistics.metrics.get(name) if known else None
     baseline_error = known.widening * _error(name, before) if known and before else 0.0
+    if known and baseline_error:
+        # A window of few rows may lack those that show how far the metric varies.
+        ratio = known.statistics.item_count / window.statistics.item_count
+        error = max(error, baseline_error * math.sqrt(ratio))
     if name in window.draws:
         threshold = known.draws.get(name) if known else None
         p_value = _drawn_p_value(window.draws[name], constraint, threshold)
     else:
+        if name == "auc" and len(window.outcomes) == 2:
+            # Few positives all ranked last show no spread; as good a model as asked for has some.
+            error = max(error, math.sqrt(area_variance(constraint.threshold, *window.outcomes)))
         worse, total = _worse(name, metric.value, constraint), math.hypot(error, baseline_error)
         p_value = _SMALLEST_P if worse > 0.0 else 1.0
         if total != 0.0:
@@ -378,11 +387,13 @@ def _side(
     far = student_ratio(_FAR, known.blocks)
     shared = math.sqrt(known.design_effect / statistics.design_effect)
     draws: Mapping[str, Floats] = {}
+    outcomes: tuple[int, ...] = ()
     if statistics.problem_type == "BinaryClassification" and statistics.confusion_matrix:
         cells = binary_cells(statistics.confusion_matrix, positive)
+        outcomes = tuple(filter(None, (int(cells[:2].sum()), int(cells[2:].sum()))))
         effect = known.design_effect * far * far
         draws = binary_metrics(table_draws(cells / effect, generator, resamples))
-    return Side(statistics, draws, shared * far / student_ratio(Z_95, statistics.blocks))
+    return Side(statistics, draws, shared * far / student_ratio(Z_95, statistics.blocks), outcomes)
 
 
 def _least_changes(constraints: QualityConstraints) -> list[float]:

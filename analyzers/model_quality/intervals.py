@@ -205,20 +205,21 @@ def area_interval(area: float, deviation: float | None, positives: int, negative
     and McNeil's variance scaled to what DeLong's estimate says of these scores; so the interval stays within
     0..1 and has a width even when every positive ranks above every negative.
     """
-    model = _area_variance(area, positives, negatives)
+    model = area_variance(area, positives, negatives)
     ratio = 1.0
     if deviation is not None and model > 0.0:
         ratio = min(2.0, max(_SMALLEST_RATIO, deviation**2 / model))
 
     def is_likely(candidate: float) -> bool:
-        variance = ratio * _area_variance(candidate, positives, negatives)
+        variance = ratio * area_variance(candidate, positives, negatives)
         return abs(area - candidate) <= Z_95 * math.sqrt(variance)
 
     low, high = (end if is_likely(end) else border(area, end, is_likely) for end in (0.0, 1.0))
     return low, high
 
 
-def _area_variance(area: float, positives: int, negatives: int) -> float:
+def area_variance(area: float, positives: int, negatives: int) -> float:
+    """Return Hanley and McNeil's variance of an area under the ROC curve."""
     mean_less_one = (positives + negatives) / 2.0 - 1.0
     spread = 1.0 + mean_less_one * ((1.0 - area) / (2.0 - area) + area / (1.0 + area))
     return area * (1.0 - area) / (positives * negatives) * spread

@@ -212,7 +212,12 @@ LIMIT = 0.01
 
 
 def with_presence(
-    decision: Decision, of: Violation, lacking: tuple[int, int], usual: tuple[int, int], error_share: float
+    decision: Decision,
+    of: Violation,
+    lacking: tuple[int, int],
+    usual: tuple[int, int],
+    error_share: float,
+    effect: float = 1.0,
 ) -> Decision:
     """Add to a decision whether the share of rows that lack something has grown.
 
@@ -227,6 +232,8 @@ def with_presence(
         Rows that lack it, and all rows, of the window and of the baseline, of which there may be none.
     error_share
         Share of the false-alarm rate that this check may spend.
+    effect
+        How many rows tell as much as one independent row.
     """
     (missing, rows), (missing_before, rows_before) = lacking, usual
     share = missing / rows
@@ -235,7 +242,8 @@ def with_presence(
         untold = replace(comparison, reason="the baseline has no statistics of what rows lack")
         return replace(decision, comparisons=(*decision.comparisons, untold))
     share_before = missing_before / rows_before
-    p_value = hypergeometric_tail(missing, rows, missing + missing_before, rows + rows_before)
+    told, of_all, before, before_all = (int(count / effect) for count in (*lacking, *usual))
+    p_value = hypergeometric_tail(told, of_all, told + before, of_all + before_all)
     counts = {"missing": missing, "rows": rows, "before": missing_before, "rows_before": rows_before}
     shares = {"share": percent(share), "share_before": percent(share_before), "sure": chance(p_value)}
     text = wording("presence.share", what=of.description, **counts, **shares)

@@ -35,19 +35,26 @@ def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer
         # Predictions are the classes with the largest scores.
         classes = list(map(str, predictor.label_headers))
         words = [value for value in config.label_values_or_threshold if isinstance(value, str)]
-        if absent := [value for value in words if value not in classes]:
-            members = {"values": listing(absent), "classes": listing(classes)}
+        if others := [value for value in words if value not in classes]:
+            members = {"values": listing(others), "classes": listing(classes)}
             mistakes.add("column.no_class", field="label_values_or_threshold", **members)
     segments = clarify.segment_columns(config, columns, mistakes)
     wanted = bias_request(settings, config, columns, mistakes)
     if columns.predicted_label is not None and columns.probability is not None:
         predicted, scores = columns.predicted_label, columns.probability
         request.said.say("reading.scores", predicted=predicted, scores=scores)
+    if request.prediction is None:  # a model's are refused
+        absent = Mistakes(config.where)
+        clarify.model_features(config, columns, absent)
+        for one in absent.found:
+            request.said.say("reading.excluded", text=one.text)
     for name, is_used, why in (
         ("model", request.prediction is not None, "no predictions are asked for that the data does not hold"),
         ("probability_threshold_attribute", wanted.probability is not None, "no scores are read"),
     ):
-        if name in settings.given and not is_used:
+        # Beside inference_attribute it is logged with the settings.
+        is_told = name == "probability_threshold_attribute" and settings.inference_attribute is not None
+        if name in settings.given and not is_used and not is_told:
             request.said.say("reading.no_effect", field=name, why=why)
     if request.cells is not None:
         listed = texts_in([wanted.label_values, *(facet.values for facet in wanted.facets)])
@@ -95,7 +102,8 @@ def bias_request(
     ConfigurationError
         With every column that is not in the data, and when predictions are missing that metrics need.
     """
-    facets, names, headers = [], columns.names, config.headers
+    facets: list[FacetRequest] = []
+    names, headers = columns.names, config.headers
     if columns.facets:
         names, headers = columns.facets, config.facet_headers
     for number, facet in enumerate(config.facet):
@@ -103,7 +111,13 @@ def bias_request(
         found = [clarify.find_column(one, names, place, mistakes, headers) for one in facet.name_or_index]
         if columns.label and columns.label in found and settings.rules == "sound":
             mistakes.add("column.label_as_facet", field=place, column=columns.label)
-        facets.append(FacetRequest(tuple(name or "" for name in found), facet.value_or_threshold))
+        asked = FacetRequest(tuple(name or "" for name in found), facet.value_or_threshold)
+        again = [
+            one for one in facets if one.columns == asked.columns and set(one.values) == set(asked.values)
+        ]
+        if again and all(found) and settings.rules == "sound":
+            mistakes.add("column.facet_again", field=place, other=f"facet[{facets.index(again[0])}]")
+        facets.append(asked)
     strata = config.group_variable
     group = clarify.find_column(strata, columns.names, "group_variable", mistakes, config.headers)
     methods = config.methods or Methods(ALL_PRE, ALL_POST if columns.has_predictions else None)

@@ -246,6 +246,24 @@ def test_a_facet_that_is_the_label(tmp_path: Path) -> None:
     assert bias(tmp_path, rows(200, plain), {"facet": [facet]}, rules="sagemaker").exit_code == 0
 
 
+def test_a_facet_that_is_given_twice(tmp_path: Path) -> None:
+    by_name = {"name_or_index": "sex", "value_or_threshold": ["f", "m"]}
+    by_place = {"name_or_index": 0, "value_or_threshold": ["m", "f"]}
+    other = {"name_or_index": "sex", "value_or_threshold": ["f"]}
+    data = rows(200, plain)
+    twice = bias(tmp_path, data, {"facet": [other, by_name, by_place]})
+    assert twice.exit_code == 2
+    assert says(twice.message, "column.facet_again", field="facet[2].name_or_index", other="facet[1]")
+
+
+def test_columns_that_are_left_out_and_not_there_are_named_without_a_model(tmp_path: Path) -> None:
+    result = bias(tmp_path, rows(200, plain), {"excluded_columns": ["sexx"], "joinsource_name_or_index": 99})
+    assert result.exit_code == 0
+    said = result.document("statistics.json")["reading"]["columns"]
+    assert says(said, "column.absent", field="excluded_columns[0]", column="sexx")
+    assert says(said, "column.beyond", field="joinsource_name_or_index", position=99)
+
+
 def scored(folder: Path, scores: Any, config: dict[str, Any], **variables: Any) -> Result:
     """Run a job on records whose scores are a list, or a text."""
     records = [

@@ -495,6 +495,9 @@ def test_settings_without_effect_are_said(tmp_path: Path) -> None:
     said = result.document("statistics.json")["reading"]["settings"]
     for name in idle:
         assert says([f"settings: {one}" for one in said], "reading.no_effect", field=name)
+    once = {"inference_attribute": "p", "probability_threshold_attribute": "0.7"}
+    result = bias(tmp_path / "a", tmp_path / "d.csv", config, dataset_format='{"csv":{}}', **once)
+    assert "settings" not in result.document("statistics.json").get("reading", {})  # the log has it
     del config["predicted_label"]
     used = {"probability_attribute": "p", "probability_threshold_attribute": "0.7"}
     result = bias(tmp_path / "b", tmp_path / "d.csv", config, dataset_format='{"csv":{}}', **used)

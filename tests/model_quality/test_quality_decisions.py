@@ -480,3 +480,22 @@ def test_why_a_window_does_not_define_metrics_is_said(
     decision = analyzer.check(window, baseline_of(analyzer, usual))
     assert reason in decision.why_undecided
     assert not any("the negative label" in note for note in decision.notes)
+
+
+def test_windows_of_a_few_rows_do_not_alarm_by_chance() -> None:
+    generator = np.random.default_rng(4)
+    analyzer, alarms = binary_analyzer(), 0
+    baseline = baseline_of(analyzer, binary_batch(generator, 20_000, distance=1.0))
+    for _ in range(150):
+        window = measure(analyzer, binary_batch(generator, 10, distance=1.0))
+        alarms += bool(analyzer.check(window, baseline).violations.violations)
+    assert alarms <= 2  # auc alone alarmed in 4 % of them
+    analyzer = regression_analyzer()
+
+    def priced(rows: int) -> pa.RecordBatch:
+        labels = generator.lognormal(8.0, 1.0, rows)
+        return batch(label=labels, prediction=labels * generator.lognormal(0.0, 0.1, rows))
+
+    baseline = baseline_of(analyzer, priced(20_000))
+    found = [analyzer.check(measure(analyzer, priced(15)), baseline) for _ in range(300)]
+    assert sum(bool(decision.violations.violations) for decision in found) <= 3
