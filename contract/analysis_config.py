@@ -86,12 +86,21 @@ def _is_template(value: Any) -> bool:
     return all(isinstance(text, str) for text in texts)
 
 
-def _names(members: JsonObject, key: str) -> tuple[str, ...]:
-    names: tuple[str, ...] = values(schema.is_text, "texts")(members, key)
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated is not None:
-        members.note(key, "analysis_config.name_twice", name=repeated)
-    return names
+def _once(is_name: Callable[[Any], bool], what: str) -> Callable[[JsonObject, str], tuple[Any, ...]]:
+    """Return a reader of names of which no two are the same."""
+
+    def read(members: JsonObject, key: str) -> tuple[Any, ...]:
+        names: tuple[Any, ...] = values(is_name, what)(members, key)
+        texts = list(map(str, names))
+        repeated = next((text for text in texts if texts.count(text) > 1), None)
+        if repeated is not None:
+            members.note(key, "analysis_config.name_twice", name=repeated)
+        return names
+
+    return read
+
+
+_names = _once(schema.is_text, "texts")
 
 
 def _entries(members: JsonObject, key: str, example: str) -> JsonObject:
@@ -310,7 +319,7 @@ class PredictorConfig:
     label: Locator | None = member(schema.locator)
     probability: Locator | None = member(schema.locator)
     label_headers: tuple[str | int, ...] = member(
-        values(lambda value: type(value) in (str, int), "texts and whole numbers"), ()
+        _once(lambda value: type(value) in (str, int), "texts and whole numbers"), ()
     )
     content_template: str | dict[str, str] | None = member(
         checked(_is_template, "text, or an object of texts", '"{\\"features\\":$features}"')

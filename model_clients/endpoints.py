@@ -125,7 +125,7 @@ class RequestBatcher:
         self.lock = threading.Lock()
         self._pool = ThreadPoolExecutor(self.policy.concurrency, thread_name_prefix="asking")
 
-    def ask(self, table: pa.RecordBatch, read: Read) -> list[Any]:
+    def ask(self, table: pa.RecordBatch, read: Read, *, is_check: bool = False) -> list[Any]:
         """Return what `read` makes of the answers, one entry per request, in the order of the rows.
 
         Parameters
@@ -134,6 +134,8 @@ class RequestBatcher:
             The rows, at least one.
         read
             Takes the bytes of an answer and the number of rows asked about; raises AnswerError.
+        is_check
+            Whether the rows were asked about before, and are no progress.
 
         Raises
         ------
@@ -148,7 +150,7 @@ class RequestBatcher:
             for future in as_completed(pieces):
                 answers += future.result()
                 done += len(pieces[future])
-                if self.progress:
+                if self.progress and not is_check:
                     self.progress(done, table.num_rows)
         except BaseException:
             call.stopped.set()
@@ -285,6 +287,7 @@ def quoted(body: bytes) -> str:
 INVOCATIONS = "/invocations"
 # Fewer may all have whole numbers as a score.
 _ROWS_THAT_TELL = 8
+_ROWS_ASKED_AGAIN = 4
 # Services that capture their calls leave out those that have it.
 _NOT_CAPTURED = {"X-Model-Monitor-No-Capture": "1"}
 
@@ -323,6 +326,7 @@ class EndpointModel:
     def __post_init__(self) -> None:
         self.where = self.channel.where
         policy = replace(self.policy, most_rows=1) if self.codec.is_single else self.policy
+        self._answers_by_row = self.codec.is_single  # once it is known
         self._asker = RequestBatcher(self.channel, self.codec.render, policy, self.progress)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -366,13 +370,44 @@ class EndpointModel:
         self._asker.close()
         self.at_close()
 
-    def _ask(self, table: pa.RecordBatch, read: Callable[[bytes, int], Any]) -> tuple[list[Any], Any]:
+    def _ask(self, table: pa.RecordBatch, read: Read) -> tuple[list[Any], Any]:
         # Where names are others than the columns', the model's own code has yet to make its features.
         if sorted(self.names) == sorted(table.schema.names):
             table = table.select(list(self.names))
         table = model.plain(table)
         first, kinds = identical_rows(table) or (None, None)
-        return self._asker.ask(table if first is None else table.take(pa.array(first)), read), kinds
+        table = table if first is None else table.take(pa.array(first))
+        answers = self._asker.ask(table, read)
+        if not self._answers_by_row:
+            self._require_by_row(table, answers[0], read)
+        return answers, kinds
+
+    def _require_by_row(self, table: pa.RecordBatch, answer: list[Any] | Scores, read: Read) -> None:
+        """Raise ModelError where some rows of the first request get other answers without the others."""
+
+        def alike(one: Any, other: Any) -> bool:
+            if isinstance(answer, list):
+                return bool(one == other)
+            bound = 0.01 * np.ptp(answer, axis=0).max()
+            return len(one) == len(other) and bool((np.abs(one - other) <= bound).all())
+
+        def ask_again(rows: pa.RecordBatch) -> list[Any]:
+            return [value for part in self._asker.ask(rows, read, is_check=True) for value in part]
+
+        keys = list(map(str, answer)) if isinstance(answer, list) else answer.tolist()
+        is_finite = isinstance(answer, list) or np.isfinite(answer).all()
+        if not is_finite or all(key == keys[0] for key in keys):
+            return  # so far nothing tells the rows apart
+        self._answers_by_row = True
+        # The largest answers: rare labels among them.
+        chosen = sorted(range(len(keys)), key=keys.__getitem__)[-min(_ROWS_ASKED_AGAIN, len(keys) // 2) :]
+        for row, apart in zip(chosen, ask_again(table.take(pa.array(chosen))), strict=True):
+            if not alike(answer[row], apart):
+                again = ask_again(table.slice(0, len(keys)))
+                if all(alike(one, other) for one, other in zip(answer, again, strict=True)):
+                    told = {"among": str(answer[row]), "apart": str(apart), "few": str(len(chosen))}
+                    raise ModelError.of("model_answer.by_place", model=self.where, many=len(keys), **told)
+                return  # chance plays a part in its answers
 
 
 def open_http(

@@ -34,6 +34,7 @@ from job_runner.engine import available_processors
 from model_clients.endpoints import EndpointModel
 from model_clients.model import Model, Policy
 from model_clients.opening import open_model
+from readers.csv import decide_dialect, header_evidence
 from readers.dataset import NotSplittable
 from readers.flatten import column_of
 from readers.paths import compile_path, feature_rows, typed_text
@@ -305,14 +306,24 @@ def _json_rows(text: str, path: str, shape: Shape) -> list[Any]:
 
 
 def _csv(text: str, path: str, shape: Shape, has_header: bool) -> pa.RecordBatch:
-    rows = [row for row in csv.reader(io.StringIO(text)) if row]
+    dialect = decide_dialect(path, text.encode(), "," if has_header else None, complete=True)
+    escape = "\\" if dialect.escaped else None
+    lines = csv.reader(
+        io.StringIO(text), delimiter=dialect.separator, doublequote=not escape, escapechar=escape
+    )
+    rows = [row for row in lines if row]
     names: list[str] = []
-    if rows and (has_header or set(rows[0]) & set(shape.columns or shape.features)):
+    known = shape.columns or shape.features
+    if rows and (has_header or header_evidence(rows[0], rows[1:], known) == "names"):
         names = rows.pop(0)
     cells = [[cell if cell != "" else None for cell in row] for row in rows]
-    if set(shape.features) <= set(names):
+    absent = [name for name in shape.features if name not in names]
+    if not absent:
         places = [names.index(name) for name in shape.features]
         cells = [[row[place] if place < len(row) else None for place in places] for row in cells]
+    elif names and (not has_header or set(names) & set(known)):
+        told = {"field": _MEMBER, "file": path, "names": listing(names, 12)}
+        raise ConfigurationError.of("shap_rows.header", **told, absent=listing(absent))
     table = _table(cells, shape, path)
     return pa.RecordBatch.from_arrays([*map(typed_text, table.columns)], names=list(shape.features))
 

@@ -30,6 +30,8 @@ TYPES = {
     "ModelBias": "bias",
     "ModelExplainability": "feature-attribution",
 }
+_ANALYSES = {"databias": "ModelBias", "bias": "ModelBias", "explainability": "ModelExplainability"}
+_ANALYSES |= {name.casefold(): name for name in TYPES}
 _UNTEXTUAL = re.compile("[\x00\ud800-\udfff]")
 _VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
@@ -124,7 +126,9 @@ def table(found: Iterable[tuple[str, Scalar]], target: str, said: Mapping[str, s
     lines = ["What became of each member:"]
     for path, value in found:
         field = field_of(path)
-        text = said.get(path) or said.get(field.path) or field.others.get(target, field.becomes)
+        names = (path, field.path, field.path.rpartition(".")[2])
+        told = next((said[name] for name in names if said.get(name)), None)
+        text = told or field.others.get(target, field.becomes)
         lines.append(f"  {_plain(path)} = {json.dumps(value)}: {_plain(text)}")
     return lines
 
@@ -255,8 +259,8 @@ def combine(documents: Sequence[dict[str, Any]]) -> Description:
         told = {"kind": kind, "types": ", ".join(TYPES), "field": "MonitoringType"}
         raise ConfigurationError.of("schedule_description.monitoring_type", **told)
     if inline := configuration.get("MonitoringJobDefinition"):
-        analysis = (inline.get("Environment") or {}).get("analysis_type", "").replace("_", "").casefold()
-        kind = next((name for name in TYPES if name.casefold() == analysis), kind)
+        # The first schedules say there alone which monitor they are.
+        kind = _analysis(inline.get("Environment")) or kind
         definition = _inline_definition(inline, kind)
     else:
         definition = given.get("definition", {})
@@ -267,6 +271,19 @@ def combine(documents: Sequence[dict[str, Any]]) -> Description:
     source = inputs.get("EndpointInput") or inputs.get("BatchTransformInput") or {}
     baseline = definition.get(f"{kind}BaselineConfig") or {}
     application = definition[f"{kind}AppSpecification"]
+    types = [f"{name}AppSpecification" for name in TYPES if definition.get(f"{name}AppSpecification")]
+    sources = [name for name in ("EndpointInput", "BatchTransformInput") if inputs.get(name)]
+    if several := next((names for names in (types, sources) if len(names) > 1), None):
+        raise ConfigurationError.of("schedule_description.exclusive", fields=" and ".join(several))
+    typed, endpoint = configuration.get("MonitoringType"), source.get("EndpointName")
+    for field, found, by, meant in (
+        ("schedule.MonitoringType", schedule.get("MonitoringType"), "MonitoringScheduleConfig's", typed),
+        ("schedule.EndpointName", schedule.get("EndpointName"), "EndpointInput.EndpointName", endpoint),
+        ("Environment.analysis_type", _analysis(application.get("Environment")), "MonitoringType", kind),
+    ):
+        if found and meant and found != meant:
+            told = {"found": shown(found), "by": by, "meant": shown(meant)}
+            raise ConfigurationError.of("schedule_description.contradiction", field=field, **told)
     # A description of another part would fit as well, and give another baseline, other captures.
     for path, by, meant in (
         ("definition.JobDefinitionName", "MonitoringJobDefinitionName", named),
@@ -329,6 +346,16 @@ def ask_service(name: str) -> Iterator[dict[str, Any]]:
                 yield client.describe_processing_job(ProcessingJobName=baseline["BaseliningJobName"])
         if endpoint := schedule.get("EndpointName"):
             yield client.describe_endpoint(EndpointName=endpoint)
+
+
+def _analysis(environment: Mapping[str, str] | None) -> str | None:
+    """Return the monitor that ``analysis_type`` names, None where it is not set."""
+    analysis = (environment or {}).get("analysis_type")
+    kind = _ANALYSES.get((analysis or "").replace("_", "").casefold())
+    if analysis and kind is None:
+        told = {"kind": analysis, "types": ", ".join(TYPES), "field": "analysis_type"}
+        raise ConfigurationError.of("schedule_description.monitoring_type", **told)
+    return kind
 
 
 def _call(kind: str) -> str:

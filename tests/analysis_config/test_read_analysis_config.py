@@ -238,6 +238,7 @@ def test_intersections_of_facets() -> None:
     ("change", "part"),
     [
         ({"headers": ["a", "a"]}, "headers names 'a' twice"),
+        ({"predictor": {"label_headers": ["1", 1]}}, "predictor.label_headers names '1' twice"),
         ({"facet": []}, "facet is missing"),
         ({"facet": [{"name_or_index": ["a", "a"]}]}, "names a column twice"),
         ({"methods": {"report": {}}}, "methods asks for no bias metric"),

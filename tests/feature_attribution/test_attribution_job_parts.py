@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from refusals import refused
 
 from analyzers.feature_attribution.summary import Budget
 from benchmarks import simulate_attribution
@@ -108,6 +109,8 @@ def test_baseline_rows_in_the_shapes_that_clarify_takes(baseline: Any, rows: lis
         ('{"features":[1,"x"]}\n\n{"features":[2,"y"]}\n', [[1, "x"], [2, "y"]]),
         ('[{"a":1,"b":"x"},{"a":2,"b":"y"}]', [[1, "x"], [2, "y"]]),
         ("\ufeffa,b\n1.5,\n,x\n", [[1.5, None], [None, "x"]]),
+        ("a;b\n1;x\n2;y\n", [[1, "x"], [2, "y"]]),
+        ("1\tx\n2\ty\n", [[1, "x"], [2, "y"]]),
     ],
 )
 def test_baseline_rows_in_files(tmp_path: Path, text: str, rows: list[list[Any]]) -> None:
@@ -115,6 +118,14 @@ def test_baseline_rows_in_files(tmp_path: Path, text: str, rows: list[list[Any]]
     file.write_text(text, encoding="utf-8")
     found = rows_of_files(str(file), SHAPE)
     assert [list(row.values()) for row in found.to_pylist()] == rows
+
+
+@pytest.mark.parametrize("text", ["b,A\nx,1\n", "b,c\nx,1\n", "c,d\n1,x\n2,y\n", "label,b\n1,x\n"])
+def test_a_header_that_lacks_a_feature_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "baseline.csv"
+    file.write_text(text, encoding="utf-8")
+    with refused(ConfigurationError, "shap_rows.header"):
+        rows_of_files(str(file), SHAPE)
 
 
 def test_baseline_rows_in_several_files(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from model_server import QUICK, Answer, Behaviour, Request, Server, csv_sums, healthy, json_answer, serving
+from refusals import refused
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ConfigurationError, ModelError
@@ -82,7 +83,28 @@ def test_identical_rows_are_sent_once(ask: Ask) -> None:
     few = numbers(50)
     order = np.random.default_rng(1).integers(0, 50, 5_000)
     assert np.array_equal(model.predict(few.take(pa.array(order)))[:, 0], sums(few)[order])
-    assert sum(len(request.rows()) for request in server.requests) == 50
+    again = 4  # compared with their first answers
+    assert sum(len(request.rows()) for request in server.requests) == 50 + again
+
+
+@pytest.mark.parametrize("labels", [False, True])
+@pytest.mark.parametrize("order", ["reversed", "sorted", "ranked"])
+def test_answers_that_depend_on_the_rows_beside_are_refused(ask: Ask, order: str, labels: bool) -> None:
+    def post(request: Request) -> Answer:
+        values = [sum(map(float, row)) for row in request.rows()]
+        ranks = [sorted(values).index(value) / len(values) for value in values]
+        values = {"reversed": values[::-1], "sorted": sorted(values), "ranked": ranks}[order]
+        return Answer("\n".join(str(value > 0.5) if labels else str(value) for value in values))
+
+    model, _ = ask(post, PredictorConfig(label=0) if labels else None)
+    with refused(ModelError, "model_answer.by_place"):
+        (model.predict_labels if labels else model.predict)(numbers(60))
+
+
+def test_a_model_that_answers_by_chance_is_asked_all_the_same(ask: Ask) -> None:
+    chance = np.random.default_rng(3)
+    model, _ = ask(lambda request: Answer("\n".join(map(str, chance.normal(size=len(request.rows()))))))
+    assert model.predict(numbers(60)).shape == (60, 1)
 
 
 def test_headers_carry_what_the_predictor_says(ask: Ask) -> None:
@@ -154,7 +176,7 @@ def test_retry_after_is_honoured(ask: Ask) -> None:
 
     # With pauses of its own it would not return within its patience.
     model, server = ask(post, policy=replace(QUICK, first_pause=1e6, longest_pause=1e6))
-    assert model.predict(numbers(2)).shape == (2, 1)
+    assert model.predict(numbers(1)).shape == (1, 1)
     assert len(server.requests) == 2
 
 

@@ -271,6 +271,47 @@ def test_mistakes_are_told_in_one_sentence(
 
 
 @pytest.mark.parametrize(
+    ("place", "value", "code"),
+    [
+        ("0.MonitoringType", "ModelQuality", "contradiction"),
+        ("0.EndpointName", "loans", "contradiction"),
+        ("1.DataQualityAppSpecification.Environment.analysis_type", "MODEL_BIAS", "contradiction"),
+        ("1.DataQualityAppSpecification.Environment.analysis_type", "MODEL_QUALTY", "monitoring_type"),
+        ("1.DataQualityJobInput.BatchTransformInput", {"LocalPath": "/opt"}, "exclusive"),
+        ("1.ModelQualityAppSpecification", {"ImageUri": "own"}, "exclusive"),
+        ("1.ModelQualityAppSpecification.ProblemType", "Binary", "value"),
+        ("0.MonitoringScheduleStatus", "Runing", "value"),
+    ],
+)
+def test_members_that_contradict_each_other_are_refused(place: str, value: object, code: str) -> None:
+    documents = [json.loads(Path(file).read_text()) for file in descriptions("data-quality")]
+    number, *names, last = place.split(".")
+    part = documents[int(number)]
+    for name in names:
+        part = part.setdefault(name, {})
+    part[last] = value
+    with refused(ConfigurationError, f"schedule_description.{code}"):
+        combine(documents)
+
+
+def test_a_schedule_within_which_the_analysis_is_named_has_that_monitor() -> None:
+    schedule = json.loads(Path(descriptions("bias")[0]).read_text())
+    inline = {"MonitoringInputs": [{"EndpointInput": {"EndpointName": "churn", "LocalPath": "/opt"}}]}
+    inline |= {"MonitoringAppSpecification": {"ImageUri": "clarify"}, "RoleArn": "arn:aws:iam::1:role/a"}
+    inline |= {"MonitoringOutputConfig": {"MonitoringOutputs": []}, "Environment": {"analysis_type": "BIAS"}}
+    inline["MonitoringResources"] = {"ClusterConfig": {"InstanceCount": 1}}
+    schedule["MonitoringScheduleConfig"] = {"MonitoringJobDefinition": inline}
+    assert combine([{**schedule, "MonitoringType": None}]).monitor == "bias"
+
+
+def test_a_member_at_another_place_is_not_called_kept() -> None:
+    documents = [json.loads(Path(file).read_text()) for file in descriptions("data-quality")]
+    documents[1]["StartTimeOffset"] = "-PT1H"
+    found = piped("".join(map(json.dumps, documents)), "argo")
+    assert 'definition.StartTimeOffset = "-PT1H": left out' in found
+
+
+@pytest.mark.parametrize(
     "expression",
     [
         *(
