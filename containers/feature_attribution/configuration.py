@@ -34,6 +34,7 @@ from job_runner.engine import available_processors
 from model_clients.endpoints import EndpointModel
 from model_clients.model import Model, Policy
 from model_clients.opening import open_model
+from readers.csv import NAMES, SEPARATORS
 from readers.dataset import NotSplittable
 from readers.flatten import column_of
 from readers.paths import compile_path, feature_rows, typed_text
@@ -313,6 +314,12 @@ def _csv(text: str, path: str, shape: Shape, has_header: bool) -> pa.RecordBatch
     if set(shape.features) <= set(names):
         places = [names.index(name) for name in shape.features]
         cells = [[row[place] if place < len(row) else None for place in places] for row in cells]
+    widths = {len(shape.features), len(shape.columns or shape.features)} - {1}
+    if cells and len(cells[0]) not in widths:
+        line = ",".join(rows[0])
+        if found := [mark for mark in SEPARATORS if len(line.split(mark)) in widths]:
+            told = {"field": _MEMBER, "file": path, "separator": NAMES[found[0]]}
+            raise ConfigurationError.of("shap_rows.separator", **told)
     table = _table(cells, shape, path)
     return pa.RecordBatch.from_arrays([*map(typed_text, table.columns)], names=list(shape.features))
 

@@ -269,6 +269,11 @@ def combine(documents: Sequence[dict[str, Any]]) -> Description:
     application = definition[f"{kind}AppSpecification"]
     # A description of another part would fit as well, and give another baseline, other captures.
     for path, by, meant in (
+        (
+            "schedule.MonitoringType",
+            "MonitoringScheduleConfig.MonitoringType",
+            configuration.get("MonitoringType"),
+        ),
         ("definition.JobDefinitionName", "MonitoringJobDefinitionName", named),
         ("endpoint.EndpointName", "EndpointInput.EndpointName", source.get("EndpointName")),
         ("baseline-job.ProcessingJobName", "BaseliningJobName", baseline.get("BaseliningJobName")),

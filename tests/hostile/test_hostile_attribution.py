@@ -243,6 +243,9 @@ def test_baseline_files_that_do_not_fit(tmp_path: Path, data: Path, endpoint: st
     width = {"row": 0, "found": 2, "wanted": 3, "names": "'age', 'colour', 'income'"}
     result = run(tmp_path, data, table_config(baseline=str(file)), endpoint)
     assert_refused(result, "shap_rows.width", **about, **width)
+    file.write_text("30;red;1.5\n40;blue;2.5\n", encoding="utf-8")
+    result = run(tmp_path, data, table_config(baseline=str(file)), endpoint)
+    assert_refused(result, "shap_rows.separator", **about, separator="semicolons")
     write_csv(file, [])
     result = run(tmp_path, data, table_config(baseline=str(file)), endpoint)
     assert_refused(result, "shap_rows.none", **about)

@@ -367,6 +367,13 @@ def test_documents_may_follow_each_other(documents: list[dict[str, int]]) -> Non
     assert parse_documents("\n".join(map(json.dumps, documents)), "x") == documents
 
 
+def test_two_types_that_contradict_each_other_are_refused() -> None:
+    documents = [json.loads(Path(file).read_bytes()) for file in descriptions("bias")]
+    documents[0]["MonitoringType"] = "DataQuality"
+    with refused(ConfigurationError, "schedule_description.another", field="schedule.MonitoringType"):
+        combine(documents)
+
+
 def test_a_description_without_a_role_says_so() -> None:
     documents = [json.loads(Path(file).read_text()) for file in descriptions("bias")]
     del documents[1]["RoleArn"]
