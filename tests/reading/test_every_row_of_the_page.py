@@ -9,7 +9,7 @@ import io
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -285,6 +285,10 @@ EXPECTED: dict[str, Row] = {
         then=named("x"),
     ),
     '`{"x":[1,2],': json_of({"x": list(range(50)), "y": [1] * 50}, said="a table of 50 rows", then=count(50)),
+    '`{"id1":': json_of({f"id{at}": row for at, row in enumerate(XW)}, refused="members that are all alike"),
+    "a table of pandas on each": Row(
+        {"a.jsonl": 3 * f"{json.dumps(FRAME)}\n"}, refused="a whole table on each line", format=LINES
+    ),
     '`{"schema":': json_of({"schema": {}, "data": XW}, said="90 rows", then=named("x", "w")),
     '`{"rows":': json_of({"rows": XW, "meta": {}}, said="90 rows", then=named("x", "w")),
     '`{"x":[1,2,3]': json_of({"x": [1, 2, 3], "y": [4, 5]}, refused="lists of different lengths"),
@@ -484,9 +488,14 @@ EXPECTED |= {
     "object with one list of objects": calls({"instances": [[1, 2], [3, 4]]}, "1\n2", 2),
     "object with one list of values": calls("1\n2", {"predictions": [0.1, 0.9]}, 2),
     "object with one list beside": calls({"signature_name": "a", "instances": [[1, 2], [3, 4]]}, "1\n2", 2),
+    "such lists within": calls("1\n2", {"result": {"predictions": [0.1, 0.9]}}, 2),
+    "one row that holds": replace(
+        calls("1\n2", {"a": [[1, 0]], "b": [[0.1, 0.9]]}, 2), refused="holds as many of something"
+    ),
     "object with several lists": calls({"a": [1, 2], "b": [3, 4]}, "1\n2", 2),
     "pandas, by columns": calls({"a": {"0": 1, "1": 2}, "b": {"0": 3, "1": 4}}, "1\n2", 2),
     "pandas, `split`": calls(FRAME, "1\n2", 2),
+    "a series of pandas": calls("1\n2", {"0": 0.1, "1": 0.9}, 2),
     "MLflow": calls({"dataframe_split": FRAME}, "1\n2", 2),
     "TensorFlow, by name": calls({"inputs": {"a": [1, 2]}}, "1\n2", 2),
     "Seldon": calls({"data": {"names": ["a"], "ndarray": [[1], [2]]}}, "1\n2", 2),
