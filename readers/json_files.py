@@ -17,7 +17,16 @@ from contract.errors import DatasetError
 from file_storage.storage import SourceFile, open_input, read_bytes, reading
 from readers import splitting
 from readers.arrow_json import JsonFields, parse_json
-from readers.captures.shapes import JSON, Payload, column_rows, is_columns, is_series, table_rows, titled_rows
+from readers.captures.shapes import (
+    BATCH_MEMBERS,
+    JSON,
+    Payload,
+    column_rows,
+    is_columns,
+    is_series,
+    table_rows,
+    titled_rows,
+)
 from readers.dataset import excluded_positions
 from readers.flatten import flatten_batch, loads, rows_to_batch
 from readers.lanes import Counts, NotBulkError, Table, of_kinds, require_alike
@@ -31,6 +40,9 @@ _NULL_LINES = {b"\n": re.compile(rb"\n[ \t\r]*+null"), b"\r": re.compile(rb"\r[ 
 # From so many objects on, a list by itself is rows, and files are compared by their members.
 _MANY = 20
 _MEMBERS_WITH_ROWS = ("rows", "data", "records")
+# A column of the second element in a list of lists or objects, or in a batch.
+_BATCH = "|".join(BATCH_MEMBERS)
+_SECOND_ROW = re.compile(rf"^(.+?)\.1(?=\.)|^((?:.+\.)?(?:{_BATCH}))\.1$")
 # Of so many lines the types of features are learnt.
 _LEARNT_LINES = 100
 
@@ -63,6 +75,10 @@ def read_json_files(pieces: Pieces, request: Dataset) -> Iterator[pa.RecordBatch
             if error.message.startswith(piece.path):
                 raise
             raise DatasetError.of("data_files.in_file", file=piece.path, error=error) from error
+        for name in filled if located is None else ():
+            second = _SECOND_ROW.match(name)
+            if second and name.replace(second[0], f"{second[1] or second[2]}.0", 1) in filled:
+                notice("reading.listed", field=second[1] or second[2])
         if located is None and piece.is_whole_file and rows >= _MANY:
             notice("file")
             for name, count in filled.items():

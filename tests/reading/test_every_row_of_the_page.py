@@ -302,6 +302,12 @@ EXPECTED: dict[str, Row] = {
         "records have several forms",
         format=LINES,
     ),
+    "a list of lists or of objects": Row(
+        {"a.jsonl": "".join(f'{{"instances":[{{"a":{at}}},{{"a":1}}]}}\n' for at in range(9))},
+        "instances is a list whose elements are columns",
+        format=LINES,
+        then=named("instances.0.a", "instances.1.a"),
+    ),
     "a member that is a value here": Row(
         {"a.jsonl": lines([{"x": at if at % 9 else {"y": at}, "n": 1} for at in range(90)])},
         "x is a value in some records, and an object or a list in 10 others",
@@ -509,6 +515,11 @@ EXPECTED |= {
         "20 payloads of the type text/plain are no table",
         encoding="BASE64",
         observedContentType="text/plain",
+    ),
+    "only sides that are not asked for": replace(
+        (batch := calls("1", "2", 1)),
+        files={"a.jsonl": batch.files["a.jsonl"].replace("endpoint", "batchTransform")},
+        refused="holds batchTransformInput, batchTransformOutput",
     ),
     "nothing to read on a side": calls({"a": 1}, None, 1, "endpointOutput is asked for, but none of it can"),
     "what cannot be decoded": calls("{not", "1", 1, "payloads that could not be decoded", encoding="JSON"),

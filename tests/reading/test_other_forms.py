@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reading_inputs import CAPTURES, LINES, captured, features, reading, write
+from reading_inputs import CAPTURES, DAY, HEADER, LINES, captured, features, reading, write
 from run_jobs import baseline_of, run_job
 
 from containers.model_quality.main import main as monitor_model_quality
@@ -152,3 +152,31 @@ def test_a_table_on_each_line_is_refused(tmp_path: Path, line: Any) -> None:
     result = run_job(tmp_path, source, dataset_format=LINES)
     assert result.exit_code == 2
     assert f"{source} holds a whole table on each line" in result.message
+
+
+@pytest.mark.parametrize(
+    ("record", "lists"),
+    [
+        ({"request": [[1, 2], [3, 4]], "tags": ["x", "y"]}, ["request"]),
+        ({"request": {"inputs": [1, 2]}, "log": [{"a": 1}, {"a": 2}]}, ["log", "request.inputs"]),
+        ({"v": {"1": {"a": 2}}, "tags": ["x", "y"], "one": [[1, 2]]}, []),
+    ],
+)
+def test_lists_that_may_be_rows_are_said(tmp_path: Path, record: Any, lists: list[str]) -> None:
+    source = write(tmp_path / "a.jsonl", 9 * f"{json.dumps(record)}\n")
+    said = reading(run_job(tmp_path, source, dataset_format=LINES)).get("forms", [])
+    assert sorted(sentence.partition(" is a list")[0] for sentence in said) == lists
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_batch_transform_in_small_letters(tmp_path: Path, form: str) -> None:
+    rows = [(at, f"{at:08d}-0000-4000-8000-000000000000", "2026-03-02T10:00:00Z") for at in range(30)]
+    names = ("a", "sagemakerinferenceid", "sagemakerinferencetime")
+    if form == "csv":
+        lines = [",".join(map(str, row)) for row in (names, *rows)]
+    else:
+        lines = [json.dumps(dict(zip(names, row, strict=True))) for row in rows]
+    source = write(tmp_path / f"a.{form}", "\n".join(lines))
+    result = run_job(tmp_path, source, dataset_format=HEADER if form == "csv" else LINES, **DAY)
+    assert list(features(result)) == ["a"]
+    assert features(result)["a"]["numerical_statistics"]["common"]["num_present"] == len(rows)
