@@ -15,7 +15,7 @@ _DURATION = re.compile(
 )
 _CALENDAR = re.compile(r"[+-]?P[^T]*\d[YM]")
 # The end of a time that names its zone.
-ZONED = r"([zZ]|[+-]\d\d(:?\d\d)?)$"
+ZONED = r"([zZ]|UTC|GMT|[+-]\d\d(:?\d\d)?)\s*$"
 DATE_FIELD = re.compile("%[YmdHM]")
 # Ways to say in a path when its rows are from, each with an hour or without.
 _DAY_PATHS = (

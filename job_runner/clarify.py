@@ -730,11 +730,12 @@ def predictor_of(config: AnalysisConfig) -> PredictorConfig:
 
 
 def model_features(
-    config: AnalysisConfig, columns: Columns, mistakes: Mistakes
+    config: AnalysisConfig, columns: Columns, mistakes: Mistakes, known: Sequence[str] = ()
 ) -> tuple[tuple[str, ...], str | None]:
     """Return the columns that the model takes, and the one that joins what is written with other data.
 
-    The model takes all but label, predictions, and those that are left out.
+    The model takes all but label, predictions, and those that are left out: in the order of the headers, or
+    of the `known` names, where these have them all.
     """
     excluded = {
         find_column(locator, columns.names, f"excluded_columns[{number}]", mistakes, config.headers)
@@ -743,4 +744,6 @@ def model_features(
     join, place = config.joinsource_name_or_index, "joinsource_name_or_index"
     join = find_column(join, columns.names, place, mistakes, config.headers)
     left_out = {*excluded, join, *columns.facets}
-    return tuple(name for name in columns.features if name not in left_out), join
+    features = [name for name in columns.features if name not in left_out]
+    order = {name: place for place, name in enumerate(config.headers or known)}
+    return tuple(sorted(features, key=order.__getitem__) if order.keys() >= {*features} else features), join

@@ -281,6 +281,19 @@ def category_key(value: object) -> str:
     return text.lower() if text.lower() in ("true", "false") else text
 
 
+def _plain(key: str) -> str:
+    """Return a category without letter case, blanks around it and leading zeros."""
+    return key.strip().lower().lstrip("0")
+
+
+# What is true, and what is false, in either spelling.
+_TRUTHS = (("true", "1"), ("false", "0"))
+_TRUE_OR_FALSE = {
+    None,
+    *(spelt for text in ("true", "false") for spelt in (text, text.title(), text.upper())),
+}
+
+
 def category_codes(
     table: pa.RecordBatch, categories: Mapping[int, Sequence[object]], where: str, *, refuse_unseen: bool
 ) -> pa.RecordBatch:
@@ -300,18 +313,29 @@ def category_codes(
     Raises
     ------
     ModelError
-        Naming the column, for a value that was not in training, and for categories that look the same.
+        Naming the column, for a value that was not in training, for one that was in another spelling, and for
+        categories that look the same.
     """
     for number, known in categories.items():
         name = table.schema.names[number]
         codes = {category_key(value): code for code, value in enumerate(known)}
         if len(codes) < len(known):
             raise ModelError.of("model_columns.twin_categories", model=where, field=name)
+        if codes.keys() <= {"true", "false", "1", "0"}:
+            codes |= {
+                other: codes[one] for pair in _TRUTHS for one, other in (pair, pair[::-1]) if one in codes
+            }
         column = pc.dictionary_encode(table.column(number))
         values = [category_key(value) for value in column.dictionary.to_pylist()]
         if unseen := [value for value in values if value not in codes]:
             why = f"which was no category when {where} was trained ({listing(list(codes))})"
             text = f"column {name!r} holds {unseen[0]!r}, {why}"
+            spelt = {_plain(key): key for key in codes}
+            if other := next((value for value in unseen if _plain(value) in spelt), None):
+                known = spelt[_plain(other)]
+                raise ModelError.of(
+                    "model_columns.spelt_category", model=where, field=name, other=other, known=known
+                )
             if refuse_unseen:
                 raise ModelError.of("model_columns.unseen_category", problem=text)
             _say_once(f"{text}; its library takes such as missing values.", f"{where} {name}")
@@ -330,6 +354,9 @@ def numeric_matrix(table: pa.RecordBatch, dtype: DTypeLike, where: str) -> NDArr
     """
     matrix = np.empty((table.num_rows, table.num_columns), dtype=dtype)
     for number, (name, column) in enumerate(zip(table.schema.names, table.columns, strict=True)):
+        is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+        if is_text and set(pc.unique(column).to_pylist()) <= _TRUE_OR_FALSE:
+            column = pc.equal(pc.ascii_lower(column), "true")
         if pa.types.is_boolean(column.type):
             column = column.cast(pa.int8())
         if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):

@@ -58,6 +58,14 @@ _BOOLEAN = r"^(?i:true|false)$"
 _DIGIT = r"^[01](\.0)?$"
 _BOOLEAN_OR_DIGIT = r"^(?i:true|false|[01](\.0)?)$"
 _TIME = pa.timestamp("us")
+# How services write times (``20260302T100000Z``, ``10:00:00,123``, ``10:00:00 UTC``, ``+00``), and ISO 8601.
+_SPELLINGS = {
+    r"^(\d{4})(\d\d)(\d\d)[Tt](\d\d)(\d\d)(\d\d)": r"\1-\2-\3T\4:\5:\6",
+    r"(\d\d:\d\d)[.,](\d{1,6})\d*": r"\1.\2",
+    r" ?([+-]\d\d:?\d\d)( UTC| GMT)?$": r"\1",
+    r" ?(z|Z|UTC|GMT)$": "Z",
+    r"(\d\d:\d\d[.\d]*[+-]\d\d)$": r"\1:00",
+}
 # Rows that tell what columns are.
 _FIRST_ROWS = 4096
 # Fewer numbers say too little of how they were written.
@@ -443,13 +451,22 @@ def _times(texts: pa.Array) -> pa.Array | None:
     return None
 
 
+def _as_iso(texts: pa.Array) -> pa.Array:
+    """Return times as services write them as ISO 8601 with an offset in full and at most microseconds."""
+    texts = pc.utf8_trim_whitespace(texts)
+    for pattern, iso in _SPELLINGS.items():
+        texts = pc.replace_substring_regex(texts, pattern, iso)
+    return texts
+
+
 def instants_of(column: pa.Array) -> pa.Array | None:
-    """Return a column of ISO 8601 texts as instants without a time zone, in UTC; None when one is no time."""
+    """Return a column of times as instants without a time zone, in UTC; None when one is no time."""
     if types.is_timestamp(column.type):
         return column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(_TIME)
     if not _is_text(column.type):
         return None
     found = _convert(column, _times)
+    found = _convert(column, lambda texts: _times(_as_iso(texts))) if found is column else found
     return None if found is column else found
 
 

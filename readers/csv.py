@@ -32,6 +32,13 @@ from readers.splitting import UTF8_MARK, FileRange, FileSplit, Pieces, Segment, 
 SEPARATORS = (",", ";", "\t", "|")
 NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
+# What may stand between cells that are read as one.
+_ONE_CELL = {
+    "blanks": None,
+    **{f"'{mark}'": mark.encode() for mark in ";|:~^"},
+    "control characters": b"\x01",
+}
+
 _RECORDS_LOOKED_AT = 50
 _BYTES_LOOKED_AT = 1 << 16
 _MOSTLY = 0.9
@@ -361,9 +368,12 @@ def read_head(
     data, begin, end, complete = beginning
     cells = _cells(path, data[begin:end], dialect)
     if len(cells) == 1 and request.dialect is not None:
-        lines = [line.split() for line in data[begin:].splitlines()[:_ROWS_LOOKED_AT]]
-        if len(lines) > _FEW_LINES and len(lines[0]) > 1 and len({len(line) for line in lines}) == 1:
-            request.said.say("reading.blanks", count=len(lines[0]))
+        lines = data[begin:].splitlines()[:_ROWS_LOOKED_AT]
+        for between, mark in _ONE_CELL.items() if len(lines) > _FEW_LINES else ():
+            counts = Counter(len(line.split(mark)) for line in lines)
+            [(count, times)] = counts.most_common(1)
+            if count > 1 and times >= (_MOSTLY if mark else 1) * len(lines):
+                request.said.say("reading.blanks", count=count, between=between)
         written = plain(Dialect(dialect.separator), data)
         found = decide_dialect(path, written, request.format.separator, complete=complete)
         if found.separator != dialect.separator:

@@ -17,7 +17,16 @@ from contract.errors import DatasetError
 from file_storage.storage import SourceFile, open_input, read_bytes, reading
 from readers import splitting
 from readers.arrow_json import JsonFields, parse_json
-from readers.captures.shapes import JSON, Payload, column_rows, is_columns, table_rows
+from readers.captures.shapes import (
+    BATCH_MEMBERS,
+    JSON,
+    Payload,
+    column_rows,
+    is_columns,
+    is_series,
+    table_rows,
+    titled_rows,
+)
 from readers.dataset import excluded_positions
 from readers.flatten import flatten_batch, loads, rows_to_batch
 from readers.lanes import Counts, NotBulkError, Table, of_kinds, require_alike
@@ -31,6 +40,9 @@ _NULL_LINES = {b"\n": re.compile(rb"\n[ \t\r]*+null"), b"\r": re.compile(rb"\r[ 
 # From so many objects on, a list by itself is rows, and files are compared by their members.
 _MANY = 20
 _MEMBERS_WITH_ROWS = ("rows", "data", "records")
+# A column of the second element in a list of lists or objects, or in a batch.
+_BATCH = "|".join(BATCH_MEMBERS)
+_SECOND_ROW = re.compile(rf"^(.+?)\.1(?=\.)|^((?:.+\.)?(?:{_BATCH}))\.1$")
 # Of so many lines the types of features are learnt.
 _LEARNT_LINES = 100
 
@@ -63,6 +75,10 @@ def read_json_files(pieces: Pieces, request: Dataset) -> Iterator[pa.RecordBatch
             if error.message.startswith(piece.path):
                 raise
             raise DatasetError.of("data_files.in_file", file=piece.path, error=error) from error
+        for name in filled if located is None else ():
+            second = _SECOND_ROW.match(name)
+            if second and name.replace(second[0], f"{second[1] or second[2]}.0", 1) in filled:
+                notice("reading.listed", field=second[1] or second[2])
         if located is None and piece.is_whole_file and rows >= _MANY:
             notice("file")
             for name, count in filled.items():
@@ -189,13 +205,33 @@ def is_document(path: str) -> bool:
     except ValueError:
         # Objects one after the other are as good as lines; a mere mistake shows when the document is read.
         return not _glued(data.partition(b"\n")[0])
-    if not is_one_line:
-        return False
     rows = column_rows(value)
+    if not is_one_line:
+        if titled_rows(value) or (rows and len(value) > 1 and not is_columns(value)):
+            raise DatasetError.of("json_files.tables", file=path)
+        return False
     # One list by itself may as well be part of a row.
     is_by_column = rows is not None and (not is_columns(value) or min(len(value), len(rows)) > 1)
     is_table = is_by_column or table_rows(value) is not None
-    return is_table or _member_with_rows(value) is not None or _is_ragged(value) or bool(_long_lists(value))
+    return (
+        is_table
+        or _member_with_rows(value) is not None
+        or _is_ragged(value)
+        or _is_keyed(value)
+        or bool(_long_lists(value))
+    )
+
+
+def _is_keyed(value: dict[str, Any]) -> bool:
+    """Return whether an object has many members, or members that have many, which may all be rows."""
+    first, *others = value.values() or [None]
+    if not isinstance(first, dict):
+        return is_series(value) and len(value) >= _MANY
+    alike = all(isinstance(each, dict) and each.keys() == first.keys() for each in others)
+    is_flat = alike and not any(
+        isinstance(cell, dict | list) for each in value.values() for cell in each.values()
+    )
+    return bool(others) and is_flat and max(len(value), len(first)) >= _MANY
 
 
 def _long_lists(value: dict[str, Any]) -> dict[str, int]:
@@ -284,6 +320,7 @@ def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
         known = request.column_names or ()
         long = _long_lists(document)
         is_row = any(each.startswith(f"{name}.0") for name in (*document, *long) for each in known)
+        is_row |= _is_keyed(document) and not set(known).isdisjoint(rows_to_batch([document]).schema.names)
         table = None if is_row else table_rows(document) or column_rows(document)
         member = None if is_row else _member_with_rows(document)
         file = path.rpartition("/")[2]
@@ -294,6 +331,10 @@ def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
         elif _is_ragged(document) and not is_row:
             lengths = ", ".join(f"{name} {len(values)}" for name, values in document.items())
             raise DatasetError.of("json_files.ragged", file=path, lengths=lengths)
+        elif _is_keyed(document) and not is_row:
+            raise DatasetError.of(
+                "json_files.keyed", file=path, field=", ".join(document), count=len(document)
+            )
         elif long and not is_row and (len(lists) > 1 or not long.keys() <= document.keys()):
             several = ", ".join({name: 0 for name, found in document.items() if _is_rows(found)} | long)
             count = max(long.values())

@@ -11,6 +11,7 @@ import functools
 import itertools
 import logging
 import operator
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -163,8 +164,10 @@ def _with_keys(files: Sequence[SourceFile], request: Dataset) -> Dataset:
             keys = transform_keys(records[0] if has_names else (), () if has_names else records)
         else:
             beginning = first_bytes(first.path, _SAMPLE).partition(b"\n")[0]
-            names = [name for name in (TRANSFORM_ID, TRANSFORM_TIME) if f'"{name}"'.encode() in beginning]
-            keys = transform_keys(names, ())
+            either = f'"({TRANSFORM_ID}|{TRANSFORM_TIME})"'.encode()
+            keys = transform_keys(
+                [name.decode() for name in re.findall(either, beginning, re.IGNORECASE)], ()
+            )
         if keys is not None:
             request.said.say("reading.transform")
     if keys is None:

@@ -98,8 +98,10 @@ def transform_keys(names: Sequence[str], records: Sequence[Sequence[str]]) -> Ro
     records
         The first cells of CSV without a header; none for other data.
     """
-    if TRANSFORM_ID in names:
-        return RowKeys(TRANSFORM_ID, TRANSFORM_TIME if TRANSFORM_TIME in names else None)
+    # Warehouses write names in small letters.
+    found = {name.lower(): name for name in names}
+    if (identifier := found.get(TRANSFORM_ID.lower())) is not None:
+        return RowKeys(identifier, found.get(TRANSFORM_TIME.lower()))
     for at in (-2, 0):
         pairs = [row[at:][:2] for row in records]
         if pairs and all(

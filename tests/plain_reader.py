@@ -173,20 +173,23 @@ def value_rows(value: Any, shape: str) -> list[Any] | None:
     """Return the rows of a JSON value."""
     if value is None:
         return None
+    if shape == "columns" and isinstance(value, dict) and len(value) > 1:
+        is_flat = not any(isinstance(member, list | dict) for member in value.values())
+        if is_flat and list(value) == [str(at) for at in range(len(value))]:
+            return [{"0": member} for member in value.values()]
     if isinstance(value, dict) and shape != "row":
-        named = [name for name, member in value.items() if isinstance(member, list)]
-        if len(named) == 1 and value[named[0]]:
-            others = {name: member for name, member in value.items() if name != named[0]}
-            rows = [item if isinstance(item, dict) else {named[0]: item} for item in value[named[0]]]
-            return [{**row, **{name: others[name] for name in others if name not in row}} for row in rows]
-        sizes = [len(value[name]) for name in named]
+        lists = lists_of(value)
+        top = {name: member for name, member in lists.items() if "." not in name}
+        named = list(top or lists)
+        if len(named) == 1 and lists[named[0]]:
+            others = without(value, named[0].split("."))
+            rows = [item if isinstance(item, dict) else {named[0]: item} for item in lists[named[0]]]
+            if shape == "list" or len(lists) == 1:
+                return [{**row, **{name: others[name] for name in others if name not in row}} for row in rows]
+        sizes = [len(each) for each in lists.values()]
         usual = max(sizes, key=sizes.count, default=0)
-        if len(named) > 1 and shape == "columns" and usual:
-            columns = {name for name in named if len(value[name]) == usual}
-            return [
-                {name: each[at] if name in columns else each for name, each in value.items()}
-                for at in range(usual)
-            ]
+        if len(sizes) > 1 and shape == "columns" and usual:
+            return [picked(value, usual, at) for at in range(usual)]
     if isinstance(value, list) and value:
         kinds = {type(item) for item in value}
         if kinds == {dict} or kinds == {list}:
@@ -200,6 +203,35 @@ def value_rows(value: Any, shape: str) -> list[Any] | None:
         if shape != "row" and not kinds & {dict, list}:
             return [row([item]) for item in value]
     return [row(value)]
+
+
+def lists_of(value: dict[str, Any]) -> dict[str, list[Any]]:
+    """Return the lists in an object that are in no other list, by dotted name."""
+    found: dict[str, list[Any]] = {}
+    for name, member in value.items():
+        if isinstance(member, list):
+            found[name] = member
+        elif isinstance(member, dict):
+            found |= {f"{name}.{inner}": each for inner, each in lists_of(member).items()}
+    return found
+
+
+def without(value: dict[str, Any], path: list[str]) -> dict[str, Any]:
+    """Return an object without what is at a path, and without objects that are empty then."""
+    rest = dict(value)
+    inner = rest.pop(path[0]) if len(path) == 1 else without(rest[path[0]], path[1:])
+    if len(path) > 1 and inner:
+        rest[path[0]] = inner
+    elif len(path) > 1:
+        del rest[path[0]]
+    return rest
+
+
+def picked(value: Any, size: int, at: int) -> Any:
+    """Return a value with one element of each list of that size."""
+    if isinstance(value, dict):
+        return {name: picked(member, size, at) for name, member in value.items()}
+    return value[at] if isinstance(value, list) and len(value) == size else value
 
 
 def row(value: Any) -> Any:

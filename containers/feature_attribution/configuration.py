@@ -418,11 +418,15 @@ def _scripted(
 
 
 def _wanted(
-    settings: Settings, config: AnalysisConfig, columns: clarify.Columns, mistakes: Mistakes
+    settings: Settings,
+    config: AnalysisConfig,
+    columns: clarify.Columns,
+    mistakes: Mistakes,
+    known: Sequence[str],
 ) -> tuple[AttributionRequest, PartialDependenceConfig | None]:
     """Return what to explain, as yet without baseline rows, and the features of partial dependence."""
     names = columns.names
-    features, join_column = clarify.model_features(config, columns, mistakes)
+    features, join_column = clarify.model_features(config, columns, mistakes, known)
     methods = config.methods or Methods()
     shap, pdp = methods.shap or ShapConfig(), methods.pdp
 
@@ -462,7 +466,7 @@ def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer
         When the data cannot be read.
     """
     config = clarify.load_analysis_config(settings, "attribution")
-    mistakes = Mistakes(config.where)
+    mistakes, known = Mistakes(config.where), request.column_names or ()
     script = request.preprocessor
     if script is not None and script.kind == "record":
         request, columns = _scripted(settings, config, request, mistakes)
@@ -471,10 +475,12 @@ def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer
         unasked = replace(config, predictor=None)
         named = _named_as_at_the_baseline(settings, unasked, request)
         request, columns = named or clarify.arrange_dataset(settings, unasked, request, mistakes)
-    wanted, pdp = _wanted(settings, config, columns, mistakes)
+    wanted, pdp = _wanted(settings, config, columns, mistakes, known)
     mistakes.stop_if_any()
     clarify.log_other_methods(config, ("pre_training_bias", "post_training_bias"), _log)
-    return request, partial(_make_analyzer, config, request, columns.names, wanted, pdp)
+    # Rows written as lists have the order of the headers, whatever that of the data.
+    names = tuple(config.headers) if {*config.headers} == {*columns.names} else columns.names
+    return request, partial(_make_analyzer, config, request, names, wanted, pdp)
 
 
 def _explains(document: Mapping[str, Any]) -> bool:

@@ -526,6 +526,13 @@ def _json_rows(data: pa.StringArray, shape: Shape) -> Rows:
         require_alike(not _may_be_table(values.type), "a payload may be a table")
         if shape == "columns" and len(members) > 1 and all(map(types.is_list, members)):
             return _column_rows(values)
+        is_deep = any(map(types.is_struct, members)) and (
+            shape == "columns" or not any(map(types.is_list, members))
+        )
+        is_series = shape == "columns" and "0" in values.type.names
+        require_alike(
+            shape == "row" or not (is_deep or is_series), "a list may be deeper, or a column a series"
+        )
         if shape == "row" or not any(map(types.is_list, members)):
             return Rows(np.ones(len(values), np.int64), batch=_named(values))
         others = columns_of(_named(values))
@@ -586,9 +593,11 @@ def _by_place(data: pa.StringArray) -> pa.StringArray:
 def _may_be_table(kind: pa.StructType) -> bool:
     """Return whether objects have a member by which libraries mark a table."""
     names = {member.name: member.type for member in kind}
+    if len(names) == 1 and types.is_list(kind[0].type) and types.is_struct(kind[0].type.value_type):
+        names |= {member.name: member.type for member in kind[0].type.value_type}
     tensors = [names[name] for name in ("inputs", "outputs") if name in names]
     elements = [each.value_type if types.is_list(each) else each for each in tensors]
-    has_rows = "data" in names and not names.keys().isdisjoint(("columns", "schema"))
+    has_rows = not names.keys().isdisjoint(("columns", "fields", "schema"))
     is_seldon = "data" in names and types.is_struct(names["data"])
     if has_rows or is_seldon or any(map(types.is_struct, elements)) or not names.keys().isdisjoint(FRAMES):
         return True

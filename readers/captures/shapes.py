@@ -11,7 +11,7 @@ import io
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, product
 from operator import itemgetter
@@ -31,6 +31,8 @@ NONE, CSV, JSON = 0, 1, 2
 # Members under which servers take and give batches.
 BATCH_MEMBERS = ("instances", "predictions", "inputs", "outputs")
 FRAMES = ("dataframe_split", "dataframe_records", "input_data")
+# What pandas writes beside the columns and the rows of a data frame.
+_ABOUT_FRAMES = ("index", "index_names", "column_names")
 _LEAST_DIGITS = 2
 
 _PAIRS = (("endpointOutput", "endpointInput"), ("batchTransformOutput", "batchTransformInput"))
@@ -40,6 +42,8 @@ MOST_CONTRADICTIONS = 0.01
 # A first line of names is a header where so many calls, and nearly all, begin with it. Where no column
 # below is numbers, it takes more of them.
 _LEAST_HEADERS, _SURE_HEADERS, _SHARE_OF_HEADERS = 2, 10, 0.9
+# From so many rows on it is no chance that as many are within one row of the other side.
+_LEAST_ROWS = 6
 # On a reading that so many contradict, no evidence can be built.
 _MOST_MISTAKEN = 0.5
 
@@ -146,7 +150,9 @@ def rows_of_values(values: list[Any], shape: Shape) -> list[Row]:
 def value_rows(value: Any, shape: Shape) -> list[Row]:
     """Return the rows of one JSON value."""
     if isinstance(value, dict) and {dict, list}.isdisjoint(map(type, value.values())):
-        return [value]
+        return (
+            [{"0": cell} for cell in value.values()] if shape == "columns" and is_series(value) else [value]
+        )
     table = table_rows(value)
     if table is not None:
         return list(table)
@@ -154,10 +160,10 @@ def value_rows(value: Any, shape: Shape) -> list[Row]:
         if shape == "columns" and (by_column := column_rows(value) or _columns_within(value)):
             return list(by_column)
         if shape != "row" and (found := rows_within(value)) is not None:
-            name, items = found
+            path, items = found
             # What stands beside the rows belongs to each of them.
-            beside = {other: member for other, member in value.items() if other != name}
-            rows = [item if isinstance(item, dict) else {name: item} for item in items]
+            beside = _without(value, path)
+            rows = [item if isinstance(item, dict) else {".".join(path): item} for item in items]
             return [{**row, **beside, **row} for row in rows] if beside else list(rows)
         return [value]
     if isinstance(value, list):
@@ -167,11 +173,29 @@ def value_rows(value: Any, shape: Shape) -> list[Row]:
     return [_json_row(value)]
 
 
-def rows_within(value: Any) -> tuple[str, list[Any]] | None:
-    """Return the only list of an object and its name; None where there is none, or it is empty."""
-    members = value.items() if isinstance(value, dict) else ()
-    lists = [(name, member) for name, member in members if isinstance(member, list)]
+def rows_within(value: Any) -> tuple[tuple[str, ...], list[Any]] | None:
+    """Return the only list of an object and its path; None where there is none, several, or it is empty.
+
+    Where no member is a list, those within members count.
+    """
+    lists = [(path, found) for path, found in _lists_within(value) if path]
+    lists = [one for one in lists if len(one[0]) == 1] or lists
     return lists[0] if len(lists) == 1 and lists[0][1] else None
+
+
+def _lists_within(value: Any, *path: str) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
+    """Yield the lists in an object, at whatever depth, that are in no other list, each with its path."""
+    if isinstance(value, list):
+        yield path, value
+    for name, member in value.items() if isinstance(value, dict) else ():
+        yield from _lists_within(member, *path, name)
+
+
+def _without(value: dict[str, Any], path: Sequence[str]) -> dict[str, Any]:
+    """Return an object without what is at a path."""
+    rest = {name: member for name, member in value.items() if name != path[0]}
+    inner = _without(value[path[0]], path[1:]) if path[1:] else {}
+    return {**rest, path[0]: inner} if inner else rest
 
 
 def is_batch(name: str) -> bool:
@@ -185,6 +209,12 @@ def is_row_like(items: list[Any]) -> bool:
     return {type(item) for item in items} in ({dict}, {list})
 
 
+def is_series(value: dict[str, Any]) -> bool:
+    """Return whether an object can be a column as pandas writes it, by place and without a name."""
+    is_flat = {dict, list}.isdisjoint(map(type, value.values()))
+    return len(value) > 1 and is_flat and list(value) == [str(place) for place in range(len(value))]
+
+
 def is_columns(value: Any) -> bool:
     """Return whether an object can be a table written column by column: lists of scalars of one length."""
     lists = list(value.values()) if isinstance(value, dict) else []
@@ -196,22 +226,28 @@ def is_columns(value: Any) -> bool:
 def table_rows(value: Any) -> list[Row] | None:
     """Return the rows of a table in a form that libraries write and nothing else has, None for others.
 
-    These are pandas' orients ``split`` and ``table``, MLflow's ``dataframe_split`` and
-    ``dataframe_records``, TensorFlow's ``inputs`` by name, Seldon's ``data``, and the tensors of the open
-    inference protocol.
+    These are pandas' orients ``split`` and ``table``, ``fields`` and their values as H2O and watsonx have
+    them, MLflow's ``dataframe_split`` and ``dataframe_records``, TensorFlow's ``inputs`` by name, Seldon's
+    ``data``, and the tensors of the open inference protocol.
     """
     if not isinstance(value, dict) or not value:
         return None
+    [(_, only), *others] = value.items()
+    if (
+        not others
+        and isinstance(only, list)
+        and len(only) == 1
+        and (rows := titled_rows(only[0])) is not None
+    ):
+        return rows
     for name in FRAMES:
         if isinstance(value.get(name), list | dict):
             return value_rows(value[name], "row")
-    names, data = value.get("columns"), value.get("data")
+    if (rows := titled_rows(value)) is not None:
+        return rows
+    data = value.get("data")
     if isinstance(data, dict) and (rows := _seldon_rows(data)) is not None:
         return rows
-    if isinstance(names, list) and isinstance(data, list) and value.keys() <= {"columns", "data", "index"}:
-        titles = ["_".join(map(str, name)) if isinstance(name, list) else str(name) for name in names]
-        if all(isinstance(row, list) and len(row) == len(titles) for row in data):
-            return [dict(zip(titles, row, strict=True)) for row in data]
     schema = value.get("schema")
     if isinstance(schema, dict) and isinstance(data, list) and value.keys() == {"schema", "data"}:
         keys = schema.get("primaryKey") or ()
@@ -224,6 +260,24 @@ def table_rows(value: Any) -> list[Row] | None:
         if isinstance(inner, list) and inner and all(_is_tensor(tensor) for tensor in inner):
             return _tensor_rows(inner)
     return None
+
+
+def titled_rows(value: Any) -> list[Row] | None:
+    """Return the rows of an object with the names of columns and one list of rows, None where it is none.
+
+    A series of pandas has one name and one list of cells.
+    """
+    members = dict(value) if isinstance(value, dict) else {}
+    if members.keys() == {"name", "index", "data"} and isinstance(value["data"], list):
+        return [{str(value["name"]): cell} for cell in value["data"]]
+    names = members.pop("columns", None) or members.pop("fields", None)
+    cells = [member for name, member in members.items() if name not in _ABOUT_FRAMES]
+    if not isinstance(names, list) or len(cells) != 1 or not isinstance(cells[0], list):
+        return None
+    titles = ["_".join(map(str, name)) if isinstance(name, list) else str(name) for name in names]
+    if not all(isinstance(row, list) and len(row) == len(titles) for row in cells[0]):
+        return None
+    return [dict(zip(titles, row, strict=True)) for row in cells[0]]
 
 
 def column_rows(value: Any) -> list[Row] | None:
@@ -246,12 +300,16 @@ def column_rows(value: Any) -> list[Row] | None:
 
 def _columns_within(value: dict[str, Any]) -> list[Row]:
     """Return the rows of an object whose lists of the usual length are columns; none of one with one list."""
-    lists = {name: len(member) for name, member in value.items() if isinstance(member, list)}
-    [(length, _)] = Counter(lists.values()).most_common(1) if len(lists) > 1 else [(0, 0)]
-    return [
-        {name: member[at] if lists.get(name) == length else member for name, member in value.items()}
-        for at in range(length)
-    ]
+    lengths = [len(found) for _, found in _lists_within(value)]
+    [(length, _)] = Counter(lengths).most_common(1) if len(lengths) > 1 else [(0, 0)]
+    return [_row_at(place, length, value) for place in range(length)]
+
+
+def _row_at(place: int, length: int, value: Any) -> Any:
+    """Return a value with an element in place of each list of this length that is in no other list."""
+    if isinstance(value, dict):
+        return {name: _row_at(place, length, member) for name, member in value.items()}
+    return value[place] if isinstance(value, list) and len(value) == length else value
 
 
 def _is_tensor(tensor: Any) -> bool:
@@ -416,6 +474,9 @@ def _choose(
         own = next((share for share, _, shapes_of in readings if shapes_of == natural), 1.0)
         if wrong <= _MOST_MISTAKEN and wrong < own:
             return chosen, "the numbers of rows on both sides"
+        for side, peer in zip(pair, reversed(pair), strict=True):
+            counts = zip(both, rows[side][natural[side]], rows[peer][natural[peer]], strict=True)
+            _require_read(side, [(call, count) for call, own, count in counts if own == 1 < count])
         return natural, "the shape of the payloads, whose numbers of rows differ"
     best, *others = (chosen for _, _, chosen in agreeing)
     for other in others if not fits_baseline(best) else ():
@@ -424,6 +485,26 @@ def _choose(
             return other, "the baseline's columns"
     why = "the shape of the payloads" if best == natural else "the numbers of rows on both sides"
     return best, why
+
+
+def _require_read(side: str, calls: Sequence[tuple[Call, int]]) -> None:
+    """Refuse payloads of one row that hold a list as long as the other side has rows."""
+    varies = len({count for _, count in calls}) > 1
+    held = [call.payloads[side].values if call.payloads[side].kind == JSON else [] for call, _ in calls]
+    lengths = [_lengths(values, objects=varies) for values in held]
+    if sum(count for _, count in calls) >= _LEAST_ROWS and all(
+        count in some for (_, count), some in zip(calls, lengths, strict=True)
+    ):
+        call, count = calls[0]
+        raise DatasetError.of("captures.rows_within", field=side, count=count, place=call.place())
+
+
+def _lengths(values: Iterable[Any], *, objects: bool) -> set[int]:
+    """Return how long the lists are, or the objects as well, that JSON values hold at any depth."""
+    held = [value for value in values if isinstance(value, dict | list)]
+    lengths = {len(value) for value in held if objects or isinstance(value, list)}
+    inner = (value.values() if isinstance(value, dict) else value for value in held)
+    return lengths.union(*(_lengths(each, objects=objects) for each in inner))
 
 
 def _differs(shapes: Mapping[str, Shape], natural: Mapping[str, Shape], calls: Sequence[Call]) -> bool:
@@ -441,11 +522,12 @@ def _natural(side: str, calls: Sequence[Call], pair: Sequence[str]) -> Shape:
     values = [payload.values[0] for payload in payloads if payload.kind != CSV and len(payload.values) == 1]
     if not values:
         return "row"
-    lists = [(len(value), *found) for value in values if (found := rows_within(value)) is not None]
+    found = [(value, within) for value in values if (within := rows_within(value)) is not None]
+    lists = [(not _without(value, path), path[-1], items) for value, (path, items) in found]
     if 2 * len(lists) > len(values):
         lengths = {len(items) for _, _, items in lists}
         named = all(name in BATCH_MEMBERS for _, name, _ in lists)
-        alone = all(members == 1 for members, _, _ in lists)
+        alone = all(is_alone for is_alone, _, _ in lists)
         row_like = all(is_row_like(items) for _, _, items in lists)
         if (row_like and (named or alone)) or (len(pair) > 1 and (named or len(lengths) > 1)):
             return "list"

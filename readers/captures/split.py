@@ -215,6 +215,11 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> Decoder:
     # The response first, then the request.
     sides = tuple(sorted(request.format.capture_indices, key=lambda side: not side.endswith("Output")))
     calls = first_calls(files, sides)
+    if calls and not any(call.payloads for call in calls):
+        others = [call.payloads for call in first_calls(files, tuple(shapes.PEERS))]
+        if there := [side for side in shapes.PEERS if any(side in payloads for payloads in others)]:
+            told = {"field": ", ".join(sides), "there": ", ".join(there)}
+            raise DatasetError.of("captures.other_sides", file=request.source, **told)
     headers = leave_out_headers(calls, request)
     names = {side: shapes.csv_rows(header)[0] for side, header in headers.items()}
     decoder = Decoder(sides, text_only=request.text_only, headers=headers)

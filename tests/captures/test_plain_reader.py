@@ -157,7 +157,7 @@ def test_captures_are_read_as_the_plain_reader_reads_them(records):
             request = Dataset(str(path), DatasetFormat("sagemakerCaptureJson"))
             plan_dataset(request)
         except DatasetError as error:
-            if "another number of rows" in error.message:
+            if error.code in ("captures.uneven", "captures.rows_within"):
                 return  # refused, since both sides contradict each other
             raise
         found = read_columns(path)

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from attributed_people import (
     BASELINE,
@@ -49,6 +51,39 @@ def baseline(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Result:
     result = run(folder, write_csv(folder / "data.csv", people(600).rows), table_config(), endpoint)
     assert result.exit_code == 0, result.message
     return result
+
+
+@pytest.mark.parametrize("form", ["csv", "headers", "jsonl", "parquet"])
+def test_a_model_is_asked_in_the_order_of_headers_and_baseline(tmp_path: Path, form: str) -> None:
+    def weighed(request: Request) -> Answer:
+        return Answer("".join(f"{float(a) + 10 * float(b)!r}\n" for a, b in request.rows()))
+
+    rows = [{"a": 1.0 + number % 7, "b": 20.0 + number % 5} for number in range(60)]
+    config = {"dataset_type": "text/csv", "methods": {"shap": {"baseline": [[1, 20]]}}}
+    config["predictor"] = {"content_type": "text/csv"}
+    first, turned = tmp_path / "1/data", tmp_path / "2/data"
+    if form == "jsonl":
+        config["dataset_type"] = "application/jsonlines"
+        write(first / "a.jsonl", rows)
+        write(turned / "a.jsonl", [{"b": row["b"], "a": row["a"]} for row in rows])
+    elif form == "parquet":
+        config |= {"dataset_type": "application/x-parquet", "headers": ["a", "b"]}
+        for folder, names in ((first, ["a", "b"]), (turned, ["b", "a"])):
+            folder.mkdir(parents=True)
+            pq.write_table(pa.Table.from_pylist(rows).select(names), folder / "a.parquet")
+    else:
+        config |= {"headers": ["a", "b"]} if form == "headers" else {}
+        for folder, names in ((first, "ab"), (turned, "ba")):
+            lines = [",".join(names), *(",".join(str(row[name]) for name in names) for row in rows)]
+            folder.mkdir(parents=True)
+            (folder / "a.csv").write_text("\n".join(lines))
+    with serving(weighed) as server:
+        before = run(tmp_path / "1", first, config, server.url)
+        window = run(tmp_path / "2", turned, config, server.url, **baseline_of(before))
+        assert attributions(window) == attributions(before)
+        assert kinds(window) == set()
+        if "headers" in config:
+            assert attributions(run(tmp_path / "3", turned, config, server.url)) == attributions(before)
 
 
 def test_a_baseline_from_a_table(baseline: Result) -> None:

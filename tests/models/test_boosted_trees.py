@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import pickle
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lightgbm
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 from fixtures import fixture
 from models.model_files import NAMES, ROWS, category_models, own_answers, table
+from refusals import refused
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ModelError
@@ -199,6 +202,40 @@ def test_categories_that_training_never_saw(
     assert "column 'my colour' holds 'violet'" in caplog.text
     with pytest.raises(ModelError, match=r"column 'my colour' holds 'violet', which was no category when"):
         open_model(str(folder / "model.json")).predict(rows)
+
+
+@pytest.mark.parametrize("change", [str.upper, lambda colour: f"{colour} "])
+def test_categories_in_another_spelling_are_refused(
+    kinds: tuple[Path, pd.DataFrame, dict[str, Any]], change: Callable[[str], str]
+) -> None:
+    folder, frame, _ = kinds
+    frame = frame.head(20).copy()
+    colour = str(frame["my colour"].iloc[3])
+    frame.loc[3, "my colour"] = change(colour)
+    for name in ("model.txt", "model.json"):
+        with refused(ModelError, "model_columns.spelt_category", field="my colour") as caught:
+            open_model(str(folder / name)).predict(pa.RecordBatch.from_pandas(frame))
+        assert repr(colour) in caught.value.message
+
+
+@pytest.mark.parametrize("is_category", [True, False])
+def test_booleans_in_any_spelling(tmp_path: Path, is_category: bool) -> None:
+    random = np.random.default_rng(3)
+    frame = pd.DataFrame({"x": random.random(400), "flag": random.random(400) < 0.5})
+    trained = frame.astype({"flag": "category"}) if is_category else frame
+    data = lightgbm.Dataset(trained, (frame.flag ^ (frame.x > 0.7)).astype(int))
+    booster = lightgbm.train({"objective": "binary", "verbose": -1, "min_data_per_group": 5}, data, 10)
+    booster.save_model(tmp_path / "model.txt")
+    model = open_model(str(tmp_path / "model.txt"))
+    expected = booster.predict(trained)
+    for spelt in (
+        frame.flag,
+        frame.flag.astype(int),
+        frame.flag.astype(str),
+        frame.flag.astype(str).str.lower(),
+    ):
+        rows = pa.RecordBatch.from_pandas(frame.assign(flag=spelt))
+        np.testing.assert_allclose(model.predict(rows)[:, 0], expected, rtol=0, atol=1e-9)
 
 
 def test_the_shared_case_of_months() -> None:

@@ -9,7 +9,7 @@ import io
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -285,6 +285,10 @@ EXPECTED: dict[str, Row] = {
         then=named("x"),
     ),
     '`{"x":[1,2],': json_of({"x": list(range(50)), "y": [1] * 50}, said="a table of 50 rows", then=count(50)),
+    '`{"id1":': json_of({f"id{at}": row for at, row in enumerate(XW)}, refused="members that are all alike"),
+    "a table of pandas on each": Row(
+        {"a.jsonl": 3 * f"{json.dumps(FRAME)}\n"}, refused="a whole table on each line", format=LINES
+    ),
     '`{"schema":': json_of({"schema": {}, "data": XW}, said="90 rows", then=named("x", "w")),
     '`{"rows":': json_of({"rows": XW, "meta": {}}, said="90 rows", then=named("x", "w")),
     '`{"x":[1,2,3]': json_of({"x": [1, 2, 3], "y": [4, 5]}, refused="lists of different lengths"),
@@ -297,6 +301,12 @@ EXPECTED: dict[str, Row] = {
         {"a.jsonl": lines([one if at % 2 else {"features": one} for at, one in enumerate(XW)])},
         "records have several forms",
         format=LINES,
+    ),
+    "a list of lists or of objects": Row(
+        {"a.jsonl": "".join(f'{{"instances":[{{"a":{at}}},{{"a":1}}]}}\n' for at in range(9))},
+        "instances is a list whose elements are columns",
+        format=LINES,
+        then=named("instances.0.a", "instances.1.a"),
     ),
     "a member that is a value here": Row(
         {"a.jsonl": lines([{"x": at if at % 9 else {"y": at}, "n": 1} for at in range(90)])},
@@ -484,9 +494,14 @@ EXPECTED |= {
     "object with one list of objects": calls({"instances": [[1, 2], [3, 4]]}, "1\n2", 2),
     "object with one list of values": calls("1\n2", {"predictions": [0.1, 0.9]}, 2),
     "object with one list beside": calls({"signature_name": "a", "instances": [[1, 2], [3, 4]]}, "1\n2", 2),
+    "such lists within": calls("1\n2", {"result": {"predictions": [0.1, 0.9]}}, 2),
+    "one row that holds": replace(
+        calls("1\n2", {"a": [[1, 0]], "b": [[0.1, 0.9]]}, 2), refused="holds as many of something"
+    ),
     "object with several lists": calls({"a": [1, 2], "b": [3, 4]}, "1\n2", 2),
     "pandas, by columns": calls({"a": {"0": 1, "1": 2}, "b": {"0": 3, "1": 4}}, "1\n2", 2),
     "pandas, `split`": calls(FRAME, "1\n2", 2),
+    "a series of pandas": calls("1\n2", {"0": 0.1, "1": 0.9}, 2),
     "MLflow": calls({"dataframe_split": FRAME}, "1\n2", 2),
     "TensorFlow, by name": calls({"inputs": {"a": [1, 2]}}, "1\n2", 2),
     "Seldon": calls({"data": {"names": ["a"], "ndarray": [[1], [2]]}}, "1\n2", 2),
@@ -500,6 +515,11 @@ EXPECTED |= {
         "20 payloads of the type text/plain are no table",
         encoding="BASE64",
         observedContentType="text/plain",
+    ),
+    "only sides that are not asked for": replace(
+        (batch := calls("1", "2", 1)),
+        files={"a.jsonl": batch.files["a.jsonl"].replace("endpoint", "batchTransform")},
+        refused="holds batchTransformInput, batchTransformOutput",
     ),
     "nothing to read on a side": calls({"a": 1}, None, 1, "endpointOutput is asked for, but none of it can"),
     "what cannot be decoded": calls("{not", "1", 1, "payloads that could not be decoded", encoding="JSON"),

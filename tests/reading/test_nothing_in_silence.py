@@ -189,6 +189,42 @@ def test_columns_that_large_files_lack_are_said(tmp_path: Path, form: str) -> No
 # --- rows outside of the window
 
 
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "2026-03-02 10:00:00 UTC",
+        "2026-03-02 10:00:00.123 GMT",
+        "2026-03-02T10:00:00z",
+        "20260302T100000Z",
+        "2026-03-02 10:00:00,123",
+        "2026-03-02T10:00:00.123456789Z",
+        "2026-03-02 10:00:00+00",
+        "2026-03-02 10:00:00 +0000 UTC",
+        " 2026-03-02T10:00:00Z ",
+    ],
+)
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_times_as_services_write_them(tmp_path: Path, spelling: str, form: str) -> None:
+    times = [spelling.replace("03-02", f"03-0{day}").replace("0302", f"030{day}") for day in (1, 2, 2, 3)]
+    if form == "csv":
+        source = csv_table(tmp_path / "a.csv", "t,a", [[f'"{time}"', 1] for time in times])
+    else:
+        source = json_lines(tmp_path / "a.jsonl", [{"t": time, "a": 1} for time in times])
+    dataset_format = HEADER if form == "csv" else LINES
+    result = run_job(tmp_path, source, dataset_format=dataset_format, time_attribute="t", **DAY)
+    assert common(features(result)["a"])["num_present"] == 2
+    zoneless = [said for said in reading(result)["window"] if "no time zone" in said]
+    assert len(zoneless) == ("," in spelling)
+
+
+@pytest.mark.parametrize("spelling", ["2026-03-02 10:00:00 EST", "03/02/2026 10:00", "2026-03-02 10:00 PM"])
+def test_other_times_are_refused(tmp_path: Path, spelling: str) -> None:
+    source = json_lines(tmp_path / "a.jsonl", 3 * [{"t": spelling, "a": 1}])
+    result = run_job(tmp_path, source, dataset_format=LINES, time_attribute="t", **DAY)
+    assert result.exit_code == 2
+    assert spelling in result.message
+
+
 def test_rows_outside_of_the_window_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = "".join(f"{year}-03-02T10:00:00Z,{number}\n" for year in (2025, 2026) for number in range(30))
     source = write(tmp_path / "a.csv", "t,a\n" + rows)
@@ -597,6 +633,17 @@ def test_lines_that_are_no_rows_are_refused(
     assert result.exit_code == 2
     assert f"{path} line {line} " in result.message
     assert fix in result.message
+
+
+@pytest.mark.parametrize(
+    ("mark", "said"), [(":", "':'"), ("~", "'~'"), ("^", "'^'"), ("\x01", "control characters")]
+)
+@pytest.mark.parametrize("header", [True, False])
+def test_marks_that_are_no_separators_are_said(tmp_path: Path, mark: str, said: str, header: bool) -> None:
+    rows = [[f"{at}{mark}w{at % 3}"] for at in range(60)]
+    source = csv_table(tmp_path / "a.csv", f"a{mark}b" if header else "", rows)
+    result = run_job(tmp_path, source, dataset_format=HEADER if header else HEADERLESS)
+    assert reading(result)["separator"] == [f"lines hold 2 words between {said}, and are one cell each"]
 
 
 def test_blanks_between_cells_are_said(tmp_path: Path) -> None:
