@@ -12,7 +12,7 @@ from sentences import says
 
 from analyzers.bias.documents import BiasStatistics, MetricValue
 from analyzers.bias.resampling import to_scale
-from contract.api import Decision
+from contract.api import Baseline, Decision
 from contract.schema import write_document
 
 
@@ -83,6 +83,9 @@ def test_a_clarify_baseline_is_exact() -> None:
     exact = check(window, baseline_of(small, with_statistics=False), rules="sound")
     assert "taken as exact" in notes(exact)
     assert "taken as exact" not in notes(with_counts)
+    other = statistics(facet([[[95, 21], [13, 84]], [[24, 11], [17, 59]]]))
+    other_job = Baseline(other, baseline_of(small).constraints)
+    assert says(check(window, other_job, rules="sound").notes, "baseline_files.other_job")
     assert set(names(with_counts)) < set(names(exact))
 
 
