@@ -159,7 +159,7 @@ def _with_gone(
         return decision
     extra = {"facet": known.facet, "facet_value": known.value_or_threshold}
     text = f"rows are not of the group {group_text(known)}"
-    of = Violation(PRESENCE_CHECK, text, metric_name="rows", extra=extra)
+    of = Violation(PRESENCE_CHECK, text, metric_name="rows_of_group", extra=extra)
     effect, usual = known.design_effect or 1.0, (others, others + before)
     told = both_rules.with_presence(decision, of, (rows, rows), usual, error_share, effect)
     return told if len(told.violations.violations) > len(decision.violations.violations) else decision

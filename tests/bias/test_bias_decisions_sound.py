@@ -58,7 +58,7 @@ def test_bias_that_turned_round_is_a_violation_from_half_its_size_on() -> None:
 def test_a_group_that_is_gone_is_a_violation() -> None:
     baseline = baseline_of(statistics(facet(FAIR)))
     gone = check(statistics(facet([FAIR[0], [[0, 0], [0, 0]]])), baseline, rules="sound")
-    assert names(gone) == ["rows"]
+    assert names(gone) == ["rows_of_group"]
     assert gone.fails_gate
     # Of so few rows all may be others by chance.
     few = check(statistics(facet([[[12, 3], [4, 8]], [[0, 0], [0, 0]]])), baseline, rules="sound")
@@ -213,7 +213,7 @@ def test_sound_violations_are_larger_than_their_limit(before: Any, after: Any) -
     known, window = statistics(facet(before)), statistics(facet(after))
     decision = check(window, baseline_of(known), rules="sound")
     for name in names(decision):
-        if name == "rows":
+        if name == "rows_of_group":
             continue  # the group is gone
         metric, limit = window.facets[0].metric(name), known.facets[0].metric(name)
         assert metric is not None
