@@ -63,6 +63,11 @@ def test_a_group_that_is_gone_is_a_violation() -> None:
     # Of so few rows all may be others by chance.
     few = check(statistics(facet([[[12, 3], [4, 8]], [[0, 0], [0, 0]]])), baseline, rules="sound")
     assert not names(few)
+    # Without listed values each is a group, and one is gone.
+    each = baseline_of(statistics(facet(FAIR, "Sex", "0"), facet(FAIR[::-1], "Sex", "1")))
+    rest = [[[0, 0], [0, 0]], FAIR[0]]
+    (found,) = check(statistics(facet(rest, "Sex", "1")), each, rules="sound").violations.violations
+    assert found.extra == {"facet": "Sex", "facet_value": "0"}
     # Another value of the same facet is asked for, and says nothing of this one.
     other = check(
         statistics(facet(FAIR, "Sex", "2")), baseline_of(statistics(facet(FAIR, "Sex", "0"))), rules="sound"
