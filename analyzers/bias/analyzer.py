@@ -151,7 +151,7 @@ def _with_gone(
     statistics: BiasStatistics,
     error_share: float,
 ) -> Decision:
-    """Add that a group of the baseline has no row any more, where chance does not explain that."""
+    """Add that a group of the baseline has no row any more, or every one, where that is no chance."""
     sides = [
         [np.sum(one.counts, axis=(1, 2)) for one in side.facets if one.facet == known.facet]
         for side in (baseline, statistics)
@@ -160,14 +160,15 @@ def _with_gone(
     is_every_value = all(side and sum(int(size[1]) for size in side) == int(side[0].sum()) for side in sides)
     group = statistics.group(known.facet, known.value_or_threshold)
     rows = int(sides[-1][0].sum()) if sides[-1] else 0
-    others, before = (int(count) for count in np.sum(known.counts, axis=(1, 2)))
+    others, of_group = (int(count) for count in np.sum(known.counts, axis=(1, 2)))
     is_gone = not np.sum(group.counts[1]) if group else is_every_value
-    if not rows or not is_gone or not before:
+    is_all = group is not None and not np.sum(group.counts[0])
+    if not rows or is_gone is is_all or not (of_group if is_gone else others):
         return decision
     extra = {"facet": known.facet, "facet_value": known.value_or_threshold}
-    text = f"rows are not of the group {group_text(known)}"
+    text = f"rows are {'not ' if is_gone else ''}of the group {group_text(known)}"
     of = Violation(PRESENCE_CHECK, text, metric_name="rows_of_group", extra=extra)
-    effect, usual = known.design_effect or 1.0, (others, others + before)
+    effect, usual = known.design_effect or 1.0, (others if is_gone else of_group, others + of_group)
     share = error_share / len(baseline.facets)
     told = both_rules.with_presence(decision, of, (rows, rows), usual, share, effect)
     return told if len(told.violations.violations) > len(decision.violations.violations) else decision
