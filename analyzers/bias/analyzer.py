@@ -138,30 +138,39 @@ def _with_presence(
         lacking = statistics.item_count - rows, statistics.item_count
         usual = (before.item_count - known[name], before.item_count) if before else (0, 0)
         decision = both_rules.with_presence(decision, of, lacking, usual, error_share / len(used))
-    groups_before = before.facets if before else []
-    for group in groups_before:
-        decision = _with_gone(decision, group, statistics, error_share / len(groups_before))
+    if before is not None:
+        for group in before.facets:
+            decision = _with_gone(decision, group, before, statistics, error_share)
     return decision
 
 
 def _with_gone(
-    decision: Decision, known: FacetStatistics, statistics: BiasStatistics, error_share: float
+    decision: Decision,
+    known: FacetStatistics,
+    baseline: BiasStatistics,
+    statistics: BiasStatistics,
+    error_share: float,
 ) -> Decision:
-    """Add that a group of the baseline has no row any more, where chance does not explain that."""
-    of_facet = [one for one in statistics.facets if one.facet == known.facet]
+    """Add that a group of the baseline has no row any more, or every one, where that is no chance."""
+    sides = [
+        [np.sum(one.counts, axis=(1, 2)) for one in side.facets if one.facet == known.facet]
+        for side in (baseline, statistics)
+    ]
+    # Where groups are not all of the rows, another one is only not asked for.
+    is_every_value = all(side and sum(int(size[1]) for size in side) == int(side[0].sum()) for side in sides)
     group = statistics.group(known.facet, known.value_or_threshold)
-    sizes = [np.sum(one.counts, axis=(1, 2)) for one in of_facet]
-    rows = int(sizes[0].sum()) if sizes else 0
-    others, before = (int(count) for count in np.sum(known.counts, axis=(1, 2)))
-    # Where the groups of the window are not all of its rows, this one may only not be asked for.
-    is_gone = not np.sum(group.counts[1]) if group else sum(int(size[1]) for size in sizes) == rows
-    if not rows or not is_gone or not before:
+    rows = int(sides[-1][0].sum()) if sides[-1] else 0
+    others, of_group = (int(count) for count in np.sum(known.counts, axis=(1, 2)))
+    is_gone = not np.sum(group.counts[1]) if group else is_every_value
+    is_all = group is not None and not np.sum(group.counts[0])
+    if not rows or is_gone is is_all or not (of_group if is_gone else others):
         return decision
     extra = {"facet": known.facet, "facet_value": known.value_or_threshold}
-    text = f"rows are not of the group {group_text(known)}"
-    of = Violation(PRESENCE_CHECK, text, metric_name="rows", extra=extra)
-    effect, usual = known.design_effect or 1.0, (others, others + before)
-    told = both_rules.with_presence(decision, of, (rows, rows), usual, error_share, effect)
+    text = f"rows are {'not ' if is_gone else ''}of the group {group_text(known)}"
+    of = Violation(PRESENCE_CHECK, text, metric_name="rows_of_group", extra=extra)
+    effect, usual = known.design_effect or 1.0, (others if is_gone else of_group, others + of_group)
+    share = error_share / len(baseline.facets)
+    told = both_rules.with_presence(decision, of, (rows, rows), usual, share, effect)
     return told if len(told.violations.violations) > len(decision.violations.violations) else decision
 
 

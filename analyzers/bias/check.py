@@ -559,7 +559,7 @@ def check_sound(
     findings += [Finding(f"DI of {group}", text) for group, text in impacts.items()]
     limits = [limit for group in groups for limit in group.limits.values() if not limit.decided]
     if limits and not any(limit.own or limit.error for limit in limits):
-        notes.append(wording("bias_notes.exact"))
+        notes.append(wording("bias_notes.exact" if baseline is None else "baseline_files.other_job"))
     shown = [one for one in comparisons if one in violated]
     violations = [violation(one.group.facet, one.metric.name, _told(one)) for one in shown]
     answers = [_comparison(one, finding, level) for one, finding in found.items()]

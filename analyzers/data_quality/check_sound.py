@@ -12,7 +12,7 @@ from analyzers.data_quality import columns
 from analyzers.data_quality.columns import FeaturePair, compare_columns, comparisons, pair_features
 from analyzers.data_quality.documents import Constraints, Statistics
 from analyzers.data_quality.drift import Change, changed_correlations, compares_drift, measure_drifts
-from analyzers.data_quality.limits import LIMITS, smallest_completeness_p_value
+from analyzers.data_quality.limits import LIMITS, sampled_completeness, smallest_completeness_p_value
 from analyzers.shared.rules import nothing_checked
 from analyzers.shared.significance import rows_to_tell
 from contract.api import CheckType, Comparison, Decision, Finding, State, Violation, Violations
@@ -117,6 +117,9 @@ def _notes(
     if baseline is None:
         yield "There is no baseline_statistics, so drift was not measured."
         return
+    sampled = [pair for pair in pairs if pair.baseline and pair.baseline.completeness < 1.0]
+    if len(sampled) > 1 and not any(sampled_completeness(pair) for pair in sampled):
+        yield wording("baseline_files.other_job")
     threshold = config.comparison_threshold
     is_tested = config.perform_comparison and config.comparison_method != "Simple" and threshold > 0.0
     if is_tested and baseline.item_count and any(pair.baseline and pair.baseline.numerical for pair in pairs):

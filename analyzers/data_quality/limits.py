@@ -306,7 +306,7 @@ def check_completeness(pair: columns.FeaturePair, alpha: float) -> columns.Found
     if expected is None or not pair.current.rows:
         return None
     missing, rows = pair.current.num_missing, pair.current.rows
-    sampled = _sampled_completeness(pair)
+    sampled = sampled_completeness(pair)
     found = dependence(pair, of_missing=True)
     then = f"about {number(round(rows * (1.0 - expected), 1))} were to be expected"
     if sampled is not None:
@@ -329,7 +329,7 @@ def smallest_completeness_p_value(pair: columns.FeaturePair) -> float:
     rows = pair.current.rows
     if expected is None or not rows:
         return 1.0
-    sampled = _sampled_completeness(pair)
+    sampled = sampled_completeness(pair)
     if sampled is None:
         return 0.0 if expected < 1.0 else 1.0
     missing = pair.current.num_missing + sampled.num_missing
@@ -364,7 +364,7 @@ def _tail(now: tuple[int, int], share: float, found: Dependence, alpha: float) -
     return p_value, State.VIOLATED if p_value < alpha and now[0] > share * now[1] else State.HOLDS
 
 
-def _sampled_completeness(pair: columns.FeaturePair) -> documents.FeatureStatistics | None:
+def sampled_completeness(pair: columns.FeaturePair) -> documents.FeatureStatistics | None:
     """Return the baseline when the limit is what its sample showed, so that its own noise counts as well."""
     known = pair.baseline
     if known is None or pair.expected.completeness is None or not known.rows:

@@ -341,6 +341,8 @@ def check_sound(
     notes = _small_window(statistics, tests)
     if baseline is None:
         notes.append("There is no baseline_statistics, so thresholds are taken as exact.")
+    elif len(tests) > 2 and not any(test.is_own for test in tests):
+        notes.append(wording("baseline_files.other_job"))
     why_open, comparisons = _why_open(tests, statistics), []
     for name, constraint in constraints.metrics.items():
         if name not in tested:

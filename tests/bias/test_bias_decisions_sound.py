@@ -12,7 +12,7 @@ from sentences import says
 
 from analyzers.bias.documents import BiasStatistics, MetricValue
 from analyzers.bias.resampling import to_scale
-from contract.api import Decision
+from contract.api import Baseline, Decision
 from contract.schema import write_document
 
 
@@ -58,11 +58,18 @@ def test_bias_that_turned_round_is_a_violation_from_half_its_size_on() -> None:
 def test_a_group_that_is_gone_is_a_violation() -> None:
     baseline = baseline_of(statistics(facet(FAIR)))
     gone = check(statistics(facet([FAIR[0], [[0, 0], [0, 0]]])), baseline, rules="sound")
-    assert names(gone) == ["rows"]
+    assert names(gone) == ["rows_of_group"]
     assert gone.fails_gate
+    every = check(statistics(facet([[[0, 0], [0, 0]], FAIR[1]])), baseline, rules="sound")
+    assert names(every) == ["rows_of_group"]
     # Of so few rows all may be others by chance.
     few = check(statistics(facet([[[12, 3], [4, 8]], [[0, 0], [0, 0]]])), baseline, rules="sound")
     assert not names(few)
+    # Without listed values each is a group: of one there is no row, of the other every one.
+    each = baseline_of(statistics(facet(FAIR, "Sex", "0"), facet(FAIR[::-1], "Sex", "1")))
+    rest = [[[0, 0], [0, 0]], FAIR[0]]
+    found = check(statistics(facet(rest, "Sex", "1")), each, rules="sound").violations.violations
+    assert {one.extra["facet_value"] for one in found} == {"0", "1"}
     # Another value of the same facet is asked for, and says nothing of this one.
     other = check(
         statistics(facet(FAIR, "Sex", "2")), baseline_of(statistics(facet(FAIR, "Sex", "0"))), rules="sound"
@@ -83,6 +90,9 @@ def test_a_clarify_baseline_is_exact() -> None:
     exact = check(window, baseline_of(small, with_statistics=False), rules="sound")
     assert "taken as exact" in notes(exact)
     assert "taken as exact" not in notes(with_counts)
+    other = statistics(facet([[[95, 21], [13, 84]], [[24, 11], [17, 59]]]))
+    other_job = Baseline(other, baseline_of(small).constraints)
+    assert says(check(window, other_job, rules="sound").notes, "baseline_files.other_job")
     assert set(names(with_counts)) < set(names(exact))
 
 
@@ -210,7 +220,7 @@ def test_sound_violations_are_larger_than_their_limit(before: Any, after: Any) -
     known, window = statistics(facet(before)), statistics(facet(after))
     decision = check(window, baseline_of(known), rules="sound")
     for name in names(decision):
-        if name == "rows":
+        if name == "rows_of_group":
             continue  # the group is gone
         metric, limit = window.facets[0].metric(name), known.facets[0].metric(name)
         assert metric is not None

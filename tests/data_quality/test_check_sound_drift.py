@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 from hand_made import ROWS, baseline_of, check, document, listed, normal, numeric, only, text
-from sentences import says
+from sentences import said, says
 
 from analyzers.data_quality.documents import NumericBucket
 from analyzers.data_quality.limits import suggest
@@ -122,6 +122,15 @@ def test_chi_squared_adds_up_small_shifts_that_no_single_share_shows():
     (finding,) = check(document(text("town", now)), baseline).findings
     assert finding.violated
     assert finding.distance == pytest.approx(0.14)
+
+
+def test_constraints_of_another_baseline_job_are_noted():
+    def table(missing: int):
+        return document(numeric("x", normal(), missing=missing), numeric("y", normal(), missing=2 * missing))
+
+    before, other = table(100), table(103)
+    told = [check(before, Baseline(before, suggest(one))).notes for one in (other, before)]
+    assert [said(notes, "baseline_files.other_job") for notes in told] == [True, False]
 
 
 def test_what_cannot_be_compared_is_noted():

@@ -128,19 +128,19 @@ EXPECTED: dict[str, tuple[tuple[str, str], ...]] = {
     "a group absent": (
         (VIOLATED, ""),
         (DECIDED, ""),
-        (NOTHING, "the window has no rows outside the group sex = 0"),
+        (VIOLATED, "the window has no rows outside the group sex = 0"),
         (VIOLATED, ""),
     ),
     "every group absent": (
         (VIOLATED, ""),
         (DECIDED, ""),
-        (NOTHING, "the window has no rows of the group sex = 0"),
+        (VIOLATED, "the window has no rows of the group sex = 0"),
         (VIOLATED, ""),
     ),
     "an empty segment": (
         (VIOLATED, "the window has no rows of the segment sex=1"),
         (PARTLY, "the window has no rows of the segment sex=1"),
-        (NOTHING, "the window has no rows of the segment sex=1"),
+        (VIOLATED, "the window has no rows of the segment sex=1"),
         (VIOLATED, ""),
     ),
     "nothing left": (

@@ -16,6 +16,7 @@ from quality_tables import (
     regression_analyzer,
 )
 from refusals import refused
+from sentences import said
 
 from analyzers.model_quality.analyzer import ModelQualityAnalyzer
 from analyzers.model_quality.documents import (
@@ -499,3 +500,13 @@ def test_windows_of_a_few_rows_do_not_alarm_by_chance() -> None:
     baseline = baseline_of(analyzer, priced(20_000))
     found = [analyzer.check(measure(analyzer, priced(15)), baseline) for _ in range(300)]
     assert sum(bool(decision.violations.violations) for decision in found) <= 3
+
+
+def test_constraints_of_another_baseline_job_are_noted() -> None:
+    generator = np.random.default_rng(6)
+    analyzer = binary_analyzer()
+    one, other = (baseline_of(analyzer, binary_batch(generator, 2_000)) for _ in range(2))
+    window = measure(analyzer, binary_batch(generator, 500))
+    for constraints, expected in ((other.constraints, True), (one.constraints, False)):
+        decision = analyzer.check(window, Baseline(one.statistics, constraints))
+        assert said(decision.notes, "baseline_files.other_job") is expected
