@@ -558,4 +558,8 @@ def _natural(side: str, calls: Sequence[Call], pair: Sequence[str]) -> Shape:
     tables = [len(rows) for value in values if (rows := column_rows(value)) is not None]
     # Alone, lists of one length may as well be parts of one row.
     by_column = len(set(tables)) > 1 or (len(pair) > 1 and max(tables, default=0) > 1)
-    return "columns" if by_column and 2 * len(tables) > len(values) else "row"
+    if by_column and 2 * len(tables) > len(values):
+        return "columns"
+    counts = [len(_columns_within(value)) for value in values if isinstance(value, dict)]
+    varies = len(pair) > 1 and len({*counts} - {0}) > 1
+    return "columns" if varies and 2 * sum(map(bool, counts)) > len(values) else "row"

@@ -19,6 +19,7 @@ REQUESTS: dict[str, Callable[[Rows], Any]] = {
     "CSV": lambda rows: "\n".join(f"{a},{b}" for a, b in rows),
     "watsonx": lambda rows: {"input_data": [{"fields": ["a", "b"], "values": rows}]},
     "H2O": lambda rows: {"fields": ["a", "b"], "rows": rows},
+    "columns within": lambda rows: {"x": {"a": [a for a, _ in rows], "b": [b for _, b in rows]}, "k": 1},
 }
 ANSWERS: dict[str, tuple[Callable[[list[float]], Any], str]] = {
     "wrapped list": (lambda p: {"result": {"predictions": p}}, "result.predictions"),
@@ -55,11 +56,16 @@ def test_each_row_has_its_own_answer(
         data = {"data": "\n".join(map(str, sums)), "encoding": "CSV"}
         labels.append({"groundTruthData": data, "eventMetadata": {"eventId": f"e{number}"}})
         row += size
+    settings: dict[str, str] = {}
+    if request_form == "columns within" and sizes == SIZES["as many"]:
+        said = reading(run_job(tmp_path / "1", source, dataset_format=CAPTURES))["decided_by"]
+        settings = {"rows": said.partition("rows=")[2]} if "rows=" in said else {}
     result = run_job(
         tmp_path,
         source,
         command=monitor_model_quality,
         dataset_format=CAPTURES,
+        **settings,
         problem_type="Regression",
         inference_attribute=name,
         ground_truth_source=write(
