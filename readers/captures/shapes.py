@@ -163,7 +163,8 @@ def value_rows(value: Any, shape: Shape) -> list[Row]:
             path, items = found
             # What stands beside the rows belongs to each of them.
             beside = _without(value, path)
-            rows = [item if isinstance(item, dict) else {".".join(path): item} for item in items]
+            around = value if path[1:] else {}
+            rows = [item if isinstance(item, dict) else _placed(around, path, item) for item in items]
             return [{**row, **beside, **row} for row in rows] if beside else list(rows)
         return [value]
     if isinstance(value, list):
@@ -189,6 +190,11 @@ def _lists_within(value: Any, *path: str) -> Iterator[tuple[tuple[str, ...], lis
         yield path, value
     for name, member in value.items() if isinstance(value, dict) else ():
         yield from _lists_within(member, *path, name)
+
+
+def _placed(value: dict[str, Any], path: Sequence[str], item: Any) -> dict[str, Any]:
+    """Return an object with something else at a path."""
+    return {**value, path[0]: _placed(value[path[0]], path[1:], item) if path[1:] else item}
 
 
 def _without(value: dict[str, Any], path: Sequence[str]) -> dict[str, Any]:
