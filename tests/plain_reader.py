@@ -183,7 +183,15 @@ def value_rows(value: Any, shape: str) -> list[Any] | None:
         named = list(top or lists)
         if len(named) == 1 and lists[named[0]]:
             others = without(value, named[0].split("."))
-            rows = [item if isinstance(item, dict) else {named[0]: item} for item in lists[named[0]]]
+            path = named[0].split(".")
+            rows = [
+                item
+                if isinstance(item, dict)
+                else placed(value, path, item)
+                if path[1:]
+                else {named[0]: item}
+                for item in lists[named[0]]
+            ]
             if shape == "list" or len(lists) == 1:
                 return [{**row, **{name: others[name] for name in others if name not in row}} for row in rows]
         sizes = [len(each) for each in lists.values()]
@@ -225,6 +233,13 @@ def without(value: dict[str, Any], path: list[str]) -> dict[str, Any]:
     elif len(path) > 1:
         del rest[path[0]]
     return rest
+
+
+def placed(value: dict[str, Any], path: list[str], item: Any) -> dict[str, Any]:
+    """Return an object with something else at a path."""
+    changed = dict(value)
+    changed[path[0]] = placed(value[path[0]], path[1:], item) if path[1:] else item
+    return changed
 
 
 def picked(value: Any, size: int, at: int) -> Any:

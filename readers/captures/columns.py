@@ -146,7 +146,7 @@ def find_layout(
     else:
         final = _mixed_names(titles, unnamed, request) if unnamed or titles != columns else titles
         renamed = {title: name for title, name in zip(titles, final, strict=True) if title != name}
-        if not all(map(is_cell, renamed)):
+        if renamed:
             pairs = [f"{title} is {name}" for title, name in renamed.items()]
             request.said.say("reading.by_position", pairs=", ".join(pairs))
         known = (final, titles, columns)
@@ -186,6 +186,8 @@ def _mixed_names(columns: list[str], unnamed: list[str], request: Dataset) -> li
     baseline = request.column_names or ()
     if not set(columns).intersection(baseline):
         return named_by_position(columns, request)
+    # What the baseline calls by its place is no other column, even where an optional member is not there.
+    unnamed = [name for name in unnamed if name not in baseline]
     left = [name for name in baseline if name not in columns]
     names = dict(zip(unnamed, left, strict=True)) if len(unnamed) == len(left) else {}
     return [names.get(column, column) for column in columns]

@@ -13,7 +13,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, product
+from itertools import chain, islice, product
 from operator import itemgetter
 from typing import Any
 
@@ -163,7 +163,8 @@ def value_rows(value: Any, shape: Shape) -> list[Row]:
             path, items = found
             # What stands beside the rows belongs to each of them.
             beside = _without(value, path)
-            rows = [item if isinstance(item, dict) else {".".join(path): item} for item in items]
+            around = value if path[1:] else {}
+            rows = [item if isinstance(item, dict) else _placed(around, path, item) for item in items]
             return [{**row, **beside, **row} for row in rows] if beside else list(rows)
         return [value]
     if isinstance(value, list):
@@ -189,6 +190,11 @@ def _lists_within(value: Any, *path: str) -> Iterator[tuple[tuple[str, ...], lis
         yield path, value
     for name, member in value.items() if isinstance(value, dict) else ():
         yield from _lists_within(member, *path, name)
+
+
+def _placed(value: dict[str, Any], path: Sequence[str], item: Any) -> dict[str, Any]:
+    """Return an object with something else at a path."""
+    return {**value, path[0]: _placed(value[path[0]], path[1:], item) if path[1:] else item}
 
 
 def _without(value: dict[str, Any], path: Sequence[str]) -> dict[str, Any]:
@@ -484,13 +490,22 @@ def _choose(
         if _differs(other, natural, calls) and fits_baseline(other):
             return other, "the baseline's columns"
     why = "the shape of the payloads" if best == natural else "the numbers of rows on both sides"
+    if both and all(set(rows[side][best[side]]) == {1} for side in pair) and not fits_baseline(best):
+        fitting = (one for one in others if all(min(rows[side][one[side]]) > 1 for side in pair))
+        for other in islice(fitting, 1):
+            names = {side: "request" if side.endswith("Input") else "response" for side in pair}
+            told = ",".join(f"{names[side]}={shape}" for side, shape in sorted(other.items()))
+            why += f"; as several rows they fit each other, too: rows={told}"
     return best, why
 
 
 def _require_read(side: str, calls: Sequence[tuple[Call, int]]) -> None:
     """Refuse payloads of one row that hold a list as long as the other side has rows."""
     varies = len({count for _, count in calls}) > 1
-    held = [call.payloads[side].values if call.payloads[side].kind == JSON else [] for call, _ in calls]
+    # Lines of CSV have as many cells as there are features, unless their number varies.
+    held = [
+        call.payloads[side].values if varies or call.payloads[side].kind == JSON else [] for call, _ in calls
+    ]
     lengths = [_lengths(values, objects=varies) for values in held]
     if sum(count for _, count in calls) >= _LEAST_ROWS and all(
         count in some for (_, count), some in zip(calls, lengths, strict=True)
@@ -524,6 +539,15 @@ def _natural(side: str, calls: Sequence[Call], pair: Sequence[str]) -> Shape:
         return "row"
     found = [(value, within) for value in values if (within := rows_within(value)) is not None]
     lists = [(not _without(value, path), path[-1], items) for value, (path, items) in found]
+    # A value by itself is a batch of one where others are lists.
+    alone_ones = [
+        value if isinstance(value, list) else [value] for value in values if not isinstance(value, dict)
+    ]
+    lists += [
+        (True, "", items)
+        for items in alone_ones
+        if items and not any(isinstance(item, dict | list) for item in items)
+    ]
     if 2 * len(lists) > len(values):
         lengths = {len(items) for _, _, items in lists}
         named = all(name in BATCH_MEMBERS for _, name, _ in lists)
@@ -540,4 +564,8 @@ def _natural(side: str, calls: Sequence[Call], pair: Sequence[str]) -> Shape:
     tables = [len(rows) for value in values if (rows := column_rows(value)) is not None]
     # Alone, lists of one length may as well be parts of one row.
     by_column = len(set(tables)) > 1 or (len(pair) > 1 and max(tables, default=0) > 1)
-    return "columns" if by_column and 2 * len(tables) > len(values) else "row"
+    if by_column and 2 * len(tables) > len(values):
+        return "columns"
+    counts = [len(_columns_within(value)) for value in values if isinstance(value, dict)]
+    varies = len(pair) > 1 and len({*counts} - {0}) > 1
+    return "columns" if varies and 2 * sum(map(bool, counts)) > len(values) else "row"

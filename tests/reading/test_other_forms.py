@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reading_inputs import CAPTURES, DAY, HEADER, LINES, captured, features, reading, write
+from reading_inputs import CAPTURES, DAY, HEADER, LINES, captured, checks, features, reading, write
 from run_jobs import baseline_of, run_job
 
 from containers.model_quality.main import main as monitor_model_quality
@@ -19,6 +19,7 @@ REQUESTS: dict[str, Callable[[Rows], Any]] = {
     "CSV": lambda rows: "\n".join(f"{a},{b}" for a, b in rows),
     "watsonx": lambda rows: {"input_data": [{"fields": ["a", "b"], "values": rows}]},
     "H2O": lambda rows: {"fields": ["a", "b"], "rows": rows},
+    "columns within": lambda rows: {"x": {"a": [a for a, _ in rows], "b": [b for _, b in rows]}, "k": 1},
 }
 ANSWERS: dict[str, tuple[Callable[[list[float]], Any], str]] = {
     "wrapped list": (lambda p: {"result": {"predictions": p}}, "result.predictions"),
@@ -55,11 +56,16 @@ def test_each_row_has_its_own_answer(
         data = {"data": "\n".join(map(str, sums)), "encoding": "CSV"}
         labels.append({"groundTruthData": data, "eventMetadata": {"eventId": f"e{number}"}})
         row += size
+    settings: dict[str, str] = {}
+    if request_form == "columns within" and sizes == SIZES["as many"]:
+        said = reading(run_job(tmp_path / "1", source, dataset_format=CAPTURES))["decided_by"]
+        settings = {"rows": said.partition("rows=")[2]} if "rows=" in said else {}
     result = run_job(
         tmp_path,
         source,
         command=monitor_model_quality,
         dataset_format=CAPTURES,
+        **settings,
         problem_type="Regression",
         inference_attribute=name,
         ground_truth_source=write(
@@ -86,6 +92,45 @@ def test_answers_that_hold_rows_in_an_unknown_form_are_refused(tmp_path: Path, s
     assert said.document("statistics.json")["dataset"]["item_count"] == sum(sizes)
 
 
+def test_requests_of_one_line_with_a_cell_for_each_row_are_refused(tmp_path: Path) -> None:
+    def line(rows: Rows) -> str:
+        return ",".join(str(a) for a, _ in rows)
+
+    source = write(tmp_path / "a.jsonl", calls_of(SIZES["any"], line, lambda p: "\n".join(str(x) for x in p)))
+    result = run_job(tmp_path, source, dataset_format=CAPTURES)
+    assert result.exit_code == 2
+    assert "endpointInput holds as many" in result.message
+
+
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("answer", [lambda p: p, lambda p: {"predictions": p}, lambda p: {"p": p}])
+def test_lists_of_varying_length_are_rows(
+    tmp_path: Path, answer: Callable[[list[float]], Any], alone: bool
+) -> None:
+    def values(rows: Rows) -> Any:
+        return rows[0][0] if alone and len(rows) == 1 else [a for a, _ in rows]
+
+    result = run_job(
+        tmp_path,
+        write(tmp_path / "a.jsonl", calls_of(SIZES["any"], values, answer)),
+        dataset_format=CAPTURES,
+    )
+    assert len(features(result)) == 2
+    assert result.document("statistics.json")["dataset"]["item_count"] == sum(SIZES["any"])
+
+
+def test_another_reading_of_single_rows_is_said_until_a_baseline_tells(tmp_path: Path) -> None:
+    source = write(
+        tmp_path / "a.jsonl", "".join(captured({"f": [1, 2]}, {"p": [3, 4]}, at) for at in range(20))
+    )
+    result = run_job(tmp_path / "1", source, dataset_format=CAPTURES)
+    assert "rows=request=list,response=list" in reading(result)["decided_by"]
+    window = run_job(tmp_path / "2", source, dataset_format=CAPTURES, **baseline_of(result))
+    assert "rows=" not in reading(window)["decided_by"]
+    line = write(tmp_path / "b.jsonl", "".join(captured("1,2", "3,4", at) for at in range(20)))
+    assert "rows=" not in reading(run_job(tmp_path / "3", line, dataset_format=CAPTURES))["decided_by"]
+
+
 def test_one_answer_for_all_rows_of_a_request_is_repeated(tmp_path: Path) -> None:
     source = write(
         tmp_path / "a.jsonl",
@@ -93,6 +138,35 @@ def test_one_answer_for_all_rows_of_a_request_is_repeated(tmp_path: Path) -> Non
     )
     result = run_job(tmp_path, source, dataset_format=CAPTURES)
     assert result.document("statistics.json")["dataset"]["item_count"] == sum(SIZES["any"])
+
+
+def test_a_window_without_an_optional_member_keeps_the_answer_in_its_column(tmp_path: Path) -> None:
+    calls = [{"a": at % 7} | ({"o": 5.5} if at % 50 == 9 else {}) for at in range(1000)]
+    texts = [captured(call, str(at % 3), at) for at, call in enumerate(calls)]
+    before = run_job(tmp_path / "1", write(tmp_path / "b/a.jsonl", "".join(texts)), dataset_format=CAPTURES)
+    assert list(features(before)) == ["_c0", "a", "o"]
+    without = "".join(text for text in texts[:60] if "5.5" not in text)
+    window = run_job(
+        tmp_path / "2",
+        write(tmp_path / "w/a.jsonl", without),
+        dataset_format=CAPTURES,
+        **baseline_of(before),
+    )
+    assert checks(window) == []
+    assert list(features(window)) == ["_c0", "a"]
+
+
+def test_names_that_are_left_over_are_said(tmp_path: Path) -> None:
+    training = write(
+        tmp_path / "t.jsonl", "".join(json.dumps({"p": at % 3, "a": at % 7}) + "\n" for at in range(90))
+    )
+    before = run_job(tmp_path / "1", training, dataset_format=LINES)
+    source = write(
+        tmp_path / "a.jsonl", "".join(captured({"a": at % 7}, str(at % 3), at) for at in range(90))
+    )
+    window = run_job(tmp_path / "2", source, dataset_format=CAPTURES, **baseline_of(before))
+    assert list(features(window)) == ["p", "a"]
+    assert reading(window)["columns"] == ["columns take the baseline's names by position: _c0 is p"]
 
 
 # --- tables in JSON
