@@ -389,7 +389,7 @@ def _effects_in_order(asked: Sequence[Grouping]) -> list[DesignEffect]:
     size, length = asked[0].groups.size, _SHORTEST_BLOCK
     blocks = size // length
     if blocks < 2 * _LARGEST_JUMPS:
-        return [DesignEffect()] * len(asked)
+        return [_effect_of_few(one) for one in asked]
     # One line for each indicator; the eight rows of a block are the bits of one byte.
     widths = [one.number - one.cumulative for one in asked]
     starts = [*itertools.accumulate(widths, initial=0)]
@@ -435,6 +435,21 @@ def _effects_in_order(asked: Sequence[Grouping]) -> list[DesignEffect]:
             effect = max(effect, 2.0 * effect - own[place - 1])
         extrapolated.append(DesignEffect(round(max(1.0, effect), 3), size // lengths[place], clear))
     return extrapolated
+
+
+def _effect_of_few(asked: Grouping) -> DesignEffect:
+    """Return the design effect of too few rows for blocks: that of an autoregressive process, if any.
+
+    It would be (1 + r) / (1 - r) for a correlation r of neighbours. Up to two standard errors r is chance.
+    """
+    size, lines = asked.groups.size, np.arange(asked.number - asked.cumulative)[:, np.newaxis]
+    flags = asked.groups <= lines if asked.cumulative else asked.groups == lines
+    apart = flags - flags.mean(axis=1, keepdims=True) if size else flags
+    spread = float(np.square(apart).sum())
+    correlation = float((apart[:, 1:] * apart[:, :-1]).sum()) / spread if spread else 0.0
+    if correlation * math.sqrt(size) <= 2.0:
+        return DesignEffect()
+    return DesignEffect(round((1.0 + correlation) / (1.0 - correlation), 3), size)
 
 
 def _excess_of_neighbours(flags: npt.NDArray[np.uint8], starts: list[int]) -> Floats:

@@ -90,6 +90,16 @@ def test_pairs_of_rows_are_clear_from_300_rows_on():
         assert np.mean([found.is_clear for found in design_effects(asked)]) > 0.95
 
 
+def test_pairs_and_triples_show_in_windows_of_20_to_47_rows():
+    generator = np.random.default_rng(7)
+    for length, rows, least in ((3, 20, 0.75), (3, 42, 0.95), (2, 42, 0.75)):
+        drawn = [np.repeat(generator.normal(size=rows), length)[:rows] for _ in range(100)]
+        found = design_effects([quantile_groups(one) for one in drawn])
+        assert np.mean([one.effect >= length for one in found]) > least
+    alone = design_effects([quantile_groups(generator.normal(size=30)) for _ in range(300)])
+    assert np.mean([one.effect > 1.0 for one in alone]) < 0.02
+
+
 def test_a_level_that_changes_inside_a_window_is_hardly_a_dependence():
     generator = np.random.default_rng(6)
     asked = []
