@@ -377,7 +377,7 @@ def tensor_values(table: pa.RecordBatch, kind: type[Any], where: str) -> NDArray
     Raises
     ------
     ModelError
-        As `numeric_matrix`, and when values are missing that are neither texts nor floats.
+        As `numeric_matrix`, and when the type has no missing values, or not one of the numbers.
     """
     if kind is np.str_:
         texts = [column.cast(pa.string()).fill_null("").to_numpy(False) for column in table.columns]
@@ -388,7 +388,13 @@ def tensor_values(table: pa.RecordBatch, kind: type[Any], where: str) -> NDArray
     if np.isnan(matrix).any():
         name = table.schema.names[np.isnan(matrix).any(axis=0).argmax()]
         raise ModelError.of("model_columns.missing", field=name, model=where, kind=kind.__name__)
-    return matrix.astype(kind)
+    with np.errstate(invalid="ignore"):
+        values: NDArray[Any] = matrix.astype(kind)
+    if (changed := values != matrix).any():
+        row, column = np.argwhere(changed)[0]
+        told = {"field": table.schema.names[column], "value": f"{matrix[row, column]:g}"}
+        raise ModelError.of("model_columns.not_whole", model=where, kind=kind.__name__, **told)
+    return values
 
 
 # Libraries that only some kinds of models need, loaded when such a model is opened.

@@ -9,7 +9,15 @@ import numpy as np
 
 from analyzers.bias import summary as summaries
 from analyzers.bias.resampling import Tables
-from analyzers.bias.summary import Beyond, BiasSummary, ColumnPlan, ColumnSummary, Kept, SummaryPlan
+from analyzers.bias.summary import (
+    Beyond,
+    BiasRequest,
+    BiasSummary,
+    ColumnPlan,
+    ColumnSummary,
+    Kept,
+    SummaryPlan,
+)
 from analyzers.shared.cells import Codes, Flags, Floats, Value, as_number, label_of
 from contract.errors import DatasetError, wording
 from contract.schema import hint, nearest
@@ -652,7 +660,11 @@ def select_predictions(summary: BiasSummary, plan: SummaryPlan, labels: Selectio
     if column.rows == column.missing:
         return None
     if plan.columns[name].cut is not None:
-        if list(column.values) == [1] and (problem := other_scale(plan.columns[name], column)):
+        problem, cut = other_scale(plan.columns[name], column), plan.columns[name].cut
+        is_most = 2 * column.outside > column.rows - column.missing
+        # A threshold other than the default was chosen, for such scores perhaps.
+        is_misread = is_most and cut == BiasRequest.probability_threshold
+        if problem and (is_misread or list(column.values) == [1]):
             raise problem
         return Selection("1", np.array([False, *(value == 1 for value in column.values)]))
     known = plan.known_thresholds.get(request.label)

@@ -257,10 +257,13 @@ def counterparts(baseline: Labels, live: Labels) -> Labels:
     """Return, by the names of the window's labels, those of the baseline that answer to them.
 
     The only label of one side answers to the only label of the other, whatever they are called: Clarify
-    named some by the first score the model gave.
+    named some by the first score the model gave. ``label0`` of one number of scores is not that of another.
     """
     if len(baseline) == len(live) == 1:
         return dict(zip(live, baseline.values(), strict=True))
+    are_places = all(name == f"label{place}" for side in (baseline, live) for place, name in enumerate(side))
+    if are_places and len(baseline) != len(live):
+        return {}
     return {name: baseline[name] for name in live if name in baseline}
 
 

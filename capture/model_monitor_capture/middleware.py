@@ -41,6 +41,11 @@ class _Call:
         """Return whether the answer is as long as its header says."""
         return self._answer.get("content-length") == str(len(self.response))
 
+    def _announced(self) -> int:
+        """Return how many bytes of the request there should be, up to where `keep` ends."""
+        text = self._headers.get("content-length", "")
+        return min(int(text) if text.isdecimal() else 0, self._writer.selection.max_payload + 1)
+
     def write(self) -> None:
         """Capture the call once, unless it failed or an encoding hides the answer."""
         status, self._status = self._status, 0
@@ -48,6 +53,8 @@ class _Call:
             return
         if {side.get("content-encoding", "") for side in (self._headers, self._answer)} - set(PLAIN):
             self._writer.counts["encoded"] += 1
+        elif len(self.request) < self._announced():
+            self._writer.counts["unread"] += 1
         else:
             self._writer.capture(
                 bytes(self.request),
@@ -93,7 +100,8 @@ class AsgiCapture(_Capture):
     Notes
     -----
     POST requests with an answer of 2xx are captured, unless the header ``X-Model-Monitor-No-Capture`` is set,
-    as requests that explain a model do, or an encoding such as gzip hides the payload.
+    as requests that explain a model do, an encoding such as gzip hides the payload, or the service did not
+    read the request to its end.
     """
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -146,7 +154,7 @@ class WsgiCapture(_Capture):
         headers = {
             name.removeprefix("HTTP_").replace("_", "-").lower(): value
             for name, value in environ.items()
-            if name.startswith("HTTP_") or (name == "CONTENT_TYPE" and value)
+            if name.startswith("HTTP_") or (name in ("CONTENT_TYPE", "CONTENT_LENGTH") and value)
         }
         method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
         if not _is_wanted(self._writer, method, path, headers):

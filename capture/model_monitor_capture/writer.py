@@ -118,6 +118,8 @@ class Masking:
             out = io.StringIO()
             try:
                 for row in csv.reader(io.StringIO(text), strict=True):
+                    if len(row) <= max(self.cells) and _OTHER_SEPARATORS.intersection("".join(row)):
+                        return None  # its cells are others
                     cells = ["" if place in self.cells else cell for place, cell in enumerate(row)]
                     csv.writer(out, lineterminator="\n").writerow(cells)
             except csv.Error:
@@ -201,12 +203,13 @@ def line_of(
 
 
 _OPEN = ".open"
+_OTHER_SEPARATORS = frozenset(";\t|")
 # Where locks do not work, a file that nobody has written for so long belongs to nobody.
 _ABANDONED_SECONDS = 2 * 3600.0
 # How long the first record waits for others: a thread that wakes for each would slow the service down.
 _GATHER_SECONDS = 0.05
 _UPLOAD_SECONDS = 5.0
-_COUNTED = ("captured", "dropped", "paused", "failed", "too_large", "masked", "encoded")
+_COUNTED = ("captured", "dropped", "paused", "failed", "too_large", "masked", "encoded", "unread")
 _log = logging.getLogger("model_monitor_capture")
 _writers: weakref.WeakSet["CaptureWriter"] = weakref.WeakSet()
 
@@ -234,8 +237,8 @@ class CaptureWriter:
     Notes
     -----
     ``counts`` tells what became of calls: ``captured``, ``dropped`` (the queue was full), ``paused`` (the
-    disk was), ``failed`` (the disk refused), ``too_large``, ``masked`` (masking could not be applied) and
-    ``encoded`` (gzip, say, hides request or answer).
+    disk was), ``failed`` (the disk refused), ``too_large``, ``masked`` (masking could not be applied),
+    ``encoded`` (gzip, say, hides request or answer) and ``unread`` (the service did not read all of it).
     """
 
     def __init__(
@@ -328,6 +331,8 @@ class CaptureWriter:
         for data, kind, mode in ((request, request_type, "INPUT"), (response, response_type, "OUTPUT")):
             if data is None:
                 continue
+            if not isinstance(data, str | bytes | bytearray):
+                raise TypeError(f"a payload is {type(data).__name__}; give its bytes or text, as it was sent")
             raw = data.encode() if isinstance(data, str) else data
             if len(raw) > self.selection.max_payload:
                 self.counts["too_large"] += 1

@@ -289,8 +289,9 @@ def test_scores_on_another_scale_than_their_threshold() -> None:
         "y", (1,), (FacetRequest(("g",), (0,)),), probability="p", probability_threshold=0.5
     )
     columns: dict[str, Any] = {"g": [0, 1, 1, 0] * 50, "y": _LABELS * 5, "p": [20.0, 90.0] * 100}
-    error = _refusal(columns, request)
-    assert (error.code, error.field) == ("bias_groups.scale", "p")
+    for scores in ([20.0, 90.0], [0.3, 90.0, 40.0, 20.0], [-2.0, 3.0, 0.4, -0.1]):  # percent, log-odds
+        error = _refusal({**columns, "p": (scores * 100)[:200]}, request)
+        assert (error.code, error.field) == ("bias_groups.scale", "p")
     for scores, noted in (([0.2, 90.0], True), ([-0.5, 0.7, 2.0, 0.9], True), ([0.2, 1.0], False)):
         columns["p"] = (scores * 100)[:200]
         assert any("outside 0 to 1" in note for note in _statistics(columns, request).notes) is noted

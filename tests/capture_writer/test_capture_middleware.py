@@ -122,8 +122,9 @@ def test_the_callers_id_is_kept_and_returned(tmp_path, ask):
         (JSON, Answer(200, [("content-encoding", "gzip")], gzip.compress(b"{}")), "/predict"),
         (JSON, OK, "/health"),
         (JSON, Answer(200, [], b"x" * 1001), "/predict"),
+        ({**JSON, "Content-Length": "5"}, OK, "/predict"),
     ],
-    ids=["explanation", "failed", "image", "packed request", "packed answer", "path", "large"],
+    ids=["explanation", "failed", "image", "packed request", "packed answer", "path", "large", "unread"],
 )
 def test_calls_that_are_not_to_be_captured_are_served_and_not_captured(tmp_path, ask, headers, answer, path):
     selection = Selection(skip_content_types=("image/",), paths=("/predict",), max_payload=1000)
@@ -132,6 +133,7 @@ def test_calls_that_are_not_to_be_captured_are_served_and_not_captured(tmp_path,
     assert captured(writer) == []
     hides = any(name.lower() == "content-encoding" for name in (*headers, *dict(answer.headers)))
     assert writer.counts["encoded"] == hides
+    assert writer.counts["unread"] == ("Content-Length" in headers)
 
 
 def test_a_service_without_a_lifespan_is_captured(tmp_path):

@@ -108,6 +108,15 @@ def test_a_payload_that_cannot_be_masked_is_not_kept(tmp_path):
     assert records_of(tmp_path) == []
 
 
+@pytest.mark.parametrize("row", ["1;123-45;2", "1\t123-45", "0,9\n1|123-45|2"])
+def test_cells_that_commas_do_not_separate_are_not_kept(tmp_path, row):
+    writer = CaptureWriter(tmp_path, "churn", masking=Masking(cells={1}))
+    assert writer.capture(row, "1", request_type="text/csv") is None
+    assert writer.capture("1", "1", request_type="text/csv") is not None
+    writer.close()
+    assert writer.counts["masked"] == 1
+
+
 def test_a_member_is_masked_by_its_path_too(tmp_path):
     masking = Masking(members={"user.ssn", "a.b"})
     user = {"ssn": "123", "age": 3}
@@ -331,3 +340,10 @@ def test_importing_it_brings_nothing_heavy():
 
 def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT / "capture")}
+
+
+def test_a_payload_that_is_neither_bytes_nor_text_is_refused(tmp_path):
+    writer = CaptureWriter(tmp_path, "churn")
+    with pytest.raises(TypeError, match=r"a payload is dict; give its bytes or text"):
+        writer.capture({"age": 3}, b"0.5")
+    writer.close()

@@ -97,7 +97,7 @@ def bias(folder: Path) -> Result:
         "label_values_or_threshold": [1],
         "facet": [{"name_or_index": "colour", "value_or_threshold": ["red"]}],
         "predictor": {"content_type": "text/csv"},
-        "probability_threshold": 0.5,
+        "probability_threshold": 0.6,
         "methods": {"pre_training_bias": {"methods": "all"}, "post_training_bias": {"methods": ["DPPL"]}},
     }
     return configured(folder, monitor_bias, config, source)

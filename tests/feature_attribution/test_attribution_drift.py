@@ -12,6 +12,7 @@ import pytest
 from fixtures import fixture
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refused
 from sentences import says
 from sklearn.metrics import ndcg_score
 
@@ -266,6 +267,14 @@ def test_magnitudes_can_be_left_unchecked() -> None:
 def test_the_only_labels_belong_together_whatever_they_are_called() -> None:
     decision = decide({"0.7956783771514893": label({"a": 1.0})}, {"label0": label({"a": 1.0})})
     assert (kinds(decision), decision.findings[0].subject) == ([], "label0")
+
+
+def test_places_among_other_numbers_of_scores_are_not_compared() -> None:
+    one, two = ({f"label{place}": label({"a": 1.0}) for place in range(count)} for count in (1, 2))
+    for baseline, window in ((one, two), (two, one)):
+        with refused(DocumentError, "attributions.other_labels"):
+            decide(baseline, window)
+    assert kinds(decide(two, two)) == []
 
 
 def test_labels_of_one_side_are_told() -> None:

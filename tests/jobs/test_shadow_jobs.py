@@ -45,6 +45,7 @@ def bias_files(folder: Path, **predictor: Any) -> dict[str, Any]:
         "dataset_type": "text/csv",
         "label": "y",
         "label_values_or_threshold": [1],
+        "probability_threshold": 1,
         "facet": [{"name_or_index": "sex", "value_or_threshold": [1]}],
         "methods": {"post_training_bias": {"methods": ["DPPL"]}},
         "predictor": {"model_name": "loans", "instance_type": "ml.m5.large", **predictor},

@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pyarrow as pa
 import pytest
 from models.model_files import NAMES, ROWS, WEIGHTS, linear_onnx, table
 from onnx import TensorProto, helper, numpy_helper
+from refusals import refused
 
 from contract.analysis_config import PredictorConfig
 from contract.errors import ConfigurationError, ModelError
+from model_clients.model import tensor_values
 from model_clients.opening import open_model
 
 
@@ -62,6 +65,14 @@ def test_onnx_with_another_number_of_features(tmp_path: Path) -> None:
     model = open_model(linear_onnx(tmp_path / "model.onnx"))
     with pytest.raises(ModelError, match="takes 4 features, but the data has 3 columns"):
         model.predict(table().select(NAMES[:3]))
+
+
+@pytest.mark.parametrize(("kind", "value"), [(np.int64, 1.5), (np.int8, 300.0), (np.bool_, 2.0)])
+def test_numbers_that_a_type_of_input_would_change_are_refused(kind: type, value: float) -> None:
+    table = pa.RecordBatch.from_arrays([pa.array([0.0, 1.0]), pa.array([1.0, value])], names=["a", "b"])
+    with refused(ModelError, "model_columns.not_whole", field="b"):
+        tensor_values(table, kind, "model.onnx")
+    assert tensor_values(table.slice(0, 1), kind, "model.onnx").tolist() == [[0, 1]]
 
 
 def test_scores_that_are_no_numbers(tmp_path: Path) -> None:
