@@ -242,6 +242,9 @@ def test_baseline_files_that_do_not_fit(tmp_path: Path, data: Path, endpoint: st
     about = {"file": file, "field": "methods.shap.baseline"}
     width = {"row": 0, "found": 2, "wanted": 3, "names": "'age', 'colour', 'income'"}
     result = run(tmp_path, data, table_config(baseline=str(file)), endpoint)
+    assert_refused(result, "shap_rows.header", **about, names="'x', 'y'", absent="'age', 'colour', 'income'")
+    file.write_text("1,2\n")
+    result = run(tmp_path, data, table_config(baseline=str(file)), endpoint)
     assert_refused(result, "shap_rows.width", **about, **width)
     write_csv(file, [])
     result = run(tmp_path, data, table_config(baseline=str(file)), endpoint)
