@@ -440,16 +440,21 @@ def _effects_in_order(asked: Sequence[Grouping]) -> list[DesignEffect]:
 def _effect_of_few(asked: Grouping) -> DesignEffect:
     """Return the design effect of too few rows for blocks: that of an autoregressive process, if any.
 
-    It would be (1 + r) / (1 - r) for a correlation r of neighbours. Up to two standard errors r is chance.
+    It would be (1 + r) / (1 - r) for a correlation r of neighbours, here beyond that of rows further apart:
+    a level that changes raises both. Up to two standard errors r is chance.
     """
     size, lines = asked.groups.size, np.arange(asked.number - asked.cumulative)[:, np.newaxis]
     flags = asked.groups <= lines if asked.cumulative else asked.groups == lines
-    apart = flags - flags.mean(axis=1, keepdims=True) if size else flags
-    spread = float(np.square(apart).sum())
-    correlation = float((apart[:, 1:] * apart[:, :-1]).sum()) / spread if spread else 0.0
-    if correlation * math.sqrt(size) <= 2.0:
+    from_mean = flags - flags.mean(axis=1, keepdims=True) if size else flags
+    spread = float(np.square(from_mean).sum()) or 1.0
+    near, far = (
+        float((from_mean[:, apart:] * from_mean[:, :-apart]).sum()) / spread
+        for apart in (1, max(4, size // 8))
+    )
+    excess = near - max(0.0, far)
+    if excess * math.sqrt(size) <= 2.0:
         return DesignEffect()
-    return DesignEffect(round((1.0 + correlation) / (1.0 - correlation), 3), size)
+    return DesignEffect(round((1.0 + excess) / (1.0 - excess), 3), size)
 
 
 def _excess_of_neighbours(flags: npt.NDArray[np.uint8], starts: list[int]) -> Floats:
