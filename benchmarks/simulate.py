@@ -344,6 +344,18 @@ def _shuffled(length: int) -> Draw:
     return _still(draw)
 
 
+def _copied(times: int) -> Draw:
+    """Return what draws independent rows, of a window each so often in a row."""
+
+    def draw(g: Generator, n: int, changed: bool) -> Table:
+        copies = times if changed else 1
+        table = kinds(g, -(-n // copies))
+        places = pa.array(np.repeat(np.arange(-(-n // copies)), copies)[:n])
+        return {name: pa.array(column).take(places) for name, column in table.items() if name != "id"}
+
+    return draw
+
+
 def bears() -> list[Bear]:
     both = [
         ("independent rows of 24 kinds", _still(kinds)),
@@ -366,6 +378,10 @@ def bears() -> list[Bear]:
         Bear("independent rows, small windows", (20_000,), 500, _still(kinds)),
         Bear("independent rows, 10-row windows", (20_000,), 10, _still(kinds)),
         Bear("independent rows, optional members in windows of 50", (2_000,), 50, _still(kinds)),
+        *(
+            Bear(f"rows written {times} times, in windows of {rows} only", (20_000,), rows, _copied(times))
+            for times, rows in ((2, 20), (2, 42), (3, 20), (3, 42))
+        ),
         Bear("500 columns", (5_000,), 2_000, _still(_wide), 0.1),
         Bear("1,000,000 rows, trivial change", (20_000,), 1_000_000, _trivial, 0.05),
     ]

@@ -441,7 +441,7 @@ def _effect_of_few(asked: Grouping) -> DesignEffect:
     """Return the design effect of too few rows for blocks: that of an autoregressive process, if any.
 
     It would be (1 + r) / (1 - r) for a correlation r of neighbours, here beyond that of rows further apart:
-    a level that changes raises both. Up to two standard errors r is chance.
+    a level that changes raises both. Up to one and a half standard errors r is chance.
     """
     size, lines = asked.groups.size, np.arange(asked.number - asked.cumulative)[:, np.newaxis]
     flags = asked.groups <= lines if asked.cumulative else asked.groups == lines
@@ -452,7 +452,7 @@ def _effect_of_few(asked: Grouping) -> DesignEffect:
         for apart in (1, max(4, size // 8))
     )
     excess = near - max(0.0, far)
-    if excess * math.sqrt(size) <= 2.0:
+    if excess * math.sqrt(size) <= 1.5:
         return DesignEffect()
     return DesignEffect(round((1.0 + excess) / (1.0 - excess), 3), size)
 
