@@ -79,7 +79,7 @@ def run_faults(folder: Path, kind: str, fault: str, number: int) -> Faults:
 
 
 def _judge(code: int, message: str, log: str, output: Path) -> str:
-    if code not in (0, 2) and not (code == 1 and "memory" in message + log):
+    if code not in (0, 2) and not (code == 1 and "memory" in (message + log).lower()):
         return f"exit code {code}"
     # Before the settings are read there is no one to say it: Python itself lacks files or memory.
     if "Traceback" in log and "contract/settings.py" in log:

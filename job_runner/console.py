@@ -57,6 +57,9 @@ _MOST_LINES = 12
 _ROOM = "more room, in output_path and in the folder for temporary files (TMPDIR)"
 _LACKING = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _ROOM)
 _LACKING |= dict.fromkeys((errno.EMFILE, errno.ENFILE), "to open more files at once (ulimit -n)")
+# What Python, Arrow and the loader of libraries say, whose errors are of no kind of their own.
+_NO_THREAD = ("can't start new thread", "Failed to launch worker thread")
+_NO_MEMORY = "failed to map segment"
 _LONGEST_WAIT, _INSTANT = 5.0, 0.1
 _ALLOCATIONS_A_SEARCH = 50_000
 
@@ -154,8 +157,10 @@ def _failure(error: Exception) -> tuple[int, str]:
     if isinstance(error, OSError) and (lacking := _LACKING.get(error.errno or 0)):
         name = f" at {error.filename}" if error.filename else ""
         return 2, f"{os.strerror(error.errno or 0)}{name}: the job needs {lacking}."
-    if str(error) == "can't start new thread":
+    if any(lacking in str(error) for lacking in _NO_THREAD):
         return 2, wording("process.threads")
+    if _NO_MEMORY in str(error):
+        return 1, wording("process.memory")
     return 1, f"Internal error, please report it: {type(error).__name__}: {error}"
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from ground_truth.label_data import capture, label, run_merge, write
 from run_jobs import baseline_of, run_job
@@ -197,6 +198,7 @@ def test_a_disk_that_fills_up_while_labels_are_joined(tmp_path: Path, small_disk
         ),
         (OSError(errno.EMFILE, "x"), "Too many open files: the job needs to open more files at once"),
         (RuntimeError("can't start new thread"), "No further thread can be started"),
+        (pa.ArrowException("Failed to launch worker thread: Resource"), "No further thread can be started"),
     ],
 )
 def test_what_lacks_is_said(
@@ -209,6 +211,21 @@ def test_what_lacks_is_said(
     result = run_job(tmp_path, table)
     assert result.exit_code == 2
     assert result.message.startswith(begin)
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), ImportError("x.so: failed to map segment from shared object")]
+)
+def test_out_of_memory_is_said(
+    tmp_path: Path, table: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("job_runner.engine.summarize_split", fail)
+    result = run_job(tmp_path, table)
+    assert result.exit_code == 1
+    assert result.message.startswith("Out of memory")
 
 
 def test_out_of_memory_is_said_where_files_are_read(
