@@ -320,7 +320,8 @@ def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
         known = request.column_names or ()
         long = _long_lists(document)
         is_row = any(each.startswith(f"{name}.0") for name in (*document, *long) for each in known)
-        is_row |= _is_keyed(document) and not set(known).isdisjoint(rows_to_batch([document]).schema.names)
+        is_keyed = _is_keyed(document)
+        is_row |= is_keyed and not set(known).isdisjoint(rows_to_batch([document]).schema.names)
         table = None if is_row else table_rows(document) or column_rows(document)
         member = None if is_row else _member_with_rows(document)
         file = path.rpartition("/")[2]
@@ -331,7 +332,7 @@ def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
         elif _is_ragged(document) and not is_row:
             lengths = ", ".join(f"{name} {len(values)}" for name, values in document.items())
             raise DatasetError.of("json_files.ragged", file=path, lengths=lengths)
-        elif _is_keyed(document) and not is_row:
+        elif is_keyed and not is_row:
             raise DatasetError.of(
                 "json_files.keyed", file=path, field=", ".join(document), count=len(document)
             )

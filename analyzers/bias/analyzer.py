@@ -138,40 +138,52 @@ def _with_presence(
         lacking = statistics.item_count - rows, statistics.item_count
         usual = (before.item_count - known[name], before.item_count) if before else (0, 0)
         decision = both_rules.with_presence(decision, of, lacking, usual, error_share / len(used))
-    if before is not None:
-        for group in before.facets:
-            decision = _with_gone(decision, group, before, statistics, error_share)
-    return decision
+    return decision if before is None else _with_gone(decision, before, statistics, error_share)
 
 
 def _with_gone(
-    decision: Decision,
-    known: FacetStatistics,
-    baseline: BiasStatistics,
-    statistics: BiasStatistics,
-    error_share: float,
+    decision: Decision, before: BiasStatistics, statistics: BiasStatistics, error_share: float
 ) -> Decision:
-    """Add that a group of the baseline has no row any more, or every one, where that is no chance."""
-    sides = [
-        [np.sum(one.counts, axis=(1, 2)) for one in side.facets if one.facet == known.facet]
-        for side in (baseline, statistics)
-    ]
+    """Add which groups of the baseline have no row any more, or every one, where that is no chance."""
+    sizes = [_sizes(side) for side in (before, statistics)]
+    rows_of = {facet: sum(groups[0]) for facet, groups in sizes[-1].items()}
     # Where groups are not all of the rows, another one is only not asked for.
-    is_every_value = all(side and sum(int(size[1]) for size in side) == int(side[0].sum()) for side in sides)
-    group = statistics.group(known.facet, known.value_or_threshold)
-    rows = int(sides[-1][0].sum()) if sides[-1] else 0
-    others, of_group = (int(count) for count in np.sum(known.counts, axis=(1, 2)))
-    is_gone = not np.sum(group.counts[1]) if group else is_every_value
-    is_all = group is not None and not np.sum(group.counts[0])
-    if not rows or is_gone is is_all or not (of_group if is_gone else others):
-        return decision
-    extra = {"facet": known.facet, "facet_value": known.value_or_threshold}
-    text = f"rows are {'not ' if is_gone else ''}of the group {group_text(known)}"
-    of = Violation(PRESENCE_CHECK, text, metric_name="rows_of_group", extra=extra)
-    effect, usual = known.design_effect or 1.0, (others if is_gone else of_group, others + of_group)
-    share = error_share / len(baseline.facets)
-    told = both_rules.with_presence(decision, of, (rows, rows), usual, share, effect)
-    return told if len(told.violations.violations) > len(decision.violations.violations) else decision
+    of_every_value = {
+        facet
+        for facet in rows_of
+        if all(facet in side and sum(own for _, own in side[facet]) == sum(side[facet][0]) for side in sizes)
+    }
+    for known in before.facets:
+        group = statistics.group(known.facet, known.value_or_threshold)
+        rows = rows_of.get(known.facet, 0)
+        others, of_group = _size(known)
+        is_gone = not _size(group)[1] if group else known.facet in of_every_value
+        is_all = group is not None and not _size(group)[0]
+        if not rows or is_gone is is_all or not (of_group if is_gone else others):
+            continue
+        extra = {"facet": known.facet, "facet_value": known.value_or_threshold}
+        text = f"rows are {'not ' if is_gone else ''}of the group {group_text(known)}"
+        of = Violation(PRESENCE_CHECK, text, metric_name="rows_of_group", extra=extra)
+        effect, usual = known.design_effect or 1.0, (others if is_gone else of_group, others + of_group)
+        share = error_share / len(before.facets)
+        told = both_rules.with_presence(decision, of, (rows, rows), usual, share, effect)
+        if len(told.violations.violations) > len(decision.violations.violations):
+            decision = told
+    return decision
+
+
+def _size(group: FacetStatistics) -> tuple[int, int]:
+    """Return how many rows are not of a group, and how many are."""
+    others, own = np.sum(group.counts, axis=(1, 2))
+    return int(others), int(own)
+
+
+def _sizes(statistics: BiasStatistics) -> dict[str, list[tuple[int, int]]]:
+    """Return by facet the sizes of its groups."""
+    sizes: dict[str, list[tuple[int, int]]] = {}
+    for group in statistics.facets:
+        sizes.setdefault(group.facet, []).append(_size(group))
+    return sizes
 
 
 @dataclass(frozen=True)

@@ -62,18 +62,12 @@ def sample_statistics(
     figures = {name: found for name, (found, *_) in shown.items()}
     of_cells = []
     for found, of_missing, of_values in shown.values():
-        missing, values = DesignEffect(), DesignEffect()
-        for known in itertools.islice(effects, len(of_missing)):
-            missing = known
-        for place, known in enumerate(itertools.islice(effects, len(of_values))):
-            # Frequent values among many may come in runs that the others do not.
-            if not place or known.is_clear:
-                values = max(values, known)
-        found.missing_design_effect, found.design_effect, found.blocks = (
-            missing.effect,
-            values.effect,
-            values.blocks,
-        )
+        missing = next(itertools.islice(effects, len(of_missing)), DesignEffect())
+        # Frequent values among many may come in runs that the others do not.
+        known = enumerate(itertools.islice(effects, len(of_values)))
+        values = max((one for place, one in known if not place or one.is_clear), default=DesignEffect())
+        found.missing_design_effect = missing.effect
+        found.design_effect, found.blocks = values.effect, values.blocks
         of_cells.append((values, missing))
     _borrow_design_effects(list(figures.values()), of_cells, sample.rows)
     varying = [

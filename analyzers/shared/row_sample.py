@@ -395,15 +395,14 @@ def _effects_in_order(asked: Sequence[Grouping]) -> list[DesignEffect]:
     starts = [*itertools.accumulate(widths, initial=0)]
     flags = np.empty((starts.pop(), blocks), np.uint8)
     for one, start, width in zip(asked, starts, widths, strict=True):
-        indicated = np.less_equal if one.cumulative else np.equal
-        kind = np.min_scalar_type(one.number)
-        groups, lines = one.groups[: blocks * length].astype(kind, copy=False), np.arange(width, dtype=kind)
-        flags[start : start + width] = np.packbits(indicated(groups, lines[:, np.newaxis]), axis=1)
+        flags[start : start + width] = np.packbits(_indicators(one, blocks * length), axis=1)
     counts = np.bitwise_count(flags)
     shares = counts.sum(axis=1) / blocks / length
     shares *= 1.0 - shares
     # What does not vary has an effect of 1, as it has no jumps.
-    spreads = [float(part.sum()) or 1.0 for part in np.split(shares, starts[1:])]
+    spreads = np.array([float(part.sum()) or 1.0 for part in np.split(shares, starts[1:])])
+    # What counts of few events add to 3, the variance of a squared difference.
+    of_few = np.array(widths) / spreads
     excess = _excess_of_neighbours(flags, starts) / spreads
     is_clear = excess > _CLEAR_PAIRS * math.sqrt(2.0 / (blocks * length))
     counts, lengths, effects = counts.astype(np.int32), [], []
@@ -418,8 +417,7 @@ def _effects_in_order(asked: Sequence[Grouping]) -> list[DesignEffect]:
         share = _LARGEST_JUMPS / jumps.shape[1] * (1.0 + math.log(jumps.shape[1] / _LARGEST_JUMPS))
         totals = np.partition(jumps, kept)[:, :kept].sum(axis=1) / max(0.1, 1.0 - share)
         found = totals / (2.0 * jumps.shape[1] * length) / spreads
-        # The variance of a squared difference, and what counts of few events add to it.
-        is_clear |= found > 1.0 + _CLEAR_JUMPS * np.sqrt((3.0 + np.array(widths) / spreads / length) / blocks)
+        is_clear |= found > 1.0 + _CLEAR_JUMPS * np.sqrt((3.0 + of_few / length) / blocks)
         effects.append(found.tolist())
         if blocks // 2 < _FEWEST_BLOCKS or length >= RUN:
             break
@@ -437,14 +435,23 @@ def _effects_in_order(asked: Sequence[Grouping]) -> list[DesignEffect]:
     return extrapolated
 
 
+def _indicators(asked: Grouping, rows: int) -> npt.NDArray[np.bool_]:
+    """Return a line for each indicator of a grouping: whether it holds for each of the first rows."""
+    indicated = np.less_equal if asked.cumulative else np.equal
+    kind = np.min_scalar_type(asked.number)
+    lines = np.arange(asked.number - asked.cumulative, dtype=kind)[:, np.newaxis]
+    found: npt.NDArray[np.bool_] = indicated(asked.groups[:rows].astype(kind, copy=False), lines)
+    return found
+
+
 def _effect_of_few(asked: Grouping) -> DesignEffect:
     """Return the design effect of too few rows for blocks: that of an autoregressive process, if any.
 
     It would be (1 + r) / (1 - r) for a correlation r of neighbours, here beyond that of rows further apart:
     a level that changes raises both. Up to one and a half standard errors r is chance.
     """
-    size, lines = asked.groups.size, np.arange(asked.number - asked.cumulative)[:, np.newaxis]
-    flags = asked.groups <= lines if asked.cumulative else asked.groups == lines
+    size = asked.groups.size
+    flags = _indicators(asked, size)
     from_mean = flags - flags.mean(axis=1, keepdims=True) if size else flags
     spread = float(np.square(from_mean).sum()) or 1.0
     near, far = (

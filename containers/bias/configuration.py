@@ -103,6 +103,7 @@ def bias_request(
         With every column that is not in the data, and when predictions are missing that metrics need.
     """
     facets: list[FacetRequest] = []
+    places: dict[tuple[tuple[str, ...], frozenset[object]], int] = {}
     names, headers = columns.names, config.headers
     if columns.facets:
         names, headers = columns.facets, config.facet_headers
@@ -112,11 +113,9 @@ def bias_request(
         if columns.label and columns.label in found and settings.rules == "sound":
             mistakes.add("column.label_as_facet", field=place, column=columns.label)
         asked = FacetRequest(tuple(name or "" for name in found), facet.value_or_threshold)
-        again = [
-            one for one in facets if one.columns == asked.columns and set(one.values) == set(asked.values)
-        ]
-        if again and all(found) and settings.rules == "sound":
-            mistakes.add("column.facet_again", field=place, other=f"facet[{facets.index(again[0])}]")
+        first = places.setdefault((asked.columns, frozenset(asked.values)), number)
+        if first != number and all(found) and settings.rules == "sound":
+            mistakes.add("column.facet_again", field=place, other=f"facet[{first}]")
         facets.append(asked)
     strata = config.group_variable
     group = clarify.find_column(strata, columns.names, "group_variable", mistakes, config.headers)
