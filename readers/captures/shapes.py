@@ -461,9 +461,12 @@ def _choose(
         side: {shape: [len(call.payloads[side].rows(shape)) for call in both] for shape in SHAPES}
         for side in pair
     }
-    # Of CSV, answers alone are written as cells of one line.
+    # Of CSV, answers alone are written as cells of one line, unless requests have a cell a row as well.
     is_text = [
-        side.endswith("Input") and all(call.payloads[side].kind == CSV for call in both) for side in pair
+        side.endswith("Input")
+        and natural[side] == "row"
+        and all(call.payloads[side].kind == CSV for call in both)
+        for side in pair
     ]
     readings: list[tuple[float, int, dict[str, Shape]]] = []
     for shapes in product(*(("row",) if only_rows else SHAPES for only_rows in is_text)):
@@ -536,7 +539,9 @@ def _natural(side: str, calls: Sequence[Call], pair: Sequence[str]) -> Shape:
     payloads = [call.payloads[side] for call in calls if side in call.payloads]
     values = [payload.values[0] for payload in payloads if payload.kind != CSV and len(payload.values) == 1]
     if not values:
-        return "row"
+        lines = [payload.values for payload in payloads]
+        varies = all(len(rows) == 1 for rows in lines) and len({len(rows[0]) for rows in lines}) > 1
+        return "list" if varies and len(pair) > 1 and side.endswith("Input") else "row"
     found = [(value, within) for value in values if (within := rows_within(value)) is not None]
     lists = [(not _without(value, path), path[-1], items) for value, (path, items) in found]
     # A value by itself is a batch of one where others are lists.

@@ -248,6 +248,10 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> Decoder:
         _say_other_than_csv(sides, calls, request)
         for side in (side for side, of in zip(sides, found, strict=True) if calls and not any(of)):
             request.said.say("reading.no_side", side=side, calls=len(calls))
+        for side, of in zip(sides, found, strict=True):
+            cells = {len(row) for row in chain.from_iterable(filter(None, of)) if isinstance(row, list)}
+            if len(cells) > 1:
+                request.said.say("reading.ragged", side=side, least=min(cells), most=max(cells))
         layout = find_layout(sides, found, request, names)
         decoder = replace(decoder, call_rows=call_rows, layout=layout)
         if calls:

@@ -159,6 +159,29 @@ def test_one_line_of_answers_for_a_batch():
     }
 
 
+@pytest.mark.parametrize("encoded", [False, True])
+def test_one_line_on_both_sides_is_a_cell_a_row_where_their_number_varies(tmp_path, encoded):
+    sizes = [1, 3, 2, 1] * 8
+    values = [[10 * number + at for at in range(size)] for number, size in enumerate(sizes)]
+    texts = [",".join(map(str, each)) for each in values]
+    answers = [",".join(str(value / 2) for value in each) for each in values]
+    calls = map(
+        record, (_payload(each, encoded) for each in answers), (_payload(each, encoded) for each in texts)
+    )
+    columns = read_columns(write(tmp_path / "c.jsonl", calls))
+    inputs = [*itertools.chain(*values)]
+    assert columns == {"_c0": [value / 2 for value in inputs], "_c1": inputs}
+
+
+@pytest.mark.parametrize("answer", ["0.5", None])
+def test_lines_of_fewer_cells_are_said(tmp_path, answer):
+    calls = [record(answer and part(answer, "CSV"), part(text, "CSV")) for text in ("1,2,3", "1,2") * 10]
+    write(tmp_path / "c.jsonl", calls)
+    table, said = _table(tmp_path)
+    assert table.num_rows == 20
+    assert any("2 to 3 cells" in sentence for sentence in said.lines())
+
+
 def test_a_list_on_both_sides_is_one_row():
     table, _ = _table(CASES / "one_row_two_lists")
     assert table.num_rows == 60
