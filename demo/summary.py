@@ -30,12 +30,15 @@ class Report:
         Drift distance by feature, from the metric file.
     violations
         The entries of ``constraint_violations.json``.
+    undecided
+        Features whose drift may be chance, though it is beyond the limit.
     """
 
     rows: int
     features: Features
     distances: dict[str, float]
     violations: list[dict[str, str]]
+    undecided: frozenset[str] = frozenset()
 
     def violated(self, check: str) -> list[str]:
         """Return the features that fail `check`, largest distance first."""
@@ -47,7 +50,7 @@ class Report:
     @property
     def quiet(self) -> list[str]:
         """Return the features without any violation, largest distance first."""
-        loud = {entry["feature_name"] for entry in self.violations}
+        loud = {entry["feature_name"] for entry in self.violations} | self.undecided
         return sorted(set(self.features) - loud, key=lambda name: (-self.distances.get(name, 0.0), name))
 
 
@@ -64,6 +67,7 @@ def read_report(directory: Path) -> Report:
     metrics = [json.loads(line) for line in lines]
     violations = json.loads((directory / "constraint_violations.json").read_text(encoding="utf-8"))
     statistics = json.loads((directory / "statistics.json").read_text(encoding="utf-8"))
+    comparisons = json.loads((directory / "comparisons.json").read_text(encoding="utf-8"))["comparisons"]
     return Report(
         rows=statistics["dataset"]["item_count"],
         features={feature["name"]: feature for feature in statistics["features"]},
@@ -73,6 +77,11 @@ def read_report(directory: Path) -> Report:
             if metric["MetricName"].startswith(prefix)
         },
         violations=violations["violations"],
+        undecided=frozenset(
+            one["subject"]
+            for one in comparisons
+            if one["check"] == "baseline_drift_check" and one["state"] == "not_decided"
+        ),
     )
 
 
@@ -98,7 +107,11 @@ def describe_changes(baseline: Features, report: Report, before: str, after: str
 
 
 def describe_quiet(report: Report) -> Iterator[str]:
-    """Yield the lines that say what did not move."""
+    """Yield the lines that say what did not move, and what may have."""
+    loud = {entry["feature_name"] for entry in report.violations}
+    if open_ones := sorted((report.undecided & report.features.keys()) - loud):
+        listed = ", ".join(f"{name} {report.distances.get(name, 0.0):.2f}" for name in open_ones)
+        yield from _wrapped(f"not decided, as few of the rows are independent: {listed}")
     names = report.quiet
     if not names:
         return

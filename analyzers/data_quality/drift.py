@@ -25,7 +25,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from analyzers.data_quality import distance as distances
-from analyzers.data_quality.columns import FeaturePair, category_counts, holds_dates, number_count
+from analyzers.data_quality.columns import (
+    FEW_ROWS,
+    FeaturePair,
+    category_counts,
+    holds_dates,
+    number_count,
+)
 from analyzers.data_quality.distance import Distribution, bucket_distance, shares_at, sketch_distribution
 from analyzers.data_quality.documents import NumericalStatistics, SampleStatistics, Statistics, tail_ranks
 from analyzers.data_quality.sample_statistics import CORRELATION_BLOCK, KNOWN_VALUES, pairs_of
@@ -398,13 +404,17 @@ class Drift(NamedTuple):
         if changed:
             parts.append(chance(math.exp(-max(change.evidence for change in changed))))
         moved = "; ".join(parts) or "nothing"
-        verb = "exceeds" if self.violated else "does not violate"
         if self.is_far or not changed:
             distance, threshold = self.distance or 0.0, self.threshold
         else:
             distance, threshold = abs(changed[0].effect), changed[0].limit
+        verb = _verb(self.violated, distance > threshold)
         texts = {"distance": java_double(round(distance, 12)), "threshold": java_double(threshold)}
         return wording("drift.moved", moved=f"{moved[0].upper()}{moved[1:]}", verb=verb, **texts)
+
+
+def _verb(violated: bool, is_beyond: bool) -> str:
+    return "exceeds" if violated else "exceeds, perhaps by chance," if is_beyond else "does not violate"
 
 
 def compares_drift(pair: FeaturePair) -> bool:
@@ -618,15 +628,17 @@ def changed_correlations(
     for place in order[: max(_MOST_LISTED, int(violated.sum()))].tolist():
         one, other = (compared[both[side[place]]].name for side in (first, second))
         then, now = (float(side[place]) for side in values)
-        verb = "exceeds" if violated[place] else "does not violate"
+        is_beyond = bool(change[place] > limit[place])
+        verb = _verb(bool(violated[place]), is_beyond)
         p_value = math.exp(-(float(deviation[place]) ** 2) / 2.0)
         texts = {"then": number(then), "now": number(now), "distance": java_double(round(abs(now - then), 3))}
         texts |= {"verb": verb, "threshold": java_double(float(limit[place]))}
         text = wording("drift.correlation", one=one, other=other, sure=chance(p_value), **texts)
-        state = State.VIOLATED if violated[place] else State.HOLDS
+        state = State.VIOLATED if violated[place] else State.UNDECIDED if is_beyond else State.HOLDS
         figures: dict[str, Any] = {"value": now, "effect": abs(now - then), "limit": float(limit[place])}
         figures |= {"p_value": min(1.0, 2.0 * p_value), "rows": statistics.item_count}
-        figures["baseline_rows"] = baseline.item_count
+        figures |= {"baseline_rows": baseline.item_count}
+        figures |= {"reason": FEW_ROWS} if state is State.UNDECIDED else {}
         comparison = Comparison(f"{one}, {other}", CheckType.BASELINE_DRIFT, state, text, **figures)
         decided.append((one, comparison))
     return decided

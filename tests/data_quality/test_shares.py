@@ -279,6 +279,22 @@ def test_a_share_beyond_its_limit_and_almost_beyond_chance_is_left_open():
     assert states == {45: State.HOLDS, 95: State.UNDECIDED, 140: State.VIOLATED}
 
 
+@pytest.mark.parametrize(
+    ("rows", "slope_now", "state"),
+    [(20, 0.7, State.UNDECIDED), (400, -2.0, State.VIOLATED), (2_000, 2.0, State.HOLDS)],
+)
+def test_a_correlation_beyond_its_limit_by_chance_is_left_open(rows, slope_now, state):
+    def table(count, slope, seed):
+        one, noise = np.random.default_rng(seed).normal(size=(2, count))
+        return _statistics(count, seed, one=one, other=slope * one + noise)
+
+    analyzer, before = DataQualityAnalyzer(), table(2_000, 2.0, 1)
+    decision = analyzer.check(table(rows, slope_now, 2), Baseline(before, analyzer.suggest(before, None)))
+    (found,) = [one for one in decision.comparisons if one.subject == "one, other"]
+    assert (found.effect > found.limit) == (state is not State.HOLDS)
+    assert (found.state, bool(found.reason)) == (state, state is State.UNDECIDED)
+
+
 def _noisy(values):
     return {
         "float32": values.astype(np.float32),
