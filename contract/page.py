@@ -128,7 +128,7 @@ class Source:
         undecided = states.count(State.UNDECIDED)
         if undecided == len(states):
             return Cell("not decided")
-        return Cell(f"holds, {undecided} not decided" if undecided else "holds", state="fine")
+        return Cell(f"holds, {undecided} not decided") if undecided else Cell("holds", state="fine")
 
     @cached_property
     def _violated(self) -> set[str]:
