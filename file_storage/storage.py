@@ -360,7 +360,7 @@ def resolve_document(path: str, names: Sequence[str], variable: str) -> str:
         if not Path(path).is_dir():
             raise DocumentError.of("stored_file.pipe", file=path, field=variable)
         found = sorted(entry.name for entry in Path(path).iterdir() if entry.suffix == ".json")
-    hint = f"; it holds {', '.join(found[:5])}: name the file itself" if found else ""
+    hint = f", which holds {', '.join(found[:5])}" if found else ""
     told = {"field": variable, "names": " or ".join(names), "hint": hint}
     raise DocumentError.of("stored_file.folder", file=path, **told)
 
