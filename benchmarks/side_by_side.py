@@ -207,7 +207,7 @@ def _write_captures(folder: Path, shift: float) -> None:
         path.write_text("\n".join(records) + "\n", encoding="utf-8")
 
 
-def _write_model(folder: Path) -> None:
+def write_model(folder: Path) -> None:
     import lightgbm
     import numpy as np
 
@@ -221,7 +221,7 @@ def run_pairs(folder: Path, kind: str, pairs: int, *, seed: int = 1) -> Pairs:
     generator = random.Random(seed)
     make_inputs(folder)
     if kind == "attribution":
-        _write_model(folder)
+        write_model(folder)
     command = COMMANDS[kind]
     alone: dict[str, dict[str, bytes]] = {}
     for whose in ("a", "b"):
