@@ -233,9 +233,9 @@ def _say_why_text(name: str, texts: pa.Array, rules: CellRules, say: Say, *, is_
     elif len(units := _units(texts)) in range(1, _FEW_UNITS + 1):
         say("reading.units", field=name, units=", ".join(units))
     else:
-        for what, pattern in {"numbers": _NUMBER, "dates": _DATES}.items():
+        for what, pattern in {"numbers": _NUMBER, "dates": _DATES, "booleans": _BOOLEAN}.items():
             share = _share(texts, pattern)
-            if _HALF <= share < 1.0 and (what == "numbers" or rules.dates):
+            if _HALF <= share < 1.0 and (what != "dates" or rules.dates):
                 example = _unlike(texts, pattern)[0].as_py()[:40]
                 say("reading.mostly", field=name, share=share, what=what, example=example)
                 return
@@ -328,17 +328,21 @@ def _kind(columns: list[pa.Array], rules: CellRules) -> ColumnKind | None:
 def _column(name: str, column: pa.Array, kinds: Kinds, rules: CellRules) -> pa.Array:
     declared = rules.declared.get(name)
     kind = declared.kind if declared else kinds.get(name)
-    if kind == "number" and _is_number(column.type):  # nearly always
+    if kind in (None, "number") and _is_number(column.type):  # nearly always
         return _without_numbers(name, column, rules)
     if kind == "boolean":
         return _booleans(name, column, declared, rules)
     if types.is_boolean(column.type):
         if kind == "number":
+            if not declared:
+                notice("reading.flags", field=name)
             return column.cast(pa.int8())
+        if kind is not None and not declared:
+            _say_unlike(name, column, "booleans")
         return column.cast(pa.string()) if declared else column
     if not _is_text(column.type):
-        if _is_number(column.type) and kind == "text" and not declared:
-            notice("reading.both_kinds", len(column) - column.null_count, field=name, what="numbers")
+        if _is_number(column.type) and not declared:
+            _say_unlike(name, column, "numbers")
         if kind == "text" and declared and not types.is_null(column.type):
             if types.is_floating(column.type):
                 with contextlib.suppress(pa.ArrowInvalid):  # some may have a fraction
@@ -388,7 +392,7 @@ def _without_numbers(name: str, column: pa.Array, rules: CellRules) -> pa.Array:
 def _numbers(name: str, column: pa.Array, declared: Declared | None, rules: CellRules) -> pa.Array:
     column = _without(name, column, rules.markers)
     if declared is None and not rules.like_pandas and _any(_distinct(column), _CODE):
-        notice("reading.both_kinds", len(column) - column.null_count, field=name, what="codes")
+        _say_unlike(name, column, "codes")
         return column  # whoever summarizes knows them
     if (share := _share(_distinct(column), _NUMBER)) == 1.0:
         return _convert(column, _parse_numbers)
@@ -397,8 +401,12 @@ def _numbers(name: str, column: pa.Array, declared: Declared | None, rules: Cell
             notice("reading.flags", field=name)
         return _convert(column, lambda texts: _truth(texts).cast(pa.int8()))
     if declared is None and share < _HALF:
-        notice("reading.both_kinds", len(column) - column.null_count, field=name, what="text")
+        _say_unlike(name, column, "text")
     return column
+
+
+def _say_unlike(name: str, column: pa.Array, what: str) -> None:
+    notice("reading.both_kinds", len(column) - column.null_count, field=name, what=what)
 
 
 def _parse_numbers(texts: pa.Array) -> pa.Array:
@@ -420,8 +428,14 @@ def _booleans(name: str, column: pa.Array, declared: Declared | None, rules: Cel
     else:
         digits = not types.is_boolean(column.type)
         fits = not digits or set(pc.unique(column.drop_null()).to_pylist()) <= {0, 1}
-    if not fits or (digits and rules.like_pandas):
+    if rules.like_pandas and (digits or not fits):
         return column
+    if not fits:
+        if declared is None:
+            cells = _unlike(_present(column, ()), _BOOLEAN_OR_DIGIT)
+            _say_unlike(name, cells, "text" if is_text else "numbers")
+        spelling = (declared and declared.spelling) or ("false", "true")
+        return _convert(column, lambda texts: _spelt(texts, *spelling)) if is_text else column
     if digits:
         notice("reading.digits", field=name)
     found = _convert(column, _truth) if is_text else pc.equal(column, 1) if digits else column
@@ -429,6 +443,13 @@ def _booleans(name: str, column: pa.Array, declared: Declared | None, rules: Cel
         return found
     spelling = pa.array(declared.spelling, pa.string())
     return pa.DictionaryArray.from_arrays(found.cast(pa.int8()).cast(pa.int32()), spelling)
+
+
+def _spelt(texts: pa.Array, false: str, true: str) -> pa.Array:
+    """Return texts with each boolean among them in one spelling."""
+    for text, pattern in ((true, r"^\s*(?i:true|1|1\.0)\s*$"), (false, r"^\s*(?i:false|0|0\.0)\s*$")):
+        texts = pc.replace_substring_regex(texts, pattern, text)
+    return texts
 
 
 def _truth(texts: pa.Array) -> pa.Array:

@@ -177,8 +177,8 @@ def _listed_in_manifests(files: list[SourceFile], said: Said) -> list[SourceFile
     manifests = {file: entries for file in files if (entries := _manifest(file)) is not None}
     if not manifests:
         return files
-    if len(files) == 1:
-        files = list_files(_folder(files[0]))  # the manifest itself was named
+    if is_named := len(files) == 1:  # the manifest itself
+        files = list_files(_folder(files[0]))
     by_path = {file.path: file for file in files}
     kept = [file for file in files if file not in manifests]
     for manifest, entries in manifests.items():
@@ -188,6 +188,8 @@ def _listed_in_manifests(files: list[SourceFile], said: Said) -> list[SourceFile
         if listed and len(there) == len(listed):
             kept = [file for file in kept if file in there or not file.path.startswith(f"{folder}/")]
             said.say("reading.manifest", file=manifest.path, count=len(there))
+        elif is_named or not kept:
+            raise DatasetError.of("data_files.manifest", file=manifest.path)
     return kept
 
 

@@ -2,7 +2,8 @@
 
 A struct becomes dotted names, a list numbered names (``name.0``), a map dotted keys. Dates and times
 become ISO 8601 text (instants in UTC), decimals the nearest float64, or int64 where they have no fraction,
-durations seconds, binary values text where they are UTF-8 and else hexadecimal digits.
+floats of 16 and 32 bits the decimals that they are the nearest of, durations seconds, binary values text
+where they are UTF-8 and else hexadecimal digits.
 """
 
 import contextlib
@@ -29,8 +30,10 @@ from contract.errors import DatasetError
 
 _Columns = Iterator[tuple[str, pa.Array]]
 
-_NUMBERS = (types.is_integer, types.is_floating, types.is_boolean)
+_NUMBERS = (types.is_integer, types.is_float64, types.is_boolean)
 _PLAIN = (*_NUMBERS, types.is_null, types.is_string, types.is_large_string)
+# Digits behind the point of floats of 16 and 32 bits, and how many of these fit the processor's cache.
+_DIGITS, _TOGETHER = 7, 1 << 14
 # Deeper values are damage or an attack, and would exhaust the stack.
 DEEPEST = 100
 # Longer lists would become more columns than anyone looks at.
@@ -169,6 +172,8 @@ def _as_plain(array: pa.Array) -> pa.Array:
     kind = array.type
     if types.is_decimal(kind):
         return _numbers(array)
+    if types.is_floating(kind):
+        return _decimals(array)
     if types.is_timestamp(kind):
         # Without its time zone an instant reads as UTC; so no time zone database is needed.
         text = pc.strftime(array.cast(pa.timestamp(kind.unit)), "%Y-%m-%dT%H:%M:%S")
@@ -195,6 +200,22 @@ def _numbers(array: pa.Array) -> pa.Array:
             return array.cast(pa.int64())
     # By way of text: Arrow's direct cast multiplies by 0.01, after which 4.60 is larger than 4.6.
     return array.cast(pa.string()).cast(pa.float64())
+
+
+def _decimals(array: pa.Array) -> pa.Array:
+    """Return floats of 16 or 32 bits as decimals, such as 0.7, not 0.699999988, which is below it."""
+    narrow = array.to_numpy(zero_copy_only=False)
+    found = narrow.astype(np.float64)
+    with np.errstate(all="ignore"):
+        for start in range(0, narrow.size, _TOGETHER):
+            values, here = (every[start : start + _TOGETHER] for every in (narrow, found))
+            wide, at = here.copy(), np.arange(values.size)
+            for scale in 10.0 ** np.arange(_DIGITS, -1, -1):  # the fewest digits win
+                rounded = np.rint(wide * scale) / scale
+                fits = rounded.astype(narrow.dtype) == values[at]
+                wide, at = wide[fits], at[fits]
+                here[at] = rounded[fits]
+    return pa.array(found, mask=np.asarray(array.is_null()))
 
 
 def _without_zeros(text: pa.Array, unit: str) -> pa.Array:
@@ -378,7 +399,9 @@ def _simple(value: Any) -> Any:
     if isinstance(value, datetime.date | datetime.time):
         # pandas.NaT is a datetime by class, means missing, and differs from itself.
         return value.isoformat() if value == value else None
-    if isinstance(value, tuple | set | frozenset):
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=str)  # in one order in every process
+    if isinstance(value, tuple):
         return list(value)
     if type(value).__name__ == "NAType":  # pandas.NA, without importing pandas
         return None

@@ -65,12 +65,10 @@ def parquet_splits(files: Sequence[SourceFile], request: Dataset) -> tuple[FileS
 
 
 def parquet_sample(path: str, request: Dataset) -> pa.RecordBatch | None:
-    """Return the first rows of a file, without columns of numbers at its top; None when there are none."""
+    """Return the first rows of a file; None when there are none."""
     with _parquet(path), open_random(path) as source:
         file = _open(path, source)
-        plain = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_temporal)
-        asked = [f.name for f in file.schema_arrow if not any(is_plain(f.type) for is_plain in plain)]
-        asked = [name for name in asked if name not in request.exclude]
+        asked = [name for name in file.schema_arrow.names if name not in request.exclude]
         if not asked or not file.metadata.num_rows:
             return None
         batches = file.iter_batches(_SAMPLE_ROWS, row_groups=[0], columns=asked, use_threads=False)
