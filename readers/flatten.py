@@ -1,9 +1,9 @@
 """From nested to flat columns, of Arrow or of Python rows: the shapes and types that every reader hands on.
 
 A struct becomes dotted names, a list numbered names (``name.0``), a map dotted keys. Dates and times
-become ISO 8601 text (instants in UTC), decimals the nearest float64, or int64 where they have no fraction,
-floats of 16 and 32 bits the decimals that they are the nearest of, durations seconds, binary values text
-where they are UTF-8 and else hexadecimal digits.
+become ISO 8601 text (instants in UTC), decimals the nearest float64, or whole numbers where they have no
+fraction, floats of 16 and 32 bits the decimals that they are the nearest of, durations seconds, UUIDs their
+usual text, other binary values text where they are UTF-8 and else hexadecimal digits.
 """
 
 import contextlib
@@ -135,7 +135,7 @@ def _flatten(name: str, array: pa.Array) -> _Columns:
         yield from _flatten(name, pc.run_end_decode(array))
     elif types.is_nested(kind) and not types.is_union(kind):
         yield from _flatten_list(name, array)
-    elif isinstance(array, pa.ExtensionArray):
+    elif isinstance(array, pa.ExtensionArray) and not isinstance(kind, pa.UuidType):
         yield from _flatten(name, array.storage)
     else:
         yield name, _as_plain(array)
@@ -194,10 +194,10 @@ def _as_plain(array: pa.Array) -> pa.Array:
 
 
 def _numbers(array: pa.Array) -> pa.Array:
-    """Return decimals as int64 where they have no fraction, else as the nearest float64."""
-    if array.type.scale <= 0:
+    """Return decimals as int64 or uint64 where they have no fraction, else as the nearest float64."""
+    for kind in (pa.int64(), pa.uint64()) if array.type.scale <= 0 else ():
         with contextlib.suppress(pa.ArrowInvalid):  # beyond 64 bits
-            return array.cast(pa.int64())
+            return array.cast(kind)
     # By way of text: Arrow's direct cast multiplies by 0.01, after which 4.60 is larger than 4.6.
     return array.cast(pa.string()).cast(pa.float64())
 

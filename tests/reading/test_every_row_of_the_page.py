@@ -385,6 +385,11 @@ EXPECTED: dict[str, Row] = {
         "cells of x that are text, unlike the first ones: 90",
         then=kind("String"),
     ),
+    "UUID": Row(
+        {"a.parquet": parquet(x=pa.array([bytes(15) + bytes([at]) for at in range(90)], pa.uuid()))},
+        format="parquet",
+        then=lambda result: "00000000-0000-0000-0000-000000000059" in json.dumps(features(result)["x"]),
+    ),
     "floats of 16 and 32 bits": Row(
         {"a.parquet": parquet(x=pa.array([0.7] * 90, pa.float32()))},
         format="parquet",
