@@ -12,7 +12,7 @@ from contract.errors import DatasetError
 from contract.schema import suggestion
 from contract.wording import some_of
 from file_storage.storage import SourceFile, list_files, read_bytes
-from readers.splitting import UTF8_MARK, first_bytes
+from readers.splitting import UTF8_MARK, UTF16_MARKS, first_bytes
 
 _BYTES = 4096
 _LARGEST_MANIFEST = 64 << 20
@@ -142,6 +142,8 @@ def require_kind(path: str, kind: str) -> None:
         Naming the file, what it looks like, and the format to give.
     """
     beginning = first_bytes(path, _BYTES)
+    if beginning.startswith(UTF16_MARKS):
+        raise DatasetError.of("csv.utf16", file=path)
     found = kind_of(beginning)
     if found not in (None, *_SAID):
         raise DatasetError.of("data_files.binary", file=path, found=found)

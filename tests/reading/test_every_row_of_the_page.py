@@ -385,6 +385,11 @@ EXPECTED: dict[str, Row] = {
         "cells of x that are text, unlike the first ones: 90",
         then=kind("String"),
     ),
+    "lines without anything": Row(
+        {"a.csv": table("x", lambda at: "" if at % 9 == 5 else at) + "\n\n"},
+        "10 lines hold nothing and are no rows",
+        then=count(80),
+    ),
     "UUID": Row(
         {"a.parquet": parquet(x=pa.array([bytes(15) + bytes([at]) for at in range(90)], pa.uuid()))},
         format="parquet",
