@@ -13,6 +13,7 @@ import itertools
 import json
 import math
 import re
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -170,10 +171,10 @@ def _flatten_map(name: str, array: pa.Array) -> _Columns:
 
 def _as_plain(array: pa.Array) -> pa.Array:
     kind = array.type
+    if types.is_floating(kind):
+        return as_decimals(array)
     if types.is_decimal(kind):
         return _numbers(array)
-    if types.is_floating(kind):
-        return _decimals(array)
     if types.is_timestamp(kind):
         # Without its time zone an instant reads as UTC; so no time zone database is needed.
         text = pc.strftime(array.cast(pa.timestamp(kind.unit)), "%Y-%m-%dT%H:%M:%S")
@@ -202,8 +203,13 @@ def _numbers(array: pa.Array) -> pa.Array:
     return array.cast(pa.string()).cast(pa.float64())
 
 
-def _decimals(array: pa.Array) -> pa.Array:
-    """Return floats of 16 or 32 bits as decimals, such as 0.7, not 0.699999988, which is below it."""
+def as_decimals(array: pa.Array) -> pa.Array:
+    """Return floats of 16 or 32 bits as decimals, such as 0.7, not 0.699999988, which is below it.
+
+    Columns of other types stay as they are.
+    """
+    if not (types.is_float16(array.type) or types.is_float32(array.type)):
+        return array
     narrow = array.to_numpy(zero_copy_only=False)
     found = narrow.astype(np.float64)
     with np.errstate(all="ignore"):
@@ -396,6 +402,10 @@ def _simple(value: Any) -> Any:
         return bytes_text(bytes(value))
     if isinstance(value, decimal.Decimal):
         return float(value)
+    if isinstance(value, datetime.timedelta):
+        return value.total_seconds()
+    if isinstance(value, uuid.UUID):
+        return str(value)
     if isinstance(value, datetime.date | datetime.time):
         # pandas.NaT is a datetime by class, means missing, and differs from itself.
         return value.isoformat() if value == value else None

@@ -12,7 +12,7 @@ from contract.dataset import Dataset
 from contract.errors import DatasetError
 from file_storage.storage import SourceFile, is_s3, open_random, reading
 from readers.dataset import excluded_positions, require_kept, say_odd_columns
-from readers.flatten import flatten_batch
+from readers.flatten import as_decimals, flatten_batch
 from readers.splitting import BATCH_ROWS, FileRange, FileSplit, Pieces, divide, gathered, joined, split_size
 
 # Wide tables get fewer rows per batch and smaller read buffers, so that memory does not grow with columns.
@@ -158,7 +158,8 @@ def parquet_rows(path: str, rows: int) -> Iterator[list[dict[str, Any]]]:
     """Yield the rows of a file as Python values, `rows` of them together."""
     with _parquet(path), open_random(path) as source:
         for batch in _open(path, source).iter_batches(rows, use_threads=False):
-            yield batch.to_pylist()
+            columns = list(map(as_decimals, batch.columns))
+            yield pa.RecordBatch.from_arrays(columns, batch.schema.names).to_pylist()
 
 
 @contextlib.contextmanager

@@ -138,6 +138,34 @@ def test_short_floats_are_the_decimals_that_they_are_written_as(values, kind):
     assert np.array_equal(found[is_short], shortest[is_short])
 
 
+def test_a_script_may_return_the_record_of_any_type(tmp_path: Path) -> None:
+    columns = {
+        "short": pa.array([0.7, 0.1] * 50, pa.float32()),
+        "wait": pa.array([datetime.timedelta(seconds=1.5)] * 100),
+        "id": pa.array([bytes(16)] * 100, pa.uuid()),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    script = write(tmp_path / "s.py", "def preprocess_handler(record):\n    return record\n")
+    plain, scripted = (
+        features(run_job(tmp_path / name, tmp_path / "a.parquet", dataset_format="parquet", **settings))
+        for name, settings in {"1": {}, "2": {"record_preprocessor_script": script}}.items()
+    )
+    assert {name: common(feature) for name, feature in plain.items()} == {
+        name: common(scripted[name]) for name in plain
+    }
+    for name in ("short", "wait"):
+        assert plain[name]["numerical_statistics"]["max"] == scripted[name]["numerical_statistics"]["max"]
+
+
+@pytest.mark.parametrize("digits", [6, 7, 9])
+def test_times_of_any_precision_are_dates(tmp_path: Path, digits: int) -> None:
+    cells = [f"2026-03-02T10:00:00.{at:0{digits}d}" for at in range(100)]
+    table = csv_table(tmp_path / "a.csv", "x,y", [[cell, 1] for cell in cells])
+    assert says(
+        [f"types: {one}" for one in reading(run_job(tmp_path, table))["types"]], "reading.dates", field="x"
+    )
+
+
 def test_missing_short_floats_stay_missing():
     batch = pa.record_batch({"x": pa.array([0.5, 0.7, None, float("nan")], pa.float32()).slice(1)})
     first, second, third = flatten_batch(batch)["x"].to_pylist()
