@@ -438,17 +438,6 @@ def _parser(program: Program, *, with_help: bool) -> _Parser:
 _WRITTEN: dict[Kind, str] = {"switch": "Enabled or Disabled.", "seconds": "An ISO 8601 duration, or seconds."}
 
 
-def _with_values(arguments: Sequence[str]) -> list[str]:
-    """Return arguments with values such as ``-P3D`` joined to their flags; argparse takes them for flags."""
-    found: list[str] = []
-    for argument in arguments:
-        if re.match("-[^-]", argument) and found and re.fullmatch(r"--[\w-]+", found[-1]):
-            found[-1] += f"={argument}"
-        else:
-            found.append(argument)
-    return found
-
-
 def _help(variable: Variable, program: Program) -> str:
     text, example = variable.told
     parts = [text]
@@ -487,7 +476,10 @@ def read_settings(
     """
     mistakes = Mistakes("", "settings")
     with_help = not {"-h", "--help"}.isdisjoint(arguments)
-    flags, unknown = _parser(program, with_help=with_help).parse_known_args(_with_values(arguments))
+    # Values such as -P3D are joined to their flags: argparse takes them for flags themselves.
+    joined = re.sub(r"(?<![^\0])(--[\w-]+)\0(?=-[^-])", r"\1=", "\0".join(arguments))
+    parser = _parser(program, with_help=with_help)
+    flags, unknown = parser.parse_known_args(joined.split("\0") if arguments else [])
     _note_unknown_arguments(unknown, program, mistakes)
     _note_near_misses(environment, program, mistakes)
     given = _collect(vars(flags), environment, program)

@@ -189,8 +189,7 @@ def say_kinds(batches: Sequence[pa.RecordBatch], kinds: Kinds, rules: CellRules,
                 say("reading.texts", field=name)
         elif kind == "number" and (others := _unlike(texts, _NUMBER)):
             say("reading.numbers", field=name, share=_share(texts, _NUMBER))
-            if _any(others, f"{_AMOUNT}|{_WITH_UNIT}"):
-                say("reading.amounts", field=name, example=others[0].as_py()[:40])
+            say("reading.amounts", field=name, example=others[0].as_py()[:40])
 
 
 def _say_other_readings(name: str, column: pa.Array, rules: CellRules, say: Say) -> None:
@@ -228,6 +227,8 @@ def _say_why_text(name: str, texts: pa.Array, rules: CellRules, say: Say, *, is_
         say("reading.signs", field=name)
     elif _share(texts, _OTHER_DATES) >= MOSTLY:
         say("reading.dates_in_two_ways", field=name)
+    elif rules.dates and _share(texts, _DATES) == 1.0:
+        say("reading.no_days", field=name)
     elif _share(texts, _JSON) >= MOSTLY:
         say("reading.json", field=name, example=texts[0].as_py()[:40])
     elif len(units := _units(texts)) in range(1, _FEW_UNITS + 1):

@@ -33,6 +33,7 @@ _Columns = Iterator[tuple[str, pa.Array]]
 
 _NUMBERS = (types.is_integer, types.is_float64, types.is_boolean)
 _PLAIN = (*_NUMBERS, types.is_null, types.is_string, types.is_large_string)
+_BINARY = (types.is_fixed_size_binary, types.is_binary_view, types.is_binary, types.is_large_binary)
 # Digits behind the point of floats of 16 and 32 bits, and how many of these fit the processor's cache.
 _DIGITS, _TOGETHER = 7, 1 << 14
 # Deeper values are damage or an attack, and would exhaust the stack.
@@ -187,10 +188,8 @@ def _as_plain(array: pa.Array) -> pa.Array:
     if types.is_duration(kind):
         ticks = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit]
         return pc.divide(array.cast(pa.int64()).cast(pa.float64(), safe=False), float(ticks))
-    if types.is_fixed_size_binary(kind) or types.is_binary_view(kind):
+    if any(is_one(kind) for is_one in _BINARY):
         return _binary_text(array.cast(pa.binary()))
-    if types.is_binary(kind) or types.is_large_binary(kind):
-        return _binary_text(array)
     return pa.array([None if value is None else str(value) for value in array.to_pylist()], pa.string())
 
 
@@ -231,7 +230,7 @@ def _without_zeros(text: pa.Array, unit: str) -> pa.Array:
 
 def _binary_text(array: pa.Array) -> pa.Array:
     try:
-        return array.cast(pa.large_string() if types.is_large_binary(array.type) else pa.string())
+        return array.cast(pa.string())
     except pa.ArrowInvalid:
         return pa.array([None if value is None else bytes_text(value) for value in array.to_pylist()])
 

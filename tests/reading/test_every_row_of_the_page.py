@@ -390,6 +390,9 @@ EXPECTED: dict[str, Row] = {
         "10 lines hold nothing and are no rows",
         then=count(80),
     ),
+    "dates among which": one(
+        lambda at: "0000-00-00" if at % 9 == 0 else f"2026-03-{1 + at % 28:02}", said="such as 2026-02-30 or"
+    ),
     "UUID": Row(
         {"a.parquet": parquet(x=pa.array([bytes(15) + bytes([at]) for at in range(90)], pa.uuid()))},
         format="parquet",
