@@ -17,6 +17,7 @@ import contextlib
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -355,9 +356,7 @@ def _column(name: str, column: pa.Array, kinds: Kinds, rules: CellRules) -> pa.A
     if kind == "date":
         without = _without(name, column, rules.markers)
         found = _convert(without, _times)
-        if found is without and len(texts := _present(without, ())):
-            notice("reading.undated", max(1, len(_unlike(texts, _DATES))), field=name)
-        return found
+        return found if found is not without else _dates_of(name, without)
     markers = rules.markers if rules.like_pandas else rules.markers_in_text(name)
     return _without(name, column, markers) if markers else column
 
@@ -373,10 +372,9 @@ def _without(name: str, column: pa.Array, markers: tuple[str, ...]) -> pa.Array:
     kept, marked = pc.if_else(found, nothing, texts), pc.if_else(found, trimmed, nothing)
     if types.is_dictionary(column.type):
         kept, marked = kept.take(column.indices).dictionary_encode(), marked.take(column.indices)
-    counts = pc.value_counts(marked.drop_null())
-    for marker, count in zip(*(part.to_pylist() for part in counts.flatten()), strict=True):
-        if marker:
-            notice("reading.marker", count, field=name, marker=marker)
+    for one in pc.value_counts(marked.drop_null()).to_pylist():
+        if one["values"]:
+            notice("reading.marker", one["counts"], field=name, marker=one["values"])
     return kept
 
 
@@ -455,6 +453,20 @@ def _spelt(texts: pa.Array, false: str, true: str) -> pa.Array:
 
 def _truth(texts: pa.Array) -> pa.Array:
     return pc.match_substring_regex(pc.utf8_trim_whitespace(texts), r"^(?i:true|1|1\.0)$")
+
+
+def _dates_of(name: str, column: pa.Array) -> pa.Array:
+    """Return instants of texts of which some are none, and count these: they are missing values."""
+    texts = pc.utf8_trim_whitespace(column.cast(pa.string())).to_pylist()
+    dates = pa.array([text if text and _is_date(text) else None for text in texts], pa.string())
+    notice("reading.undated", sum(map(bool, texts)) - (len(dates) - dates.null_count), field=name)
+    return _convert(dates, _times)
+
+
+def _is_date(text: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return bool(re.match(_DATES, text) and datetime.fromisoformat(text[:19]))
+    return False
 
 
 def _times(texts: pa.Array) -> pa.Array | None:

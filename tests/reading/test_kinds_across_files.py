@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reading_inputs import LINES, common, csv_table, features, reading, write
+from reading_inputs import LINES, checks, common, csv_table, features, reading, write
 from run_jobs import Result, baseline_of, run_job
 from sentences import says
 
@@ -164,6 +164,18 @@ def test_times_of_any_precision_are_dates(tmp_path: Path, digits: int) -> None:
     assert says(
         [f"types: {one}" for one in reading(run_job(tmp_path, table))["types"]], "reading.dates", field="x"
     )
+
+
+def test_dates_in_no_calendar_among_others_are_missing(tmp_path: Path) -> None:
+    days = [f"2026-03-{1 + at % 28:02d}" for at in range(2000)]
+    baseline = run_job(tmp_path / "b", csv_table(tmp_path / "b.csv", "x,y", [[day, 1] for day in days]))
+    odd = {"zero": "0000-00-00", "short month": "2026-02-30", "another form": "02/03/2026"}
+    for number, cell in enumerate(odd.values()):
+        cells = [cell if at % 12 == 0 else day for at, day in enumerate(days)]
+        window = csv_table(tmp_path / f"{number}.csv", "x,y", [[one, 1] for one in cells])
+        result = run_job(tmp_path / f"{number}", window, **baseline_of(baseline))
+        assert checks(result) == [("x", "completeness_check")]
+        assert "167 of 2000 cells of x are no dates, and count as missing" in reading(result)["types"]
 
 
 def test_missing_short_floats_stay_missing():
