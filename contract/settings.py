@@ -476,7 +476,10 @@ def read_settings(
     """
     mistakes = Mistakes("", "settings")
     with_help = not {"-h", "--help"}.isdisjoint(arguments)
-    flags, unknown = _parser(program, with_help=with_help).parse_known_args(list(arguments))
+    # Values such as -P3D are joined to their flags: argparse takes them for flags themselves.
+    joined = re.sub(r"(?<![^\0])(--[\w-]+)\0(?=-[^-])", r"\1=", "\0".join(arguments))
+    parser = _parser(program, with_help=with_help)
+    flags, unknown = parser.parse_known_args(joined.split("\0") if arguments else [])
     _note_unknown_arguments(unknown, program, mistakes)
     _note_near_misses(environment, program, mistakes)
     given = _collect(vars(flags), environment, program)

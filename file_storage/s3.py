@@ -94,9 +94,13 @@ def listed(source: str) -> Iterator[tuple[str, int]] | None:
     info = file_system().get_file_info(key(source))
     if info.type.name == "NotFound":
         return None
-    if info.is_file and not source.endswith("/"):
+    is_object = info.is_file and not source.endswith("/")
+    if is_object and info.size:
         return iter([(source, info.size)])
-    found = file_system().get_file_info(FileSelector(key(source), recursive=True))
+    # An empty object may stand for a folder, as some programs write them.
+    found = file_system().get_file_info(FileSelector(key(source), recursive=True, allow_not_found=True))
+    if is_object and not found:
+        return iter([(source, 0)])
     return ((SCHEME + entry.path, entry.size) for entry in found if entry.is_file)
 
 

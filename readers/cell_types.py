@@ -17,6 +17,7 @@ import contextlib
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -189,8 +190,7 @@ def say_kinds(batches: Sequence[pa.RecordBatch], kinds: Kinds, rules: CellRules,
                 say("reading.texts", field=name)
         elif kind == "number" and (others := _unlike(texts, _NUMBER)):
             say("reading.numbers", field=name, share=_share(texts, _NUMBER))
-            if _any(others, f"{_AMOUNT}|{_WITH_UNIT}"):
-                say("reading.amounts", field=name, example=others[0].as_py()[:40])
+            say("reading.amounts", field=name, example=others[0].as_py()[:40])
 
 
 def _say_other_readings(name: str, column: pa.Array, rules: CellRules, say: Say) -> None:
@@ -228,14 +228,16 @@ def _say_why_text(name: str, texts: pa.Array, rules: CellRules, say: Say, *, is_
         say("reading.signs", field=name)
     elif _share(texts, _OTHER_DATES) >= MOSTLY:
         say("reading.dates_in_two_ways", field=name)
+    elif rules.dates and _share(texts, _DATES) == 1.0:
+        say("reading.no_days", field=name)
     elif _share(texts, _JSON) >= MOSTLY:
         say("reading.json", field=name, example=texts[0].as_py()[:40])
     elif len(units := _units(texts)) in range(1, _FEW_UNITS + 1):
         say("reading.units", field=name, units=", ".join(units))
     else:
-        for what, pattern in {"numbers": _NUMBER, "dates": _DATES}.items():
+        for what, pattern in {"numbers": _NUMBER, "dates": _DATES, "booleans": _BOOLEAN}.items():
             share = _share(texts, pattern)
-            if _HALF <= share < 1.0 and (what == "numbers" or rules.dates):
+            if _HALF <= share < 1.0 and (what != "dates" or rules.dates):
                 example = _unlike(texts, pattern)[0].as_py()[:40]
                 say("reading.mostly", field=name, share=share, what=what, example=example)
                 return
@@ -328,17 +330,21 @@ def _kind(columns: list[pa.Array], rules: CellRules) -> ColumnKind | None:
 def _column(name: str, column: pa.Array, kinds: Kinds, rules: CellRules) -> pa.Array:
     declared = rules.declared.get(name)
     kind = declared.kind if declared else kinds.get(name)
-    if kind == "number" and _is_number(column.type):  # nearly always
+    if kind in (None, "number") and _is_number(column.type):  # nearly always
         return _without_numbers(name, column, rules)
     if kind == "boolean":
         return _booleans(name, column, declared, rules)
     if types.is_boolean(column.type):
         if kind == "number":
+            if not declared:
+                notice("reading.flags", field=name)
             return column.cast(pa.int8())
+        if kind is not None and not declared:
+            _say_unlike(name, column, "booleans")
         return column.cast(pa.string()) if declared else column
     if not _is_text(column.type):
-        if _is_number(column.type) and kind == "text" and not declared:
-            notice("reading.both_kinds", len(column) - column.null_count, field=name, what="numbers")
+        if _is_number(column.type) and not declared:
+            _say_unlike(name, column, "numbers")
         if kind == "text" and declared and not types.is_null(column.type):
             if types.is_floating(column.type):
                 with contextlib.suppress(pa.ArrowInvalid):  # some may have a fraction
@@ -350,9 +356,7 @@ def _column(name: str, column: pa.Array, kinds: Kinds, rules: CellRules) -> pa.A
     if kind == "date":
         without = _without(name, column, rules.markers)
         found = _convert(without, _times)
-        if found is without and len(texts := _present(without, ())):
-            notice("reading.undated", max(1, len(_unlike(texts, _DATES))), field=name)
-        return found
+        return found if found is not without else _dates_of(name, without)
     markers = rules.markers if rules.like_pandas else rules.markers_in_text(name)
     return _without(name, column, markers) if markers else column
 
@@ -368,10 +372,9 @@ def _without(name: str, column: pa.Array, markers: tuple[str, ...]) -> pa.Array:
     kept, marked = pc.if_else(found, nothing, texts), pc.if_else(found, trimmed, nothing)
     if types.is_dictionary(column.type):
         kept, marked = kept.take(column.indices).dictionary_encode(), marked.take(column.indices)
-    counts = pc.value_counts(marked.drop_null())
-    for marker, count in zip(*(part.to_pylist() for part in counts.flatten()), strict=True):
-        if marker:
-            notice("reading.marker", count, field=name, marker=marker)
+    for one in pc.value_counts(marked.drop_null()).to_pylist():
+        if one["values"]:
+            notice("reading.marker", one["counts"], field=name, marker=one["values"])
     return kept
 
 
@@ -388,7 +391,7 @@ def _without_numbers(name: str, column: pa.Array, rules: CellRules) -> pa.Array:
 def _numbers(name: str, column: pa.Array, declared: Declared | None, rules: CellRules) -> pa.Array:
     column = _without(name, column, rules.markers)
     if declared is None and not rules.like_pandas and _any(_distinct(column), _CODE):
-        notice("reading.both_kinds", len(column) - column.null_count, field=name, what="codes")
+        _say_unlike(name, column, "codes")
         return column  # whoever summarizes knows them
     if (share := _share(_distinct(column), _NUMBER)) == 1.0:
         return _convert(column, _parse_numbers)
@@ -397,8 +400,12 @@ def _numbers(name: str, column: pa.Array, declared: Declared | None, rules: Cell
             notice("reading.flags", field=name)
         return _convert(column, lambda texts: _truth(texts).cast(pa.int8()))
     if declared is None and share < _HALF:
-        notice("reading.both_kinds", len(column) - column.null_count, field=name, what="text")
+        _say_unlike(name, column, "text")
     return column
+
+
+def _say_unlike(name: str, column: pa.Array, what: str) -> None:
+    notice("reading.both_kinds", len(column) - column.null_count, field=name, what=what)
 
 
 def _parse_numbers(texts: pa.Array) -> pa.Array:
@@ -420,8 +427,14 @@ def _booleans(name: str, column: pa.Array, declared: Declared | None, rules: Cel
     else:
         digits = not types.is_boolean(column.type)
         fits = not digits or set(pc.unique(column.drop_null()).to_pylist()) <= {0, 1}
-    if not fits or (digits and rules.like_pandas):
+    if rules.like_pandas and (digits or not fits):
         return column
+    if not fits:
+        if declared is None:
+            cells = _unlike(_present(column, ()), _BOOLEAN_OR_DIGIT)
+            _say_unlike(name, cells, "text" if is_text else "numbers")
+        spelling = (declared and declared.spelling) or ("false", "true")
+        return _convert(column, lambda texts: _spelt(texts, *spelling)) if is_text else column
     if digits:
         notice("reading.digits", field=name)
     found = _convert(column, _truth) if is_text else pc.equal(column, 1) if digits else column
@@ -431,8 +444,29 @@ def _booleans(name: str, column: pa.Array, declared: Declared | None, rules: Cel
     return pa.DictionaryArray.from_arrays(found.cast(pa.int8()).cast(pa.int32()), spelling)
 
 
+def _spelt(texts: pa.Array, false: str, true: str) -> pa.Array:
+    """Return texts with each boolean among them in one spelling."""
+    for text, pattern in ((true, r"^\s*(?i:true|1|1\.0)\s*$"), (false, r"^\s*(?i:false|0|0\.0)\s*$")):
+        texts = pc.replace_substring_regex(texts, pattern, text)
+    return texts
+
+
 def _truth(texts: pa.Array) -> pa.Array:
     return pc.match_substring_regex(pc.utf8_trim_whitespace(texts), r"^(?i:true|1|1\.0)$")
+
+
+def _dates_of(name: str, column: pa.Array) -> pa.Array:
+    """Return instants of texts of which some are none, and count these: they are missing values."""
+    texts = pc.utf8_trim_whitespace(column.cast(pa.string())).to_pylist()
+    dates = pa.array([text if text and _is_date(text) else None for text in texts], pa.string())
+    notice("reading.undated", sum(map(bool, texts)) - (len(dates) - dates.null_count), field=name)
+    return _convert(dates, _times)
+
+
+def _is_date(text: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return bool(re.match(_DATES, text) and datetime.fromisoformat(text[:19]))
+    return False
 
 
 def _times(texts: pa.Array) -> pa.Array | None:
@@ -440,6 +474,7 @@ def _times(texts: pa.Array) -> pa.Array | None:
     present = pc.utf8_trim_whitespace(texts)
     if not len(present) or _share(present.slice(0, 1000).drop_null(), _DATES) < 1.0:
         return None
+    present = pc.replace_substring_regex(present, r"(\.\d{6})\d+", r"\1")  # instants are of microseconds
     zoned = pc.match_substring_regex(present, r"(Z|[+-]\d\d:?\d\d)$")
     zoned = pc.and_(zoned, pc.greater(pc.utf8_length(present), len("2026-01-01T00:")))
     with contextlib.suppress(pa.ArrowInvalid):

@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.dataset import MARKERS, Dataset, Dialect
+from contract.dataset import MARKERS, Dataset, Dialect, notice
 from contract.errors import DatasetError
 from contract.wording import some_of
 from file_storage.storage import SourceFile, lines_before, open_input, reading
@@ -48,6 +48,7 @@ _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+(\.\d{3})*,\d+\s*")
 _BLANK_BEFORE_QUOTE = rb'[%(separator)b]( +"[^"\r\n]+") *(?=[%(separator)b\r\n])'
 _EXCEL_LINE = re.compile(rb'"?sep=[,;|\t]"?\r?\n', re.IGNORECASE)
+_BLANK_LINE = re.compile(rb"\n\r?(?=\n)")
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 
 
@@ -216,7 +217,6 @@ def _is_numeric(column: Sequence[str]) -> bool:
 _SAMPLE = 1 << 20
 # What follows a first line, to tell whether that is a header.
 _LOOKED_AT, _ROWS_LOOKED_AT, _FEW_LINES = 1 << 15, 30, 5
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 _Types = dict[str, pa.DataType]
 
@@ -504,7 +504,7 @@ def _beginning(
         data: bytes = stream.read(size)
         data = plain(dialect, data) if dialect else data
         complete = len(data) < size
-        if data.startswith(_UTF16_MARKS):
+        if data.startswith(splitting.UTF16_MARKS):
             raise DatasetError.of("csv.utf16", file=path)
         begin = len(data) - len(data.removeprefix(splitting.UTF8_MARK).lstrip(b"\r\n"))
         while not (end := csv_records.first_record_end(data[begin:])) and not complete:
@@ -553,6 +553,8 @@ def _piece_batches(
             table = restore(dialect, csv_records.parse_csv_block(block.data, columns))
         except pa.ArrowInvalid as error:
             raise _explained(error, piece, block, request) from error
+        if len(columns.names) == 1:  # elsewhere separators tell a row without values
+            notice("reading.blank_lines", len(_BLANK_LINE.findall(block.data.rstrip(b"\r\n"))))
         table = table.replace_schema_metadata(metadata)
         batches: list[pa.RecordBatch] = table.to_batches(splitting.balanced_rows(table.num_rows))
         return batches

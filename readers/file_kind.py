@@ -12,7 +12,7 @@ from contract.errors import DatasetError
 from contract.schema import suggestion
 from contract.wording import some_of
 from file_storage.storage import SourceFile, list_files, read_bytes
-from readers.splitting import UTF8_MARK, first_bytes
+from readers.splitting import UTF8_MARK, UTF16_MARKS, first_bytes
 
 _BYTES = 4096
 _LARGEST_MANIFEST = 64 << 20
@@ -142,6 +142,8 @@ def require_kind(path: str, kind: str) -> None:
         Naming the file, what it looks like, and the format to give.
     """
     beginning = first_bytes(path, _BYTES)
+    if beginning.startswith(UTF16_MARKS):
+        raise DatasetError.of("csv.utf16", file=path)
     found = kind_of(beginning)
     if found not in (None, *_SAID):
         raise DatasetError.of("data_files.binary", file=path, found=found)
@@ -177,8 +179,8 @@ def _listed_in_manifests(files: list[SourceFile], said: Said) -> list[SourceFile
     manifests = {file: entries for file in files if (entries := _manifest(file)) is not None}
     if not manifests:
         return files
-    if len(files) == 1:
-        files = list_files(_folder(files[0]))  # the manifest itself was named
+    if is_named := len(files) == 1:  # the manifest itself
+        files = list_files(_folder(files[0]))
     by_path = {file.path: file for file in files}
     kept = [file for file in files if file not in manifests]
     for manifest, entries in manifests.items():
@@ -188,6 +190,8 @@ def _listed_in_manifests(files: list[SourceFile], said: Said) -> list[SourceFile
         if listed and len(there) == len(listed):
             kept = [file for file in kept if file in there or not file.path.startswith(f"{folder}/")]
             said.say("reading.manifest", file=manifest.path, count=len(there))
+        elif is_named or not kept:
+            raise DatasetError.of("data_files.manifest", file=manifest.path)
     return kept
 
 

@@ -1,8 +1,9 @@
 """From nested to flat columns, of Arrow or of Python rows: the shapes and types that every reader hands on.
 
 A struct becomes dotted names, a list numbered names (``name.0``), a map dotted keys. Dates and times
-become ISO 8601 text (instants in UTC), decimals the nearest float64, or int64 where they have no fraction,
-durations seconds, binary values text where they are UTF-8 and else hexadecimal digits.
+become ISO 8601 text (instants in UTC), decimals the nearest float64, or whole numbers where they have no
+fraction, floats of 16 and 32 bits the decimals that they are the nearest of, durations seconds, UUIDs their
+usual text, other binary values text where they are UTF-8 and else hexadecimal digits.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import itertools
 import json
 import math
 import re
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,8 +31,11 @@ from contract.errors import DatasetError
 
 _Columns = Iterator[tuple[str, pa.Array]]
 
-_NUMBERS = (types.is_integer, types.is_floating, types.is_boolean)
+_NUMBERS = (types.is_integer, types.is_float64, types.is_boolean)
 _PLAIN = (*_NUMBERS, types.is_null, types.is_string, types.is_large_string)
+_BINARY = (types.is_fixed_size_binary, types.is_binary_view, types.is_binary, types.is_large_binary)
+# Digits behind the point of floats of 16 and 32 bits, and how many of these fit the processor's cache.
+_DIGITS, _TOGETHER = 7, 1 << 14
 # Deeper values are damage or an attack, and would exhaust the stack.
 DEEPEST = 100
 # Longer lists would become more columns than anyone looks at.
@@ -132,7 +137,7 @@ def _flatten(name: str, array: pa.Array) -> _Columns:
         yield from _flatten(name, pc.run_end_decode(array))
     elif types.is_nested(kind) and not types.is_union(kind):
         yield from _flatten_list(name, array)
-    elif isinstance(array, pa.ExtensionArray):
+    elif isinstance(array, pa.ExtensionArray) and not isinstance(kind, pa.UuidType):
         yield from _flatten(name, array.storage)
     else:
         yield name, _as_plain(array)
@@ -167,6 +172,8 @@ def _flatten_map(name: str, array: pa.Array) -> _Columns:
 
 def _as_plain(array: pa.Array) -> pa.Array:
     kind = array.type
+    if types.is_floating(kind):
+        return as_decimals(array)
     if types.is_decimal(kind):
         return _numbers(array)
     if types.is_timestamp(kind):
@@ -181,20 +188,39 @@ def _as_plain(array: pa.Array) -> pa.Array:
     if types.is_duration(kind):
         ticks = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit]
         return pc.divide(array.cast(pa.int64()).cast(pa.float64(), safe=False), float(ticks))
-    if types.is_fixed_size_binary(kind) or types.is_binary_view(kind):
+    if any(is_one(kind) for is_one in _BINARY):
         return _binary_text(array.cast(pa.binary()))
-    if types.is_binary(kind) or types.is_large_binary(kind):
-        return _binary_text(array)
     return pa.array([None if value is None else str(value) for value in array.to_pylist()], pa.string())
 
 
 def _numbers(array: pa.Array) -> pa.Array:
-    """Return decimals as int64 where they have no fraction, else as the nearest float64."""
-    if array.type.scale <= 0:
+    """Return decimals as int64 or uint64 where they have no fraction, else as the nearest float64."""
+    for kind in (pa.int64(), pa.uint64()) if array.type.scale <= 0 else ():
         with contextlib.suppress(pa.ArrowInvalid):  # beyond 64 bits
-            return array.cast(pa.int64())
+            return array.cast(kind)
     # By way of text: Arrow's direct cast multiplies by 0.01, after which 4.60 is larger than 4.6.
     return array.cast(pa.string()).cast(pa.float64())
+
+
+def as_decimals(array: pa.Array) -> pa.Array:
+    """Return floats of 16 or 32 bits as decimals, such as 0.7, not 0.699999988, which is below it.
+
+    Columns of other types stay as they are.
+    """
+    if not (types.is_float16(array.type) or types.is_float32(array.type)):
+        return array
+    narrow = array.to_numpy(zero_copy_only=False)
+    found = narrow.astype(np.float64)
+    with np.errstate(all="ignore"):
+        for start in range(0, narrow.size, _TOGETHER):
+            values, here = (every[start : start + _TOGETHER] for every in (narrow, found))
+            wide, at = here.copy(), np.arange(values.size)
+            for scale in 10.0 ** np.arange(_DIGITS, -1, -1):  # the fewest digits win
+                rounded = np.rint(wide * scale) / scale
+                fits = rounded.astype(narrow.dtype) == values[at]
+                wide, at = wide[fits], at[fits]
+                here[at] = rounded[fits]
+    return pa.array(found, mask=np.asarray(array.is_null()))
 
 
 def _without_zeros(text: pa.Array, unit: str) -> pa.Array:
@@ -204,7 +230,7 @@ def _without_zeros(text: pa.Array, unit: str) -> pa.Array:
 
 def _binary_text(array: pa.Array) -> pa.Array:
     try:
-        return array.cast(pa.large_string() if types.is_large_binary(array.type) else pa.string())
+        return array.cast(pa.string())
     except pa.ArrowInvalid:
         return pa.array([None if value is None else bytes_text(value) for value in array.to_pylist()])
 
@@ -375,10 +401,16 @@ def _simple(value: Any) -> Any:
         return bytes_text(bytes(value))
     if isinstance(value, decimal.Decimal):
         return float(value)
+    if isinstance(value, datetime.timedelta):
+        return value.total_seconds()
+    if isinstance(value, uuid.UUID):
+        return str(value)
     if isinstance(value, datetime.date | datetime.time):
         # pandas.NaT is a datetime by class, means missing, and differs from itself.
         return value.isoformat() if value == value else None
-    if isinstance(value, tuple | set | frozenset):
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=str)  # in one order in every process
+    if isinstance(value, tuple):
         return list(value)
     if type(value).__name__ == "NAType":  # pandas.NA, without importing pandas
         return None

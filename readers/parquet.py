@@ -12,7 +12,7 @@ from contract.dataset import Dataset
 from contract.errors import DatasetError
 from file_storage.storage import SourceFile, is_s3, open_random, reading
 from readers.dataset import excluded_positions, require_kept, say_odd_columns
-from readers.flatten import flatten_batch
+from readers.flatten import as_decimals, flatten_batch
 from readers.splitting import BATCH_ROWS, FileRange, FileSplit, Pieces, divide, gathered, joined, split_size
 
 # Wide tables get fewer rows per batch and smaller read buffers, so that memory does not grow with columns.
@@ -65,12 +65,10 @@ def parquet_splits(files: Sequence[SourceFile], request: Dataset) -> tuple[FileS
 
 
 def parquet_sample(path: str, request: Dataset) -> pa.RecordBatch | None:
-    """Return the first rows of a file, without columns of numbers at its top; None when there are none."""
+    """Return the first rows of a file; None when there are none."""
     with _parquet(path), open_random(path) as source:
         file = _open(path, source)
-        plain = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_temporal)
-        asked = [f.name for f in file.schema_arrow if not any(is_plain(f.type) for is_plain in plain)]
-        asked = [name for name in asked if name not in request.exclude]
+        asked = [name for name in file.schema_arrow.names if name not in request.exclude]
         if not asked or not file.metadata.num_rows:
             return None
         batches = file.iter_batches(_SAMPLE_ROWS, row_groups=[0], columns=asked, use_threads=False)
@@ -160,7 +158,8 @@ def parquet_rows(path: str, rows: int) -> Iterator[list[dict[str, Any]]]:
     """Yield the rows of a file as Python values, `rows` of them together."""
     with _parquet(path), open_random(path) as source:
         for batch in _open(path, source).iter_batches(rows, use_threads=False):
-            yield batch.to_pylist()
+            columns = list(map(as_decimals, batch.columns))
+            yield pa.RecordBatch.from_arrays(columns, batch.schema.names).to_pylist()
 
 
 @contextlib.contextmanager

@@ -319,7 +319,7 @@ def _typed(splits: Splits, request: Dataset, index: LabelIndex | None) -> Splits
 
 
 def _first_rows(split: FileSplit, place: int, request: Dataset) -> pa.RecordBatch | None:
-    """Return some rows of a split at little cost; None where they cost as much as reading all."""
+    """Return some rows of a split; None where a script makes them."""
     if request.preprocessor is not None:
         return None  # a script is run once for each row
     path = split.pieces[place].path
@@ -333,10 +333,10 @@ def _first_rows(split: FileSplit, place: int, request: Dataset) -> pa.RecordBatc
         return parquet_sample(path, request)
     from readers.json_files import is_document
 
-    if is_compressed(path) or (request.format.kind == "json" and is_document(path)):
-        return None
+    whole = is_compressed(path) or (request.format.kind == "json" and is_document(path))
+    piece = split.pieces[place] if whole else FileRange(path, 0, _SAMPLE)
     with contextlib.suppress(DatasetError):  # reading in earnest names the place
-        return next((batch for batch in split.read((FileRange(path, 0, _SAMPLE),)) if batch.num_rows), None)
+        return next((batch for batch in split.read((piece,)) if batch.num_rows), None)
     return None
 
 

@@ -288,6 +288,8 @@ def apply_dataframe(preprocessor: Preprocessor, batch: pa.RecordBatch) -> pa.Rec
     with ScriptError.instead_of("script_rows.frame_value", DatasetError, file=script):
         flat = _flat(result, batch, script)
     notice("reading.script", max(0, batch.num_rows - flat.num_rows))
+    for name in filter(None, result.index.names):
+        notice("reading.frame_index", field=str(name))
     same_names = flat.schema.names == batch.schema.names
     return flat.replace_schema_metadata(batch.schema.metadata) if same_names else flat
 

@@ -21,6 +21,7 @@ BLOCK_SIZE = 8 << 20
 # A line longer than this is damage, or no line.
 LONGEST_LINE = 64 << 20
 UTF8_MARK = b"\xef\xbb\xbf"
+UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 BATCH_ROWS = 65_536
 _LEAST_SPLIT, _LARGEST_SPLIT = 1 << 20, 48 << 20
 _SPLITS_WANTED = 16

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
@@ -97,6 +98,7 @@ def values_text(values: tuple[Value, ...]) -> str:
 
 
 MOST_CODES = 20
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 MOST_GROUPS = 100
 
 
@@ -511,7 +513,10 @@ def absent_values(name: str, column: ColumnSummary, values: Sequence[Value]) -> 
 
 
 def several_numbers(name: str, column: ColumnSummary, values: Sequence[Value]) -> str | None:
-    """Return that several numbers are values, where each by itself would be a threshold."""
+    """Return that numbers are values, where each by itself would be a threshold, or that a date is one."""
+    many = column.collapsed or len(column.values) > MOST_CODES
+    if len(values) == 1 and many and _DATE.match(str(values[0])):
+        return wording("bias_groups.date", name=name, value=values[0])
     if len(values) < 2 or not all(is_threshold(column, (value,)) for value in values):
         return None
     return wording("bias_groups.several", name=name, values=values_text(tuple(values)))

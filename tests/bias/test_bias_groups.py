@@ -83,6 +83,15 @@ def test_several_values_are_one_group() -> None:
     assert _groups({"g": [18, 40, 50, 40]}, _request("g", 40, 50)) == [("40,50", None, 3)]
 
 
+def test_one_date_is_a_value_and_said_to_be() -> None:
+    days = [f"2026-{month:02d}-{day:02d}" for month in range(1, 9) for day in range(1, 11)]
+    columns = {"g": days, "y": [0, 1] * 40}
+    found = _statistics(columns, _request("g", "2026-03-05"))
+    assert [facet.threshold for facet in found.facets] == [None]
+    assert says(found.notes, "bias_groups.date", name="g", value="2026-03-05")
+    assert not _statistics({**columns, "g": days[:2] * 40}, _request("g", days[0])).notes
+
+
 def test_without_values_every_group_comes_in_turn() -> None:
     assert _groups({"g": ["b", "a", "b", None]}, _request("g")) == [("b", None, 2), ("a", None, 1)]
     assert _groups({"g": [1, 1.0, 0]}, _request("g")) == [("1.0", None, 2), ("0.0", None, 1)]

@@ -46,6 +46,13 @@ def test_an_empty_variable_counts_as_not_set() -> None:
     assert read(**NEEDED, baseline_constraints="/c.json").is_monitoring is True
 
 
+def test_a_value_of_a_flag_may_begin_with_a_dash() -> None:
+    moved = read("--start-time-offset", "-P3D", "--missing-values", "-999,-1", **NEEDED, window="P1D")
+    assert moved.missing_values == ("-999", "-1")
+    assert moved.window is not None
+    assert moved.window.start == datetime(2026, 5, 2, tzinfo=UTC)
+
+
 @pytest.mark.parametrize("text", ["Enabled", "enabled", "true", "1"])
 def test_switches(text: str) -> None:
     assert read(**NEEDED, fail_on_violations=text).fail_on_violations is True

@@ -1,5 +1,6 @@
 import datetime
 import decimal
+import uuid
 
 import numpy as np
 import pyarrow as pa
@@ -47,6 +48,20 @@ def test_all_types_come_out_flat(tmp_path):
     assert first["day"] == "2024-02-29"
     assert first["uint64"] == 2**64 - 1
     assert all(second[name] is None for name in batch.schema.names if not name.startswith(("list", "half")))
+
+
+def test_uuids_are_text_as_others_write_them(tmp_path):
+    ids = [uuid.UUID(int=0x1E5 << number) for number in range(120)] + [None]
+    table = pa.table({"id": pa.array([one and one.bytes for one in ids], pa.uuid())})
+    found = read(write(tmp_path / "a.parquet", table), "parquet")
+    assert [row["id"] for row in found] == [one and str(one) for one in ids]
+
+
+@pytest.mark.parametrize("kind", [pa.decimal128(20, 0), pa.decimal256(40, 0)])
+def test_whole_decimals_of_64_bits_are_exact(tmp_path, kind):
+    values = [2**64 - 1, 2**63, 2**53 + 1, 7, None]
+    table = pa.table({"id": pa.array([decimal.Decimal(v) if v else None for v in values], kind)})
+    assert [row["id"] for row in read(write(tmp_path / "a.parquet", table), "parquet")] == values
 
 
 def test_text_is_read_as_codes_where_it_is_stored_so(tmp_path):

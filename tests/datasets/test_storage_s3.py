@@ -5,6 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 from dataset_reading import plan, read, rows
 from refusals import refused
+from s3_server import forget_connections
 
 from contract.errors import DatasetError, DocumentError, OutputError
 from file_storage import s3, storage
@@ -23,6 +24,31 @@ def test_every_format_is_read(bucket):
     assert read("s3://bucket/a.jsonl", "json") == [{"a": 1}, {"a": 2}]
     pq.write_table(pa.table({"a": [1, 2]}), bucket / "a.parquet")
     assert read("s3://bucket/a.parquet", "parquet") == [{"a": 1}, {"a": 2}]
+
+
+@pytest.fixture
+def any_keys(monkeypatch):
+    """Yield a bucket whose keys may be at once object and folder."""
+    moto = pytest.importorskip("moto.server")
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://{}:{}".format(*server.get_host_and_port()))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "any")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    forget_connections()
+    s3.client().create_bucket(Bucket="bucket")
+    yield lambda key, body: s3.client().put_object(Bucket="bucket", Key=key, Body=body)
+    forget_connections()
+    server.stop()
+
+
+def test_an_empty_object_may_stand_for_a_folder(any_keys):
+    any_keys("in", b"")
+    any_keys("in/a.csv", b"a\n1\n")
+    assert read("s3://bucket/in") == [{"a": 1}]
+    any_keys("empty.csv", b"")
+    assert [file.size for file in storage.list_files("s3://bucket/empty.csv")] == [0]
 
 
 def test_a_large_file_is_read_in_ranges(bucket):

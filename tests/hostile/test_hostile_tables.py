@@ -164,6 +164,8 @@ def test_invalid_utf8_in_captures(tmp_path: Path) -> None:
 def test_utf16(tmp_path: Path) -> None:
     result, source = run(tmp_path, "data.csv", "a,b\n1,2\n".encode("utf-16"))
     assert says(failure(result), "csv.utf16", file=source)
+    result, source = run(tmp_path, "a.jsonl", '{"a":1}\n{"a":2}\n'.encode("utf-16"), dataset_format="json")
+    assert says(failure(result), "csv.utf16", file=source)
 
 
 @RULES

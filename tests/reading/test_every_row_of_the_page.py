@@ -380,7 +380,30 @@ EXPECTED: dict[str, Row] = {
     ),
     "numbers with an exponent": one(lambda at: f"{1 + at % 9}e2", then=kind("Fractional")),
     "numbers with a unit": one(lambda at: f"{at} kg", said="its numbers have units (kg)"),
-    "numbers in the first files": Row(
+    "other text or numbers": Row(
+        {"a.csv": table("x", lambda at: ("True", "false", word(at))[(at > 5000) * 2 or at % 2], rows=5091)},
+        "cells of x that are text, unlike the first ones: 90",
+        then=kind("String"),
+    ),
+    "lines without anything": Row(
+        {"a.csv": table("x", lambda at: "" if at % 9 == 5 else at) + "\n\n"},
+        "10 lines hold nothing and are no rows",
+        then=count(80),
+    ),
+    "dates among which": one(
+        lambda at: "0000-00-00" if at % 9 == 0 else f"2026-03-{1 + at % 28:02}", said="such as 2026-02-30 or"
+    ),
+    "UUID": Row(
+        {"a.parquet": parquet(x=pa.array([bytes(15) + bytes([at]) for at in range(90)], pa.uuid()))},
+        format="parquet",
+        then=lambda result: "00000000-0000-0000-0000-000000000059" in json.dumps(features(result)["x"]),
+    ),
+    "floats of 16 and 32 bits": Row(
+        {"a.parquet": parquet(x=pa.array([0.7] * 90, pa.float32()))},
+        format="parquet",
+        then=lambda result: features(result)["x"]["numerical_statistics"]["max"] == 0.7,
+    ),
+    "numbers or booleans in the first files": Row(
         {"a.csv": table("x", number), "b.csv": table("x", lambda at: f"k{number(at)}")},
         "cells of x that are text, unlike the first ones: 90",
         then=kind("String"),

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dataset_reading import read
 from reading_inputs import (
     DAY,
     HEADER,
@@ -23,11 +24,13 @@ from reading_inputs import (
     reading,
     write,
 )
+from refusals import refused
 from run_jobs import Result, baseline_of, run_job
 
 from containers.bias.main import main as monitor_bias
 from containers.model_quality.main import main as monitor_model_quality
 from contract.dataset import Said
+from contract.errors import DatasetError
 from file_storage.storage import SourceFile
 from readers.file_kind import data_files
 
@@ -201,7 +204,10 @@ def test_nine_numbers_in_ten_make_a_column_of_numbers(tmp_path: Path) -> None:
     rows = [["broken" if number % 20 == 0 else number] for number in numbers]
     baseline = run_job(tmp_path / "b", csv_table(tmp_path / "b.csv", "x", rows))
     assert features(baseline)["x"]["inferred_type"] == "Integral"
-    assert reading(baseline)["types"] == ["x is numbers, as 95.0% of its first cells are"]
+    assert reading(baseline)["types"] == [
+        "cells of x such as 'broken' count as text",
+        "x is numbers, as 95.0% of its first cells are",
+    ]
     again = run_job(tmp_path / "a", csv_table(tmp_path / "a.csv", "x", rows[::-1]), **baseline_of(baseline))
     assert checks(again) == []
     worse = [["broken" if number % 5 == 0 else number] for number in numbers]
@@ -422,6 +428,15 @@ def test_what_is_no_data_is_passed_over_and_named(tmp_path: Path) -> None:
     result = run_job(tmp_path, tmp_path / "d")
     assert common(features(result)["a"])["num_present"] == 3
     assert reading(result)["files"] == ["passed over what is no data: README.md, schema.json"]
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_manifest_of_files_elsewhere_is_refused(tmp_path: Path, beside: bool) -> None:
+    manifest = write(tmp_path / "d/jan.manifest", '[{"prefix": "s3://bucket/out/"}, "gone.csv"]')
+    if beside:  # another table is not what was named
+        csv_table(tmp_path / "d/other.csv", "x", [[1]])
+    with refused(DatasetError, "data_files.manifest"):
+        read(manifest if beside else tmp_path / "d")
 
 
 def test_many_files_are_not_compared_with_each_other(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,12 @@ import textwrap
 
 import pyarrow as pa
 import pytest
+from dataset_reading import heard
+from sentences import says
 
 from contract.errors import ScriptError
 from file_storage.scripts import handler_of, load_preprocessor, run_postprocessor
+from readers.flatten import rows_to_batch
 from readers.scripts import apply_dataframe
 
 
@@ -47,6 +50,18 @@ def test_signatures_that_cannot_be_called(tmp_path):
         )
         with pytest.raises(ScriptError, match=r"write preprocess_handler\(inference_record\)"):
             load_preprocessor(path)
+
+
+def test_a_set_has_one_order_and_a_named_index_is_said(tmp_path):
+    cells = {letter * 3 for letter in "qwertyuiop"}
+    assert rows_to_batch([{"x": cells}]).to_pylist() == [{f"x.{i}": v for i, v in enumerate(sorted(cells))}]
+    body = "def preprocess_dataframe(df):\n    return df.set_index('a')\n"
+    with heard() as said:
+        rows = apply_dataframe(
+            load_preprocessor(script(tmp_path, body)), pa.record_batch({"a": [1], "b": [2]})
+        )
+    assert rows.schema.names == ["b"]
+    assert says(said.lines(), "reading.frame_index", field="a")
 
 
 def test_preprocessors_travel(tmp_path):
