@@ -157,7 +157,8 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[Line]:
     if adjusted is not None and scripts_load and model_is_there:
         usable = f"the analysis configuration at {settings.analysis_config} can be used"
         arranged = yield from obtain(
-            lambda: monitor.arranged(settings, request), lambda _: usable if monitor.arrange else None
+            lambda: monitor.arranged(settings, request),
+            lambda _: usable if "configuration" in monitor.offers else None,
         )
     if arranged is None:
         # Where the data is may be told by the configuration, else the settings say it.
@@ -230,11 +231,13 @@ def _rows(
     arranged: tuple[Dataset, MakeAnalyzer],
 ) -> Iterator[Line]:
     """Read the first rows, and hold settings, baseline and model to them."""
-    request, make = arranged
+    request = arranged[0]
     source = _source(request, settings)
+    labels: list[Line] = []
     # A monitor without predictions may read labels, but does not live on them.
     if "predictions" in monitor.offers and expects_labels(settings, request):
-        yield from attempt(lambda: require_labels(request))
+        labels = list(attempt(lambda: require_labels(request)))
+    yield from labels
     first = yield from obtain(lambda: _first_rows(request, source), _columns_line)
     if first is None:
         yield Line("skip", "columns and model are not looked at before rows can be read")
@@ -260,7 +263,8 @@ def _rows(
     if missing:
         yield Line("skip", "the analysis of the first rows is not tried before these columns are there")
     else:
-        yield from attempt(lambda: _trial(settings, request, make, first))
+        is_told = any(line.found == "FAIL" for line in labels)
+        yield from attempt(lambda: _trial(settings, monitor, baseline, arranged, first, is_told))
 
 
 def _first_rows(request: Dataset, source: str) -> pa.RecordBatch:
@@ -278,17 +282,50 @@ def _first_rows(request: Dataset, source: str) -> pa.RecordBatch:
     raise DatasetError.of("rows.none", file=source, window=in_window)
 
 
-def _trial(settings: Settings, request: Dataset, make: MakeAnalyzer, first: pa.RecordBatch) -> Iterator[str]:
-    """Analyse the first rows, and ask the model about some of them where one is asked."""
+def _trial(
+    settings: Settings,
+    monitor: Monitor,
+    baseline: AnyBaseline | None,
+    arranged: tuple[Dataset, MakeAnalyzer],
+    first: pa.RecordBatch,
+    is_told: bool,
+) -> Iterator[str]:
+    """Analyse rows and compare them with the baseline, as the job does.
+
+    A model is asked about a few of the first rows only. What is wrong with rows is told where these are all,
+    unless it `is_told` before.
+    """
+    (request, make), are_all = arranged, False
     prediction = request.prediction
+
+    def many() -> Iterator[pa.RecordBatch]:
+        nonlocal are_all
+        seen = 0
+        for batch in batches_of(request):
+            yield batch
+            seen += batch.num_rows
+            if seen >= _MOST_ROWS:
+                return
+        are_all = True
+
     if prediction is not None:
         first = prediction.append(first.slice(0, _ROWS_ASKED))
         yield f"the model {prediction.where} answers {several(first.num_rows, 'row')} with {prediction.name}"
     for division in request.segments:
         first = first.append_column(division.name, segments_of(first, division))
     analyzer = make_analyzer(settings, plan_dataset(request), make)
-    yield from analyzer.tried(analyzer.describe(analyzer.summarize([first])))
+    asks_model = prediction is not None or "attributions" in monitor.offers
+    statistics = analyzer.describe(analyzer.summarize([first] if asks_model else many()))
+    yield from analyzer.tried(statistics)
     yield "the first rows can be analysed"
+    try:
+        if baseline is not None and settings.is_monitoring:
+            statistics = analyzer.estimate(statistics, baseline)
+            analyzer.check(statistics, baseline)
+        analyzer.suggest(statistics, baseline)
+    except DatasetError:
+        if are_all and not is_told:
+            raise
 
 
 def _columns_line(first: pa.RecordBatch) -> str:
