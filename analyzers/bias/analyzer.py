@@ -129,8 +129,8 @@ def _with_presence(
     known = {facet.facet: int(np.sum(facet.counts)) for facet in before.facets} if before else {}
     used = {facet.facet: int(np.sum(facet.counts)) for facet in statistics.facets}
     for name, rows in used.items():
-        # Where nothing is left, nothing is decided, which says more.
-        if not rows or (before and not known.get(name)):
+        # That nothing at all is decided says more.
+        if (not rows and decision.is_empty) or (before and not known.get(name)):
             continue
         text = f"rows lack a group of {name}, a label or a prediction"
         extra = {"facet": name, "facet_value": "*"}

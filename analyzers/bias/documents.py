@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from analyzers.bias.metrics import METRICS
 from analyzers.shared.analysis_json import (
     VERSION,
     dumps,
@@ -24,7 +25,18 @@ from analyzers.shared.rules import SWITCH, Checked, read_unused
 from contract import schema
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
-from contract.schema import REQUIRED, JsonObject, Kept, Level, count, level_of, member, objects_of, of_kind
+from contract.schema import (
+    REQUIRED,
+    JsonObject,
+    Kept,
+    Level,
+    count,
+    level_of,
+    member,
+    nearest,
+    objects_of,
+    of_kind,
+)
 
 Stage = Literal["pre", "post"]
 Table = list[list[list[int]]]
@@ -36,7 +48,27 @@ def _size(members: JsonObject, key: str) -> float | None:
     size = read_number(members, key)
     if size is not None and size <= 0.0 and members.raw("name", None) == "DI":
         members.wrong(key, "a ratio above 0, as DI is one", "0.8")
+    elif size is not None and size < 0.0:
+        members.wrong(key, "a size of 0 or more", "0.1")
+    if size is not None and members.raw("allowed") is not None:
+        members.note(key, "bias_documents.two_limits")
     return size
+
+
+def _name(members: JsonObject, key: str) -> str:
+    name: str = members.get(key, str, REQUIRED)
+    meant = None if name in METRICS else nearest(str(name), METRICS)
+    if meant:
+        members.note(key, "bias_documents.metric", name=name, meant=meant)
+    return name
+
+
+def _each_once(members: JsonObject, key: str) -> Any:
+    metrics = objects_of(MetricValue)(members, key)
+    names = [one.name for one in metrics or ()]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        members.note(key, "bias_documents.metric_again", name=name)
+    return metrics
 
 
 @dataclass
@@ -55,7 +87,7 @@ class MetricValue(Kept):
         What a user allows: a range that the value must not leave, the size it must not exceed.
     """
 
-    name: str = member(of_kind(str), REQUIRED)
+    name: str = member(_name, REQUIRED)
     description: str = member(of_kind(str), "")
     value: float | None = figure(written="always")
     error: str | None = member(of_kind(str))
@@ -105,7 +137,7 @@ class FacetMetrics(Kept):
     """The metrics of one facet value against all other rows, or those of another."""
 
     value_or_threshold: str = member(_group, REQUIRED)
-    metrics: list[MetricValue] = member(objects_of(MetricValue), REQUIRED)
+    metrics: list[MetricValue] = member(_each_once, REQUIRED)
 
     def metric(self, name: str) -> MetricValue | None:
         """Return the metric called `name`, None when it is not there."""

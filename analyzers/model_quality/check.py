@@ -417,9 +417,11 @@ def _refuse_unknown(statistics: QualityStatistics, constraints: QualityConstrain
     worse = usual | documents.FACTS["losses"]
     worse |= {name: documents.GREATER if is_loss(name) else documents.LESS for name in further}
     for name, constraint in constraints.metrics.items():
-        if constraint.threshold > 1.0 and not is_loss(name):
-            value = constraint.threshold
-            raise DocumentError.of("quality_documents.range", file=constraints.where, field=name, value=value)
+        value, is_share = constraint.threshold, not is_loss(name)
+        if (value < 0.0 and name != "r2") or (value > 1.0 and is_share):
+            usual = "a share from 0 to 1, such as 0.95" if is_share else "a number from 0 on"
+            where = {"file": constraints.where, "field": name}
+            raise DocumentError.of("quality_documents.range", value=value, usual=usual, **where)
         if constraint.operator != (way := worse.get(name, constraint.operator)):
             told = {"file": constraints.where, "field": name, "operator": constraint.operator}
             raise DocumentError.of("quality_documents.operator", worse=way, **told)

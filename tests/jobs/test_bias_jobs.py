@@ -438,6 +438,24 @@ def test_rows_that_lack_something_are_compared_with_the_baseline(
     assert ("complete_rows" in {one["metric_name"] for one in result.violations}) is violated
 
 
+def test_a_facet_without_any_value_is_a_violation_beside_others(tmp_path: Path) -> None:
+    facets = [{"name_or_index": name, "value_or_threshold": [0]} for name in ("sex", "income")]
+    config = {**LOANS, "facet": facets, "methods": {"pre_training_bias": {"methods": "all"}}}
+    (tmp_path / "a").mkdir()
+    rows = [f"{row % 2},{row % 3 % 2},{int(row % 5 < 2)}\n" for row in range(4_000)]
+    (tmp_path / "first.csv").write_text("sex,income,y\n" + "".join(rows), encoding="utf-8")
+    (tmp_path / "second.csv").write_text("sex,income,y\n" + "".join(row[1:] for row in rows), encoding="utf-8")
+    baseline = bias(tmp_path / "a", tmp_path / "first.csv", config)
+    result = bias(
+        tmp_path,
+        tmp_path / "second.csv",
+        config,
+        baseline_constraints=baseline.output / "constraints.json",
+        baseline_statistics=baseline.output / "statistics.json",
+    )
+    assert [(one["metric_name"], one["facet"]) for one in result.violations] == [("complete_rows", "sex")]
+
+
 def test_words_where_numbers_are_named_are_refused_with_the_words(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
