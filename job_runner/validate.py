@@ -3,6 +3,7 @@
 A check that needs what another one could not give is skipped, and says so.
 """
 
+import contextlib
 import functools
 import os
 import socket
@@ -106,7 +107,7 @@ def require_labels(request: Dataset) -> Iterator[str]:
         When no row has one, with the likely causes.
     """
     rows = labelled = 0
-    for batch in batches_of(replace(request, prediction=None, segments=())):
+    for batch in _many(replace(request, prediction=None, segments=())):
         valid = [
             column.is_valid()
             for name, column in zip(batch.schema.names, batch.columns, strict=True)
@@ -114,8 +115,6 @@ def require_labels(request: Dataset) -> Iterator[str]:
         ]
         rows += batch.num_rows
         labelled += functools.reduce(pc.or_, valid).true_count if valid else 0
-        if rows >= _MOST_ROWS:
-            break
     if not rows:
         return
     seen = f"the first {rows}" if rows >= _MOST_ROWS else str(rows)
@@ -125,6 +124,16 @@ def require_labels(request: Dataset) -> Iterator[str]:
     if request.ground_truth_source is None:
         raise DatasetError.of("labels.no_source", field="ground_truth_source", rows=seen)
     raise DatasetError.of("labels.none", file=request.ground_truth_source, rows=seen)
+
+
+def _many(request: Dataset) -> Iterator[pa.RecordBatch]:
+    """Yield the first rows, `_MOST_ROWS` or a few more, or all there are."""
+    seen = 0
+    for batch in batches_of(request):
+        yield batch
+        seen += batch.num_rows
+        if seen >= _MOST_ROWS:
+            return
 
 
 # Splits that are looked through for a first row.
@@ -260,11 +269,11 @@ def _rows(
         differences = " ".join(text[0].upper() + text[1:] for text in unlike_baseline(first, types, expected))
         alike = f"the data has the {several(len(expected), 'column')} of the baseline"
         yield Line("FAIL", differences) if differences else Line("ok", alike)
-    if missing:
-        yield Line("skip", "the analysis of the first rows is not tried before these columns are there")
-    else:
-        is_told = any(line.found == "FAIL" for line in labels)
-        yield from attempt(lambda: _trial(settings, monitor, baseline, arranged, first, is_told))
+    if missing or any(line.found == "FAIL" for line in labels):
+        yield Line("skip", "the analysis of the first rows is not tried before the above is mended")
+        return
+    asks_model = request.prediction is not None or "attributions" in monitor.offers
+    yield from attempt(lambda: _trial(settings, baseline, arranged, first if asks_model else None))
 
 
 def _first_rows(request: Dataset, source: str) -> pa.RecordBatch:
@@ -284,48 +293,33 @@ def _first_rows(request: Dataset, source: str) -> pa.RecordBatch:
 
 def _trial(
     settings: Settings,
-    monitor: Monitor,
     baseline: AnyBaseline | None,
     arranged: tuple[Dataset, MakeAnalyzer],
-    first: pa.RecordBatch,
-    is_told: bool,
+    first: pa.RecordBatch | None,
 ) -> Iterator[str]:
     """Analyse rows and compare them with the baseline, as the job does.
 
-    A model is asked about a few of the first rows only. What is wrong with rows is told where these are all,
-    unless it `is_told` before.
+    A model is asked about some of the `first` rows; without these many are read. What is wrong with rows is
+    told where these are all.
     """
-    (request, make), are_all = arranged, False
-    prediction = request.prediction
-
-    def many() -> Iterator[pa.RecordBatch]:
-        nonlocal are_all
-        seen = 0
-        for batch in batches_of(request):
-            yield batch
-            seen += batch.num_rows
-            if seen >= _MOST_ROWS:
-                return
-        are_all = True
-
-    if prediction is not None:
-        first = prediction.append(first.slice(0, _ROWS_ASKED))
-        yield f"the model {prediction.where} answers {several(first.num_rows, 'row')} with {prediction.name}"
-    for division in request.segments:
-        first = first.append_column(division.name, segments_of(first, division))
+    request, make = arranged
+    if first is not None and request.prediction is not None:
+        first = request.prediction.append(first.slice(0, _ROWS_ASKED))
+        asked = several(first.num_rows, "row")
+        yield f"the model {request.prediction.where} answers {asked} with {request.prediction.name}"
+        for division in request.segments:
+            first = first.append_column(division.name, segments_of(first, division))
     analyzer = make_analyzer(settings, plan_dataset(request), make)
-    asks_model = prediction is not None or "attributions" in monitor.offers
-    statistics = analyzer.describe(analyzer.summarize([first] if asks_model else many()))
+    summary = analyzer.summarize(_many(request) if first is None else [first])
+    statistics = analyzer.describe(summary)
     yield from analyzer.tried(statistics)
     yield "the first rows can be analysed"
-    try:
+    are_all = first is None and analyzer.row_count(summary) < _MOST_ROWS
+    with contextlib.suppress(*() if are_all else (DatasetError,)):
         if baseline is not None and settings.is_monitoring:
             statistics = analyzer.estimate(statistics, baseline)
             analyzer.check(statistics, baseline)
         analyzer.suggest(statistics, baseline)
-    except DatasetError:
-        if are_all and not is_told:
-            raise
 
 
 def _columns_line(first: pa.RecordBatch) -> str:

@@ -25,18 +25,7 @@ from analyzers.shared.rules import SWITCH, Checked, read_unused
 from contract import schema
 from contract.api import Baseline, DocumentSet
 from contract.errors import DocumentError
-from contract.schema import (
-    REQUIRED,
-    JsonObject,
-    Kept,
-    Level,
-    count,
-    level_of,
-    member,
-    nearest,
-    objects_of,
-    of_kind,
-)
+from contract.schema import REQUIRED, JsonObject, Kept, Level, count, level_of, member, objects_of, of_kind
 
 Stage = Literal["pre", "post"]
 Table = list[list[list[int]]]
@@ -57,7 +46,7 @@ def _size(members: JsonObject, key: str) -> float | None:
 
 def _name(members: JsonObject, key: str) -> str:
     name: str = members.get(key, str, REQUIRED)
-    meant = None if name in METRICS else nearest(str(name), METRICS)
+    meant = None if name in METRICS else schema.nearest(str(name), METRICS)
     if meant:
         members.note(key, "bias_documents.metric", name=name, meant=meant)
     return name

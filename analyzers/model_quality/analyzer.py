@@ -1,7 +1,6 @@
 """The model-quality analyzer: summaries, statistics, constraints and checks tied to one protocol."""
 
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,12 +15,12 @@ from analyzers.model_quality.documents import QualityBaseline, QualityConstraint
 from analyzers.model_quality.metrics import Cumulative, ScoreHistogram, binary_metrics, probabilities
 from analyzers.model_quality.summary import QualitySummary, Task, merge, summarize
 from analyzers.shared import rules as both_rules
-from analyzers.shared.cells import Floats, changed_labels
-from analyzers.shared.significance import sum_of_products
-from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, Violation
+from analyzers.shared.cells import Floats, changed_labels, label_of
+from analyzers.shared.significance import hypergeometric_tail, sum_of_products
+from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, State, Violation
 from contract.dataset import GROUND_TRUTH
 from contract.errors import ConfigurationError, DatasetError, DocumentError, wording
-from contract.wording import listing, number, percent
+from contract.wording import counted, listing, number, percent
 
 # Metrics of rows without labels, expected from what their scores meant at the baseline.
 #
@@ -84,7 +83,6 @@ def _binary(unlabelled: ScoreHistogram, chances: Floats) -> dict[str, float]:
 
 
 # What rows without a probability of their own class leave open, from which share of them on.
-_OF_CLASSES = re.compile(r"log_loss|brier_score|expected_calibration_error|top_\d+_accuracy")
 _MOST_UNKNOWN = 0.01
 
 
@@ -97,7 +95,47 @@ def _of_known_classes(
     if count / max(1, now.item_count) - usual <= _MOST_UNKNOWN:
         return lambda one: ""
     reason = wording("quality_notes.other_classes", count=count, rows=now.item_count, then=then)
-    return lambda one: reason if _OF_CLASSES.fullmatch(one.subject) else ""
+    return lambda one: reason if one.subject in documents.FACTS["of_probabilities"] else ""
+
+
+# What rows may lack by whose fault they are in no metric, and how a violation says it.
+_PRESENT = {
+    "predictions": "labelled rows lack a usable prediction",
+    "usable_labels": "labels are no numbers, or infinite",
+}
+
+
+def _with_classes(
+    decision: Decision, now: QualityStatistics, before: QualityStatistics, share: float
+) -> Decision:
+    """Leave open what the classes are of which no label is any more, where that is no chance."""
+    known, rows, every = before.confusion_matrix or {}, now.item_count, now.item_count + before.item_count
+    found = {label_of(label) for label, row in (now.confusion_matrix or {}).items() if any(row.values())}
+    rate, gone = both_rules.FALSE_ALARM_RATE * share / max(1, len(known)), []
+    for label in known.keys() - found if now.problem_type == "MulticlassClassification" else ():
+        sizes = (rows, rows, every - sum(known[label].values()), every)
+        p_value = hypergeometric_tail(*(int(size / before.design_effect) for size in sizes))
+        gone += [label] if label_of(label) not in found and p_value < rate else []
+    if not gone:
+        return decision
+    counts = counted((label, sum(known[label].values())) for label in sorted(gone))
+    reason = wording("quality_notes.gone", rows=before.item_count, counts=counts)
+    left = Comparison("classes", PRESENCE_CHECK, State.UNDECIDED, reason=reason, lost=True)
+    return replace(decision, comparisons=(*decision.comparisons, left))
+
+
+# Labels that vary so many times more, or less, than at the baseline, may be in another unit.
+_OTHER_UNIT = 10.0
+
+
+def _unit_notes(*sides: QualityStatistics | None) -> list[str]:
+    """Note that labels vary otherwise than at the baseline, by what r2 and mse say of them."""
+    known = [(one.value("mse"), one.value("r2")) for one in sides if one is not None]
+    spreads = [math.sqrt(mse / (1.0 - r2)) for mse, r2 in known if mse and r2 is not None and r2 < 1.0]
+    now, then = spreads if len(spreads) > 1 else (1.0, 1.0)
+    if 1.0 / _OTHER_UNIT < now / then < _OTHER_UNIT:
+        return []
+    return [wording("quality_notes.other_unit", now=number(now), then=number(then))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +246,7 @@ class ModelQualityAnalyzer(
         if known is not None:
             thresholds = known.probability_threshold, statistics.probability_threshold
             both_rules.require_same_threshold(*thresholds, known.where)
-        notes = [*statistics.notes, *self._changed_labels(known, statistics)]
+        notes = [*statistics.notes, *self._changed_labels(known, statistics), *_unit_notes(statistics, known)]
         if estimated := statistics.estimated:
             found = estimated["metrics"].items()
             values = ", ".join(f"{name} {number(round(metric['value'], 4))}" for name, metric in found)
@@ -232,13 +270,16 @@ class ModelQualityAnalyzer(
                 statistics, constraints, before, positive=self.positive, error_share=share, seed=self.seed
             )
             decision = both_rules.left_open(decision, _of_known_classes(statistics, before))
-            counts = (
-                (one.unpredicted_count, one.item_count) if one else (0, 0) for one in (statistics, before)
-            )
-            lacking, usual = ((missing, missing + complete) for missing, complete in counts)
-            lacks = "labelled rows lack a usable prediction"
-            of = Violation(PRESENCE_CHECK, lacks, metric_name="predictions")
-            decision = both_rules.with_presence(decision, of, lacking, usual, share)
+            decision = _with_classes(decision, statistics, before, share) if before else decision
+            told = [
+                (one.item_count, one.unpredicted_count, one.unusable_label_count) if one else (0, 0, 0)
+                for one in (statistics, before)
+            ]
+            for place, (name, lacks) in enumerate(_PRESENT.items(), 1):
+                lacking, usual = ((side[place], side[0] + side[place]) for side in told)
+                of = Violation(PRESENCE_CHECK, lacks, metric_name=name)
+                if lacking[0] or name == "predictions":
+                    decision = both_rules.with_presence(decision, of, lacking, usual, share)
         return replace(decision, notes=(*notes, *decision.notes))
 
     def unanswered(self, baseline: QualityBaseline, reason: str) -> tuple[Comparison, ...]:

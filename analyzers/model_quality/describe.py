@@ -447,6 +447,8 @@ def describe(summary: QualitySummary, task: Task, *, rules: Rules, seed: int) ->
         statistics.probability_threshold = task.threshold if task.inference_attribute is None else None
     statistics.unlabelled_count = summary.unlabelled
     statistics.unpredicted_count = summary.not_predicted
+    unusable = (counts["ground_truth_attribute"] for counts in (summary.unusable, summary.infinite))
+    statistics.unusable_label_count = sum(unusable)
     statistics.evaluation_time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
     statistics.notes = [*_row_notes(summary), *statistics.notes]
     if rules == "sound":

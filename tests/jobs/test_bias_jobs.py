@@ -444,7 +444,9 @@ def test_a_facet_without_any_value_is_a_violation_beside_others(tmp_path: Path) 
     (tmp_path / "a").mkdir()
     rows = [f"{row % 2},{row % 3 % 2},{int(row % 5 < 2)}\n" for row in range(4_000)]
     (tmp_path / "first.csv").write_text("sex,income,y\n" + "".join(rows), encoding="utf-8")
-    (tmp_path / "second.csv").write_text("sex,income,y\n" + "".join(row[1:] for row in rows), encoding="utf-8")
+    (tmp_path / "second.csv").write_text(
+        "sex,income,y\n" + "".join(row[1:] for row in rows), encoding="utf-8"
+    )
     baseline = bias(tmp_path / "a", tmp_path / "first.csv", config)
     result = bias(
         tmp_path,
