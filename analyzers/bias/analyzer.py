@@ -127,6 +127,10 @@ def _with_presence(
     if sides[0] != sides[-1]:
         return decision
     known = {facet.facet: int(np.sum(facet.counts)) for facet in before.facets} if before else {}
+    # Labels that come from elsewhere come later.
+    every, every_before = (
+        one.item_count - one.unlabelled_count if one else 0 for one in (statistics, before)
+    )
     used = {facet.facet: int(np.sum(facet.counts)) for facet in statistics.facets}
     for name, rows in used.items():
         # That nothing at all is decided says more.
@@ -135,9 +139,10 @@ def _with_presence(
         text = f"rows lack a group of {name}, a label or a prediction"
         extra = {"facet": name, "facet_value": "*"}
         of = Violation(PRESENCE_CHECK, text, metric_name="complete_rows", extra=extra)
-        lacking = statistics.item_count - rows, statistics.item_count
-        usual = (before.item_count - known[name], before.item_count) if before else (0, 0)
-        decision = both_rules.with_presence(decision, of, lacking, usual, error_share / len(used))
+        usual = (every_before - known[name], every_before) if before else (0, 0)
+        decision = both_rules.with_presence(
+            decision, of, (every - rows, every), usual, error_share / len(used)
+        )
     return decision if before is None else _with_gone(decision, before, statistics, error_share)
 
 
@@ -297,8 +302,10 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
         return tuple(replace(one, reason=reason) for one in asked)
 
     def facts(self, statistics: BiasStatistics) -> Facts:
-        """Return the notes."""
-        return Facts(tuple(statistics.notes))
+        """Return the notes, and how many rows have a label, where labels come from elsewhere."""
+        unlabelled = statistics.unlabelled_count
+        labels = (statistics.item_count - unlabelled, unlabelled) if self.request.joined else ()
+        return Facts(tuple(statistics.notes), *labels)
 
     def tried(self, statistics: BiasStatistics) -> tuple[str, ...]:
         """Return a line on which labels of the first rows are positive, and how many rows the groups have."""

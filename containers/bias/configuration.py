@@ -148,6 +148,7 @@ def bias_request(
         label_name=columns.label_name,
         features=columns.features or None,
         cluster_by=clusters,
+        joined=settings.ground_truth_source is not None,
     )
 
 
