@@ -12,14 +12,7 @@ from analyzers.bias import documents, groups
 from analyzers.bias import summary as summaries
 from analyzers.bias.check import absent_groups, check_sagemaker, check_sound
 from analyzers.bias.describe import Evidence, describe, group_text, impact_findings
-from analyzers.bias.documents import (
-    BiasBaseline,
-    BiasConstraints,
-    BiasStatistics,
-    FacetStatistics,
-    MetricValue,
-    StageMetrics,
-)
+from analyzers.bias.documents import BiasBaseline, BiasConstraints, BiasStatistics
 from analyzers.bias.summary import BiasRequest, BiasSummary, SummaryPlan
 from analyzers.shared import rules as both_rules
 from analyzers.shared.analysis_json import with_version
@@ -55,11 +48,11 @@ def suggest(
         Whether sound rules apply.
     """
     known = (baseline.constraints if baseline is not None and sound else None) or BiasConstraints()
-    stages: dict[documents.Stage, StageMetrics] = {}
+    stages: dict[documents.Stage, documents.StageMetrics] = {}
     for facet in statistics.facets:
         for name, metrics in facet.stages():
             label, value = statistics.label, statistics.label_value_or_threshold
-            stage = stages.setdefault(name, StageMetrics(label, {}, value))
+            stage = stages.setdefault(name, documents.StageMetrics(label, {}, value))
             before = known.group(name, facet.facet, facet.value_or_threshold)
             former = [None if before is None else before.metric(one.name) for one in metrics]
             kept = list(map(_with_additions, metrics, former))
@@ -68,7 +61,9 @@ def suggest(
     return BiasConstraints(stages.get("post"), stages.get("pre"))
 
 
-def _with_additions(metric: MetricValue, known: MetricValue | None) -> MetricValue:
+def _with_additions(
+    metric: documents.MetricValue, known: documents.MetricValue | None
+) -> documents.MetricValue:
     if known is None:
         return metric
     extra = {**known.extra, **metric.extra}
@@ -177,7 +172,7 @@ def _with_gone(
     return decision
 
 
-def _size(group: FacetStatistics) -> tuple[int, int]:
+def _size(group: documents.FacetStatistics) -> tuple[int, int]:
     """Return how many rows are not of a group, and how many are."""
     others, own = np.sum(group.counts, axis=(1, 2))
     return int(others), int(own)

@@ -98,13 +98,6 @@ def _of_known_classes(
     return lambda one: reason if one.subject in documents.FACTS["of_probabilities"] else ""
 
 
-# What rows may lack by whose fault they are in no metric, and how a violation says it.
-_PRESENT = {
-    "predictions": "labelled rows lack a usable prediction",
-    "usable_labels": "labels are no numbers, or infinite",
-}
-
-
 def _with_classes(
     decision: Decision, now: QualityStatistics, before: QualityStatistics, share: float
 ) -> Decision:
@@ -271,15 +264,14 @@ class ModelQualityAnalyzer(
             )
             decision = both_rules.left_open(decision, _of_known_classes(statistics, before))
             decision = _with_classes(decision, statistics, before, share) if before else decision
-            told = [
-                (one.item_count, one.unpredicted_count, one.unusable_label_count) if one else (0, 0, 0)
+            counts = (
+                (one.unpredicted_count + one.unusable_label_count, one.item_count) if one else (0, 0)
                 for one in (statistics, before)
-            ]
-            for place, (name, lacks) in enumerate(_PRESENT.items(), 1):
-                lacking, usual = ((side[place], side[0] + side[place]) for side in told)
-                of = Violation(PRESENCE_CHECK, lacks, metric_name=name)
-                if lacking[0] or name == "predictions":
-                    decision = both_rules.with_presence(decision, of, lacking, usual, share)
+            )
+            lacking, usual = ((missing, missing + complete) for missing, complete in counts)
+            lacks = "labelled rows lack a usable label or prediction"
+            of = Violation(PRESENCE_CHECK, lacks, metric_name="predictions")
+            decision = both_rules.with_presence(decision, of, lacking, usual, share)
         return replace(decision, notes=(*notes, *decision.notes))
 
     def unanswered(self, baseline: QualityBaseline, reason: str) -> tuple[Comparison, ...]:
