@@ -98,23 +98,17 @@ def _of_known_classes(
     return lambda one: reason if one.subject in documents.FACTS["of_probabilities"] else ""
 
 
-def _with_classes(
-    decision: Decision, now: QualityStatistics, before: QualityStatistics, share: float
-) -> Decision:
-    """Leave open what the classes are of which no label is any more, where that is no chance."""
+def _classes_gone(now: QualityStatistics, before: QualityStatistics, share: float) -> dict[str, int]:
+    """Return the classes of which no label is any more, where that is no chance, and how many there were."""
     known, rows, every = before.confusion_matrix or {}, now.item_count, now.item_count + before.item_count
     found = {label_of(label) for label, row in (now.confusion_matrix or {}).items() if any(row.values())}
-    rate, gone = both_rules.FALSE_ALARM_RATE * share / max(1, len(known)), []
-    for label in known.keys() - found if now.problem_type == "MulticlassClassification" else ():
-        sizes = (rows, rows, every - sum(known[label].values()), every)
-        p_value = hypergeometric_tail(*(int(size / before.design_effect) for size in sizes))
-        gone += [label] if label_of(label) not in found and p_value < rate else []
-    if not gone:
-        return decision
-    counts = counted((label, sum(known[label].values())) for label in sorted(gone))
-    reason = wording("quality_notes.gone", rows=before.item_count, counts=counts)
-    left = Comparison("classes", PRESENCE_CHECK, State.UNDECIDED, reason=reason, lost=True)
-    return replace(decision, comparisons=(*decision.comparisons, left))
+    counts = {label: sum(row.values()) for label, row in known.items() if label_of(label) not in found}
+
+    def is_no_chance(count: int) -> bool:
+        sizes = (int(size / before.design_effect) for size in (rows, rows, every - count, every))
+        return hypergeometric_tail(*sizes) < both_rules.FALSE_ALARM_RATE * share / len(known)
+
+    return {label: count for label, count in counts.items() if is_no_chance(count)}
 
 
 # Labels that vary so many times more, or less, than at the baseline, may be in another unit.
@@ -263,7 +257,11 @@ class ModelQualityAnalyzer(
                 statistics, constraints, before, positive=self.positive, error_share=share, seed=self.seed
             )
             decision = both_rules.left_open(decision, _of_known_classes(statistics, before))
-            decision = _with_classes(decision, statistics, before, share) if before else decision
+            is_multiclass = self.problem_type == "MulticlassClassification"
+            if before and is_multiclass and (gone := _classes_gone(statistics, before, share)):
+                reason = wording("quality_notes.gone", rows=before.item_count, counts=counted(gone.items()))
+                left = Comparison("classes", PRESENCE_CHECK, State.UNDECIDED, reason=reason, lost=True)
+                decision = replace(decision, comparisons=(*decision.comparisons, left))
             counts = (
                 (one.unpredicted_count + one.unusable_label_count, one.item_count) if one else (0, 0)
                 for one in (statistics, before)
