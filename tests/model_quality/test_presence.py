@@ -218,11 +218,17 @@ def scored(scores: np.ndarray, *, flipped: bool = False) -> pa.RecordBatch:
 
 @pytest.mark.parametrize("rules", ["sound", "sagemaker"])
 @pytest.mark.parametrize(
-    ("scores", "side"), [(np.linspace(3.0, 97.0, 40), "positive"), (np.linspace(-9.0, -1.0, 40), "negative")]
+    ("scores", "why"),
+    [
+        (np.linspace(3.0, 97.0, 40), "predicted positive"),
+        (np.linspace(-9.0, -1.0, 40), "predicted negative"),
+        (np.linspace(-3.0, 3.0, 40), "most of them"),
+        (np.linspace(0.01, 97.0, 40), "most of them"),
+    ],
 )
-def test_scores_on_another_scale_than_the_threshold_are_refused(scores, side, rules) -> None:
+def test_scores_on_another_scale_than_the_threshold_are_refused(scores, why, rules) -> None:
     analyzer = binary_analyzer(inference_attribute=None, rules=rules)
-    with pytest.raises(DatasetError, match=f"predicted {side}") as refused:
+    with pytest.raises(DatasetError, match=why) as refused:
         analyzer.suggest(measure(analyzer, scored(scores)), None)
     assert (refused.value.code, refused.value.field) == ("quality_rows.scale", "probability_attribute")
 
@@ -232,7 +238,8 @@ def test_scores_on_another_scale_than_the_threshold_are_refused(scores, side, ru
     [
         ({"probability_threshold": 50.0}, np.linspace(3.0, 97.0, 40)),
         ({"probability_threshold": 0.0}, np.linspace(1.0, 9.0, 40)),
-        ({}, np.linspace(-3.0, 3.0, 40)),
+        ({"probability_threshold": 0.5}, np.linspace(-3.0, 3.0, 40)),
+        ({}, np.linspace(-0.2, 1.2, 40)),
         ({}, np.linspace(0.6, 1.0000001, 40)),
         ({"inference_attribute": "prediction"}, np.linspace(3.0, 97.0, 40)),
     ],
