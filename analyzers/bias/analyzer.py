@@ -124,7 +124,7 @@ def _with_presence(
     known = {facet.facet: int(np.sum(facet.counts)) for facet in before.facets} if before else {}
     # Labels that come from elsewhere come later.
     every, every_before = (
-        one.item_count - one.unlabelled_count if one else 0 for one in (statistics, before)
+        one.item_count - one.unlabelled_count * one.has_labels if one else 0 for one in (statistics, before)
     )
     used = {facet.facet: int(np.sum(facet.counts)) for facet in statistics.facets}
     for name, rows in used.items():

@@ -16,7 +16,7 @@ from analyzers.model_quality.metrics import Cumulative, ScoreHistogram, binary_m
 from analyzers.model_quality.summary import QualitySummary, Task, merge, summarize
 from analyzers.shared import rules as both_rules
 from analyzers.shared.cells import Floats, changed_labels, label_of
-from analyzers.shared.significance import hypergeometric_tail, sum_of_products
+from analyzers.shared.significance import sum_of_products
 from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, State, Violation
 from contract.dataset import GROUND_TRUTH
 from contract.errors import ConfigurationError, DatasetError, DocumentError, wording
@@ -98,17 +98,17 @@ def _of_known_classes(
     return lambda one: reason if one.subject in documents.FACTS["of_probabilities"] else ""
 
 
-def _classes_gone(now: QualityStatistics, before: QualityStatistics, share: float) -> dict[str, int]:
-    """Return the classes of which no label is any more, where that is no chance, and how many there were."""
-    known, rows, every = before.confusion_matrix or {}, now.item_count, now.item_count + before.item_count
+# Of a class of which a window should have so many rows, and the baseline has, none at all is no chance.
+_FEWEST_OF_CLASS = 15.0
+
+
+def _classes_gone(now: QualityStatistics, before: QualityStatistics) -> dict[str, int]:
+    """Return the classes of which no label is any more, though there should be, and how many there were."""
     found = {label_of(label) for label, row in (now.confusion_matrix or {}).items() if any(row.values())}
-    counts = {label: sum(row.values()) for label, row in known.items() if label_of(label) not in found}
-
-    def is_no_chance(count: int) -> bool:
-        sizes = (int(size / before.design_effect) for size in (rows, rows, every - count, every))
-        return hypergeometric_tail(*sizes) < both_rules.FALSE_ALARM_RATE * share / len(known)
-
-    return {label: count for label, count in counts.items() if is_no_chance(count)}
+    counts = {label_of(label): sum(row.values()) for label, row in (before.confusion_matrix or {}).items()}
+    part = min(1.0, now.item_count / max(1, before.item_count)) / before.design_effect
+    lost = counts.keys() - found
+    return {label: counts[label] for label in lost if counts[label] * part >= _FEWEST_OF_CLASS}
 
 
 # Labels that vary so many times more, or less, than at the baseline, may be in another unit.
@@ -117,12 +117,11 @@ _OTHER_UNIT = 10.0
 
 def _unit_notes(*sides: QualityStatistics | None) -> list[str]:
     """Note that labels vary otherwise than at the baseline, by what r2 and mse say of them."""
-    known = [(one.value("mse"), one.value("r2")) for one in sides if one is not None]
+    known = [(one.value("mse") or 0.0, one.value("r2")) for one in sides if one is not None]
     spreads = [math.sqrt(mse / (1.0 - r2)) for mse, r2 in known if mse and r2 is not None and r2 < 1.0]
-    now, then = spreads if len(spreads) > 1 else (1.0, 1.0)
-    if 1.0 / _OTHER_UNIT < now / then < _OTHER_UNIT:
+    if len(spreads) < 2 or 1.0 / _OTHER_UNIT < spreads[0] / spreads[1] < _OTHER_UNIT:
         return []
-    return [wording("quality_notes.other_unit", now=number(now), then=number(then))]
+    return [wording("quality_notes.other_unit", now=number(spreads[0]), then=number(spreads[1]))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,7 +257,7 @@ class ModelQualityAnalyzer(
             )
             decision = both_rules.left_open(decision, _of_known_classes(statistics, before))
             is_multiclass = self.problem_type == "MulticlassClassification"
-            if before and is_multiclass and (gone := _classes_gone(statistics, before, share)):
+            if before and is_multiclass and (gone := _classes_gone(statistics, before)):
                 reason = wording("quality_notes.gone", rows=before.item_count, counts=counted(gone.items()))
                 left = Comparison("classes", PRESENCE_CHECK, State.UNDECIDED, reason=reason, lost=True)
                 decision = replace(decision, comparisons=(*decision.comparisons, left))

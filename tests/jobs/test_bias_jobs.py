@@ -472,6 +472,11 @@ def test_labels_that_have_not_come_yet_are_no_violation(tmp_path: Path) -> None:
     )
     assert result.violations == []
     assert result.document("statistics.json")["dataset"]["unlabelled_count"] == 2_000
+    none = captured_loans(tmp_path / "d", 1)
+    (none["ground_truth_source"] / "a.jsonl").write_text("")
+    constraints = baseline.output / "constraints.json"
+    unlabelled = bias(tmp_path / "d", none.pop("source"), config, **none, baseline_constraints=constraints)
+    assert unlabelled.exit_code == 0, unlabelled.message
     cells = captured_loans(tmp_path / "c", 4_000, "{},7")
     several = bias(tmp_path / "c", cells.pop("source"), config, **cells)
     assert several.exit_code == 2
