@@ -547,7 +547,7 @@ def check_sagemaker(statistics: QualityStatistics, constraints: QualityConstrain
     for name, reported in ((names[reported], reported) for reported in ordered):
         metric, constraint = statistics.metrics.get(name), constraints.metrics[name]
         if metric is None or metric.value is None:
-            comparisons.append(undefined(name, constraint, why_undefined(statistics, name)))
+            comparisons.append(undefined(name, constraint, why_undefined(statistics)))
             continue
         text = describe_comparison(reported, metric, constraint)
         worse = shortfall(metric.value, constraint)
@@ -566,8 +566,8 @@ def compared(finding: Finding, constraint: MetricConstraint, statistics: Quality
     return replace(found, value=finding.value, expected=finding.expected, effect=finding.distance, limit=0.0)
 
 
-def why_undefined(statistics: QualityStatistics, name: str) -> str:
-    """Return why the window does not define a metric."""
+def why_undefined(statistics: QualityStatistics, name: str = "") -> str:
+    """Return why the window does not define a metric, or some where none is named."""
     if name in documents.FACTS["of_probabilities"] and name not in statistics.metrics:
         return "the window has no scores that are probabilities, from 0 to 1"
     matrix, positive = statistics.confusion_matrix or {}, statistics.positive_label or ""
