@@ -1,7 +1,7 @@
 """The model-quality analyzer: summaries, statistics, constraints and checks tied to one protocol."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -86,16 +86,13 @@ def _binary(unlabelled: ScoreHistogram, chances: Floats) -> dict[str, float]:
 _MOST_UNKNOWN = 0.01
 
 
-def _of_known_classes(
-    now: QualityStatistics, before: QualityStatistics | None
-) -> Callable[[Comparison], str]:
-    """Return what gives the reason why a metric of probabilities is of other classes than at the baseline."""
+def _why_other_classes(now: QualityStatistics, before: QualityStatistics | None) -> str:
+    """Return why metrics of probabilities are of other classes than at the baseline; empty where not."""
     then, count = before.unknown_class_count if before else 0, now.unknown_class_count
     usual = then / max(1, before.item_count) if before else 0.0
     if count / max(1, now.item_count) - usual <= _MOST_UNKNOWN:
-        return lambda one: ""
-    reason = wording("quality_notes.other_classes", count=count, rows=now.item_count, then=then)
-    return lambda one: reason if one.subject in documents.FACTS["of_probabilities"] else ""
+        return ""
+    return wording("quality_notes.other_classes", count=count, rows=now.item_count, then=then)
 
 
 # Of a class of which a window should have so many rows, and the baseline has, none at all is no chance.
@@ -255,7 +252,8 @@ class ModelQualityAnalyzer(
             decision = check_sound(
                 statistics, constraints, before, positive=self.positive, error_share=share, seed=self.seed
             )
-            decision = both_rules.left_open(decision, _of_known_classes(statistics, before))
+            why, of = _why_other_classes(statistics, before), documents.FACTS["of_probabilities"]
+            decision = both_rules.left_open(decision, lambda one: why if one.subject in of else "")
             is_multiclass = self.problem_type == "MulticlassClassification"
             if before and is_multiclass and (gone := _classes_gone(statistics, before)):
                 reason = wording("quality_notes.gone", rows=before.item_count, counts=counted(gone.items()))
@@ -267,8 +265,8 @@ class ModelQualityAnalyzer(
             )
             lacking, usual = ((missing, missing + complete) for missing, complete in counts)
             lacks = "labelled rows lack a usable label or prediction"
-            of = Violation(PRESENCE_CHECK, lacks, metric_name="predictions")
-            decision = both_rules.with_presence(decision, of, lacking, usual, share)
+            asked = Violation(PRESENCE_CHECK, lacks, metric_name="predictions")
+            decision = both_rules.with_presence(decision, asked, lacking, usual, share)
         return replace(decision, notes=(*notes, *decision.notes))
 
     def unanswered(self, baseline: QualityBaseline, reason: str) -> tuple[Comparison, ...]:
