@@ -319,7 +319,8 @@ def _trial(
         if baseline is not None and settings.is_monitoring:
             statistics = analyzer.estimate(statistics, baseline)
             analyzer.check(statistics, baseline)
-        analyzer.suggest(statistics, baseline)
+        is_new = settings.register_new_baseline and not settings.is_monitoring
+        analyzer.suggest(statistics, None if is_new else baseline)
 
 
 def _columns_line(first: pa.RecordBatch) -> str:
