@@ -431,7 +431,8 @@ def _parser(program: Program, *, with_help: bool) -> _Parser:
     for variable in program.variables:
         text = argparse.SUPPRESS if variable.ignored or not with_help else _help(variable, program)
         flags = [variable.flag, *("--" + alias.replace("_", "-") for alias in variable.aliases)]
-        parser.add_argument(*flags, dest=variable.name, metavar="VALUE", help=text.replace("%", "%%"))
+        name, text = variable.name, text.replace("%", "%%")
+        parser.add_argument(*flags, dest=name, action="append", metavar="VALUE", help=text)
     return parser
 
 
@@ -482,7 +483,7 @@ def read_settings(
     flags, unknown = parser.parse_known_args(joined.split("\0") if arguments else [])
     _note_unknown_arguments(unknown, program, mistakes)
     _note_near_misses(environment, program, mistakes)
-    given = _collect(vars(flags), environment, program)
+    given = _collect(vars(flags), environment, program, mistakes)
     endpoints = (text for name, text in environment.items() if name.startswith("AWS_ENDPOINT_URL"))
     secret = (text for name, text in environment.items() if name.casefold().endswith(_SECRET))
     learn((*given.values(), *endpoints), secret)
@@ -540,13 +541,19 @@ def message_file(arguments: Sequence[str], environment: Mapping[str, str]) -> st
     return given or environment.get("output_message_file") or DEFAULT_MESSAGE_FILE
 
 
-def _collect(flags: Mapping[str, Any], environment: Mapping[str, str], program: Program) -> dict[str, str]:
+def _collect(
+    flags: Mapping[str, Any], environment: Mapping[str, str], program: Program, mistakes: Mistakes
+) -> dict[str, str]:
     given: dict[str, str] = {}
     for variable in program.variables:  # others are meant for another command of the same job definition
-        texts = [flags[variable.name], *map(environment.get, (variable.name, *variable.aliases))]
-        # An empty variable is how many orchestrators say "not set".
-        if text := next(filter(None, ((text or "").strip() for text in texts)), ""):
-            given[variable.name] = text
+        by_variable = map(environment.get, (variable.name, *variable.aliases))
+        for source in (flags[variable.name] or (), by_variable):
+            # An empty variable is how many orchestrators say "not set".
+            texts = sorted({(text or "").strip() for text in source} - {""})
+            if len(texts) > 1:
+                mistakes.add("setting.twice", field=variable.name, texts=" and ".join(map(repr, texts)))
+            for text in texts:
+                given.setdefault(variable.name, text)
     return given
 
 
@@ -620,6 +627,7 @@ _IDLE: tuple[tuple[str, Literal["without", "beside"], tuple[str, ...]], ...] = (
     ("human_review_label_attribute", "without", ("ground_truth_source",)),
     ("alert_after", "beside", ("register_new_baseline",)),
     ("cluster_leader_address", "beside", ("dask_scheduler_address",)),
+    ("probability_attribute", "beside", ("problem_type=Regression",)),
     ("positive_label", "beside", ("problem_type=MulticlassClassification", "problem_type=Regression")),
     ("probability_threshold_attribute", "beside", ("inference_attribute",)),
 )

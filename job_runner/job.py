@@ -522,8 +522,8 @@ def register_baseline_if_decided(
     """Register the run's documents as the new baseline, if the settings ask for it and the check allows it.
 
     A baseline is renewed whole or not at all: nothing is violated, something was decided, no comparison has
-    lost the figures that the baseline has, and none is undecided about a change beyond its limit. `decision`
-    is None where the check was skipped.
+    lost the figures that the baseline has, none is undecided about a change beyond its limit, and none is
+    for want of ``baseline_statistics``. `decision` is None where the check was skipped.
 
     Returns
     -------
@@ -543,6 +543,8 @@ def register_baseline_if_decided(
         return wording("baseline_kept.nothing_decided", file=folder)
     if decision is not None and decision.fails_gate:
         return wording("baseline_kept.figures_lost", file=folder)
+    if decision is not None and decision.undecided and settings.baseline_statistics is None:
+        return wording("baseline_kept.no_statistics", file=folder)
     for one in () if decision is None else decision.comparisons:
         if one.state is api.State.UNDECIDED and one.limit is not None and (one.effect or 0.0) > one.limit:
             return wording("baseline_kept.untold", file=folder, subject=one.subject)

@@ -3,6 +3,7 @@
 A check that needs what another one could not give is skipped, and says so.
 """
 
+import contextlib
 import functools
 import os
 import socket
@@ -106,7 +107,7 @@ def require_labels(request: Dataset) -> Iterator[str]:
         When no row has one, with the likely causes.
     """
     rows = labelled = 0
-    for batch in batches_of(replace(request, prediction=None, segments=())):
+    for batch in _many(replace(request, prediction=None, segments=())):
         valid = [
             column.is_valid()
             for name, column in zip(batch.schema.names, batch.columns, strict=True)
@@ -114,8 +115,6 @@ def require_labels(request: Dataset) -> Iterator[str]:
         ]
         rows += batch.num_rows
         labelled += functools.reduce(pc.or_, valid).true_count if valid else 0
-        if rows >= _MOST_ROWS:
-            break
     if not rows:
         return
     seen = f"the first {rows}" if rows >= _MOST_ROWS else str(rows)
@@ -125,6 +124,16 @@ def require_labels(request: Dataset) -> Iterator[str]:
     if request.ground_truth_source is None:
         raise DatasetError.of("labels.no_source", field="ground_truth_source", rows=seen)
     raise DatasetError.of("labels.none", file=request.ground_truth_source, rows=seen)
+
+
+def _many(request: Dataset) -> Iterator[pa.RecordBatch]:
+    """Yield the first rows, `_MOST_ROWS` or a few more, or all there are."""
+    seen = 0
+    for batch in batches_of(request):
+        yield batch
+        seen += batch.num_rows
+        if seen >= _MOST_ROWS:
+            return
 
 
 # Splits that are looked through for a first row.
@@ -157,7 +166,8 @@ def validate(settings: Settings, monitor: Monitor) -> Iterator[Line]:
     if adjusted is not None and scripts_load and model_is_there:
         usable = f"the analysis configuration at {settings.analysis_config} can be used"
         arranged = yield from obtain(
-            lambda: monitor.arranged(settings, request), lambda _: usable if monitor.arrange else None
+            lambda: monitor.arranged(settings, request),
+            lambda _: usable if "configuration" in monitor.offers else None,
         )
     if arranged is None:
         # Where the data is may be told by the configuration, else the settings say it.
@@ -230,11 +240,13 @@ def _rows(
     arranged: tuple[Dataset, MakeAnalyzer],
 ) -> Iterator[Line]:
     """Read the first rows, and hold settings, baseline and model to them."""
-    request, make = arranged
+    request = arranged[0]
     source = _source(request, settings)
+    labels: list[Line] = []
     # A monitor without predictions may read labels, but does not live on them.
     if "predictions" in monitor.offers and expects_labels(settings, request):
-        yield from attempt(lambda: require_labels(request))
+        labels = list(attempt(lambda: require_labels(request)))
+    yield from labels
     first = yield from obtain(lambda: _first_rows(request, source), _columns_line)
     if first is None:
         yield Line("skip", "columns and model are not looked at before rows can be read")
@@ -257,10 +269,11 @@ def _rows(
         differences = " ".join(text[0].upper() + text[1:] for text in unlike_baseline(first, types, expected))
         alike = f"the data has the {several(len(expected), 'column')} of the baseline"
         yield Line("FAIL", differences) if differences else Line("ok", alike)
-    if missing:
-        yield Line("skip", "the analysis of the first rows is not tried before these columns are there")
-    else:
-        yield from attempt(lambda: _trial(settings, request, make, first))
+    if missing or any(line.found == "FAIL" for line in labels):
+        yield Line("skip", "the analysis of the first rows is not tried before the above is mended")
+        return
+    asks_model = request.prediction is not None or "attributions" in monitor.offers
+    yield from attempt(lambda: _trial(settings, baseline, arranged, first if asks_model else None))
 
 
 def _first_rows(request: Dataset, source: str) -> pa.RecordBatch:
@@ -278,17 +291,36 @@ def _first_rows(request: Dataset, source: str) -> pa.RecordBatch:
     raise DatasetError.of("rows.none", file=source, window=in_window)
 
 
-def _trial(settings: Settings, request: Dataset, make: MakeAnalyzer, first: pa.RecordBatch) -> Iterator[str]:
-    """Analyse the first rows, and ask the model about some of them where one is asked."""
-    prediction = request.prediction
-    if prediction is not None:
-        first = prediction.append(first.slice(0, _ROWS_ASKED))
-        yield f"the model {prediction.where} answers {several(first.num_rows, 'row')} with {prediction.name}"
-    for division in request.segments:
-        first = first.append_column(division.name, segments_of(first, division))
+def _trial(
+    settings: Settings,
+    baseline: AnyBaseline | None,
+    arranged: tuple[Dataset, MakeAnalyzer],
+    first: pa.RecordBatch | None,
+) -> Iterator[str]:
+    """Analyse rows and compare them with the baseline, as the job does.
+
+    A model is asked about some of the `first` rows; without these many are read. What is wrong with rows is
+    told where these are all.
+    """
+    request, make = arranged
+    if first is not None and request.prediction is not None:
+        first = request.prediction.append(first.slice(0, _ROWS_ASKED))
+        asked = several(first.num_rows, "row")
+        yield f"the model {request.prediction.where} answers {asked} with {request.prediction.name}"
+        for division in request.segments:
+            first = first.append_column(division.name, segments_of(first, division))
     analyzer = make_analyzer(settings, plan_dataset(request), make)
-    yield from analyzer.tried(analyzer.describe(analyzer.summarize([first])))
+    summary = analyzer.summarize(_many(request) if first is None else [first])
+    statistics = analyzer.describe(summary)
+    yield from analyzer.tried(statistics)
     yield "the first rows can be analysed"
+    are_all = first is None and analyzer.row_count(summary) < _MOST_ROWS
+    with contextlib.suppress(*() if are_all else (DatasetError,)):
+        if baseline is not None and settings.is_monitoring:
+            statistics = analyzer.estimate(statistics, baseline)
+            analyzer.check(statistics, baseline)
+        is_new = settings.register_new_baseline and not settings.is_monitoring
+        analyzer.suggest(statistics, None if is_new else baseline)
 
 
 def _columns_line(first: pa.RecordBatch) -> str:

@@ -25,7 +25,7 @@ from contract.dataset import Dataset, LabelPlaces, notice
 from contract.dataset_format import DatasetFormat
 from contract.errors import DatasetError, topic
 from contract.schema import nearest, suggestion
-from contract.window import folder_hour, microseconds
+from contract.window import folder_hour, microseconds, path_span
 from contract.wording import several, some_of
 from file_storage.storage import SourceFile, list_files, read_bytes, scratch_folder
 from readers.captures.envelope import PAYLOAD, json_object, label_part, read_records
@@ -78,7 +78,8 @@ def read_labels(files: Sequence[SourceFile], places: LabelPlaces) -> Iterator[La
     Parameters
     ----------
     files
-        In any order. They are read by hour folder, then by path; files outside hour folders come first.
+        In any order. They are read by the hour or day of their folders or names, then by path, in which
+        numbers count as such; files without a date come first.
     places
         Where files other than lines hold the label.
 
@@ -87,7 +88,13 @@ def read_labels(files: Sequence[SourceFile], places: LabelPlaces) -> Iterator[La
     DatasetError
         Naming file and line of what is no label.
     """
-    ordered = sorted(files, key=lambda file: (hour_of(file.path), file.path))
+
+    def collected(file: SourceFile) -> tuple[int, list[int | str]]:
+        span, parts = path_span(file.path), re.split("([0-9]+)", file.path)
+        numbered = [int(part) if at % 2 else part for at, part in enumerate(parts)]
+        return UNKNOWN_HOUR if span is None else microseconds(span.start), numbered
+
+    ordered = sorted(files, key=collected)
     for is_table, group in groupby(ordered, key=lambda file: file.path.lower().endswith((*_CSV, *_PARQUET))):
         if is_table:
             for file in group:
@@ -356,7 +363,7 @@ class LabelIndex(NamedTuple):
     changed
         How many of those replaced are written unlike the label that counts.
     example
-        The id of the first of them.
+        The longest id among the first of them.
     """
 
     keys: Words
@@ -411,7 +418,8 @@ def labels_of(index: LabelIndex, ids: pa.StringArray) -> pa.StructArray:
     missed = ids.filter(pa.array(positions < 0)).drop_null()
     if len(missed) and index.records:
         some = missed[:_LOOKED_AT]
-        near = {name: int((index.find(spelt(some)) >= 0).sum()) for name, spelt in _SPELLINGS.items()}
+        spellings = {name: spelt(some, len(index.example)) for name, spelt in _SPELLINGS.items()}
+        near = {name: int((index.find(texts) >= 0).sum()) for name, texts in spellings.items()}
         how = max(near, key=near.__getitem__)
         notice("reading.near", near[how], hint=topic("label_ids")[how])
         if not len(found):
@@ -420,13 +428,16 @@ def labels_of(index: LabelIndex, ids: pa.StringArray) -> pa.StructArray:
     return index.take(positions)
 
 
-# Other ways to write ids, tried where ids have no label.
+# Other ways to write ids, given how long those of labels are; tried where ids have no label.
 _LOOKED_AT = 1_000
-_SPELLINGS: dict[str, Callable[[pa.StringArray], pa.StringArray]] = {
-    "upper": pc.utf8_upper,
-    "lower": pc.utf8_lower,
-    "plain": lambda ids: pc.replace_substring_regex(id_texts(ids), r"^0+(\d)", r"\1"),
-    "decimal": lambda ids: pc.binary_join_element_wise(ids, ".0", ""),
+_SPELLINGS: dict[str, Callable[[pa.StringArray, int], pa.StringArray]] = {
+    "upper": lambda ids, _: pc.utf8_upper(ids),
+    "lower": lambda ids, _: pc.utf8_lower(ids),
+    "plain": lambda ids, _: pc.replace_substring_regex(id_texts(ids), r"^0+(\d)", r"\1"),
+    "decimal": lambda ids, _: pc.binary_join_element_wise(ids, ".0", ""),
+    "zeros": lambda ids, width: pc.utf8_lpad(ids, width, "0"),
+    "before": lambda ids, width: pc.utf8_lpad(ids, width),
+    "behind": lambda ids, width: pc.utf8_rpad(ids, width),
 }
 
 
@@ -468,7 +479,7 @@ def index_labels(source: str, places: LabelPlaces | None = None, *, memory: int 
     else:
         partitions = min(_MOST_PARTITIONS, 1 << max(1, (total // _PARTITION).bit_length()))
         index = _index_on_disk(labels, partitions)
-    return index._replace(example=first[0].ids[0].as_py() if first else "")
+    return index._replace(example=max(first[0].ids.to_pylist(), key=len) if first else "")
 
 
 def _hashed(labels: Labels) -> pa.RecordBatch:

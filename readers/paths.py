@@ -205,8 +205,11 @@ def _nothing(path: str | None, variable: str, there: str, place: Callable[[], st
 def _found(part: Payload, find: Find | None, location: Location, place: Callable[[], str]) -> Any:
     """Return what a part holds at a location: None, one value, or one for each row."""
     position = int(location.path) if location.path and location.path.isdecimal() else 0
-    if location.side == GROUND_TRUTH and part.kind == CSV and all(len(row) == 1 for row in part.values):
-        position = 0  # of a label alone, the position may be that of its column in the dataset
+    if location.side == GROUND_TRUTH and part.kind == CSV:
+        if all(len(row) == 1 for row in part.values):
+            position = 0  # of a label alone, the position may be that of its column in the dataset
+        elif location.path is None or not location.path.isdecimal():
+            raise DatasetError.of("column_paths.label_cells", place=place(), field=location.variable)
     if part.kind != CSV and find is not None:
         found = [find(value) for value in part.values]
         if location.side == GROUND_TRUTH:  # a label that is a value by itself has no members to find

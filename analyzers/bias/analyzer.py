@@ -12,14 +12,7 @@ from analyzers.bias import documents, groups
 from analyzers.bias import summary as summaries
 from analyzers.bias.check import absent_groups, check_sagemaker, check_sound
 from analyzers.bias.describe import Evidence, describe, group_text, impact_findings
-from analyzers.bias.documents import (
-    BiasBaseline,
-    BiasConstraints,
-    BiasStatistics,
-    FacetStatistics,
-    MetricValue,
-    StageMetrics,
-)
+from analyzers.bias.documents import BiasBaseline, BiasConstraints, BiasStatistics
 from analyzers.bias.summary import BiasRequest, BiasSummary, SummaryPlan
 from analyzers.shared import rules as both_rules
 from analyzers.shared.analysis_json import with_version
@@ -55,11 +48,11 @@ def suggest(
         Whether sound rules apply.
     """
     known = (baseline.constraints if baseline is not None and sound else None) or BiasConstraints()
-    stages: dict[documents.Stage, StageMetrics] = {}
+    stages: dict[documents.Stage, documents.StageMetrics] = {}
     for facet in statistics.facets:
         for name, metrics in facet.stages():
             label, value = statistics.label, statistics.label_value_or_threshold
-            stage = stages.setdefault(name, StageMetrics(label, {}, value))
+            stage = stages.setdefault(name, documents.StageMetrics(label, {}, value))
             before = known.group(name, facet.facet, facet.value_or_threshold)
             former = [None if before is None else before.metric(one.name) for one in metrics]
             kept = list(map(_with_additions, metrics, former))
@@ -68,7 +61,9 @@ def suggest(
     return BiasConstraints(stages.get("post"), stages.get("pre"))
 
 
-def _with_additions(metric: MetricValue, known: MetricValue | None) -> MetricValue:
+def _with_additions(
+    metric: documents.MetricValue, known: documents.MetricValue | None
+) -> documents.MetricValue:
     if known is None:
         return metric
     extra = {**known.extra, **metric.extra}
@@ -127,17 +122,22 @@ def _with_presence(
     if sides[0] != sides[-1]:
         return decision
     known = {facet.facet: int(np.sum(facet.counts)) for facet in before.facets} if before else {}
+    # Labels that come from elsewhere come later.
+    every, every_before = (
+        one.item_count - one.unlabelled_count * one.has_labels if one else 0 for one in (statistics, before)
+    )
     used = {facet.facet: int(np.sum(facet.counts)) for facet in statistics.facets}
     for name, rows in used.items():
-        # Where nothing is left, nothing is decided, which says more.
-        if not rows or (before and not known.get(name)):
+        # That nothing at all is decided says more.
+        if (not rows and decision.is_empty) or (before and not known.get(name)):
             continue
         text = f"rows lack a group of {name}, a label or a prediction"
         extra = {"facet": name, "facet_value": "*"}
         of = Violation(PRESENCE_CHECK, text, metric_name="complete_rows", extra=extra)
-        lacking = statistics.item_count - rows, statistics.item_count
-        usual = (before.item_count - known[name], before.item_count) if before else (0, 0)
-        decision = both_rules.with_presence(decision, of, lacking, usual, error_share / len(used))
+        usual = (every_before - known[name], every_before) if before else (0, 0)
+        decision = both_rules.with_presence(
+            decision, of, (every - rows, every), usual, error_share / len(used)
+        )
     return decision if before is None else _with_gone(decision, before, statistics, error_share)
 
 
@@ -172,7 +172,7 @@ def _with_gone(
     return decision
 
 
-def _size(group: FacetStatistics) -> tuple[int, int]:
+def _size(group: documents.FacetStatistics) -> tuple[int, int]:
     """Return how many rows are not of a group, and how many are."""
     others, own = np.sum(group.counts, axis=(1, 2))
     return int(others), int(own)
@@ -297,8 +297,10 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
         return tuple(replace(one, reason=reason) for one in asked)
 
     def facts(self, statistics: BiasStatistics) -> Facts:
-        """Return the notes."""
-        return Facts(tuple(statistics.notes))
+        """Return the notes, and how many rows have a label, where labels come from elsewhere."""
+        unlabelled = statistics.unlabelled_count
+        labels = (statistics.item_count - unlabelled, unlabelled) if self.request.joined else ()
+        return Facts(tuple(statistics.notes), *labels)
 
     def tried(self, statistics: BiasStatistics) -> tuple[str, ...]:
         """Return a line on which labels of the first rows are positive, and how many rows the groups have."""

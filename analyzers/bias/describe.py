@@ -271,6 +271,7 @@ def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
     analysis = _Analysis(summary, plan, statistics, evidence, Reading(None, None, leave_out=sound))
     reading = analysis.reading = _read_outcomes(analysis)
     statistics.has_labels = reading.labels is not None
+    statistics.unlabelled_count = summary.columns[request.label].missing if request.joined else 0
     statistics.has_predictions = reading.predictions is not None
     if reading.labels is not None:
         statistics.label_value_or_threshold = reading.labels.text

@@ -11,15 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from analyzers.shared.analysis_json import (
-    VERSION,
-    dumps,
-    figure,
-    number_to_json,
-    range_to_json,
-    read_number,
-    read_range,
-)
+from analyzers.bias.metrics import METRICS
+from analyzers.shared import analysis_json
 from analyzers.shared.rules import SWITCH, Checked, read_unused
 from contract import schema
 from contract.api import Baseline, DocumentSet
@@ -33,10 +26,24 @@ Table = list[list[list[int]]]
 
 
 def _size(members: JsonObject, key: str) -> float | None:
-    size = read_number(members, key)
+    size = analysis_json.read_number(members, key)
     if size is not None and size <= 0.0 and members.raw("name", None) == "DI":
         members.wrong(key, "a ratio above 0, as DI is one", "0.8")
+    elif size is not None and size < 0.0:
+        members.wrong(key, "a size of 0 or more", "0.1")
+    if size is not None and members.raw("allowed") is not None:
+        members.note(key, "bias_documents.two_limits")
     return size
+
+
+def _metrics(members: JsonObject, key: str) -> Any:
+    metrics = objects_of(MetricValue)(members, key)
+    names = [one.name for one in metrics or () if isinstance(one.name, str)]
+    for name in sorted({*names} - METRICS.keys()):
+        members.note(key, "bias_documents.metric", name=name, hint=schema.suggestion(name, METRICS))
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        members.note(key, "bias_documents.metric_again", name=name)
+    return metrics
 
 
 @dataclass
@@ -57,12 +64,14 @@ class MetricValue(Kept):
 
     name: str = member(of_kind(str), REQUIRED)
     description: str = member(of_kind(str), "")
-    value: float | None = figure(written="always")
+    value: float | None = analysis_json.figure(written="always")
     error: str | None = member(of_kind(str))
-    confidence_interval: tuple[float, float] | None = member(read_range, write=range_to_json)
-    allowed: tuple[float, float] | None = member(read_range, write=range_to_json)
-    standard_error: float | None = figure()
-    threshold: float | None = member(_size, write=number_to_json)
+    confidence_interval: tuple[float, float] | None = member(
+        analysis_json.read_range, write=analysis_json.range_to_json
+    )
+    allowed: tuple[float, float] | None = member(analysis_json.read_range, write=analysis_json.range_to_json)
+    standard_error: float | None = analysis_json.figure()
+    threshold: float | None = member(_size, write=analysis_json.number_to_json)
 
     @property
     def asks_for_something(self) -> bool:
@@ -105,7 +114,7 @@ class FacetMetrics(Kept):
     """The metrics of one facet value against all other rows, or those of another."""
 
     value_or_threshold: str = member(_group, REQUIRED)
-    metrics: list[MetricValue] = member(objects_of(MetricValue), REQUIRED)
+    metrics: list[MetricValue] = member(_metrics, REQUIRED)
 
     def metric(self, name: str) -> MetricValue | None:
         """Return the metric called `name`, None when it is not there."""
@@ -150,9 +159,9 @@ class FacetStatistics(Kept):
     counts: Table = member(_counts("facet, observed and predicted outcome, two of each", 2), REQUIRED)
     strata_observed: Table | None = member(_strata)
     strata_predicted: Table | None = member(_strata)
-    threshold: float | None = figure()
+    threshold: float | None = analysis_json.figure()
     missing: int = member(count, 0, written="if any")
-    design_effect: float | None = figure()
+    design_effect: float | None = analysis_json.figure()
     blocks: int = member(count, 0, written="if any")
     unpredicted: Table | None = member(_counts("facet, observed and predicted outcome, two of each", 2))
     basic_statistics: list[dict[str, Any]] = member(of_kind(list), [], written="if any")
@@ -190,6 +199,8 @@ class BiasStatistics(Kept):
         The score above which a prediction is positive; None where predictions are no scores.
     label_values
         The labels that occur, where they are categories of which all are kept.
+    unlabelled_count
+        Rows whose label, which comes from elsewhere, has not come yet.
     model_metrics
         Whole-model metrics: accuracy and so on.
     confusion_matrix
@@ -211,6 +222,7 @@ class BiasStatistics(Kept):
     predicted_label_value_or_threshold: str | None = member(of_kind(str), inside="dataset")
     probability_threshold: float | None = member(schema.number, inside="dataset")
     label_values: list[str] = member(schema.texts, [], inside="dataset", written="if any")
+    unlabelled_count: int = member(count, 0, inside="dataset", written="if any")
     model_metrics: list[MetricValue] = member(objects_of(MetricValue), [], written="if any")
     confusion_matrix: dict[str, dict[str, int]] | None = member(of_kind(dict), written="if any")
     problems: dict[str, str] = member(of_kind(dict), {}, written="if any")
@@ -240,7 +252,7 @@ def read_statistics(value: dict[str, Any], where: str) -> BiasStatistics:
 
 def statistics_to_json(document: BiasStatistics, with_extensions: bool = True) -> dict[str, Any]:
     """Return the statistics as JSON values; Clarify has no such file, so there is nothing to leave out."""
-    return schema.write_document(document, version=VERSION)
+    return schema.write_document(document, version=analysis_json.VERSION)
 
 
 ANALYSIS = "analysis.json"
@@ -367,7 +379,7 @@ def read_constraints(value: dict[str, Any], where: str) -> BiasConstraints:
 def constraints_to_json(document: BiasConstraints) -> dict[str, Any]:
     """Return the constraints as JSON values."""
     shown = document if document.order else replace(document, extra=SWITCH | document.extra)
-    return schema.write_document(shown, version=VERSION)
+    return schema.write_document(shown, version=analysis_json.VERSION)
 
 
 # The members of a metric that Clarify writes.
@@ -376,7 +388,7 @@ _CLARIFYS = ("name", "description", "value", "error")
 
 def analysis_to_json(document: BiasConstraints) -> dict[str, Any]:
     """Return what ``analysis.json`` holds of bias: the constraints without members that Clarify lacks."""
-    members = schema.write_document(document, version=VERSION)
+    members = schema.write_document(document, version=analysis_json.VERSION)
     for key in (POST, PRE):
         for groups in members.get(key, {"facets": {}})["facets"].values():
             for group in groups:
@@ -390,6 +402,6 @@ BIAS: DocumentSet[BiasStatistics, BiasConstraints] = DocumentSet(
     write_statistics=statistics_to_json,
     read_constraints=read_constraints,
     write_constraints=constraints_to_json,
-    further_files=lambda _, constraints: {ANALYSIS: dumps(analysis_to_json(constraints))},
+    further_files=lambda _, constraints: {ANALYSIS: analysis_json.dumps(analysis_to_json(constraints))},
     constraints_names=("constraints.json", ANALYSIS),
 )

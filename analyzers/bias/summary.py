@@ -466,6 +466,8 @@ class BiasRequest:
         the prediction.
     cluster_by
         Columns that tell which rows belong together.
+    joined
+        Whether labels come from elsewhere, and so later.
     """
 
     label: str
@@ -480,6 +482,7 @@ class BiasRequest:
     label_name: str = ""
     features: tuple[str, ...] | None = None
     cluster_by: tuple[str, ...] = ()
+    joined: bool = False
 
 
 # Cells and rows kept at most: 64 MB, and a search for neighbours of a minute or so.

@@ -1,8 +1,7 @@
 """The model-quality analyzer: summaries, statistics, constraints and checks tied to one protocol."""
 
 import math
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,12 +15,12 @@ from analyzers.model_quality.documents import QualityBaseline, QualityConstraint
 from analyzers.model_quality.metrics import Cumulative, ScoreHistogram, binary_metrics, probabilities
 from analyzers.model_quality.summary import QualitySummary, Task, merge, summarize
 from analyzers.shared import rules as both_rules
-from analyzers.shared.cells import Floats, changed_labels
+from analyzers.shared.cells import Floats, changed_labels, label_of
 from analyzers.shared.significance import sum_of_products
-from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, Violation
+from contract.api import PRESENCE_CHECK, Analyzer, Comparison, Decision, Facts, Metric, State, Violation
 from contract.dataset import GROUND_TRUTH
 from contract.errors import ConfigurationError, DatasetError, DocumentError, wording
-from contract.wording import listing, number, percent
+from contract.wording import counted, listing, number, percent
 
 # Metrics of rows without labels, expected from what their scores meant at the baseline.
 #
@@ -84,20 +83,42 @@ def _binary(unlabelled: ScoreHistogram, chances: Floats) -> dict[str, float]:
 
 
 # What rows without a probability of their own class leave open, from which share of them on.
-_OF_CLASSES = re.compile(r"log_loss|brier_score|expected_calibration_error|top_\d+_accuracy")
 _MOST_UNKNOWN = 0.01
 
 
-def _of_known_classes(
-    now: QualityStatistics, before: QualityStatistics | None
-) -> Callable[[Comparison], str]:
-    """Return what gives the reason why a metric of probabilities is of other classes than at the baseline."""
+def _why_other_classes(now: QualityStatistics, before: QualityStatistics | None) -> str:
+    """Return why metrics of probabilities are of other classes than at the baseline; empty where not."""
     then, count = before.unknown_class_count if before else 0, now.unknown_class_count
     usual = then / max(1, before.item_count) if before else 0.0
     if count / max(1, now.item_count) - usual <= _MOST_UNKNOWN:
-        return lambda one: ""
-    reason = wording("quality_notes.other_classes", count=count, rows=now.item_count, then=then)
-    return lambda one: reason if _OF_CLASSES.fullmatch(one.subject) else ""
+        return ""
+    return wording("quality_notes.other_classes", count=count, rows=now.item_count, then=then)
+
+
+# Of a class of which a window should have so many rows, and the baseline has, none at all is no chance.
+_FEWEST_OF_CLASS = 15.0
+
+
+def _classes_gone(now: QualityStatistics, before: QualityStatistics) -> dict[str, int]:
+    """Return the classes of which no label is any more, though there should be, and how many there were."""
+    found = {label_of(label) for label, row in (now.confusion_matrix or {}).items() if any(row.values())}
+    counts = {label_of(label): sum(row.values()) for label, row in (before.confusion_matrix or {}).items()}
+    part = min(1.0, now.item_count / max(1, before.item_count)) / before.design_effect
+    lost = counts.keys() - found
+    return {label: counts[label] for label in lost if counts[label] * part >= _FEWEST_OF_CLASS}
+
+
+# Labels that vary so many times more, or less, than at the baseline, may be in another unit.
+_OTHER_UNIT = 10.0
+
+
+def _unit_notes(*sides: QualityStatistics | None) -> list[str]:
+    """Note that labels vary otherwise than at the baseline, by what r2 and mse say of them."""
+    known = [(one.value("mse") or 0.0, one.value("r2")) for one in sides if one is not None]
+    spreads = [math.sqrt(mse / (1.0 - r2)) for mse, r2 in known if mse and r2 is not None and r2 < 1.0]
+    if len(spreads) < 2 or 1.0 / _OTHER_UNIT < spreads[0] / spreads[1] < _OTHER_UNIT:
+        return []
+    return [wording("quality_notes.other_unit", now=number(spreads[0]), then=number(spreads[1]))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +229,7 @@ class ModelQualityAnalyzer(
         if known is not None:
             thresholds = known.probability_threshold, statistics.probability_threshold
             both_rules.require_same_threshold(*thresholds, known.where)
-        notes = [*statistics.notes, *self._changed_labels(known, statistics)]
+        notes = [*statistics.notes, *self._changed_labels(known, statistics), *_unit_notes(statistics, known)]
         if estimated := statistics.estimated:
             found = estimated["metrics"].items()
             values = ", ".join(f"{name} {number(round(metric['value'], 4))}" for name, metric in found)
@@ -231,14 +252,21 @@ class ModelQualityAnalyzer(
             decision = check_sound(
                 statistics, constraints, before, positive=self.positive, error_share=share, seed=self.seed
             )
-            decision = both_rules.left_open(decision, _of_known_classes(statistics, before))
+            why, of = _why_other_classes(statistics, before), documents.FACTS["of_probabilities"]
+            decision = both_rules.left_open(decision, lambda one: why if one.subject in of else "")
+            is_multiclass = self.problem_type == "MulticlassClassification"
+            if before and is_multiclass and (gone := _classes_gone(statistics, before)):
+                reason = wording("quality_notes.gone", rows=before.item_count, counts=counted(gone.items()))
+                left = Comparison("classes", PRESENCE_CHECK, State.UNDECIDED, reason=reason, lost=True)
+                decision = replace(decision, comparisons=(*decision.comparisons, left))
             counts = (
-                (one.unpredicted_count, one.item_count) if one else (0, 0) for one in (statistics, before)
+                (one.unpredicted_count + one.unusable_label_count, one.item_count) if one else (0, 0)
+                for one in (statistics, before)
             )
             lacking, usual = ((missing, missing + complete) for missing, complete in counts)
-            lacks = "labelled rows lack a usable prediction"
-            of = Violation(PRESENCE_CHECK, lacks, metric_name="predictions")
-            decision = both_rules.with_presence(decision, of, lacking, usual, share)
+            lacks = "labelled rows lack a usable label or prediction"
+            asked = Violation(PRESENCE_CHECK, lacks, metric_name="predictions")
+            decision = both_rules.with_presence(decision, asked, lacking, usual, share)
         return replace(decision, notes=(*notes, *decision.notes))
 
     def unanswered(self, baseline: QualityBaseline, reason: str) -> tuple[Comparison, ...]:

@@ -346,7 +346,7 @@ def check_sound(
     why_open, comparisons = _why_open(tests, statistics), []
     for name, constraint in constraints.metrics.items():
         if name not in tested:
-            unanswered = undefined(name, constraint, why_undefined(statistics))
+            unanswered = undefined(name, constraint, why_undefined(statistics, name))
             if statistics.value(name) is not None:
                 unanswered = replace(unanswered, reason=wording("quality_notes.few_rows"), lost=False)
             comparisons.append(unanswered)
@@ -417,9 +417,10 @@ def _refuse_unknown(statistics: QualityStatistics, constraints: QualityConstrain
     worse = usual | documents.FACTS["losses"]
     worse |= {name: documents.GREATER if is_loss(name) else documents.LESS for name in further}
     for name, constraint in constraints.metrics.items():
-        if constraint.threshold > 1.0 and not is_loss(name):
-            value = constraint.threshold
-            raise DocumentError.of("quality_documents.range", file=constraints.where, field=name, value=value)
+        value, is_share = constraint.threshold, not is_loss(name)
+        if (value < 0.0 and name != "r2") or (value > 1.0 and is_share):
+            most, where = "up to 1, such as 0.95" if is_share else "on", constraints.where
+            raise DocumentError.of("quality_documents.range", file=where, field=name, value=value, most=most)
         if constraint.operator != (way := worse.get(name, constraint.operator)):
             told = {"file": constraints.where, "field": name, "operator": constraint.operator}
             raise DocumentError.of("quality_documents.operator", worse=way, **told)
@@ -565,8 +566,10 @@ def compared(finding: Finding, constraint: MetricConstraint, statistics: Quality
     return replace(found, value=finding.value, expected=finding.expected, effect=finding.distance, limit=0.0)
 
 
-def why_undefined(statistics: QualityStatistics) -> str:
-    """Return why the window does not define some metrics."""
+def why_undefined(statistics: QualityStatistics, name: str = "") -> str:
+    """Return why the window does not define a metric, or some where none is named."""
+    if name in documents.FACTS["of_probabilities"] and name not in statistics.metrics:
+        return "the window has no scores that are probabilities, from 0 to 1"
     matrix, positive = statistics.confusion_matrix or {}, statistics.positive_label or ""
     found = {label for label, row in matrix.items() if any(row.values())}
     if positive and len(found) == 1:

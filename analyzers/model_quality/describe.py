@@ -447,6 +447,8 @@ def describe(summary: QualitySummary, task: Task, *, rules: Rules, seed: int) ->
         statistics.probability_threshold = task.threshold if task.inference_attribute is None else None
     statistics.unlabelled_count = summary.unlabelled
     statistics.unpredicted_count = summary.not_predicted
+    unusable = (counts["ground_truth_attribute"] for counts in (summary.unusable, summary.infinite))
+    statistics.unusable_label_count = sum(unusable)
     statistics.evaluation_time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
     statistics.notes = [*_row_notes(summary), *statistics.notes]
     if rules == "sound":
@@ -500,11 +502,16 @@ def _scale_problem(histogram: metrics.ScoreHistogram, task: Task) -> DatasetErro
     if not is_threshold_used or not histogram.total_positives or not histogram.total_negatives:
         return None
     low, high = histogram.scores[[0, -1]].tolist()
-    if (low >= -_ROUNDING and high <= 1.0 + _ROUNDING) or low < task.threshold <= high:
-        return None
+    rows = histogram.positives + histogram.negatives
+    outside = rows[(histogram.scores < -_ROUNDING) | (histogram.scores > 1.0 + _ROUNDING)].sum()
+    why = f"every row would count as predicted {'positive' if low >= task.threshold else 'negative'}"
+    if low < task.threshold <= high:
+        why = "most of them are no probabilities"
+        if task.probability_threshold is not None or outside * 2 <= rows.sum():
+            return None
     texts = {"low": number(low), "high": number(high), "threshold": number(task.threshold)}
-    side = "positive" if low >= task.threshold else "negative"
-    return DatasetError.of("quality_rows.scale", field="probability_attribute", side=side, **texts)
+    of = {"field": "probability_attribute", "why": why, **texts}
+    return DatasetError.of("quality_rows.scale", **of) if outside else None
 
 
 def _area_backwards(statistics: QualityStatistics, histogram: metrics.ScoreHistogram) -> float | None:

@@ -107,6 +107,8 @@ class QualityStatistics(schema.Kept):
         Rows without a label.
     unpredicted_count
         Rows with a label and without a usable prediction.
+    unusable_label_count
+        Labels that are no numbers, or infinite, where numbers are wanted; they count as missing.
     positive_label
         The label that counts as positive; None where there is none.
     probability_threshold
@@ -134,6 +136,7 @@ class QualityStatistics(schema.Kept):
     curves: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     unlabelled_count: int = schema.member(schema.count, 0, inside="dataset", written="if any", ours=True)
     unpredicted_count: int = schema.member(schema.count, 0, inside="dataset", written="if any", ours=True)
+    unusable_label_count: int = schema.member(schema.count, 0, inside="dataset", written="if any", ours=True)
     positive_label: str | None = schema.member(schema.of_kind(str), inside="dataset", ours=True)
     probability_threshold: float | None = schema.member(schema.number, inside="dataset", ours=True)
     unknown_class_count: int = schema.member(schema.count, 0, inside="dataset", written="if any", ours=True)

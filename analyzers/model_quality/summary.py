@@ -120,6 +120,9 @@ def _find_label(schema: pa.Schema, attribute: str | None) -> int | None:
         found = _exact(schema, name) if found is None else found
     if found is None and named is not None:
         return find_column(schema, named, "ground_truth_attribute")
+    if found is not None and named is None and schema.names[found] == f"{GROUND_TRUTH}.0" and len(joined) > 1:
+        field, names = "ground_truth_attribute", listing(joined, 20)
+        raise DatasetError.of("quality_columns.label_cells", field=field, names=names, first=joined[0])
     if found is None and (parts := [name for name in schema.names if name.startswith(f"{GROUND_TRUTH}.")]):
         field, names = "ground_truth_attribute", listing(parts, 20)
         first = parts[0] if f"{GROUND_TRUTH}.label" not in parts else f"{GROUND_TRUTH}.label"

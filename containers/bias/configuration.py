@@ -107,11 +107,14 @@ def bias_request(
     names, headers = columns.names, config.headers
     if columns.facets:
         names, headers = columns.facets, config.facet_headers
+    taken = dict.fromkeys((columns.probability, columns.predicted_label), "the prediction")
+    taken[columns.label] = "the label"
     for number, facet in enumerate(config.facet):
         place = f"facet[{number}].name_or_index"
         found = [clarify.find_column(one, names, place, mistakes, headers) for one in facet.name_or_index]
-        if columns.label and columns.label in found and settings.rules == "sound":
-            mistakes.add("column.label_as_facet", field=place, column=columns.label)
+        if settings.rules == "sound":
+            for name in filter(None, {*found} & {*taken}):
+                mistakes.add("column.not_groups", field=place, column=name, what=taken[name])
         asked = FacetRequest(tuple(name or "" for name in found), facet.value_or_threshold)
         first = places.setdefault((asked.columns, frozenset(asked.values)), number)
         if first != number and all(found) and settings.rules == "sound":
@@ -119,6 +122,10 @@ def bias_request(
         facets.append(asked)
     strata = config.group_variable
     group = clarify.find_column(strata, columns.names, "group_variable", mistakes, config.headers)
+    if group and all(one.columns == (group,) for one in facets):
+        taken[group] = "the facet"
+    if group in taken and group and settings.rules == "sound":
+        mistakes.add("column.not_groups", field="group_variable", column=group, what=taken[group])
     methods = config.methods or Methods(ALL_PRE, ALL_POST if columns.has_predictions else None)
     if methods.post_training_bias is not None and not columns.has_predictions:
         mistakes.add("bias_configuration.predictions", field="methods.post_training_bias")
@@ -141,6 +148,7 @@ def bias_request(
         label_name=columns.label_name,
         features=columns.features or None,
         cluster_by=clusters,
+        joined=settings.ground_truth_source is not None,
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 from fixtures import fixture
 from hypothesis import given
 from hypothesis import strategies as st
+from sentences import says
 
 from analyzers.bias.analyzer import BiasAnalyzer
 from analyzers.bias.documents import (
@@ -123,6 +124,8 @@ def test_what_a_user_allows_is_kept() -> None:
         {"allowed": [0.2]},
         {"name": 3},
         {"threshold": 0, "name": "DI"},
+        {"threshold": -0.1},
+        {"threshold": 0.1, "allowed": [-0.1, 0.1]},
     ],
 )
 def test_mistakes_in_constraints_are_named(change: dict[str, Any]) -> None:
@@ -132,6 +135,16 @@ def test_mistakes_in_constraints_are_named(change: dict[str, Any]) -> None:
         read_constraints({"pre_training_bias_metrics": stage}, "constraints.json")
     assert error.value.file == "constraints.json"
     assert error.value.field == f"pre_training_bias_metrics.facets.g[0].metrics[0].{next(iter(change))}"
+
+
+def test_a_metric_that_is_listed_twice_or_misspelt_is_named() -> None:
+    names = ("DPL", "CI", "DPL", "DPLL")
+    metrics = [{"name": name, "value": 0.1} for name in names]
+    stage = {"label": "y", "facets": {"g": [{"value_or_threshold": "0", "metrics": metrics}]}}
+    with pytest.raises(DocumentError) as error:
+        read_constraints({"pre_training_bias_metrics": stage}, "constraints.json")
+    assert says(error.value.message, "bias_documents.metric_again", name="DPL")
+    assert says(error.value.message, "bias_documents.metric", name="DPLL")
 
 
 def test_files_of_other_monitors_are_told_apart() -> None:

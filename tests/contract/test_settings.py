@@ -41,6 +41,23 @@ def test_the_documented_alias_is_accepted() -> None:
     assert read(**variables).dataset_source == "/alias"
 
 
+@pytest.mark.parametrize(
+    ("flags", "variables"),
+    [
+        (["--rules", "sound", "--rules", "sagemaker"], {}),
+        (["--dataset-source", "/a", "--dataset-source-path", "/b"], {}),
+        ([], {"dataset_source_path": "/b"}),
+    ],
+)
+def test_a_setting_with_two_values_is_refused(flags: list[str], variables: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        read(*flags, **NEEDED, **variables)
+    assert says(
+        refused.value.message, "setting.twice", field="rules" if "sound" in flags else "dataset_source"
+    )
+    assert read("--rules", "sagemaker", "--rules=sagemaker", **NEEDED, rules="sound").rules == "sagemaker"
+
+
 def test_an_empty_variable_counts_as_not_set() -> None:
     assert read(**NEEDED, baseline_constraints="").is_monitoring is False
     assert read(**NEEDED, baseline_constraints="/c.json").is_monitoring is True

@@ -111,6 +111,16 @@ def test_a_skipped_check_renews_the_baseline_whatever_the_data(tmp_path: Path, r
     assert content_of(kept) == before
 
 
+def test_a_check_without_the_baselines_statistics_leaves_the_baseline(
+    tmp_path: Path, registered: Path
+) -> None:
+    before = content_of(registered)
+    result = gate_run(tmp_path, 3, registered, shift=20.0, baseline_statistics=None)
+    assert (result.exit_code, result.violations) == (0, [])
+    assert says(result.message, "baseline_kept.no_statistics", file=registered)
+    assert content_of(registered) == before
+
+
 @pytest.mark.parametrize("register", [False, True])
 @pytest.mark.parametrize("kind", ["cells", "payloads"])
 def test_a_baseline_without_any_value_is_refused(

@@ -67,3 +67,21 @@ def test_compressed_labels_count_as_larger(tmp_path):
     index = index_labels(str(path), memory=path.stat().st_size)
     assert not index.keys.flags.owndata  # they are mapped
     assert index.take(index.find(pa.array(["7"]))).to_pylist() == [{"data": "7", "encoding": "CSV"}]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("2026/03/02/10/a.jsonl", "2026/03/02/11/a.jsonl"),
+        ("2026/03/04/10/a.jsonl", "2026/03/05/a.jsonl"),
+        ("2026/03/04/10/a.jsonl", "dt=2026-03-05/a.jsonl"),
+        ("year=2026/month=3/day=9/a.jsonl", "year=2026/month=3/day=10/a.jsonl"),
+        ("z.jsonl", "2026/03/02/10/a.jsonl"),
+        ("part-2.jsonl", "part-10.jsonl"),
+    ],
+)
+def test_the_label_that_was_collected_later_wins(tmp_path, before, after):
+    write(tmp_path / after, [label("a", "later")])
+    write(tmp_path / before, [label("a", "before")])
+    index = index_labels(str(tmp_path))
+    assert index.take(index.find(pa.array(["a"]))).to_pylist() == [{"data": "later", "encoding": "CSV"}]

@@ -228,6 +228,9 @@ def test_scripts_see_the_label(tmp_path):
         ("12", ["1.0", "2.0"], "with .0 at the end"),
         (["1.0", "2.0"], "12", "without leading zeros, blanks and .0"),
         (["007", "8"], "79", "without leading zeros"),
+        (["7", "8"], ["007", "008"], "with zeros before them"),
+        (["7", "8"], ["  7", "  8"], "with blanks before them"),
+        (["7", "8"], ["7 ", "8 "], "with blanks behind them"),
         ("ab", "bx", ""),
     ],
 )

@@ -438,6 +438,71 @@ def test_rows_that_lack_something_are_compared_with_the_baseline(
     assert ("complete_rows" in {one["metric_name"] for one in result.violations}) is violated
 
 
+def captured_loans(folder: Path, labelled: int, label: str = "{}") -> dict[str, Any]:
+    """Write 4,000 captures and the labels of the first of them; return what a job needs of them."""
+    captures, labels = [], []
+    for number in range(4_000):
+        parts = {"endpointInput": f"{number % 2},{number % 7}", "endpointOutput": str(int(number % 3 < 1))}
+        metadata = {"eventId": str(number), "inferenceTime": "2026-05-06T22:10:00Z"}
+        captured = {side: {"data": data, "encoding": "CSV"} for side, data in parts.items()}
+        captures.append({"captureData": captured, "eventMetadata": metadata, "eventVersion": "0"})
+        truth = {"data": label.format(int(number % 5 < 2)), "encoding": "CSV"}
+        labels.append({"groundTruthData": truth, "eventMetadata": metadata, "eventVersion": "0"})
+    for name, records in (("captures", captures), ("labels", labels[:labelled])):
+        (folder / name).mkdir(parents=True)
+        text = "\n".join(map(json.dumps, records)) + "\n"
+        (folder / name / "a.jsonl").write_text(text, encoding="utf-8")
+    settings = {"dataset_format": '{"sagemakerCaptureJson":{}}', "inference_attribute": "0"}
+    return {"source": folder / "captures", "ground_truth_source": folder / "labels", **settings}
+
+
+def test_labels_that_have_not_come_yet_are_no_violation(tmp_path: Path) -> None:
+    config = {key: LOANS[key] for key in ("label", "label_values_or_threshold", "facet")}
+    config["headers"] = ["sex", "income", "y"]
+    first, second = (captured_loans(tmp_path / name, count) for name, count in (("a", 4_000), ("b", 2_000)))
+    baseline = bias(tmp_path / "a", first.pop("source"), config, **first)
+    assert baseline.exit_code == 0, baseline.message
+    result = bias(
+        tmp_path / "b",
+        second.pop("source"),
+        config,
+        **second,
+        baseline_constraints=baseline.output / "constraints.json",
+        baseline_statistics=baseline.output / "statistics.json",
+    )
+    assert result.violations == []
+    assert result.document("statistics.json")["dataset"]["unlabelled_count"] == 2_000
+    none = captured_loans(tmp_path / "d", 1)
+    (none["ground_truth_source"] / "a.jsonl").write_text("")
+    constraints = baseline.output / "constraints.json"
+    unlabelled = bias(tmp_path / "d", none.pop("source"), config, **none, baseline_constraints=constraints)
+    assert unlabelled.exit_code == 0, unlabelled.message
+    cells = captured_loans(tmp_path / "c", 4_000, "{},7")
+    several = bias(tmp_path / "c", cells.pop("source"), config, **cells)
+    assert several.exit_code == 2
+    assert says(several.message, "column_paths.label_cells", field="label")
+
+
+def test_a_facet_without_any_value_is_a_violation_beside_others(tmp_path: Path) -> None:
+    facets = [{"name_or_index": name, "value_or_threshold": [0]} for name in ("sex", "income")]
+    config = {**LOANS, "facet": facets, "methods": {"pre_training_bias": {"methods": "all"}}}
+    (tmp_path / "a").mkdir()
+    rows = [f"{row % 2},{row % 3 % 2},{int(row % 5 < 2)}\n" for row in range(4_000)]
+    (tmp_path / "first.csv").write_text("sex,income,y\n" + "".join(rows), encoding="utf-8")
+    (tmp_path / "second.csv").write_text(
+        "sex,income,y\n" + "".join(row[1:] for row in rows), encoding="utf-8"
+    )
+    baseline = bias(tmp_path / "a", tmp_path / "first.csv", config)
+    result = bias(
+        tmp_path,
+        tmp_path / "second.csv",
+        config,
+        baseline_constraints=baseline.output / "constraints.json",
+        baseline_statistics=baseline.output / "statistics.json",
+    )
+    assert [(one["metric_name"], one["facet"]) for one in result.violations] == [("complete_rows", "sex")]
+
+
 def test_words_where_numbers_are_named_are_refused_with_the_words(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

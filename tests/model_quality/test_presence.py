@@ -8,7 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from quality_tables import batch, binary_analyzer, measure, multiclass_analyzer, regression_analyzer
+from refusals import refused
 from scipy.stats import fisher_exact
+from sentences import said as is_said
+from sentences import says
 
 from contract.api import Baseline, Decision, State
 from contract.errors import DatasetError, DocumentError
@@ -50,6 +53,79 @@ def test_the_share_of_missing_predictions(before: int, lacking: int, state: Stat
         violation for violation in decision.violations.violations if violation.metric_name == "predictions"
     ]
     assert bool(found) == (state is State.VIOLATED)
+
+
+@pytest.mark.parametrize(("unusable", "state"), [(0, State.HOLDS), (10, State.CHANGED), (60, State.VIOLATED)])
+@pytest.mark.parametrize("text", ["12,5", "inf"])
+def test_labels_that_are_no_numbers(unusable: int, state: State, text: str) -> None:
+    def table(count: int, lacking: int) -> pa.RecordBatch:
+        labels = np.random.default_rng(count).normal(100.0, 10.0, count)
+        texts = [text if row < lacking else f"{value:.3f}" for row, value in enumerate(labels)]
+        return batch(label=texts, prediction=labels + np.tile([1.0, -1.0], count // 2))
+
+    analyzer = regression_analyzer()
+    before = measure(analyzer, table(8_000, 0))
+    window = measure(analyzer, table(2_000, unusable))
+    decision = analyzer.check(window, Baseline(before, analyzer.suggest(before, None)))
+    assert [one.state for one in decision.comparisons if one.subject == "predictions"] == [state]
+    assert window.unusable_label_count == unusable
+
+
+def classes(count: int, names: str, seed: int) -> pa.RecordBatch:
+    label = np.random.default_rng(seed).choice(list(names), count)
+    return batch(label=label, prediction=np.where(np.arange(count) % 5, label, names[0]))
+
+
+@pytest.mark.parametrize(
+    ("names", "rows", "gone"), [("abc", 500, False), ("ab", 500, True), ("ab", 6, False)]
+)
+def test_a_class_that_is_gone_from_the_labels_is_left_open(names: str, rows: int, gone: bool) -> None:
+    analyzer = multiclass_analyzer()
+    before = measure(analyzer, classes(3_000, "abc", 1))
+    window = measure(analyzer, classes(rows, names, 2))
+    decision = analyzer.check(window, Baseline(before, analyzer.suggest(before, None)))
+    left = [one for one in decision.comparisons if one.subject == "classes"]
+    assert [(one.state, one.lost) for one in left] == ([(State.UNDECIDED, True)] if gone else [])
+    assert not gone or (says(left[0].reason, "quality_notes.gone") and "'c'" in left[0].reason)
+    assert decision.fails_gate == (gone or rows < 30)
+
+
+@pytest.mark.parametrize("unit", [1000.0, 0.001])
+def test_labels_in_another_unit_than_the_baseline(unit: float) -> None:
+    rng = np.random.default_rng(0)
+
+    def table(scale: float) -> pa.RecordBatch:
+        labels = rng.normal(100.0, 30.0, 1_000)
+        return batch(label=labels * scale, prediction=(labels + rng.normal(0.0, 5.0, 1_000)) * scale)
+
+    analyzer = regression_analyzer()
+    before = measure(analyzer, table(1.0))
+    baseline = Baseline(before, analyzer.suggest(before, None))
+    assert not is_said(
+        analyzer.check(measure(analyzer, table(1.0)), baseline).notes, "quality_notes.other_unit"
+    )
+    assert says(analyzer.check(measure(analyzer, table(unit)), baseline).notes, "quality_notes.other_unit")
+
+
+def test_why_metrics_of_probabilities_are_not_decided() -> None:
+    analyzer = binary_analyzer()
+    label = np.random.default_rng(1).integers(0, 2, 500)
+    score = 0.2 + 0.6 * label
+    before = measure(analyzer, batch(label=label, prediction=label, score=score))
+    window = measure(analyzer, batch(label=label, prediction=label, score=score * 100.0))
+    decision = analyzer.check(window, Baseline(before, analyzer.suggest(before, None)))
+    reasons = {one.subject: one.reason for one in decision.undecided}
+    assert set(reasons) == {"log_loss", "brier_score"}
+    assert all("probabilities" in reason for reason in reasons.values())
+
+
+def test_labels_of_several_cells_need_the_name_of_one() -> None:
+    columns = {"prediction": [1, 0], "groundTruthData.0": ["1", "0"], "groundTruthData.1": ["7", "8"]}
+    settings = {"ground_truth_attribute": None, "probability_attribute": None}
+    with refused(DatasetError, "quality_columns.label_cells", field="ground_truth_attribute"):
+        measure(binary_analyzer(**settings), batch(**columns))
+    named = binary_analyzer(**{**settings, "ground_truth_attribute": "groundTruthData.0"})
+    assert measure(named, batch(**columns)).item_count == 2
 
 
 def test_infinite_predictions_are_said_to_be_infinite() -> None:
@@ -142,11 +218,17 @@ def scored(scores: np.ndarray, *, flipped: bool = False) -> pa.RecordBatch:
 
 @pytest.mark.parametrize("rules", ["sound", "sagemaker"])
 @pytest.mark.parametrize(
-    ("scores", "side"), [(np.linspace(3.0, 97.0, 40), "positive"), (np.linspace(-9.0, -1.0, 40), "negative")]
+    ("scores", "why"),
+    [
+        (np.linspace(3.0, 97.0, 40), "predicted positive"),
+        (np.linspace(-9.0, -1.0, 40), "predicted negative"),
+        (np.linspace(-3.0, 3.0, 40), "most of them"),
+        (np.linspace(0.01, 97.0, 40), "most of them"),
+    ],
 )
-def test_scores_on_another_scale_than_the_threshold_are_refused(scores, side, rules) -> None:
+def test_scores_on_another_scale_than_the_threshold_are_refused(scores, why, rules) -> None:
     analyzer = binary_analyzer(inference_attribute=None, rules=rules)
-    with pytest.raises(DatasetError, match=f"predicted {side}") as refused:
+    with pytest.raises(DatasetError, match=why) as refused:
         analyzer.suggest(measure(analyzer, scored(scores)), None)
     assert (refused.value.code, refused.value.field) == ("quality_rows.scale", "probability_attribute")
 
@@ -156,7 +238,8 @@ def test_scores_on_another_scale_than_the_threshold_are_refused(scores, side, ru
     [
         ({"probability_threshold": 50.0}, np.linspace(3.0, 97.0, 40)),
         ({"probability_threshold": 0.0}, np.linspace(1.0, 9.0, 40)),
-        ({}, np.linspace(-3.0, 3.0, 40)),
+        ({"probability_threshold": 0.5}, np.linspace(-3.0, 3.0, 40)),
+        ({}, np.linspace(-0.2, 1.2, 40)),
         ({}, np.linspace(0.6, 1.0000001, 40)),
         ({"inference_attribute": "prediction"}, np.linspace(3.0, 97.0, 40)),
     ],

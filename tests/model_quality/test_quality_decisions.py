@@ -510,3 +510,15 @@ def test_constraints_of_another_baseline_job_are_noted() -> None:
     for constraints, expected in ((other.constraints, True), (one.constraints, False)):
         decision = analyzer.check(window, Baseline(one.statistics, constraints))
         assert said(decision.notes, "baseline_files.other_job") is expected
+
+
+@pytest.mark.parametrize(("name", "threshold"), [("accuracy", -0.1), ("accuracy", 1.5), ("log_loss", -1.0)])
+def test_a_threshold_that_no_value_can_be_beyond_is_refused(name: str, threshold: float) -> None:
+    analyzer = binary_analyzer()
+    baseline = baseline_of(analyzer, binary_batch(np.random.default_rng(4), 500))
+    assert baseline.constraints is not None
+    known = baseline.constraints.metrics[name]
+    baseline.constraints.metrics[name] = MetricConstraint(threshold, known.operator)
+    window = measure(analyzer, binary_batch(np.random.default_rng(5), 500))
+    with refused(DocumentError, "quality_documents.range", field=name):
+        analyzer.check(window, baseline)

@@ -93,6 +93,12 @@ def sink(set_up: SetUp) -> None:
     set_up.variables["event_sinks"] = f"events+http://127.0.0.1:{closed_port()}/hook"
 
 
+def misspelt_metric(set_up: SetUp) -> None:
+    constraints = {"acuracy": {"threshold": 0.5, "comparison_operator": "LessThanThreshold"}}
+    document = {"version": 0.0, "binary_classification_constraints": constraints}
+    set_up.variables["baseline_constraints"] = set_up.write("constraints.json", json.dumps(document))
+
+
 def told(code: str, **members: Any) -> tuple[str, dict[str, Any]]:
     """Return what a line has to say: the code of a sentence, and its members."""
     return code, members
@@ -290,6 +296,18 @@ MISTAKES: list[tuple[str, Make, Plant, list[Told]]] = [
         model_quality_of_a_table,
         variable(inference_attribute="predictoin"),
         [absent("inference_attribute", "predictoin", "prediction")],
+    ),
+    (
+        "a metric of the constraints misspelt",
+        model_quality_of_a_table,
+        misspelt_metric,
+        [told("quality_documents.metric", field="acuracy", hint="did you mean 'accuracy'?")],
+    ),
+    (
+        "a positive label that no row has",
+        model_quality_of_a_table,
+        variable(positive_label="7"),
+        [told("quality_labels.positive", positive="7")],
     ),
     (
         "labels of other calls",
