@@ -78,6 +78,8 @@ def _correlations(members: JsonObject) -> "Correlations":
     found = schema.read_document(Correlations, members)
     if len(found.pairs) != len(found.features) * (len(found.features) - 1) // 2:
         members.note("pairs", "data_quality_documents.correlations")
+    if len(found.variances) not in (0, len(found.pairs)):
+        members.note("variances", "data_quality_documents.correlations")
     return found
 
 
@@ -211,11 +213,15 @@ class SampleStatistics:
 
 @dataclass
 class Correlations:
-    """Rank correlations of all pairs of numeric `features`: (0, 1), (0, 2), ..., (1, 2), ..."""
+    """Rank correlations of all pairs of numeric `features`: (0, 1), (0, 2), ..., (1, 2), ...
+
+    `variances` has the variance of each times the rows; older files have none.
+    """
 
     features: list[str] = member(of_kind(list), REQUIRED)
     rows: int = member(count, REQUIRED)
     pairs: list[float] = member(numbers, [])
+    variances: list[float] = member(numbers, [], written="if any")
 
 
 @dataclass

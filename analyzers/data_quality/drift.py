@@ -25,7 +25,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from analyzers.data_quality import distance as distances
-from analyzers.data_quality.columns import FeaturePair, category_counts, holds_dates, number_count
+from analyzers.data_quality.columns import (
+    FEW_ROWS,
+    FeaturePair,
+    category_counts,
+    holds_dates,
+    number_count,
+)
 from analyzers.data_quality.distance import Distribution, bucket_distance, shares_at, sketch_distribution
 from analyzers.data_quality.documents import NumericalStatistics, SampleStatistics, Statistics, tail_ranks
 from analyzers.data_quality.sample_statistics import CORRELATION_BLOCK, KNOWN_VALUES, pairs_of
@@ -573,8 +579,9 @@ def changed_correlations(
 ) -> list[tuple[str, Comparison]] | None:
     """Return the comparison of each pair of numeric features after the first one's name, violated ones first.
 
-    Fisher's z of the correlations, with the rows of each side divided by the larger design effect of the two
-    features, at `alpha` over all pairs together. None where a side has no correlations.
+    Fisher's z of the correlations, and the difference beside the larger of both sides' variances, which holds
+    for features of any distribution; the rows of each side are divided by the larger design effect of the two
+    features. At `alpha` over all pairs together. None where a side has no correlations.
     """
     if baseline is None or baseline.correlations is None or statistics.correlations is None:
         return None
@@ -586,47 +593,54 @@ def changed_correlations(
     ):
         known = document.correlations
         assert known is not None  # noqa: S101 - for mypy: returned above
-        matrix = np.zeros((len(known.features), len(known.features)))
+        matrix, spread = np.zeros((2, len(known.features), len(known.features)))
         matrix[pairs_of(len(known.features))] = known.pairs
+        spread[pairs_of(len(known.features))] = known.variances or 1.0
         places = {name: place for place, name in enumerate(known.features)}
         found = [places.get(feature.name, -1) if feature else -1 for feature in features]
         present = np.array([number_count(one) / max(1, one.rows) if one else 0.0 for one in features])
-        sides.append((matrix + matrix.T, np.array(found), present, known.rows))
-    both = np.flatnonzero((sides[0][1] >= 0) & (sides[1][1] >= 0))
+        sides.append((matrix + matrix.T, spread + spread.T, np.array(found), present, known.rows))
+    both = np.flatnonzero((sides[0][2] >= 0) & (sides[1][2] >= 0))
     if both.size < 2:
         return None
     first, second = pairs_of(both.size)
     dependences = [dependence(compared[place]) for place in both]
-    values, variance = [], np.zeros(first.size)
-    for side, (matrix, places_of, present, rows) in enumerate(sides):
+    values, spreads, per_row = [], [], np.zeros(first.size)
+    for side, (matrix, spread, places_of, present, rows) in enumerate(sides):
         chosen = places_of[both]
         values.append(np.clip(matrix[np.ix_(chosen, chosen)][first, second], -_LARGEST, _LARGEST))
+        spreads.append(spread[np.ix_(chosen, chosen)][first, second])
         effects = np.array([found.now if side else found.before for found in dependences])
         effect = np.maximum(effects[first], effects[second])
         complete = rows * present[both][first] * present[both][second]
         # Ranks within blocks leave out what differs between blocks.
         independent = complete / effect - rows / CORRELATION_BLOCK - 3.0
-        variance += _RANK_VARIANCE / np.maximum(independent, 1e-9)
+        per_row += 1.0 / np.maximum(independent, 1e-9)
     least = max(found.least_evidence(alpha / first.size) for found in dependences)
-    deviation = np.abs(np.arctanh(values[1]) - np.arctanh(values[0])) / np.sqrt(variance)
+    deviation = np.abs(np.arctanh(values[1]) - np.arctanh(values[0])) / np.sqrt(_RANK_VARIANCE * per_row)
     change = np.abs(values[1] - values[0])
+    deviation = np.minimum(deviation, change / np.sqrt(np.maximum(np.maximum(*spreads), 1e-9) * per_row))
     limits = np.array([compared[place].config.correlation_comparison_threshold for place in both])
     limit = np.maximum(limits[first], limits[second])
-    violated = (change > limit) & (deviation**2 / 2.0 > least)
-    order = np.lexsort((-change, ~violated))
+    told, is_large = deviation**2 / 2.0, change > limit
+    violated, is_open = is_large & (told > least), is_large & (told > least - math.log(10.0))
+    order = np.lexsort((-change, ~is_open, ~violated))
     decided = []
     for place in order[: max(_MOST_LISTED, int(violated.sum()))].tolist():
         one, other = (compared[both[side[place]]].name for side in (first, second))
         then, now = (float(side[place]) for side in values)
         verb = "exceeds" if violated[place] else "does not violate"
-        p_value = math.exp(-(float(deviation[place]) ** 2) / 2.0)
+        p_value = math.exp(-float(told[place]))
         texts = {"then": number(then), "now": number(now), "distance": java_double(round(abs(now - then), 3))}
         texts |= {"verb": verb, "threshold": java_double(float(limit[place]))}
         text = wording("drift.correlation", one=one, other=other, sure=chance(p_value), **texts)
-        state = State.VIOLATED if violated[place] else State.HOLDS
+        state = State.UNDECIDED if is_open[place] else State.HOLDS
+        state = State.VIOLATED if violated[place] else state
+        reason = FEW_ROWS if state is State.UNDECIDED else ""
         figures: dict[str, Any] = {"value": now, "effect": abs(now - then), "limit": float(limit[place])}
         figures |= {"p_value": min(1.0, 2.0 * p_value), "rows": statistics.item_count}
         figures["baseline_rows"] = baseline.item_count
-        comparison = Comparison(f"{one}, {other}", CheckType.BASELINE_DRIFT, state, text, **figures)
+        about = (f"{one}, {other}", CheckType.BASELINE_DRIFT, state, text, reason)
+        comparison = Comparison(*about, **figures)
         decided.append((one, comparison))
     return decided

@@ -11,6 +11,9 @@ known
 correlation
     Pearson's of ranks within blocks of 128 rows, so that what changes slowly does not make everything
     correlate.
+variance of a correlation
+    Times the rows: the mean square of what each row adds, ``u v - r (u u + v v) / 2`` of standardized ranks u
+    and v. A few rows that go against the others add much, and a small sample has some or none of them.
 """
 
 import functools
@@ -27,6 +30,7 @@ from analyzers.shared.row_sample import DesignEffect, Grouping, RowSample, desig
 
 KNOWN_VALUES = 256
 CORRELATION_BLOCK = 128
+_BLOCKS_AT_ONCE = 32
 _MOST_CORRELATED = 500
 _MOSTLY_ONE = 0.95  # a correlation with the few rows that differ is mostly chance
 _REPEATED_VALUES = 64
@@ -226,17 +230,32 @@ def _correlations(numbers: dict[str, Floats]) -> Correlations | None:
     if len(numbers) < 2 or length < 16:
         return None
     blocks = rows // length
-    values = np.stack([column[: blocks * length] for column in numbers.values()])
-    # Column by column: ranking needs several times the memory of what is ranked.
-    scores = np.stack([_centred_ranks(column.reshape(-1, length)).ravel() for column in values])
-    present = np.isfinite(values)
-    scores[~present] = 0.0
-    held = present.astype(np.float64)
-    squares = (scores * scores) @ held.T
+    size = len(numbers)
+    products, squares, both, mixed, skewed, fourth = np.zeros((6, size, size))
+    # Piece by piece: ranking needs several times the memory of what is ranked. All sums are exact.
+    for start in range(0, blocks * length, _BLOCKS_AT_ONCE * length):
+        piece = slice(start, min(start + _BLOCKS_AT_ONCE * length, blocks * length))
+        values = np.stack([column[piece] for column in numbers.values()])
+        scores = _centred_ranks(values.reshape(-1, length)).reshape(values.shape)
+        present = np.isfinite(values)
+        scores[~present] = 0.0
+        held, squared = present.astype(np.float64).T, scores * scores
+        products += scores @ scores.T
+        squares += squared @ held
+        both += held.T @ held
+        mixed += squared @ squared.T
+        skewed += (squared * scores) @ scores.T
+        fourth += (squared * squared) @ held
     with np.errstate(invalid="ignore", divide="ignore"):
-        matrix = scores @ scores.T / np.sqrt(squares * squares.T)
-    pairs = matrix[pairs_of(len(numbers))]
-    return Correlations(list(numbers), blocks * length, np.round(np.nan_to_num(pairs), 3).tolist())
+        matrix = products / np.sqrt(squares * squares.T)
+        mixed *= both / (squares * squares.T)
+        skewed *= both / (squares * np.sqrt(squares * squares.T))
+        fourth *= both / squares**2
+        variances = mixed - matrix * (skewed + skewed.T)
+        variances += matrix**2 / 4.0 * (fourth + fourth.T + 2.0 * mixed)
+    places = pairs_of(size)
+    of_pairs = [np.round(np.nan_to_num(one[places]), 3).tolist() for one in (matrix, variances)]
+    return Correlations(list(numbers), blocks * length, *of_pairs)
 
 
 # The places of both sides of each pair among so many, as `Correlations` has them.

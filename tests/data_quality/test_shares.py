@@ -313,3 +313,36 @@ def test_float32_keeps_the_order_and_whole_numbers(one, other):
     assert kept[1] == pytest.approx(max(one, other), rel=1e-6, abs=1e-29)
     whole = float(int(one))
     assert as_float32(whole) == whole
+
+
+def _ordered(generator, rows, odd):
+    """Draw two columns that go up together but for a share of rows, as times of day do around midnight."""
+    first = generator.random(rows)
+    return {"x": first, "y": np.where(generator.random(rows) < odd, 1.0 - first, first)}
+
+
+def _flags(generator, rows, _):
+    first, second = generator.random((2, rows)) < 0.06
+    return {"x": first * 1.0, "y": second * 1.0}
+
+
+@pytest.mark.parametrize("draw", [_ordered, _flags])
+@pytest.mark.parametrize(("rows", "odd"), [(20, 0.04), (100, 0.05), (200, 0.06)])
+def test_correlations_of_which_few_rows_decide_raise_no_alarm(draw, rows, odd):
+    generator = np.random.default_rng(rows)
+    for before in (200, 20_000):
+        baseline = _statistics(before, 1, **draw(generator, before, odd))
+        for _ in range(150):
+            assert not _violations(baseline, _statistics(rows, 1, **draw(generator, rows, odd)))
+
+
+def test_a_lost_correlation_is_found_in_small_windows_or_left_open():
+    generator = np.random.default_rng(7)
+    baseline = _statistics(20_000, 1, **_ordered(generator, 20_000, 0.04))
+    analyzer, states = DataQualityAnalyzer(), []
+    for rows in (200, *range(16, 30)):
+        lost = _statistics(rows, 1, x=generator.random(rows), y=generator.random(rows))
+        decision = analyzer.check(lost, Baseline(baseline, analyzer.suggest(baseline, None)))
+        states += [one.state for one in decision.comparisons if one.subject == "x, y"]
+    assert states[0] is State.VIOLATED
+    assert State.UNDECIDED in states
