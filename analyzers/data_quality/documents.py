@@ -193,6 +193,8 @@ class SampleStatistics:
         Rows whose value occurs in one tenth of the sample only, of text.
     known, known_rows
         Hashes of some values and their rows, of text.
+    traits, next_trait
+        What texts have in common with their rows, and the rows of the most frequent word not listed.
     """
 
     rows: int = member(count, 0)
@@ -206,6 +208,8 @@ class SampleStatistics:
     fresh: int | None = member(of_kind(int))
     known: list[int] = member(_integers, [], written="if any")
     known_rows: list[int] = member(_integers, [], written="if any")
+    traits: list[tuple[Any, int]] = member(_repeated, [], written="if any")
+    next_trait: int = member(count, 0, written="if any")
 
     # By identity, as of a sketch.
     __hash__ = object.__hash__

@@ -18,6 +18,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,6 +47,9 @@ from contract.wording import chance, number, percent, shorten
 _QUANTILES = np.array([0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95])
 # Shares compared of one feature at most: 7 quantiles, 6 ranks at each end, values repeated on either side.
 COMPARED = 150
+# Topics come and go: of texts that are mostly different only what moves by three limits is damage. They have
+# more traits than values are compared, and these take a sixth of the false alarms.
+_TRAITS_COMPARED, _TRAITS_PART = 6 * COMPARED, 3.0
 _TAIL_RANKS = (1, 4, 16, 64, 256, 1024)
 
 
@@ -104,7 +108,8 @@ class Change(NamedTuple):
 class _Shares(NamedTuple):
     """Rows of baseline and window with some properties, what rows have each of them, and what it may mean.
 
-    `kind` is that of a `Change`; `compared` are the shares that share false alarms.
+    `kind` is that of a `Change`; `compared` are the shares that share false alarms, `part` multiplies the
+    limit.
     """
 
     kind: str
@@ -114,6 +119,7 @@ class _Shares(NamedTuple):
     of: Callable[[int], str]
     hint: str = ""
     compared: int = COMPARED
+    part: float = 1.0
 
 
 def effect_size(before: npt.ArrayLike, now: npt.ArrayLike) -> Floats:
@@ -172,6 +178,8 @@ def _compared_shares(pair: FeaturePair, numbers: _Numbers) -> list[_Shares]:
         kinds.append(_listed_shares(counts[0], now_listed, sum(counts[1].values())))
     elif before is not None and now is not None:
         kinds.append(_repeated_shares(before, now))
+    if before is not None and now is not None and before.traits and now.traits:
+        kinds.append(_trait_shares(before, now))
     return [one for one in kinds if one is not None and one.before.size and all(one.totals)]
 
 
@@ -293,6 +301,19 @@ def _repeated_shares(before: SampleStatistics, now: SampleStatistics) -> _Shares
 
     hint = " (a default, an imputed value, or a feed that stands still?)"
     return _Shares("values", rows[0], rows[1], (before.rows, now.rows), single, hint)
+
+
+def _trait_shares(before: SampleStatistics, now: SampleStatistics) -> _Shares:
+    """Return the rows whose texts have something in common, such as a word, on either side."""
+    sides = [replace(side, repeated=side.traits, next_repeated=side.next_trait) for side in (before, now)]
+    names = list(dict([*before.traits, *now.traits]))
+    found = _repeated_shares(*sides)
+    hint = " (another language, template, encoding or length?)"
+
+    def having(place: int) -> str:
+        return f"texts with {names[place]}"
+
+    return _Shares("traits", *found[1:4], having, hint, _TRAITS_COMPARED, _TRAITS_PART)
 
 
 def _repeated_of(sample: SampleStatistics) -> Counter[float | str]:
@@ -446,7 +467,12 @@ def measure_drifts(pairs: Iterable[FeaturePair], alpha: float) -> list[Drift]:
     for (pair, numbers), (kinds, found) in zip(sides, asked, strict=True):
         limit = pair.config.share_threshold(text=numbers[0] is None)
         changes = [
-            _most_telling(shares, *next(told), limit, found.least_evidence(alphas[1] / shares.compared))
+            _most_telling(
+                shares,
+                *next(told),
+                round(limit * shares.part, 12),
+                found.least_evidence(alphas[1] / shares.compared),
+            )
             for shares in kinds
         ]
         if pair.current.numerical is None:

@@ -8,6 +8,9 @@ fresh
 known
     The 256 values of smallest hash and their rows. Of two samples the values below the smaller of the largest
     hashes are a random choice of values, the same on both sides (coordinated sampling, Cohen & Kaplan 2007).
+traits
+    What texts that are mostly different have in common: lengths, kinds of characters, marks and the 32 words
+    that most rows have, each with its rows. A word ends where a digit begins.
 correlation
     Pearson's of ranks within blocks of 128 rows, so that what changes slowly does not make everything
     correlate.
@@ -19,12 +22,14 @@ variance of a correlation
 import functools
 import itertools
 import math
+import string
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from analyzers.data_quality.documents import Correlations, SampleStatistics, tail_ranks
-from analyzers.data_quality.text import CellKind, read_texts
+from analyzers.data_quality.text import CellKind, bytes_of, read_texts
 from analyzers.shared.cells import Codes, Flags, Floats, as_float32, is_textual
 from analyzers.shared.row_sample import DesignEffect, Grouping, RowSample, design_effects, quantile_groups
 
@@ -37,6 +42,15 @@ _REPEATED_VALUES = 64
 _LEAST_REPEATED = 0.0005
 _FEWEST_EVENTS = 20
 _TEXT_GROUPS = 16
+_LENGTHS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192)
+_CHARACTERS = {
+    "capital letters": string.ascii_uppercase.encode(),
+    "small letters": string.ascii_lowercase.encode(),
+    "digits": string.digits.encode(),
+    "blanks": string.whitespace.encode(),
+    "characters beyond ASCII": range(128, 256),
+} | {repr(mark): mark.encode() for mark in string.punctuation}
+_WORDS = 32
 _TENTHS = 10
 
 
@@ -181,6 +195,16 @@ def _text_statistics(arrays: list[pa.Array], clusters: Codes | None) -> _Shown:
         group_of[places[:most]] = np.arange(min(most, len(places)))
         of_each.append((most + 1, group_of))
     of_values = [Grouping(group_of[codes], number, False, clusters) for number, group_of in of_each]
+    used = np.flatnonzero(counts)
+    if used.size * _TENTHS > codes.size:
+        traits, found.next_trait = _traits(texts, counts)
+        rows = {name: int(counts[has].sum()) for name, has in traits.items()}
+        found.traits = list(rows.items())
+        # Rows may depend on each other by what their texts have in common, too.
+        most_telling = sorted(traits, key=lambda name: abs(2 * rows[name] - codes.size))[:_TENTHS]
+        of_values += [
+            Grouping(traits[name][codes].view(np.uint8), 2, True, clusters) for name in most_telling
+        ]
     # Clusters that come in no order are in a tenth as a whole.
     place = np.arange(codes.size) if clusters is None else clusters
     tenths = place * _TENTHS // (int(place.max()) + 1)
@@ -188,12 +212,35 @@ def _text_statistics(arrays: list[pa.Array], clusters: Codes | None) -> _Shown:
     np.minimum.at(first, codes, tenths)
     np.maximum.at(last, codes, tenths)
     found.fresh = int(counts[first == last].sum())
-    used = np.flatnonzero(counts)
     hashes = (cells.hashes[used] >> np.uint64(32)).astype(np.int64)
     smallest = _first_in_order(hashes, KNOWN_VALUES)
     found.known = hashes[smallest].tolist()
     found.known_rows = counts[used[smallest]].tolist()
     return found, of_missing, of_values
+
+
+def _traits(texts: pa.Array, counts: Codes) -> tuple[dict[str, Flags], int]:
+    """Return which texts have each trait, and how many rows the next word has; `counts` are rows of texts."""
+    lengths = pc.utf8_length(texts).to_numpy(zero_copy_only=False)
+    found = {f"{least} characters or more": lengths >= least for least in _LENGTHS}
+    data, _, sizes = bytes_of(texts)
+    bytes_in = np.zeros((counts.size, 256), np.bool_)
+    bytes_in[np.repeat(np.arange(counts.size), sizes), data] = True
+    for name, characters in _CHARACTERS.items():
+        found[name] = bytes_in[:, [*characters]].any(axis=1)
+    words = pc.split_pattern_regex(texts, r"[^\p{L}\d]+")
+    spelt = pc.replace_substring_regex(words.flatten(), r"\d.*", "").dictionary_encode()
+    number = max(1, len(spelt.dictionary))
+    pairs = pc.list_parent_indices(words).to_numpy() * number + spelt.indices.to_numpy()
+    text, word = np.divmod(pc.unique(pa.array(pairs)).to_numpy(), number)
+    rows = np.bincount(word, counts[text], number)
+    order = np.argsort(-rows, kind="stable")[: _WORDS + 1].tolist()
+    for place in order[:_WORDS]:
+        if spelt.dictionary[place].as_py():
+            has = np.zeros(counts.size, np.bool_)
+            has[text[word == place]] = True
+            found[f"the word {spelt.dictionary[place].as_py()!r}"] = has
+    return found, int(rows[order[_WORDS]]) if len(order) > _WORDS else 0
 
 
 def _with_missing(

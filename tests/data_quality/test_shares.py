@@ -346,3 +346,53 @@ def test_a_lost_correlation_is_found_in_small_windows_or_left_open():
         states += [one.state for one in decision.comparisons if one.subject == "x, y"]
     assert states[0] is State.VIOLATED
     assert State.UNDECIDED in states
+
+
+_WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "while", "rain", "falls", "on"]
+
+
+def _sentences(generator, rows, change=str):
+    draw = (" ".join(generator.choice(_WORDS, 6)) for _ in range(rows))
+    codes = generator.integers(0, 1 << 60, rows).tolist()
+    column = [change(f"{text} {code}") for text, code in zip(draw, codes, strict=True)]
+    return _statistics(rows, 1, text=column)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda text: text.replace("the ", "der "), "the word '"),
+        (str.upper, "small letters"),
+        (lambda text: f"<p>{text}</p>", "the word 'p'"),
+        (lambda text: text.replace("e", "Ã©"), "characters beyond ASCII"),
+        (lambda text: f"{text} {text} {text}", "96 characters or more"),
+        (lambda text: text[-12:], "texts with"),
+    ],
+)
+@pytest.mark.parametrize("rows", [500, 20_000])
+def test_texts_that_are_all_different_are_compared_by_what_they_have_in_common(change, told, rows):
+    generator = np.random.default_rng(3)
+    baseline = _sentences(generator, rows)
+    (found,) = _violations(baseline, _sentences(generator, 500, change))
+    assert told in found
+
+
+def test_texts_with_words_in_common_raise_no_alarm():
+    generator = np.random.default_rng(4)
+    for before in (200, 20_000):
+        baseline = _sentences(generator, before)
+        for rows in (20, 100, 1_000):
+            for _ in range(10):
+                assert not _violations(baseline, _sentences(generator, rows))
+
+
+def test_rows_of_the_same_language_in_sessions_raise_no_alarm():
+    generator = np.random.default_rng(5)
+
+    def sessions(rows):
+        marks = np.repeat(generator.choice(["", " ß"], rows // 20), 20).tolist()
+        codes = generator.integers(0, 1 << 60, rows).tolist()
+        return _statistics(rows, 1, text=[f"{code}{mark}" for code, mark in zip(codes, marks, strict=True)])
+
+    for _ in range(20):
+        assert not _violations(sessions(20_000), sessions(1_000))
