@@ -186,7 +186,7 @@ class SampleStatistics:
     blocks
         How many blocks `design_effect` was estimated from; 0 where there were too few rows.
     low, high
-        The smallest and the largest values at growing ranks, of numbers.
+        The smallest and the largest values at growing ranks, of numbers, and of dates in seconds since 1970.
     repeated, next_repeated
         The most frequent values with their rows, and the rows of the most frequent value not listed.
     fresh

@@ -30,6 +30,8 @@ from analyzers.data_quality.columns import (
     FEW_ROWS,
     FeaturePair,
     category_counts,
+    distinct_count,
+    has_unknown_dates,
     holds_dates,
     number_count,
 )
@@ -50,6 +52,10 @@ COMPARED = 150
 # Topics come and go: of texts that are mostly different only what moves by three limits is damage. They have
 # more traits than values are compared, and these take a sixth of the false alarms.
 _TRAITS_COMPARED, _TRAITS_PART = 6 * COMPARED, 3.0
+# A column of which so many values are different is a key. HyperLogLog's counts hardly ever differ by 40 %.
+_KEY, _COUNTED_BELOW = 0.8, 1.4
+_DAY = 86_400.0
+_AT_MOST, _AT_LEAST = "at most ", "at least "
 _TAIL_RANKS = (1, 4, 16, 64, 256, 1024)
 
 
@@ -109,7 +115,7 @@ class _Shares(NamedTuple):
     """Rows of baseline and window with some properties, what rows have each of them, and what it may mean.
 
     `kind` is that of a `Change`; `compared` are the shares that share false alarms, `part` multiplies the
-    limit.
+    limit. `bounds` says of both sides whether a share is ``at most`` or ``at least`` what is told.
     """
 
     kind: str
@@ -120,6 +126,7 @@ class _Shares(NamedTuple):
     hint: str = ""
     compared: int = COMPARED
     part: float = 1.0
+    bounds: Callable[[int], tuple[str, str]] = lambda _: ("", "")
 
 
 def effect_size(before: npt.ArrayLike, now: npt.ArrayLike) -> Floats:
@@ -161,6 +168,8 @@ type _Numbers = tuple[Distribution | None, Distribution | None]
 
 def _compared_shares(pair: FeaturePair, numbers: _Numbers) -> list[_Shares]:
     """Return each kind of share of a feature."""
+    if holds_dates(pair.baseline):
+        return _date_shares(pair)
     baseline, current = numbers
     before, now = (side.sample if side else None for side in (pair.baseline, pair.current))
     kinds: list[_Shares | None] = []
@@ -180,6 +189,7 @@ def _compared_shares(pair: FeaturePair, numbers: _Numbers) -> list[_Shares]:
         kinds.append(_repeated_shares(before, now))
     if before is not None and now is not None and before.traits and now.traits:
         kinds.append(_trait_shares(before, now))
+    kinds.append(_different_shares(pair))
     return [one for one in kinds if one is not None and one.before.size and all(one.totals)]
 
 
@@ -205,8 +215,8 @@ def _most_telling(
     place, _ = max(sizes, key=lambda one: (told[one[0]] > least and one[1] > limit, one[1], one[0]))
 
     def text() -> str:
-        sides = zip((shares.before, shares.now), shares.totals, strict=True)
-        moved = " -> ".join(percent(float(side[place] / total)) for side, total in sides)
+        sides = zip((shares.before, shares.now), shares.totals, shares.bounds(place), strict=True)
+        moved = " -> ".join(f"{bound}{percent(float(side[place] / total))}" for side, total, bound in sides)
         return f"share of {shares.of(place)}: {moved}{shares.hint}"
 
     return Change(shares.kind, text, effects[place], limit, told[place], least)
@@ -248,7 +258,12 @@ def _tail_shares(before: SampleStatistics, now: SampleStatistics, *, low_end: bo
         return f"values {side} {number(sign * limits[place % limits.size])}"
 
     kind = "low end" if low_end else "high end"
-    return _Shares(kind, rows, rows_now, (before.rows, now.rows), beyond, hint)
+
+    def bounds(place: int) -> tuple[str, str]:
+        return (_AT_MOST, _AT_LEAST) if place < limits.size else (_AT_LEAST, _AT_MOST)
+
+    totals = before.rows, now.rows
+    return _Shares(kind, rows, rows_now, totals, beyond, hint, bounds=bounds)
 
 
 @functools.lru_cache(4096)  # of a baseline, which many windows are compared with
@@ -297,10 +312,60 @@ def _repeated_shares(before: SampleStatistics, now: SampleStatistics) -> _Shares
 
     def single(place: int) -> str:
         value = values[place]
-        return f"the single value {number(value) if isinstance(value, int | float) else repr(shorten(value))}"
+        # In full, to be looked for: float32 has seven digits.
+        shown = f"{value:.7g}" if isinstance(value, float) and value % 1.0 else None
+        return (
+            f"the single value {shown or (repr(shorten(value)) if isinstance(value, str) else number(value))}"
+        )
+
+    def bounds(place: int) -> tuple[str, str]:
+        lacks = [values[place] not in side and limit > 0 for side, limit in zip(sides, spare, strict=True)]
+        return _AT_MOST * lacks[0], _AT_MOST * lacks[1]
 
     hint = " (a default, an imputed value, or a feed that stands still?)"
-    return _Shares("values", rows[0], rows[1], (before.rows, now.rows), single, hint)
+    return _Shares("values", rows[0], rows[1], (before.rows, now.rows), single, hint, bounds=bounds)
+
+
+def _date_shares(pair: FeaturePair) -> list[_Shares]:
+    """Return the rows of dates by more than all of the baseline's time before or after it.
+
+    Dates go on: the later end moves as the earlier quarter did, and the earlier end with a window before it.
+    """
+    before, now = (side.sample if side else None for side in (pair.baseline, pair.current))
+    assert before is not None and now is not None  # noqa: S101,PT018 - for mypy: it is known
+    first, last = before.low[0], before.high[0]
+    known = pair.current.string.extra["dates"] if pair.current.string else {}
+    gone = max(0.0, last - now.high[0] - known.get("age_in_days", math.inf) * _DAY)
+    went_on, spare = max(0.0, now.low[-1] - before.low[-1]), max(last - first, 31.0 * _DAY)
+
+    def beyond(kind: str, side: str, end: float, dates: list[float]) -> _Shares:
+        sign = 1.0 if side == "before" else -1.0
+        rows, _ = _rows_below(sign * np.array(dates), np.array([sign * end]), now.rows)
+        limit, farthest = (str(np.datetime64(int(one), "s"))[:10] for one in (end, dates[0]))
+        hint = f", the farthest {farthest} (a stand-in for missing values, a stale feed, or another unit?)"
+        about = (lambda _: f"dates {side} {limit}", hint, COMPARED, 1.0, lambda _: ("", _AT_LEAST))
+        return _Shares(kind, np.zeros(1), np.maximum(rows, 0.0), (before.rows, now.rows), *about)
+
+    ends = first - spare - gone, last + spare + went_on
+    return [beyond("low end", "before", ends[0], now.low), beyond("high end", "after", ends[1], now.high)]
+
+
+def _different_shares(pair: FeaturePair) -> _Shares | None:
+    """Return how many values of a key are different: in fewer rows no smaller share is."""
+    if pair.current.numerical is not None and pair.expected.inferred_type != "Integral":
+        return None
+    sides = [side for side in (pair.baseline, pair.current) if side is not None]
+    rows, counts = [side.num_present for side in sides], [distinct_count(side) for side in sides]
+    if len(sides) < 2 or not min(rows) or counts[0] < _KEY * rows[0]:
+        return None
+    # In n times as many rows are as many different ones at least. Both counts are estimates.
+    usual = min(counts[0] / rows[0], 1.0) * min(1.0, rows[0] / rows[1])
+    share = min(usual, counts[1] / rows[1] * _COUNTED_BELOW)
+    known = (np.array([usual * rows[0]]), np.array([share * rows[1]]), (rows[0], rows[1]))
+    hint = " (rows twice, or a key that is none any more?)"
+    return _Shares(
+        "different", *known, lambda _: "values that are different", hint, bounds=lambda _: ("", _AT_MOST)
+    )
 
 
 def _trait_shares(before: SampleStatistics, now: SampleStatistics) -> _Shares:
@@ -313,7 +378,7 @@ def _trait_shares(before: SampleStatistics, now: SampleStatistics) -> _Shares:
     def having(place: int) -> str:
         return f"texts with {names[place]}"
 
-    return _Shares("traits", *found[1:4], having, hint, _TRAITS_COMPARED, _TRAITS_PART)
+    return _Shares("traits", *found[1:4], having, hint, _TRAITS_COMPARED, _TRAITS_PART, found.bounds)
 
 
 def _repeated_of(sample: SampleStatistics) -> Counter[float | str]:
@@ -436,7 +501,7 @@ class Drift(NamedTuple):
 
 def compares_drift(pair: FeaturePair) -> bool:
     """Return whether drift can be measured: enabled, and both sides kept figures of the same kind."""
-    if not pair.config.perform_comparison or pair.baseline is None or holds_dates(pair.baseline):
+    if not pair.config.perform_comparison or pair.baseline is None or has_unknown_dates(pair):
         return False
     if pair.current.numerical is not None and pair.baseline.numerical is not None:
         before = pair.baseline.numerical

@@ -71,6 +71,8 @@ def sample_statistics(
     shown = {
         name: _numeric_statistics(numbers[name], clusters)
         if is_numeric
+        else _numeric_statistics(_numbers(columns[name]), clusters)
+        if all(pa.types.is_timestamp(one.type) for one in columns[name])
         else _text_statistics(columns[name], clusters)
         for name, is_numeric in numeric.items()
         if name in columns
@@ -129,6 +131,8 @@ def _numbers(arrays: list[pa.Array]) -> Floats:
             parts.append(np.append(values, np.nan)[codes])
         elif pa.types.is_integer(array.type) or pa.types.is_floating(array.type):
             parts.append(array.to_numpy(zero_copy_only=False).astype(np.float64))
+        elif pa.types.is_timestamp(array.type):
+            parts.append(array.cast(pa.int64()).to_numpy(zero_copy_only=False) / 1e6)
         else:
             parts.append(np.full(len(array), np.nan))
     values = np.concatenate(parts) if parts else np.empty(0)

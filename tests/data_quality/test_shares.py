@@ -396,3 +396,66 @@ def test_rows_of_the_same_language_in_sessions_raise_no_alarm():
 
     for _ in range(20):
         assert not _violations(sessions(20_000), sessions(1_000))
+
+
+def _dates(generator, rows, first="2025-01-01", days=400, share=0.0, other="1900-01-01"):
+    day = np.datetime64(first, "us") + generator.integers(0, days, rows) * np.timedelta64(
+        86_400_000_000, "us"
+    )
+    return _statistics(
+        rows, 1, when=np.where(generator.random(rows) < share, np.datetime64(other, "us"), day)
+    )
+
+
+@pytest.mark.parametrize(
+    ("window", "told"),
+    [
+        ({"share": 0.05}, "dates before 2023-1"),
+        ({"share": 1.0}, "0 % -> at least 2"),
+        ({"share": 0.05, "other": "2099-12-31"}, "the farthest 2099-12-31"),
+        ({"first": "2005-01-01"}, "dates before 2023-1"),
+        ({"first": "2026-02-01"}, ""),
+        ({"first": "2026-02-01", "days": 1}, ""),
+        ({"first": "2031-02-01", "days": 30}, ""),
+        ({"first": "2024-06-01", "days": 30}, ""),
+    ],
+)
+def test_dates_far_from_those_of_the_baseline_are_found_and_later_ones_are_not(window, told):
+    generator = np.random.default_rng(6)
+    found = _violations(_dates(generator, 5_000), _dates(generator, 1_000, **window))
+    assert len(found) == bool(told)
+    assert told in "".join(found)
+
+
+@pytest.mark.parametrize("kind", [str, int])
+def test_rows_that_are_there_twice_show_in_a_key(kind):
+    generator = np.random.default_rng(8)
+
+    def keys(rows):
+        return [kind(code) for code in generator.integers(0, 1 << 50, rows).tolist()]
+
+    for before, rows in ((20_000, 1_000), (1_000, 1_000)):
+        baseline, window = _statistics(before, 1, key=keys(before)), keys(rows // 2)
+        (found,) = _violations(baseline, _statistics(rows, 1, key=[*window, *window]))
+        assert "values that are different" in found
+        assert not _violations(baseline, _statistics(rows, 1, key=keys(rows)))
+
+
+def test_larger_windows_of_the_same_customers_hold_no_fewer_different_ones_than_can_be():
+    generator = np.random.default_rng(9)
+    customers = [f"c{place}" for place in range(3_000)]
+    baseline = _statistics(1_000, 1, key=generator.choice(customers, 1_000).tolist())
+    for _ in range(10):
+        assert not _violations(
+            baseline, _statistics(5_000, 1, key=generator.choice(customers, 5_000).tolist())
+        )
+
+
+def test_shares_that_are_not_known_exactly_are_told_as_bounds():
+    window = _statistics(5_000, 2, x=np.full(5_000, 100.1234))
+    (found,) = [one for one in _violations(_statistics(5_000, 1), window) if "single value" in one]
+    assert "the single value 100.1234: " in found
+    (found,) = _violations(
+        _statistics(5_000, 1, x=np.full(5_000, 7)), _statistics(5_000, 2, x=np.full(5_000, 8))
+    )
+    assert "at least 25 %" in found
