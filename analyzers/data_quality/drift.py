@@ -25,16 +25,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from analyzers.data_quality import columns
 from analyzers.data_quality import distance as distances
-from analyzers.data_quality.columns import (
-    FEW_ROWS,
-    FeaturePair,
-    category_counts,
-    distinct_count,
-    has_unknown_dates,
-    holds_dates,
-    number_count,
-)
+from analyzers.data_quality.columns import FeaturePair, category_counts, holds_dates, number_count
 from analyzers.data_quality.distance import Distribution, bucket_distance, shares_at, sketch_distribution
 from analyzers.data_quality.documents import NumericalStatistics, SampleStatistics, Statistics, tail_ranks
 from analyzers.data_quality.sample_statistics import CORRELATION_BLOCK, KNOWN_VALUES, pairs_of
@@ -168,10 +161,10 @@ type _Numbers = tuple[Distribution | None, Distribution | None]
 
 def _compared_shares(pair: FeaturePair, numbers: _Numbers) -> list[_Shares]:
     """Return each kind of share of a feature."""
-    if holds_dates(pair.baseline):
-        return _date_shares(pair)
     baseline, current = numbers
     before, now = (side.sample if side else None for side in (pair.baseline, pair.current))
+    if holds_dates(pair.baseline) and before is not None and now is not None:
+        return _date_shares(before, now, pair)
     kinds: list[_Shares | None] = []
     counts = [category_counts(side) if side else None for side in (pair.baseline, pair.current)]
     if baseline is not None and current is not None:
@@ -210,7 +203,7 @@ def _measure(asked: list[tuple[_Shares, Dependence]]) -> Iterator[tuple[list[flo
 def _most_telling(
     shares: _Shares, effects: list[float], told: list[float], limit: float, least: float
 ) -> Change:
-    sizes = [*enumerate(map(abs, effects))]
+    sizes, limit = [*enumerate(map(abs, effects))], round(limit * shares.part, 12)
     # Those beyond chance first; among them the largest.
     place, _ = max(sizes, key=lambda one: (told[one[0]] > least and one[1] > limit, one[1], one[0]))
 
@@ -258,12 +251,8 @@ def _tail_shares(before: SampleStatistics, now: SampleStatistics, *, low_end: bo
         return f"values {side} {number(sign * limits[place % limits.size])}"
 
     kind = "low end" if low_end else "high end"
-
-    def bounds(place: int) -> tuple[str, str]:
-        return (_AT_MOST, _AT_LEAST) if place < limits.size else (_AT_LEAST, _AT_MOST)
-
-    totals = before.rows, now.rows
-    return _Shares(kind, rows, rows_now, totals, beyond, hint, bounds=bounds)
+    told = [(_AT_MOST, _AT_LEAST)] * limits.size + [(_AT_LEAST, _AT_MOST)] * limits.size
+    return _Shares(kind, rows, rows_now, (before.rows, now.rows), beyond, hint, bounds=told.__getitem__)
 
 
 @functools.lru_cache(4096)  # of a baseline, which many windows are compared with
@@ -313,10 +302,7 @@ def _repeated_shares(before: SampleStatistics, now: SampleStatistics) -> _Shares
     def single(place: int) -> str:
         value = values[place]
         # In full, to be looked for: float32 has seven digits.
-        shown = f"{value:.7g}" if isinstance(value, float) and value % 1.0 else None
-        return (
-            f"the single value {shown or (repr(shorten(value)) if isinstance(value, str) else number(value))}"
-        )
+        return f"the single value {repr(shorten(value)) if isinstance(value, str) else number(value, 7)}"
 
     def bounds(place: int) -> tuple[str, str]:
         lacks = [values[place] not in side and limit > 0 for side, limit in zip(sides, spare, strict=True)]
@@ -326,13 +312,11 @@ def _repeated_shares(before: SampleStatistics, now: SampleStatistics) -> _Shares
     return _Shares("values", rows[0], rows[1], (before.rows, now.rows), single, hint, bounds=bounds)
 
 
-def _date_shares(pair: FeaturePair) -> list[_Shares]:
+def _date_shares(before: SampleStatistics, now: SampleStatistics, pair: FeaturePair) -> list[_Shares]:
     """Return the rows of dates by more than all of the baseline's time before or after it.
 
     Dates go on: the later end moves as the earlier quarter did, and the earlier end with a window before it.
     """
-    before, now = (side.sample if side else None for side in (pair.baseline, pair.current))
-    assert before is not None and now is not None  # noqa: S101,PT018 - for mypy: it is known
     first, last = before.low[0], before.high[0]
     known = pair.current.string.extra["dates"] if pair.current.string else {}
     gone = max(0.0, last - now.high[0] - known.get("age_in_days", math.inf) * _DAY)
@@ -355,30 +339,24 @@ def _different_shares(pair: FeaturePair) -> _Shares | None:
     if pair.current.numerical is not None and pair.expected.inferred_type != "Integral":
         return None
     sides = [side for side in (pair.baseline, pair.current) if side is not None]
-    rows, counts = [side.num_present for side in sides], [distinct_count(side) for side in sides]
+    rows, counts = [side.num_present for side in sides], [columns.distinct_count(side) for side in sides]
     if len(sides) < 2 or not min(rows) or counts[0] < _KEY * rows[0]:
         return None
     # In n times as many rows are as many different ones at least. Both counts are estimates.
     usual = min(counts[0] / rows[0], 1.0) * min(1.0, rows[0] / rows[1])
     share = min(usual, counts[1] / rows[1] * _COUNTED_BELOW)
     known = (np.array([usual * rows[0]]), np.array([share * rows[1]]), (rows[0], rows[1]))
-    hint = " (rows twice, or a key that is none any more?)"
-    return _Shares(
-        "different", *known, lambda _: "values that are different", hint, bounds=lambda _: ("", _AT_MOST)
-    )
+    about = ["values that are different"].__getitem__, " (rows twice, or a key that is none any more?)"
+    return _Shares("different", *known, *about, bounds=lambda _: ("", _AT_MOST))
 
 
 def _trait_shares(before: SampleStatistics, now: SampleStatistics) -> _Shares:
     """Return the rows whose texts have something in common, such as a word, on either side."""
     sides = [replace(side, repeated=side.traits, next_repeated=side.next_trait) for side in (before, now)]
     names = list(dict([*before.traits, *now.traits]))
-    found = _repeated_shares(*sides)
-    hint = " (another language, template, encoding or length?)"
-
-    def having(place: int) -> str:
-        return f"texts with {names[place]}"
-
-    return _Shares("traits", *found[1:4], having, hint, _TRAITS_COMPARED, _TRAITS_PART, found.bounds)
+    found, hint = _repeated_shares(*sides), " (another language, template, encoding or length?)"
+    about = (lambda place: f"texts with {names[place]}", hint, _TRAITS_COMPARED, _TRAITS_PART, found.bounds)
+    return _Shares("traits", found.before, found.now, found.totals, *about)
 
 
 def _repeated_of(sample: SampleStatistics) -> Counter[float | str]:
@@ -501,7 +479,7 @@ class Drift(NamedTuple):
 
 def compares_drift(pair: FeaturePair) -> bool:
     """Return whether drift can be measured: enabled, and both sides kept figures of the same kind."""
-    if not pair.config.perform_comparison or pair.baseline is None or has_unknown_dates(pair):
+    if not pair.config.perform_comparison or pair.baseline is None or columns.has_unknown_dates(pair):
         return False
     if pair.current.numerical is not None and pair.baseline.numerical is not None:
         before = pair.baseline.numerical
@@ -532,12 +510,7 @@ def measure_drifts(pairs: Iterable[FeaturePair], alpha: float) -> list[Drift]:
     for (pair, numbers), (kinds, found) in zip(sides, asked, strict=True):
         limit = pair.config.share_threshold(text=numbers[0] is None)
         changes = [
-            _most_telling(
-                shares,
-                *next(told),
-                round(limit * shares.part, 12),
-                found.least_evidence(alphas[1] / shares.compared),
-            )
+            _most_telling(shares, *next(told), limit, found.least_evidence(alphas[1] / shares.compared))
             for shares in kinds
         ]
         if pair.current.numerical is None:
@@ -725,13 +698,11 @@ def changed_correlations(
         texts = {"then": number(then), "now": number(now), "distance": java_double(round(abs(now - then), 3))}
         texts |= {"verb": verb, "threshold": java_double(float(limit[place]))}
         text = wording("drift.correlation", one=one, other=other, sure=chance(p_value), **texts)
-        state = State.UNDECIDED if is_open[place] else State.HOLDS
-        state = State.VIOLATED if violated[place] else state
-        reason = FEW_ROWS if state is State.UNDECIDED else ""
+        state = State.VIOLATED if violated[place] else State.UNDECIDED if is_open[place] else State.HOLDS
         figures: dict[str, Any] = {"value": now, "effect": abs(now - then), "limit": float(limit[place])}
         figures |= {"p_value": min(1.0, 2.0 * p_value), "rows": statistics.item_count}
         figures["baseline_rows"] = baseline.item_count
-        about = (f"{one}, {other}", CheckType.BASELINE_DRIFT, state, text, reason)
-        comparison = Comparison(*about, **figures)
+        figures["reason"] = columns.FEW_ROWS if state is State.UNDECIDED else ""
+        comparison = Comparison(f"{one}, {other}", CheckType.BASELINE_DRIFT, state, text, **figures)
         decided.append((one, comparison))
     return decided

@@ -206,9 +206,7 @@ def _text_statistics(arrays: list[pa.Array], clusters: Codes | None) -> _Shown:
         found.traits = list(rows.items())
         # Rows may depend on each other by what their texts have in common, too.
         most_telling = sorted(traits, key=lambda name: abs(2 * rows[name] - codes.size))[:_TENTHS]
-        of_values += [
-            Grouping(traits[name][codes].view(np.uint8), 2, True, clusters) for name in most_telling
-        ]
+        of_values += [Grouping(traits[one][codes].view(np.uint8), 2, True, clusters) for one in most_telling]
     # Clusters that come in no order are in a tenth as a whole.
     place = np.arange(codes.size) if clusters is None else clusters
     tenths = place * _TENTHS // (int(place.max()) + 1)
@@ -230,8 +228,7 @@ def _traits(texts: pa.Array, counts: Codes) -> tuple[dict[str, Flags], int]:
     data, _, sizes = bytes_of(texts)
     bytes_in = np.zeros((counts.size, 256), np.bool_)
     bytes_in[np.repeat(np.arange(counts.size), sizes), data] = True
-    for name, characters in _CHARACTERS.items():
-        found[name] = bytes_in[:, [*characters]].any(axis=1)
+    found |= {name: bytes_in[:, [*some]].any(axis=1) for name, some in _CHARACTERS.items()}
     words = pc.split_pattern_regex(texts, r"[^\p{L}\d]+")
     spelt = pc.replace_substring_regex(words.flatten(), r"\d.*", "").dictionary_encode()
     number = max(1, len(spelt.dictionary))
