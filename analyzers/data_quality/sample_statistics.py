@@ -71,24 +71,27 @@ def sample_statistics(
     shown = {
         name: _numeric_statistics(numbers[name], clusters)
         if is_numeric
-        else _numeric_statistics(_numbers(columns[name]), clusters)
+        # Dates mostly come in their own order.
+        else (*_numeric_statistics(_numbers(columns[name]), clusters)[:2], [])
         if all(pa.types.is_timestamp(one.type) for one in columns[name])
         else _text_statistics(columns[name], clusters)
         for name, is_numeric in numeric.items()
         if name in columns
     }
     # Of all features at once, which takes a quarter of the time.
+    rising = {name for name, values in numbers.items() if (np.diff(values[~np.isnan(values)]) >= 0.0).all()}
     effects = iter(design_effects([one for _, *of in shown.values() for one in itertools.chain(*of)]))
     figures = {name: found for name, (found, *_) in shown.items()}
     of_cells = []
-    for found, of_missing, of_values in shown.values():
+    for name, (found, of_missing, of_values) in shown.items():
         missing = next(itertools.islice(effects, len(of_missing)), DesignEffect())
         # Frequent values among many may come in runs that the others do not.
         known = enumerate(itertools.islice(effects, len(of_values)))
         values = max((one for place, one in known if not place or one.is_clear), default=DesignEffect())
         found.missing_design_effect = missing.effect
         found.design_effect, found.blocks = values.effect, values.blocks
-        of_cells.append((values, missing))
+        # A column that counts the rows, or that they were sorted by, tells nothing of other columns.
+        of_cells.append((values._replace(is_clear=values.is_clear and name not in rising), missing))
     _borrow_design_effects(list(figures.values()), of_cells, sample.rows)
     varying = [
         name

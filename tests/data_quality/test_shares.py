@@ -460,3 +460,12 @@ def test_shares_that_are_not_known_exactly_are_told_as_bounds():
         _statistics(5_000, 1), _statistics(5_000, 2, x=np.where(np.arange(5_000) % 50, x, 99))
     )
     assert re.search(r"values above [0-9.]+: at most 0.02 % -> at least 1.9 %, the farthest 99 ", found)
+
+
+@pytest.mark.parametrize("kind", ["datetime64[us]", "int64"])
+def test_rows_in_order_of_a_column_are_not_taken_for_dependent_in_others(kind):
+    def rows(number, seed, share):
+        flags = np.random.default_rng(seed).random(number) < share
+        return _statistics(number, seed, x=flags * 1, order=np.arange(number).astype(kind))
+
+    assert "single value 1" in _violations(rows(20_000, 1, 0.002), rows(5_000, 2, 0.02))[-1]
