@@ -44,11 +44,11 @@ def percent(share: float) -> str:
     return f"{whole}.{fraction} %" if fraction else f"{whole} %"
 
 
-def number(value: float) -> str:
-    """Return a number with four significant digits, whole numbers whole."""
+def number(value: float, digits: int = 4) -> str:
+    """Return a number with so many significant digits, whole numbers whole."""
     if value == int(value) and abs(value) < 1e15:
         return str(int(value))
-    return f"{value:.4g}"
+    return f"{value:.{digits}g}"
 
 
 def chance(p_value: float) -> str:

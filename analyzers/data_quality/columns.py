@@ -149,7 +149,7 @@ def comparisons(
             CheckType.DATA_TYPE: feature.inferred_type in _TYPED,
             CheckType.COMPLETENESS: feature.completeness is not None,
             CheckType.CATEGORICAL_VALUES: feature.domains is not None,
-            CheckType.BASELINE_DRIFT: config.perform_comparison and not (pair and holds_dates(pair.baseline)),
+            CheckType.BASELINE_DRIFT: config.perform_comparison and not (pair and has_unknown_dates(pair)),
             CheckType.RANGE: with_ranges
             and feature.inferred_type in ("Integral", "Fractional")
             and (feature.is_non_negative or (feature.minimum, feature.maximum) != (None, None)),
@@ -188,6 +188,21 @@ def unanswered(constraints: Constraints, reason: str, *, with_ranges: bool) -> t
 def holds_dates(feature: FeatureStatistics | None) -> bool:
     """Return whether a feature is dates, which have a range and an age, and are new every day."""
     return feature is not None and feature.string is not None and "dates" in feature.string.extra
+
+
+def has_unknown_dates(pair: FeaturePair) -> bool:
+    """Return whether a feature is dates, and a side has none, or is of an older version."""
+    if not holds_dates(pair.baseline):
+        return False
+    sides = [side.sample if side else None for side in (pair.baseline, pair.current)]
+    return not (holds_dates(pair.current) and all(sample and sample.low for sample in sides))
+
+
+def distinct_count(feature: FeatureStatistics) -> float:
+    """Return how many values are different, as far as is known."""
+    if feature.numerical is not None:
+        return float(feature.numerical.approximate_num_distinct_values or 0)
+    return feature.string.distinct_count or 0.0 if feature.string is not None else 0.0
 
 
 FEW_ROWS = "there are too few rows to tell so large a drift from chance"

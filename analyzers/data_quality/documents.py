@@ -78,6 +78,8 @@ def _correlations(members: JsonObject) -> "Correlations":
     found = schema.read_document(Correlations, members)
     if len(found.pairs) != len(found.features) * (len(found.features) - 1) // 2:
         members.note("pairs", "data_quality_documents.correlations")
+    if len(found.variances) not in (0, len(found.pairs)):
+        members.note("variances", "data_quality_documents.correlations")
     return found
 
 
@@ -184,13 +186,15 @@ class SampleStatistics:
     blocks
         How many blocks `design_effect` was estimated from; 0 where there were too few rows.
     low, high
-        The smallest and the largest values at growing ranks, of numbers.
+        The smallest and the largest values at growing ranks, of numbers, and of dates in seconds since 1970.
     repeated, next_repeated
         The most frequent values with their rows, and the rows of the most frequent value not listed.
     fresh
         Rows whose value occurs in one tenth of the sample only, of text.
     known, known_rows
         Hashes of some values and their rows, of text.
+    traits, next_trait
+        What texts have in common with their rows, and the rows of the most frequent word not listed.
     """
 
     rows: int = member(count, 0)
@@ -204,6 +208,8 @@ class SampleStatistics:
     fresh: int | None = member(of_kind(int))
     known: list[int] = member(_integers, [], written="if any")
     known_rows: list[int] = member(_integers, [], written="if any")
+    traits: list[tuple[Any, int]] = member(_repeated, [], written="if any")
+    next_trait: int = member(count, 0, written="if any")
 
     # By identity, as of a sketch.
     __hash__ = object.__hash__
@@ -211,11 +217,15 @@ class SampleStatistics:
 
 @dataclass
 class Correlations:
-    """Rank correlations of all pairs of numeric `features`: (0, 1), (0, 2), ..., (1, 2), ..."""
+    """Rank correlations of all pairs of numeric `features`: (0, 1), (0, 2), ..., (1, 2), ...
+
+    `variances` has the variance of each times the rows; older files have none.
+    """
 
     features: list[str] = member(of_kind(list), REQUIRED)
     rows: int = member(count, REQUIRED)
     pairs: list[float] = member(numbers, [])
+    variances: list[float] = member(numbers, [], written="if any")
 
 
 @dataclass

@@ -18,20 +18,16 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from analyzers.data_quality import columns
 from analyzers.data_quality import distance as distances
-from analyzers.data_quality.columns import (
-    FEW_ROWS,
-    FeaturePair,
-    category_counts,
-    holds_dates,
-    number_count,
-)
+from analyzers.data_quality.columns import FeaturePair, category_counts, holds_dates, number_count
 from analyzers.data_quality.distance import Distribution, bucket_distance, shares_at, sketch_distribution
 from analyzers.data_quality.documents import NumericalStatistics, SampleStatistics, Statistics, tail_ranks
 from analyzers.data_quality.sample_statistics import CORRELATION_BLOCK, KNOWN_VALUES, pairs_of
@@ -46,6 +42,13 @@ from contract.wording import chance, number, percent, shorten
 _QUANTILES = np.array([0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95])
 # Shares compared of one feature at most: 7 quantiles, 6 ranks at each end, values repeated on either side.
 COMPARED = 150
+# Topics come and go: of texts that are mostly different only what moves by three limits is damage. They have
+# more traits than values are compared, and these take a sixth of the false alarms.
+_TRAITS_COMPARED, _TRAITS_PART = 6 * COMPARED, 3.0
+# A column of which so many values are different is a key. HyperLogLog's counts hardly ever differ by 40 %.
+_KEY, _COUNTED_BELOW = 0.8, 1.4
+_DAY = 86_400.0
+_AT_MOST, _AT_LEAST = "at most ", "at least "
 _TAIL_RANKS = (1, 4, 16, 64, 256, 1024)
 
 
@@ -104,7 +107,8 @@ class Change(NamedTuple):
 class _Shares(NamedTuple):
     """Rows of baseline and window with some properties, what rows have each of them, and what it may mean.
 
-    `kind` is that of a `Change`; `compared` are the shares that share false alarms.
+    `kind` is that of a `Change`; `compared` are the shares that share false alarms, `part` multiplies the
+    limit. `bounds` says of both sides whether a share is ``at most`` or ``at least`` what is told.
     """
 
     kind: str
@@ -114,6 +118,8 @@ class _Shares(NamedTuple):
     of: Callable[[int], str]
     hint: str = ""
     compared: int = COMPARED
+    part: float = 1.0
+    bounds: Callable[[int], tuple[str, str]] = lambda _: ("", "")
 
 
 def effect_size(before: npt.ArrayLike, now: npt.ArrayLike) -> Floats:
@@ -157,6 +163,8 @@ def _compared_shares(pair: FeaturePair, numbers: _Numbers) -> list[_Shares]:
     """Return each kind of share of a feature."""
     baseline, current = numbers
     before, now = (side.sample if side else None for side in (pair.baseline, pair.current))
+    if holds_dates(pair.baseline) and before is not None and now is not None:
+        return _date_shares(before, now, pair)
     kinds: list[_Shares | None] = []
     counts = [category_counts(side) if side else None for side in (pair.baseline, pair.current)]
     if baseline is not None and current is not None:
@@ -172,6 +180,9 @@ def _compared_shares(pair: FeaturePair, numbers: _Numbers) -> list[_Shares]:
         kinds.append(_listed_shares(counts[0], now_listed, sum(counts[1].values())))
     elif before is not None and now is not None:
         kinds.append(_repeated_shares(before, now))
+    if before is not None and now is not None and before.traits and now.traits:
+        kinds.append(_trait_shares(before, now))
+    kinds.append(_different_shares(pair))
     return [one for one in kinds if one is not None and one.before.size and all(one.totals)]
 
 
@@ -192,13 +203,13 @@ def _measure(asked: list[tuple[_Shares, Dependence]]) -> Iterator[tuple[list[flo
 def _most_telling(
     shares: _Shares, effects: list[float], told: list[float], limit: float, least: float
 ) -> Change:
-    sizes = [*enumerate(map(abs, effects))]
+    sizes, limit = [*enumerate(map(abs, effects))], round(limit * shares.part, 12)
     # Those beyond chance first; among them the largest.
     place, _ = max(sizes, key=lambda one: (told[one[0]] > least and one[1] > limit, one[1], one[0]))
 
     def text() -> str:
-        sides = zip((shares.before, shares.now), shares.totals, strict=True)
-        moved = " -> ".join(percent(float(side[place] / total)) for side, total in sides)
+        sides = zip((shares.before, shares.now), shares.totals, shares.bounds(place), strict=True)
+        moved = " -> ".join(f"{bound}{percent(float(side[place] / total))}" for side, total, bound in sides)
         return f"share of {shares.of(place)}: {moved}{shares.hint}"
 
     return Change(shares.kind, text, effects[place], limit, told[place], least)
@@ -240,7 +251,8 @@ def _tail_shares(before: SampleStatistics, now: SampleStatistics, *, low_end: bo
         return f"values {side} {number(sign * limits[place % limits.size])}"
 
     kind = "low end" if low_end else "high end"
-    return _Shares(kind, rows, rows_now, (before.rows, now.rows), beyond, hint)
+    told = [(_AT_MOST, _AT_LEAST)] * limits.size + [(_AT_LEAST, _AT_MOST)] * limits.size
+    return _Shares(kind, rows, rows_now, (before.rows, now.rows), beyond, hint, bounds=told.__getitem__)
 
 
 @functools.lru_cache(4096)  # of a baseline, which many windows are compared with
@@ -289,10 +301,62 @@ def _repeated_shares(before: SampleStatistics, now: SampleStatistics) -> _Shares
 
     def single(place: int) -> str:
         value = values[place]
-        return f"the single value {number(value) if isinstance(value, int | float) else repr(shorten(value))}"
+        # In full, to be looked for: float32 has seven digits.
+        return f"the single value {repr(shorten(value)) if isinstance(value, str) else number(value, 7)}"
+
+    def bounds(place: int) -> tuple[str, str]:
+        lacks = [values[place] not in side and limit > 0 for side, limit in zip(sides, spare, strict=True)]
+        return _AT_MOST * lacks[0], _AT_MOST * lacks[1]
 
     hint = " (a default, an imputed value, or a feed that stands still?)"
-    return _Shares("values", rows[0], rows[1], (before.rows, now.rows), single, hint)
+    return _Shares("values", rows[0], rows[1], (before.rows, now.rows), single, hint, bounds=bounds)
+
+
+def _date_shares(before: SampleStatistics, now: SampleStatistics, pair: FeaturePair) -> list[_Shares]:
+    """Return the rows of dates by more than all of the baseline's time before or after it.
+
+    Dates go on: the later end moves as the earlier quarter did, and the earlier end with a window before it.
+    """
+    first, last = before.low[0], before.high[0]
+    known = pair.current.string.extra["dates"] if pair.current.string else {}
+    gone = max(0.0, last - now.high[0] - known.get("age_in_days", math.inf) * _DAY)
+    went_on, spare = max(0.0, now.low[-1] - before.low[-1]), max(last - first, 31.0 * _DAY)
+
+    def beyond(kind: str, side: str, end: float, dates: list[float]) -> _Shares:
+        sign = 1.0 if side == "before" else -1.0
+        rows, _ = _rows_below(sign * np.array(dates), np.array([sign * end]), now.rows)
+        limit, farthest = (str(np.datetime64(int(one), "s"))[:10] for one in (end, dates[0]))
+        hint = f", the farthest {farthest} (a stand-in for missing values, a stale feed, or another unit?)"
+        about = (lambda _: f"dates {side} {limit}", hint, COMPARED, 1.0, lambda _: ("", _AT_LEAST))
+        return _Shares(kind, np.zeros(1), np.maximum(rows, 0.0), (before.rows, now.rows), *about)
+
+    ends = first - spare - gone, last + spare + went_on
+    return [beyond("low end", "before", ends[0], now.low), beyond("high end", "after", ends[1], now.high)]
+
+
+def _different_shares(pair: FeaturePair) -> _Shares | None:
+    """Return how many values of a key are different: in fewer rows no smaller share is."""
+    if pair.current.numerical is not None and pair.expected.inferred_type != "Integral":
+        return None
+    sides = [side for side in (pair.baseline, pair.current) if side is not None]
+    rows, counts = [side.num_present for side in sides], [columns.distinct_count(side) for side in sides]
+    if len(sides) < 2 or not min(rows) or counts[0] < _KEY * rows[0]:
+        return None
+    # In n times as many rows are as many different ones at least. Both counts are estimates.
+    usual = min(counts[0] / rows[0], 1.0) * min(1.0, rows[0] / rows[1])
+    share = min(usual, counts[1] / rows[1] * _COUNTED_BELOW)
+    known = (np.array([usual * rows[0]]), np.array([share * rows[1]]), (rows[0], rows[1]))
+    about = ["values that are different"].__getitem__, " (rows twice, or a key that is none any more?)"
+    return _Shares("different", *known, *about, bounds=lambda _: ("", _AT_MOST))
+
+
+def _trait_shares(before: SampleStatistics, now: SampleStatistics) -> _Shares:
+    """Return the rows whose texts have something in common, such as a word, on either side."""
+    sides = [replace(side, repeated=side.traits, next_repeated=side.next_trait) for side in (before, now)]
+    names = list(dict([*before.traits, *now.traits]))
+    found, hint = _repeated_shares(*sides), " (another language, template, encoding or length?)"
+    about = (lambda place: f"texts with {names[place]}", hint, _TRAITS_COMPARED, _TRAITS_PART, found.bounds)
+    return _Shares("traits", found.before, found.now, found.totals, *about)
 
 
 def _repeated_of(sample: SampleStatistics) -> Counter[float | str]:
@@ -419,7 +483,7 @@ def _verb(violated: bool, is_beyond: bool) -> str:
 
 def compares_drift(pair: FeaturePair) -> bool:
     """Return whether drift can be measured: enabled, and both sides kept figures of the same kind."""
-    if not pair.config.perform_comparison or pair.baseline is None or holds_dates(pair.baseline):
+    if not pair.config.perform_comparison or pair.baseline is None or columns.has_unknown_dates(pair):
         return False
     if pair.current.numerical is not None and pair.baseline.numerical is not None:
         before = pair.baseline.numerical
@@ -583,8 +647,9 @@ def changed_correlations(
 ) -> list[tuple[str, Comparison]] | None:
     """Return the comparison of each pair of numeric features after the first one's name, violated ones first.
 
-    Fisher's z of the correlations, with the rows of each side divided by the larger design effect of the two
-    features, at `alpha` over all pairs together. None where a side has no correlations.
+    Fisher's z of the correlations, and the difference beside the larger of both sides' variances, which holds
+    for features of any distribution; the rows of each side are divided by the larger design effect of the two
+    features. At `alpha` over all pairs together. None where a side has no correlations.
     """
     if baseline is None or baseline.correlations is None or statistics.correlations is None:
         return None
@@ -596,49 +661,52 @@ def changed_correlations(
     ):
         known = document.correlations
         assert known is not None  # noqa: S101 - for mypy: returned above
-        matrix = np.zeros((len(known.features), len(known.features)))
+        matrix, spread = np.zeros((2, len(known.features), len(known.features)))
         matrix[pairs_of(len(known.features))] = known.pairs
+        spread[pairs_of(len(known.features))] = known.variances or 1.0
         places = {name: place for place, name in enumerate(known.features)}
         found = [places.get(feature.name, -1) if feature else -1 for feature in features]
         present = np.array([number_count(one) / max(1, one.rows) if one else 0.0 for one in features])
-        sides.append((matrix + matrix.T, np.array(found), present, known.rows))
-    both = np.flatnonzero((sides[0][1] >= 0) & (sides[1][1] >= 0))
+        sides.append((matrix + matrix.T, spread + spread.T, np.array(found), present, known.rows))
+    both = np.flatnonzero((sides[0][2] >= 0) & (sides[1][2] >= 0))
     if both.size < 2:
         return None
     first, second = pairs_of(both.size)
     dependences = [dependence(compared[place]) for place in both]
-    values, variance = [], np.zeros(first.size)
-    for side, (matrix, places_of, present, rows) in enumerate(sides):
+    values, spreads, per_row = [], [], np.zeros(first.size)
+    for side, (matrix, spread, places_of, present, rows) in enumerate(sides):
         chosen = places_of[both]
         values.append(np.clip(matrix[np.ix_(chosen, chosen)][first, second], -_LARGEST, _LARGEST))
+        spreads.append(spread[np.ix_(chosen, chosen)][first, second])
         effects = np.array([found.now if side else found.before for found in dependences])
         effect = np.maximum(effects[first], effects[second])
         complete = rows * present[both][first] * present[both][second]
         # Ranks within blocks leave out what differs between blocks.
         independent = complete / effect - rows / CORRELATION_BLOCK - 3.0
-        variance += _RANK_VARIANCE / np.maximum(independent, 1e-9)
+        per_row += 1.0 / np.maximum(independent, 1e-9)
     least = max(found.least_evidence(alpha / first.size) for found in dependences)
-    deviation = np.abs(np.arctanh(values[1]) - np.arctanh(values[0])) / np.sqrt(variance)
+    deviation = np.abs(np.arctanh(values[1]) - np.arctanh(values[0])) / np.sqrt(_RANK_VARIANCE * per_row)
     change = np.abs(values[1] - values[0])
+    deviation = np.minimum(deviation, change / np.sqrt(np.maximum(np.maximum(*spreads), 1e-9) * per_row))
     limits = np.array([compared[place].config.correlation_comparison_threshold for place in both])
     limit = np.maximum(limits[first], limits[second])
-    violated = (change > limit) & (deviation**2 / 2.0 > least)
+    told, is_large = deviation**2 / 2.0, change > limit
+    violated = is_large & (told > least)
     order = np.lexsort((-change, ~violated))
     decided = []
     for place in order[: max(_MOST_LISTED, int(violated.sum()))].tolist():
         one, other = (compared[both[side[place]]].name for side in (first, second))
         then, now = (float(side[place]) for side in values)
-        is_beyond = bool(change[place] > limit[place])
-        verb = _verb(bool(violated[place]), is_beyond)
-        p_value = math.exp(-(float(deviation[place]) ** 2) / 2.0)
+        verb = _verb(bool(violated[place]), bool(is_large[place]))
+        p_value = math.exp(-float(told[place]))
         texts = {"then": number(then), "now": number(now), "distance": java_double(round(abs(now - then), 3))}
         texts |= {"verb": verb, "threshold": java_double(float(limit[place]))}
         text = wording("drift.correlation", one=one, other=other, sure=chance(p_value), **texts)
-        state = State.VIOLATED if violated[place] else State.UNDECIDED if is_beyond else State.HOLDS
+        state = State.VIOLATED if violated[place] else State.UNDECIDED if is_large[place] else State.HOLDS
         figures: dict[str, Any] = {"value": now, "effect": abs(now - then), "limit": float(limit[place])}
         figures |= {"p_value": min(1.0, 2.0 * p_value), "rows": statistics.item_count}
-        figures |= {"baseline_rows": baseline.item_count}
-        figures |= {"reason": FEW_ROWS} if state is State.UNDECIDED else {}
+        figures["baseline_rows"] = baseline.item_count
+        figures["reason"] = columns.FEW_ROWS if state is State.UNDECIDED else ""
         comparison = Comparison(f"{one}, {other}", CheckType.BASELINE_DRIFT, state, text, **figures)
         decided.append((one, comparison))
     return decided

@@ -388,7 +388,9 @@ def check_categories(pair: columns.FeaturePair, alpha: float) -> columns.Found |
     change = float(effect_size(1.0 - threshold, 1.0 - ratio))
     if state is State.VIOLATED and is_sampled and change <= pair.config.share_threshold(text=True):
         state = State.CHANGED
-    of_rows = f" of {pair.baseline.num_present:,} rows" if pair.baseline else ""
+    # A list that somebody edited is not what those rows had.
+    is_own = pair.baseline and set(columns.category_counts(pair.baseline) or ()) == set(domains)
+    of_rows = f" of {pair.baseline.num_present:,} rows" if pair.baseline and is_own else ""
     shares = {"observed": percent(ratio), "expected": percent(threshold), "sure": chance(p_value)}
     counts = {"outside": outside, "present": present, "domains": len(domains), "rows": of_rows}
     alike = {text.strip().casefold() for text in domains}

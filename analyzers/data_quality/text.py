@@ -195,7 +195,7 @@ def read_texts(texts: pa.Array, *, hash_as_text: bool) -> TextCells:
         Whether numbers are hashed as the text they came as, like the originals, so that ``1`` and ``1.0``
         are two values; otherwise as float64, so that they are one.
     """
-    data, starts, lengths = _bytes_of(texts)
+    data, starts, lengths = bytes_of(texts)
     if data.size > _FEW_BYTES or texts.null_count:
         return _read(texts, data, starts, lengths, hash_as_text)
     # Batch after batch, and window after window, a column of text has the same few values.
@@ -235,7 +235,7 @@ def _read(texts: pa.Array, data: Bytes, starts: Codes, lengths: Codes, hash_as_t
     return TextCells(kinds, numbers, hashes)
 
 
-def _bytes_of(texts: pa.Array) -> tuple[Bytes, Codes, Codes]:
+def bytes_of(texts: pa.Array) -> tuple[Bytes, Codes, Codes]:
     """Return the UTF-8 bytes, and where each text starts and how long it is."""
     width = np.int64 if pa.types.is_large_string(texts.type) else np.int32
     _, offsets, data = texts.buffers()
@@ -283,7 +283,7 @@ def _mark_numbers(texts: pa.Array, rows: Rows, kinds: Bytes, numbers: Floats) ->
 
 def _parse(texts: pa.Array) -> Floats:
     """Return the values of number texts; beyond float64 they are infinite."""
-    data, _, _ = _bytes_of(texts)
+    data, _, _ = bytes_of(texts)
     if np.any((data == ord("+")) | (data == ord(" "))):
         texts = pc.replace_substring_regex(pc.replace_substring(texts, " ", ""), r"^\+", "")
     parsed: Floats = pc.cast(texts, pa.float64()).to_numpy()

@@ -489,7 +489,8 @@ def _order(pair: Pair, drift_limit: float | None, alpha: float, generator: np.ra
     widths = half_widths(pair.baseline, pair.live, alpha)
     granted = ndcg_beyond_noise(pair.baseline.values, pair.live.values, widths)
     error = ndcg_error(pair.baseline, pair.live, generator)
-    violated, is_told = granted < threshold, math.isfinite(error)
+    violated = granted < threshold
+    is_told = math.isfinite(error) and (violated or score >= threshold)
     known = number(error) if math.isfinite(error) else "unknown"
     text = f"NDCG {score:.4f} (standard error {known}, {granted:.4f} with chance granted)"
     yield Finding(pair.label, text, distance=1.0 - granted, violated=violated)
@@ -505,7 +506,10 @@ def _order(pair: Pair, drift_limit: float | None, alpha: float, generator: np.ra
 
 
 def _state(violated: bool, changed: bool, is_told: bool) -> tuple[State, str]:
-    """Return how a comparison ends, and why not: `is_told` is whether errors tell it from chance."""
+    """Return how a comparison ends, and why not: `is_told` is whether errors tell it from chance.
+
+    What is beyond its limit and may be chance is not told.
+    """
     if not is_told:
         return State.UNDECIDED, "too few rows or coalitions were explained to tell changes from chance"
     return State.VIOLATED if violated else State.CHANGED if changed else State.HOLDS, ""
@@ -576,6 +580,7 @@ def _directions(pair: Pair, alpha: float) -> Outcomes:
         place = pair.features.index(feature)
         is_known = all(math.isfinite(side.errors[place]) for side in (pair.baseline, pair.live))
         is_told = is_known and abs(then) + 1.0 - quantile * error > limit
+        is_told &= turned or then * now >= 0.0 or moved <= limit
         state, reason = _state(turned, False, is_told)
         figures = {"value": now, "expected": then, "effect": moved, "limit": limit}
         yield pair.compared(feature, DIRECTION_CHECK, state, text, reason=reason, **figures)
@@ -595,7 +600,9 @@ def _size(
     place = pair.features.index(feature) if feature else None
     sides = (pair.baseline, pair.live)
     errors = [side.total_error if place is None else float(side.errors[place]) for side in sides]
-    state, reason = _state(violated, change.nearest != 1.0, all(map(math.isfinite, errors)))
+    is_open = _is_beyond(SizeChange(change.ratio, change.ratio), factor) and not _is_beyond(change, factor)
+    is_told = all(map(math.isfinite, errors)) and not is_open
+    state, reason = _state(violated, change.nearest != 1.0, is_told)
     about = {"reason": reason, "effect": moved, "limit": math.log(factor)}
     yield pair.compared(subject, MAGNITUDE_CHECK, state, f"The attribution {ratio}.", **about)
     if violated or not feature:

@@ -477,7 +477,9 @@ class Sampling:
         everything = number_of_pairs(players)
         default = min(2 * features + 2048, 2 * number_of_pairs(features))
         budget = default if self.num_samples is None else self.num_samples
-        return everything if players <= exact else min(budget // 2, everything)
+        # With all but a few, what larger sets hold fits every answer, so that nothing tells it from the rest.
+        is_nearly_all = players <= budget // 2 and everything - players <= budget // 2
+        return everything if players <= exact or is_nearly_all else min(budget // 2, everything)
 
 
 # Local Shapley values with their errors.

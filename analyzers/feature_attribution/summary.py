@@ -66,8 +66,8 @@ class GlobalSummary:
     inflation
         Sum of what the noise of local values adds to their sizes or squares on average.
     directed
-        Sums of sizes, of values times the sign of the cell, and of the products of these two with each other
-        and themselves, shape (5, outputs, features).
+        Sums of sizes, of values times the sign of the cell, of the products of these two with each other and
+        themselves, and of local standard errors, shape (6, outputs, features).
     local
         Local values, kept for the median only; each of shape (rows, outputs, features).
     """
@@ -166,7 +166,7 @@ def sums_of(explanation: Explanation, method: Aggregation, signs: Floats | None 
         design_errors=_design_errors(explanation, slope),
         noise=noise.sum(axis=0),
         inflation=inflation.sum(axis=0),
-        directed=np.stack((size, signed, size**2, size * signed, signed**2)).sum(axis=1),
+        directed=np.stack((size, signed, size**2, size * signed, signed**2, error)).sum(axis=1),
         local=(local,) if method == "median" else (),
     )
 
@@ -262,12 +262,14 @@ def global_values(summary: GlobalSummary, effect: float = 1.0) -> GlobalValues:
         total = np.abs(values).sum(axis=1)
         total_instance = np.sqrt((instance_error**2).sum(axis=1))
     instance_error, total_instance = np.sqrt(effect) * instance_error, np.sqrt(effect) * total_instance
-    sizes, signed, squares, products, signed_squares = summary.directed
+    sizes, signed, squares, products, signed_squares, errors = summary.directed
     with np.errstate(divide="ignore", invalid="ignore"):
         direction = np.nan_to_num(signed / sizes)
         scatter = np.maximum(signed_squares - 2.0 * direction * products + direction**2 * squares, 0.0)
         # No fewer than two values more on the other side, of those that matter.
-        direction_error = np.sqrt(effect * (scatter + 4.0 * effect * squares**2 / sizes**2)) / sizes
+        of_rows = effect * (scatter + 4.0 * effect * squares**2 / sizes**2)
+        # Coalitions are the same in many rows, so that what they leave to chance does not average out.
+        direction_error = np.sqrt(of_rows + errors**2) / sizes
     return GlobalValues(
         direction=direction,
         direction_error=direction_error,

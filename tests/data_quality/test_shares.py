@@ -329,3 +329,159 @@ def test_float32_keeps_the_order_and_whole_numbers(one, other):
     assert kept[1] == pytest.approx(max(one, other), rel=1e-6, abs=1e-29)
     whole = float(int(one))
     assert as_float32(whole) == whole
+
+
+def _ordered(generator, rows, odd):
+    """Draw two columns that go up together but for a share of rows, as times of day do around midnight."""
+    first = generator.random(rows)
+    return {"x": first, "y": np.where(generator.random(rows) < odd, 1.0 - first, first)}
+
+
+def _flags(generator, rows, _):
+    first, second = generator.random((2, rows)) < 0.06
+    return {"x": first * 1.0, "y": second * 1.0}
+
+
+@pytest.mark.parametrize("draw", [_ordered, _flags])
+@pytest.mark.parametrize(("rows", "odd"), [(20, 0.04), (100, 0.05), (200, 0.06)])
+def test_correlations_of_which_few_rows_decide_raise_no_alarm(draw, rows, odd):
+    generator = np.random.default_rng(rows)
+    for before in (200, 20_000):
+        baseline = _statistics(before, 1, **draw(generator, before, odd))
+        for _ in range(150):
+            assert not _violations(baseline, _statistics(rows, 1, **draw(generator, rows, odd)))
+
+
+def test_a_lost_correlation_is_found_in_small_windows_or_left_open():
+    generator = np.random.default_rng(7)
+    baseline = _statistics(20_000, 1, **_ordered(generator, 20_000, 0.04))
+    analyzer, states = DataQualityAnalyzer(), []
+    for rows in (200, *range(16, 30)):
+        lost = _statistics(rows, 1, x=generator.random(rows), y=generator.random(rows))
+        decision = analyzer.check(lost, Baseline(baseline, analyzer.suggest(baseline, None)))
+        states += [one.state for one in decision.comparisons if one.subject == "x, y"]
+    assert states[0] is State.VIOLATED
+    assert State.UNDECIDED in states
+
+
+_WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "while", "rain", "falls", "on"]
+
+
+def _sentences(generator, rows, change=str):
+    draw = (" ".join(generator.choice(_WORDS, 6)) for _ in range(rows))
+    codes = generator.integers(0, 1 << 60, rows).tolist()
+    column = [change(f"{text} {code}") for text, code in zip(draw, codes, strict=True)]
+    return _statistics(rows, 1, text=column)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda text: text.replace("the ", "der "), "the word '"),
+        (str.upper, "small letters"),
+        (lambda text: f"<p>{text}</p>", "the word 'p'"),
+        (lambda text: text.replace("e", "Ã©"), "characters beyond ASCII"),
+        (lambda text: f"{text} {text} {text}", "96 characters or more"),
+        (lambda text: text[-12:], "texts with"),
+    ],
+)
+@pytest.mark.parametrize("rows", [500, 20_000])
+def test_texts_that_are_all_different_are_compared_by_what_they_have_in_common(change, told, rows):
+    generator = np.random.default_rng(3)
+    baseline = _sentences(generator, rows)
+    (found,) = _violations(baseline, _sentences(generator, 500, change))
+    assert told in found
+
+
+def test_texts_with_words_in_common_raise_no_alarm():
+    generator = np.random.default_rng(4)
+    for before in (200, 20_000):
+        baseline = _sentences(generator, before)
+        for rows in (20, 100, 1_000):
+            for _ in range(10):
+                assert not _violations(baseline, _sentences(generator, rows))
+
+
+def test_rows_of_the_same_language_in_sessions_raise_no_alarm():
+    generator = np.random.default_rng(5)
+
+    def sessions(rows):
+        marks = np.repeat(generator.choice(["", " ß"], rows // 20), 20).tolist()
+        codes = generator.integers(0, 1 << 60, rows).tolist()
+        return _statistics(rows, 1, text=[f"{code}{mark}" for code, mark in zip(codes, marks, strict=True)])
+
+    for _ in range(20):
+        assert not _violations(sessions(20_000), sessions(1_000))
+
+
+def _dates(generator, rows, first="2025-01-01", days=400, share=0.0, other="1900-01-01"):
+    day = np.datetime64(first, "us") + generator.integers(0, days, rows) * np.timedelta64(
+        86_400_000_000, "us"
+    )
+    return _statistics(
+        rows, 1, when=np.where(generator.random(rows) < share, np.datetime64(other, "us"), day)
+    )
+
+
+@pytest.mark.parametrize(
+    ("window", "told"),
+    [
+        ({"share": 0.05}, "dates before 2023-1"),
+        ({"share": 1.0}, "0 % -> at least 2"),
+        ({"share": 0.05, "other": "2099-12-31"}, "the farthest 2099-12-31"),
+        ({"first": "2005-01-01"}, "dates before 2023-1"),
+        ({"first": "2026-02-01"}, ""),
+        ({"first": "2026-02-01", "days": 1}, ""),
+        ({"first": "2031-02-01", "days": 30}, ""),
+        ({"first": "2024-06-01", "days": 30}, ""),
+    ],
+)
+def test_dates_far_from_those_of_the_baseline_are_found_and_later_ones_are_not(window, told):
+    generator = np.random.default_rng(6)
+    found = _violations(_dates(generator, 5_000), _dates(generator, 1_000, **window))
+    assert len(found) == bool(told)
+    assert told in "".join(found)
+
+
+@pytest.mark.parametrize("kind", [str, int])
+def test_rows_that_are_there_twice_show_in_a_key(kind):
+    generator = np.random.default_rng(8)
+
+    def keys(rows):
+        return [kind(code) for code in generator.integers(0, 1 << 50, rows).tolist()]
+
+    for before, rows in ((20_000, 1_000), (1_000, 1_000)):
+        baseline, window = _statistics(before, 1, key=keys(before)), keys(rows // 2)
+        (found,) = _violations(baseline, _statistics(rows, 1, key=[*window, *window]))
+        assert "values that are different" in found
+        assert not _violations(baseline, _statistics(rows, 1, key=keys(rows)))
+
+
+def test_larger_windows_of_the_same_customers_hold_no_fewer_different_ones_than_can_be():
+    generator = np.random.default_rng(9)
+    customers = [f"c{place}" for place in range(3_000)]
+    baseline = _statistics(1_000, 1, key=generator.choice(customers, 1_000).tolist())
+    for _ in range(10):
+        assert not _violations(
+            baseline, _statistics(5_000, 1, key=generator.choice(customers, 5_000).tolist())
+        )
+
+
+def test_shares_that_are_not_known_exactly_are_told_as_bounds():
+    window = _statistics(5_000, 2, x=np.full(5_000, 100.1234))
+    (found,) = [one for one in _violations(_statistics(5_000, 1), window) if "single value" in one]
+    assert "the single value 100.1234: " in found
+    x = np.random.default_rng(3).normal(size=5_000)
+    (found,) = _violations(
+        _statistics(5_000, 1), _statistics(5_000, 2, x=np.where(np.arange(5_000) % 50, x, 99))
+    )
+    assert re.search(r"values above [0-9.]+: at most 0.02 % -> at least 1.9 %, the farthest 99 ", found)
+
+
+@pytest.mark.parametrize("kind", ["datetime64[us]", "int64"])
+def test_rows_in_order_of_a_column_are_not_taken_for_dependent_in_others(kind):
+    def rows(number, seed, share):
+        flags = np.random.default_rng(seed).random(number) < share
+        return _statistics(number, seed, x=flags * 1, order=np.arange(number).astype(kind))
+
+    assert "single value 1" in _violations(rows(20_000, 1, 0.002), rows(5_000, 2, 0.02))[-1]

@@ -344,3 +344,14 @@ def test_features_in_another_order_are_told() -> None:
             any("in the order 'age', 'income', the window has 'income', 'age'" in note for note in notes)
             is told
         )
+
+
+def test_changes_beyond_their_limit_that_may_be_chance_are_not_decided() -> None:
+    baseline = label({"a": 0.5, "b": 0.3, "c": 0.1}, 0.1, directions={"b": 1.0}, direction_errors={"b": 0.3})
+    members = {"directions": {"b": -0.2}, "direction_errors": {"b": 0.3}}
+    decision = decide({"x": baseline}, {"x": label({"a": 0.05, "b": 0.3, "c": 0.4}, 0.1, **members)})
+    assert kinds(decision) == []
+    states = {(one.subject, one.check.split("_")[2]): str(one.state) for one in decision.comparisons}
+    left_open = [("x", "drift"), ("a", "magnitude"), ("c", "magnitude"), ("b", "direction")]
+    assert {states[one] for one in left_open} == {"not_decided"}
+    assert states["x total", "magnitude"] == states["b", "magnitude"] == "holds"

@@ -144,3 +144,15 @@ def test_trees_take_the_shortcut_in_log_odds_alone(kind: str) -> None:
     assert tree_shapley(booster, model, given[1:], given[:1], use_logit=False) is None
     assert tree_shapley(booster, model, given[1:], given[:2], use_logit=True) is None
     assert tree_shapley("no trees", model, given[1:], given[:1], use_logit=True) is None
+
+
+def test_stated_errors_of_directions_cover_what_seeds_change() -> None:
+    given, model = shapley_models.draw(10, 200), shapley_models.logistic(10)
+    found = [
+        aggregate.global_values(
+            aggregate.sums_of(explain(model, given, given[:1], num_samples=24, seed=seed), "mean_abs")
+        )
+        for seed in range(20)
+    ]
+    spread = np.std([one.direction for one in found], axis=0)
+    assert (spread <= 1.5 * np.mean([one.direction_error for one in found], axis=0)).all()

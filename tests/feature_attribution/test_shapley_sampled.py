@@ -197,6 +197,25 @@ def test_budgets_are_clarifys() -> None:
     assert Sampling(num_samples=100, exact_features=12).pairs(14, 12) == number_of_pairs(12)
 
 
+@pytest.mark.parametrize("players", [4, 5, 6, 7, 8])
+def test_more_coalitions_never_give_far_worse_values(players: int) -> None:
+    everything = number_of_pairs(players)
+    errors, generator = [], np.random.default_rng(players)
+    weights = generator.normal(size=(players, 8))
+
+    def model(rows: np.ndarray) -> np.ndarray:
+        return np.tanh(rows @ weights).sum(axis=1)
+
+    rows, baseline = generator.normal(size=(8, players)), np.zeros((1, players))
+    exact = explain(model, rows, baseline).local
+    for pairs in range(players, everything + 1):
+        found = explain(model, rows, baseline, num_samples=2 * pairs)
+        error = float(np.abs(found.local - exact).mean() / np.abs(exact).mean())
+        assert error < 0.01 + 3.0 * min(errors, default=1.0)
+        errors.append(error)
+    assert errors[-players] < 1e-9
+
+
 @pytest.mark.parametrize("num_samples", [1, 0, -5, MOST_SAMPLES + 1])
 def test_budgets_below_a_pair_and_beyond_memory_are_refused(num_samples: int) -> None:
     field = "methods.shap.num_samples"
