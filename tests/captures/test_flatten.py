@@ -29,7 +29,8 @@ def _batch(kind, values, name="a"):
         ),
         (pa.decimal128(6, 2), [decimal.Decimal("12.50"), None], [12.5, None]),
         (pa.decimal128(38, 0), [decimal.Decimal("12"), None], [12, None]),
-        (pa.decimal128(38, 0), [decimal.Decimal(2**63)], [2.0**63]),
+        (pa.decimal128(38, 0), [decimal.Decimal(2**63)], [2**63]),
+        (pa.decimal128(38, 0), [decimal.Decimal(2**64)], [2.0**64]),
         (pa.duration("ms"), [datetime.timedelta(seconds=1.5)], [1.5]),
         (pa.binary(), [b"text", b"\xff\x00", None], ["text", "ff00", None]),
         (pa.binary(2), [b"ab", b"\xff\xfe"], ["ab", "fffe"]),
@@ -41,7 +42,7 @@ def _batch(kind, values, name="a"):
 def test_values_of_other_kinds(kind, values, expected):
     flat = flatten_batch(_batch(kind, values))
     assert flat.to_pydict() == {"a": expected}
-    assert flat.schema.types[0] in (pa.string(), pa.float64(), pa.int64())
+    assert flat.schema.types[0] in (pa.string(), pa.float64(), pa.int64(), pa.uint64())
 
 
 @given(st.lists(st.decimals(-9999, 9999, places=2, allow_nan=False), min_size=1))
