@@ -511,6 +511,8 @@ EXPECTED |= {
     "CSV that begins": calls("age,income\n34,5000", "1", 1, "holds names (age,income)"),
     "CSV whose first lines": calls("50;33", "1", 1, "looks like cells between semicolons"),
     "CSV, a response of one line": calls("1\n2\n3", "0.1,0.9,0.4", 3),
+    "CSV, a request of one line": calls("31,47", "1\n2", 2),
+    "CSV whose rows": calls("1,2,3\n4,5", "1\n2", 2, "have 2 to 3 cells"),
     "JSON object": calls({"a": 1, "b": {"c": 2}}, "1", 1),
     "JSON list of objects": calls(TWO, [[1], [2]], 2),
     "JSON list of values": calls("1\n2", [1, 2], 2),
