@@ -60,9 +60,12 @@ def _levels(members: JsonObject, key: str) -> list[npt.NDArray[np.float64]]:
 
 def _repeated(members: JsonObject, key: str) -> list[tuple[Any, int]]:
     repeated = members.get(key, list, [])
-    if not all(isinstance(pair, list) and len(pair) == 2 for pair in repeated):
+    pairs = [pair for pair in repeated if isinstance(pair, list) and len(pair) == 2]
+    known = [pair for pair in pairs if isinstance(pair[0], str | int | float)]
+    found = [(value, int(rows)) for value, rows in known if type(rows) in (int, float)]
+    if len(found) < len(repeated):
         members.note(key, "data_quality_documents.pairs")
-    return [(value, int(rows)) for value, rows in repeated]
+    return found
 
 
 def _sample(members: JsonObject) -> "SampleStatistics":
