@@ -62,6 +62,7 @@ def between(window: Window | None) -> str:
     return f" between {start:%Y-%m-%dT%H:%M:%SZ} and {end:%Y-%m-%dT%H:%M:%SZ}"
 
 
+@ConfigurationError.instead_of("window.beyond", OverflowError, field="window")
 def resolve_window(
     start_time: str | None,
     end_time: str | None,

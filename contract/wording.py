@@ -46,7 +46,7 @@ def percent(share: float) -> str:
 
 def number(value: float, digits: int = 4) -> str:
     """Return a number with so many significant digits, whole numbers whole."""
-    if (value == int(value) or abs(value) >= 10.0**digits - 0.5) and abs(value) < 1e15:
+    if abs(value) < 1e15 and (value == int(value) or abs(value) >= 10.0**digits - 0.5):
         return str(round(value))
     return f"{value:.{digits}g}"
 

@@ -238,7 +238,7 @@ def _no_call(place: Place, reason: str) -> DatasetError:
 def _first_record(path: str) -> Record | None:
     text = first_bytes(path, _BEGINNING)
     if text.startswith(b"PAR1"):
-        with contextlib.suppress(OSError, ValueError), open_random(path) as source:
+        with contextlib.suppress(OSError, ValueError, NotImplementedError), open_random(path) as source:
             return dict.fromkeys(pq.ParquetFile(source).schema_arrow.names)
         return None  # reading in earnest reports it
     if text.startswith(b"{") and b"\n" not in text:

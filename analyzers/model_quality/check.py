@@ -418,7 +418,8 @@ def _refuse_unknown(statistics: QualityStatistics, constraints: QualityConstrain
     worse |= {name: documents.GREATER if is_loss(name) else documents.LESS for name in further}
     for name, constraint in constraints.metrics.items():
         value, is_share = constraint.threshold, not is_loss(name)
-        if (value < 0.0 and name != "r2") or (value > 1.0 and is_share):
+        # NaN is neither.
+        if not value >= (-math.inf if name == "r2" else 0.0) or (value > 1.0 and is_share):
             most, where = "up to 1, such as 0.95" if is_share else "on", constraints.where
             raise DocumentError.of("quality_documents.range", file=where, field=name, value=value, most=most)
         if constraint.operator != (way := worse.get(name, constraint.operator)):

@@ -69,6 +69,8 @@ def test_times_without_offset_are_utc():
         ({"window": "P6H"}, ["did you mean PT6H?"]),
         ({"window": "P1M"}, ["count days"]),
         ({"window": "PT"}, ["no ISO 8601 duration"]),
+        ({"window": "P99999999D"}, ["beyond the years"]),
+        ({"window": "PT1H", "start_offset": "-P99999999999999D"}, ["beyond the years"]),
         ({"window": "PT1H", "start_offset": "-PT2D"}, ["start_time_offset", "did you mean -P2D?"]),
         (
             {"start": "2026-05-06T20:00:00Z", "end": "2026-05-06T23:00:00Z", "window": "PT1H"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import nullcontext
 
 import numpy as np
@@ -512,7 +513,9 @@ def test_constraints_of_another_baseline_job_are_noted() -> None:
         assert said(decision.notes, "baseline_files.other_job") is expected
 
 
-@pytest.mark.parametrize(("name", "threshold"), [("accuracy", -0.1), ("accuracy", 1.5), ("log_loss", -1.0)])
+@pytest.mark.parametrize(
+    ("name", "threshold"), [("accuracy", -0.1), ("accuracy", 1.5), ("log_loss", -1.0), ("accuracy", math.nan)]
+)
 def test_a_threshold_that_no_value_can_be_beyond_is_refused(name: str, threshold: float) -> None:
     analyzer = binary_analyzer()
     baseline = baseline_of(analyzer, binary_batch(np.random.default_rng(4), 500))
