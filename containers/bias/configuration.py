@@ -122,8 +122,6 @@ def bias_request(
         facets.append(asked)
     strata = config.group_variable
     group = clarify.find_column(strata, columns.names, "group_variable", mistakes, config.headers)
-    if group and all(one.columns == (group,) for one in facets):
-        taken[group] = "the facet"
     if group in taken and group and settings.rules == "sound":
         mistakes.add("column.not_groups", field="group_variable", column=group, what=taken[group])
     methods = config.methods or Methods(ALL_PRE, ALL_POST if columns.has_predictions else None)

@@ -246,14 +246,14 @@ def test_a_facet_that_is_the_label(tmp_path: Path) -> None:
     assert bias(tmp_path, rows(200, plain), {"facet": [facet]}, rules="sagemaker").exit_code == 0
 
 
-@pytest.mark.parametrize("column", ["y", "p", "sex"])
-def test_strata_that_are_the_facet_or_an_outcome(tmp_path: Path, column: str) -> None:
+@pytest.mark.parametrize("column", ["y", "p"])
+def test_strata_that_are_an_outcome(tmp_path: Path, column: str) -> None:
     facet = {"name_or_index": "sex", "value_or_threshold": ["f"]}
     asked = {"facet": [facet], "group_variable": column, "predicted_label": "p"}
     result = bias(tmp_path, rows(200, plain), asked)
     assert result.exit_code == 2
     assert says(result.message, "column.not_groups", field="group_variable", column=column)
-    other = {"facet": [facet, {"name_or_index": "age", "value_or_threshold": [30]}], "group_variable": "sex"}
+    other = {"facet": [facet], "group_variable": "sex"}
     assert bias(tmp_path, rows(200, plain), other).exit_code == 0
 
 
