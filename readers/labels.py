@@ -218,7 +218,8 @@ def _chosen(path: str, names: list[str], places: LabelPlaces) -> tuple[str, str]
     usual = (places.id_column, places.usual_id, *ID_COLUMNS)
     identifier = next((name for name in usual if name is not None and name in names), None)
     if identifier is None:
-        raise DatasetError.of("label_files.no_id_column", file=path, columns=columns)
+        told = places.usual_id or " or ".join(ID_COLUMNS[:2])
+        raise DatasetError.of("label_files.no_id_column", file=path, usual=told, columns=columns)
     others = [name for name in names if name != identifier]
     if places.label_column is None and len(others) != 1:
         found = {"others": several(len(others), "column"), "id": identifier, "columns": columns}

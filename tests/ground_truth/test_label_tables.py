@@ -116,7 +116,12 @@ def test_compressed_csv(joined: Joined) -> None:
 @pytest.mark.parametrize(
     ("text", "variables", "code", "members"),
     [
-        ("request,label\na,1\n", {}, "label_files.no_id_column", {"columns": "request, label"}),
+        (
+            "request,label\na,1\n",
+            {},
+            "label_files.no_id_column",
+            {"usual": "inferenceId or eventId", "columns": "request, label"},
+        ),
         (
             "inferenceId,day,label\na,1,1\n",
             {},
