@@ -10,6 +10,7 @@ import json
 import os
 import random
 import resource
+import signal
 import subprocess
 from collections import Counter
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from benchmarks.kills import LEFTOVER
 from benchmarks.side_by_side import COMMANDS, ROOT, make_inputs, write_model
 
 _SECONDS = 120
+# A job without memory ends with 1; the loader and the C library may give up before it can say so.
+_OUT_OF_MEMORY = (1, 127, -signal.SIGABRT)
 
 
 def _limited(kind: int, low: int, high: int) -> Callable[[random.Random], Callable[[], None]]:
@@ -81,8 +84,7 @@ def run_faults(folder: Path, kind: str, fault: str, number: int) -> Faults:
 
 
 def _judge(code: int, message: str, log: str, output: Path) -> str:
-    # Where memory is short the C library may give up before anyone can say so.
-    if code not in (0, 2) and "memory" not in (message + log).lower():
+    if code not in (0, 2) and not (code in _OUT_OF_MEMORY and "memory" in (message + log).lower()):
         return f"exit code {code}"
     # Before the settings are read there is no one to say it: Python itself lacks files or memory.
     if "Traceback" in log and "contract/settings.py" in log:

@@ -238,9 +238,12 @@ def _no_call(place: Place, reason: str) -> DatasetError:
 def _first_record(path: str) -> Record | None:
     text = first_bytes(path, _BEGINNING)
     if text.startswith(b"PAR1"):
-        with contextlib.suppress(OSError, ValueError, NotImplementedError), open_random(path) as source:
+        with (
+            contextlib.suppress(OSError, ValueError, NotImplementedError),  # reading in earnest reports it
+            open_random(path) as source,
+        ):
             return dict.fromkeys(pq.ParquetFile(source).schema_arrow.names)
-        return None  # reading in earnest reports it
+        return None
     if text.startswith(b"{") and b"\n" not in text:
         with contextlib.suppress(DatasetError):  # a line too long; reading in earnest reports it
             text = next(line_blocks(FileRange(path), size=_BEGINNING)).data

@@ -354,9 +354,13 @@ def _trait_shares(before: SampleStatistics, now: SampleStatistics) -> _Shares:
     """Return the rows whose texts have something in common, such as a word, on either side."""
     sides = [replace(side, repeated=side.traits, next_repeated=side.next_trait) for side in (before, now)]
     names = list(dict([*before.traits, *now.traits]))
-    found, hint = _repeated_shares(*sides), " (another language, template, encoding or length?)"
-    about = (lambda place: f"texts with {names[place]}", hint, _TRAITS_COMPARED, _TRAITS_PART, found.bounds)
-    return _Shares("traits", found.before, found.now, found.totals, *about)
+    return _repeated_shares(*sides)._replace(
+        kind="traits",
+        of=lambda place: f"texts with {names[place]}",
+        hint=" (another language, template, encoding or length?)",
+        compared=_TRAITS_COMPARED,
+        part=_TRAITS_PART,
+    )
 
 
 def _repeated_of(sample: SampleStatistics) -> Counter[float | str]:

@@ -246,9 +246,9 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> Decoder:
     with DatasetError.instead_of("captures.payloads", DatasetError, CellsError, file=request.source):
         found = rows(call_rows.shapes)
         _say_other_than_csv(sides, calls, request)
-        for side in (side for side, of in zip(sides, found, strict=True) if calls and not any(of)):
-            request.said.say("reading.no_side", side=side, calls=len(calls))
         for side, of in zip(sides, found, strict=True):
+            if calls and not any(of):
+                request.said.say("reading.no_side", side=side, calls=len(calls))
             cells = {len(row) for row in chain.from_iterable(filter(None, of)) if isinstance(row, list)}
             if len(cells) > 1:
                 request.said.say("reading.ragged", side=side, least=min(cells), most=max(cells))
