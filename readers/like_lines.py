@@ -1,7 +1,10 @@
-"""Lines of JSON that differ in their texts only, as programs write them, read by the places of their quotes.
+"""JSON as programs write it, read by the places of its quotes and brackets.
 
-The first line is parsed. Where all that stands between the texts of a line is what stands there in the first,
-byte by byte, the line says what the first one says, with other texts.
+Lines that differ in their texts only: the first line is parsed. Where all that stands between the texts of a
+line is what stands there in the first, byte by byte, the line says what the first one says, with other texts.
+
+Objects with one list of cells, or of rows of them: brackets and commas say where cells begin and end, so that
+those of one column are converted together. All else that they say is parsed.
 """
 
 import contextlib
@@ -18,7 +21,8 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from contract.errors import DatasetError
-from readers.lanes import NotBulkError, found_in, require_alike
+from readers.arrow_json import text_buffer
+from readers.lanes import Counts, NotBulkError, found_in, require_alike
 
 # Bytes that fit the processor's cache: lines of so many are compared at once.
 _TOGETHER = 1 << 20
@@ -26,7 +30,12 @@ _TOGETHER = 1 << 20
 _MOST_TEXTS, _MOST_UNLIKE = 200, 3
 # So many lines tell as a rule in which texts all differ.
 _SOME = 50
-_QUOTE, _BACKSLASH, _BLANK = ord('"'), ord("\\"), ord(" ")
+_QUOTE, _BACKSLASH, _BLANK, _ZERO, _MINUS = b'"\\ 0-'
+_OPEN, _CLOSE, _COMMA, _BRACE = b"[],{"
+_IS_MARK = np.isin(np.arange(256), [_OPEN, _CLOSE, _COMMA, _BRACE])
+_IS_DIGIT = np.isin(np.arange(256), list(b"0123456789"))
+# Of rows that differ in length, so many times as many cells as there are may be missing.
+_MOST_MISSING = 4
 _UNESCAPED_QUOTE = re.compile(rb'(?<!\\)"')
 # A private character, which `exact` passes on; and a byte that no line has.
 _MARK, _HOLE = "\uf8ff", b"\0"
@@ -123,7 +132,7 @@ class _Pattern:
         NotBulkError
             When lines differ in more than texts.
         """
-        quotes = quote_places(data, start, end)
+        quotes = np.flatnonzero(_are_quotes(data, start, end))
         # No control character but line ends may stand in JSON as it is written.
         rows = int(np.count_nonzero(np.frombuffer(data, np.uint8)[start:end] < _BLANK))
         require_alike(len(quotes) == rows * (len(self.between) - 1), "lines have other texts")
@@ -157,9 +166,7 @@ class _Pattern:
             text = self.between[at].replace(b'\\"', b'"') if at else value.encode()
             return pa.repeat(pa.scalar(text, pa.binary()), rows).view(pa.string())
         every = np.arange(2 * self.varying.index(at), len(slices), 2 * len(self.varying))
-        column = slices.take(pa.array(every)).view(pa.string())
-        has_escapes = found_in(column.buffers()[2] or b"", b"\\")
-        return pc.replace_substring(column, '\\"', '"') if has_escapes else column
+        return _unescaped(slices.take(pa.array(every)).view(pa.string()))
 
     def _is_constant(self, at: int, data: bytes, start: int, places: npt.NDArray[np.intp]) -> bool:
         texts = _cut(data, _edges(start, places, [at])).take(pa.array(np.arange(0, 2 * len(places), 2)))
@@ -189,8 +196,8 @@ class _Pattern:
         return ends_fit and bool(alike.as_py())
 
 
-def quote_places(data: bytes, start: int = 0, end: int | None = None) -> npt.NDArray[np.int64]:
-    """Return where texts begin and end, counted from `start`, in JSON that escapes nothing but quotes.
+def _are_quotes(data: bytes, start: int, end: int | None) -> npt.NDArray[np.bool]:
+    """Return which bytes between two begin or end a text, in JSON that escapes nothing but quotes.
 
     Raises
     ------
@@ -198,13 +205,13 @@ def quote_places(data: bytes, start: int = 0, end: int | None = None) -> npt.NDA
         When it escapes more.
     """
     text = np.frombuffer(data, np.uint8)[start:end]
-    is_quote = text == _QUOTE
+    is_quote: npt.NDArray[np.bool] = text == _QUOTE
     if data.find(b"\\", start, end) >= 0:
         is_escaping = text == _BACKSLASH
         is_escaped = is_escaping[:-1] & is_quote[1:]
         is_quote[1:] ^= is_escaped
         require_alike(is_escaped.sum() == is_escaping.sum(), "it escapes other than quotes")
-    return np.flatnonzero(is_quote)
+    return is_quote
 
 
 def _edges(start: int, places: npt.NDArray[np.intp], texts: Sequence[int]) -> _Edges:
@@ -214,7 +221,118 @@ def _edges(start: int, places: npt.NDArray[np.intp], texts: Sequence[int]) -> _E
     return edges
 
 
-def _cut(data: bytes, edges: _Edges) -> pa.BinaryArray:
+def _cut(data: bytes, edges: npt.NDArray[np.signedinteger]) -> pa.BinaryArray:
     """Return the texts of each line, and after each what stands before the next of them."""
-    buffers = [None, pa.py_buffer(edges), pa.py_buffer(data)]
+    buffers = [None, pa.py_buffer(np.ascontiguousarray(edges, np.int32)), pa.py_buffer(data)]
     return pa.Array.from_buffers(pa.binary(), edges.size - 1, buffers)
+
+
+def _unescaped(column: pa.StringArray) -> pa.StringArray:
+    has_escapes = found_in(column.buffers()[2] or b"", b"\\")
+    return pc.replace_substring(column, '\\"', '"') if has_escapes else column
+
+
+def cells_of_lists(data: pa.StringArray, deep: int) -> tuple[pa.StringArray, Counts, list[pa.Array]]:
+    """Return what JSON objects with one list each have in it, and what else they have.
+
+    Parameters
+    ----------
+    data
+        The objects.
+    deep
+        1 where the lists hold cells, 2 where they hold rows of cells. Rows may differ in length.
+
+    Returns
+    -------
+    The objects with empty lists, how many rows each has, and the cells of all rows by their place in the row.
+
+    Raises
+    ------
+    NotBulkError
+        When some object is nothing of the kind, or cells in one place are of several kinds.
+    """
+    require_alike(len(data) and data[0].as_py().count("[") >= deep, "no such list")
+    whole = bytes(text_buffer(data))
+    text = np.frombuffer(whole, np.uint8)
+    is_quote = _are_quotes(whole, 0, None)
+    places = np.flatnonzero(_IS_MARK[text] | is_quote)
+    is_quote = is_quote[places]
+    quotes = places[is_quote]
+    marks = places[~is_quote & (np.cumsum(is_quote) % 2 == 0)]
+    kinds = text[marks]
+    opens = kinds == _OPEN
+    depth = np.cumsum(opens.astype(np.int8) - (kinds == _CLOSE), dtype=np.int32)
+    ends = np.cumsum(pc.binary_length(data).to_numpy(zero_copy_only=False))
+    objects, lists, closings = (
+        marks[(kinds == kind) & (depth == at)] for kind, at in ((_BRACE, 0), (_OPEN, 1), (_CLOSE, 0))
+    )
+    one_each = {len(data), len(objects), len(lists), len(closings), np.count_nonzero(kinds == _BRACE)}
+    is_plain = len(one_each) == 1 and depth.max() == deep and not (text < _BLANK).any()
+    require_alike(is_plain, "not one list in each object")
+    edges = np.stack([ends - np.diff(ends, prepend=0), lists + 1, closings, ends], axis=1)
+    require_alike((np.diff(edges.ravel()) >= 0).all(), "not one list in each object")
+    if deep > 1:
+        between = np.flatnonzero(depth == 1)
+        gaps, follow = marks[between + 1] - marks[between], kinds[between + 1] == _OPEN
+        fits = (gaps == 1) | ((gaps == 2) & (text[marks[between] + 1] == _BLANK))
+        require_alike((fits & (follow == (kinds[between] != _CLOSE))).all(), "a list of more than rows")
+    at = np.flatnonzero((depth == deep) & (kinds != _CLOSE))
+    starts, stops, heads = marks[at] + 1, marks[at + 1], np.flatnonzero(opens[at])
+    starts += text[starts] == _BLANK
+    counts = np.diff(np.searchsorted(starts[heads], ends), prepend=0)
+    within = np.searchsorted(quotes, edges[:, 1:3])
+    columns = _cells(whole, starts, stops, heads, int(np.diff(within).sum()))
+    slices = _cut(whole, edges).view(pa.string())
+    parts = (slices.take(pa.array(np.arange(first, len(slices), 4))) for first in (0, 2))
+    return pc.binary_join_element_wise(*parts, ""), counts, columns
+
+
+def _cells(data: bytes, starts: Counts, stops: Counts, heads: Counts, quotes: int) -> list[pa.Array]:
+    """Return cells by place, given where they are, the first ones of rows, and how many quotes they have."""
+    text = np.frombuffer(data, np.uint8)
+    first, last = text[starts], text[stops - 1]
+    is_text, is_null = first == _QUOTE, first == ord("n")
+    is_closed = (last == _QUOTE)[is_text].all() and quotes == 2 * np.count_nonzero(is_text)
+    # Arrow would read 007, 0x1F, +1, .5 and 1. too.
+    digits = starts + (first == _MINUS)
+    lead = text[digits]
+    fits = (_IS_DIGIT[lead] & _IS_DIGIT[last]) == (_IS_DIGIT[first] | (first == _MINUS))
+    follow = text[digits[lead == _ZERO] + 1]
+    is_odd = np.count_nonzero(_IS_DIGIT[follow] | (follow == ord("x")) | (follow == ord("X")))
+    require_alike(is_closed and not is_odd and fits.all(), "cells that are no JSON")
+    slices = _cut(data, np.stack([starts + is_text, stops - is_text], axis=1)).view(pa.string())
+    nulls = slices.take(pa.array(2 * np.flatnonzero(is_null)))
+    require_alike(pc.all(pc.equal(nulls, "null"), min_count=0).as_py(), "cells that are no JSON")
+    lengths = np.diff(heads, append=len(starts))
+    width = int(lengths.max())
+    require_alike(width * len(heads) <= _MOST_MISSING * len(starts), "rows that differ much in length")
+    columns = []
+    for place in range(width):
+        lacks = lengths <= place
+        here = np.where(lacks, 0, heads + place)
+        lacks |= is_null[here]
+        kinds = np.flatnonzero(np.bincount(first[here[~lacks]], minlength=1))
+        columns.append(_typed(slices.take(pa.array(2 * here, mask=lacks)), bytes(kinds.astype(np.uint8))))
+    return columns
+
+
+def _typed(column: pa.StringArray, first: bytes) -> pa.Array:
+    """Return cells of one kind, given as JSON, by the characters that they begin with."""
+    if not first:
+        return pa.nulls(len(column))
+    if first == b'"':
+        return _unescaped(column)
+    if not first.strip(b"ft"):
+        is_true, is_false = pc.equal(column, "true"), pc.equal(column, "false")
+        require_alike(pc.all(pc.or_(is_true, is_false)).as_py(), "cells that are no JSON")
+        return is_true
+    data = bytes(column.buffers()[2])
+    marks = found_in(data, b".eE")
+    is_odd = b"." in marks and len(marks) > 1 and re.search(rb"\.[eE]", data)
+    require_alike(not first.strip(b"-0123456789") and not is_odd, "cells of several kinds")
+    try:
+        found = column.cast(pa.float64() if marks else pa.int64())
+    except pa.ArrowInvalid as error:
+        raise NotBulkError(str(error)) from error
+    require_alike(not pc.any(pc.is_inf(found)).as_py(), "a number is too large")
+    return found

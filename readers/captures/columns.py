@@ -25,15 +25,14 @@ from readers.csv_records import CellParser, CellsError
 from readers.dataset import POSITIONAL, excluded_positions, named_by_position, positional_names
 from readers.flatten import LONGEST_LIST, batch_of, columns_of, flatten_batch, rows_to_batch
 from readers.lanes import Counts, NotBulkError, Table, found_in, like_first, of_kinds, require_alike, rows_of
-from readers.like_lines import quote_places
+from readers.like_lines import cells_of_lists
 from readers.paths import typed_text
 
 # Columns that the first records do not have are read up to this number.
 _UNEXPECTED = 100
 _LONG = 1 << 19
-_IS_MARK = np.isin(np.arange(256), list(b"{[,]"))
-# Payloads rewritten at once, so that what this takes stays in the processor's cache; fewer are not worth it.
-_PAYLOADS, _WORTH_IT = 512, 200
+# So few payloads are not worth a look at the places of their cells.
+_WORTH_IT = 20
 _QUOTED_CELL = r'"(?:[^"]|"")*"'
 _QUOTED_LINE = rf'^(?:{_QUOTED_CELL}|[^",]*)(?:,(?:{_QUOTED_CELL}|[^",]*))*$'
 
@@ -512,16 +511,15 @@ def _csv_rows(data: pa.StringArray, shape: Shape) -> Rows:
 
 
 def _json_rows(data: pa.StringArray, shape: Shape) -> Rows:
-    is_by_place, others = False, dict[str, pa.Array]()
+    cells, name, others = list[pa.Array](), None, dict[str, pa.Array]()
     try:
-        values, name = json_array(data), None
+        require_alike(len(data) >= _WORTH_IT, "too few payloads")
+        # Cells of a list are of one type in Arrow's JSON.
+        around, counts, cells = cells_of_lists(data, 1 if shape == "row" else 2)
+        distinct = around.dictionary_encode()
+        values = json_array(distinct.dictionary).take(distinct.indices)
     except NotBulkError:
-        if shape == "row" or len(data) < _WORTH_IT:
-            raise
-        # Elements of a list are of one type in Arrow, and members of an object are not.
-        json_array(_by_place(data[:_PAYLOADS]))  # where these do not fit, the others need not be rewritten
-        parts = [_by_place(data[at : at + _PAYLOADS]) for at in range(0, len(data), _PAYLOADS)]
-        values, name, is_by_place = json_array(pa.concat_arrays(parts)), None, True
+        values = json_array(data)
     require_alike(not values.null_count, "a payload is null")
     if types.is_struct(values.type):
         members = [member.type for member in values.type]
@@ -535,61 +533,30 @@ def _json_rows(data: pa.StringArray, shape: Shape) -> Rows:
         require_alike(
             shape == "row" or not (is_deep or is_series), "a list may be deeper, or a column a series"
         )
-        if shape == "row" or not any(map(types.is_list, members)):
+        if not cells and (shape == "row" or not any(map(types.is_list, members))):
             return Rows(np.ones(len(values), np.int64), batch=_named(values))
         others = columns_of(_named(values))
         lists = [one for one in others if types.is_list(others[one].type)]
         require_alike(len(lists) == 1, "an object has several lists")
         name, values = lists[0], others.pop(lists[0])
     element = values.type.value_type if types.is_list(values.type) else None
-    if element is None or (name is None and shape == "row" and not types.is_nested(element)):
+    if cells:
+        rows = pa.RecordBatch.from_arrays(cells, [f"{name}.{place}" for place in range(len(cells))])
+    elif element is None or (name is None and shape == "row" and not types.is_nested(element)):
         return Rows(np.ones(len(values), np.int64), batch=_numbers(values), is_cells=True)
-    counts, elements = _filled(values), pc.list_flatten(values)
-    if types.is_struct(element):
-        rows = _named(elements)
-        if is_by_place:
-            rows = rows.rename_columns([f"{name}.{int(place)}" for place in rows.schema.names])
-    elif name is None:
-        return Rows(counts, batch=_numbers(elements), is_cells=True)
     else:
-        require_alike(not (elements.null_count and types.is_list(element)), "a row is null")
-        rows = pa.RecordBatch.from_arrays([elements], names=[name])
+        counts, elements = _filled(values), pc.list_flatten(values)
+        if types.is_struct(element):
+            rows = _named(elements)
+        elif name is None:
+            return Rows(counts, batch=_numbers(elements), is_cells=True)
+        else:
+            require_alike(not (elements.null_count and types.is_list(element)), "a row is null")
+            rows = pa.RecordBatch.from_arrays([elements], names=[name])
     require_alike(others.keys().isdisjoint(rows.schema.names), "a row has a member of the object around it")
     record = pa.array(rows_of(counts)[0])
     repeated = {one: column.take(record) for one, column in others.items()}
     return Rows(counts, batch=batch_of(columns_of(rows) | repeated, len(record)))
-
-
-def _by_place(data: pa.StringArray) -> pa.StringArray:
-    """Return objects of one list of lists, each inner list as an object whose members are called by place.
-
-    Raises
-    ------
-    NotBulkError
-        When some payload is nothing of the kind.
-    """
-    whole = bytes(text_buffer(data))
-    text = np.frombuffer(whole, np.uint8).copy()
-    marks = np.flatnonzero(_IS_MARK[text])
-    marks = marks[np.searchsorted(quote_places(whole), marks) % 2 == 0]
-    kinds = text[marks]
-    opens, closes = kinds == ord("["), kinds == ord("]")
-    depth = np.cumsum(opens.astype(np.int8) - closes, dtype=np.int32)
-    is_lone = np.count_nonzero(kinds == ord("{")) == len(data) and not data.null_count
-    require_alike(is_lone and depth.min(initial=0) == 0 and depth.max(initial=0) == 2, "no list of lists")
-    text[marks[opens & (depth == 2)]], text[marks[closes & (depth == 1)]] = b"{}"
-    begins = (depth == 2) & (opens | (kinds == ord(",")))
-    places, first = marks[begins] + 1, opens[begins]
-    number = np.arange(len(places))
-    number -= np.maximum.accumulate(np.where(first, number, 0))
-    require_alike(len(number) and number.max() < LONGEST_LIST, "a list is long")
-    names = np.frombuffer(b"".join(b'"%05d":' % at for at in range(number.max() + 1)), np.uint8).reshape(
-        -1, 8
-    )
-    longer = np.insert(text, np.repeat(places, names.shape[1]), names[number].ravel())
-    ends = np.cumsum(pc.binary_length(data).to_numpy())
-    edges = np.concatenate([[0], ends + names.shape[1] * np.searchsorted(places, ends)]).astype(np.int32)
-    return pa.StringArray.from_buffers(len(data), pa.py_buffer(edges), pa.py_buffer(longer))
 
 
 def _may_be_table(kind: pa.StructType) -> bool:

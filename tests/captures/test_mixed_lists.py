@@ -1,5 +1,6 @@
 """Lists that mix numbers and text are read together, as they are one by one."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from readers.captures import columns
 from readers.lanes import NotBulkError
+from readers.like_lines import cells_of_lists
 
 # What may stand in a column: values of one kind, or of several.
 NUMBERS = st.one_of(st.integers(-9, 9), st.floats(-4, 4).map(lambda value: round(value, 3)))
@@ -71,3 +73,49 @@ def test_they_are_read_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert [*found] == [f"instances.{at}" for at in range(4)]
     rows = [list(row) for row in zip(*found.values(), strict=True)]
     assert rows == [row for request in requests for row in request["instances"]]
+
+
+# What may stand where a cell does, some of which is no JSON; and between cells, rows and payloads.
+ODD = st.one_of(
+    st.from_regex(r"\A[-+ 01.eEx_naN\"]{0,5}\Z"),
+    st.sampled_from(
+        ["nul", "tru", "1e400", "9" * 20, '"a""b"', '"a\\n"', "[1]", "{}", "1.e5", "007", "0x1F"]
+    ),
+)
+FLOATS = st.floats(allow_nan=False, allow_infinity=False).map(repr)
+KINDS_OF_TOKENS = [
+    st.one_of(st.integers(-9, 9).map(str), FLOATS, st.just("null")),
+    st.one_of(st.integers(-(2**63), 2**63 - 1).map(str), st.just("-0")),
+    st.sampled_from(["true", "false", "null"]),
+    st.sampled_from(['"a\\"b"', '"1"', '"[,"', '""', '" "', "null"]),
+]
+PLAIN = st.sampled_from([",", ", ", "],[", "], ["])
+ODDLY = st.sampled_from([",,", "]x,[", "],x[", "]],[[", "", " ,", ",  ", "][", "] ,["])
+AROUND = ['{"a":%s%s%s}', '{"b":"[", "a":%s%s%s}', '{"a": %s%s%s,"b":1e5}', "%s%s%s"]
+
+
+@pytest.mark.property
+@given(st.integers(1, 2), st.data())
+def test_cells_are_what_json_says(deep: int, data: st.DataObject) -> None:
+    tokens = data.draw(st.sampled_from(KINDS_OF_TOKENS))
+    tokens = data.draw(st.sampled_from([tokens, tokens, tokens | ODD]))
+    separators = data.draw(st.sampled_from([PLAIN if deep > 1 else st.just(","), PLAIN | ODDLY]))
+    payloads = data.draw(st.lists(st.lists(tokens, min_size=1, max_size=3), min_size=1, max_size=4))
+    around = data.draw(st.sampled_from(AROUND))
+    texts = []
+    for each in payloads:
+        cells = "".join(token + data.draw(separators) for token in each[:-1]) + each[-1]
+        texts.append(around % ("[" * deep, cells, "]" * deep))
+    try:
+        objects, counts, columns = cells_of_lists(pa.array(texts), deep)
+    except NotBulkError:
+        return
+    parsed = [json.loads(text) for text in texts]
+    lists = [one.pop("a") for one in parsed]
+    rows = lists if deep == 1 else [row for each in lists for row in each]
+    assert [json.loads(each) for each in objects.to_pylist()] == [one | {"a": []} for one in parsed]
+    assert counts.tolist() == ([1] * len(lists) if deep == 1 else [*map(len, lists)])
+    found = [cell for row in zip(*(column.to_pylist() for column in columns), strict=True) for cell in row]
+    wanted = [cell for row in rows for cell in [*row, *[None] * (len(columns) - len(row))]]
+    assert found == wanted
+    assert [isinstance(cell, bool) for cell in found] == [isinstance(cell, bool) for cell in wanted]
