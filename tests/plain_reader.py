@@ -102,6 +102,7 @@ def _leave_out_header(calls: list[dict[str, Any]], side: str) -> list[str]:
         rows = [rows for first, rows in tables.values() if first == line]
         names, below = rows[0][0], [row for table in rows for row in table[1:]]
         named = len(set(names)) == len(names) and all(names[1:] or names) and not any(map(_is_number, names))
+        named = named and line.count('"') % 2 == 0  # a name holds no line end
         numeric = any(all(map(_is_number, column)) for column in zip(*below, strict=False))
         if count >= max(2, 0.9 * len(texts)) and named and (numeric or count >= 10):
             for number, (first, _) in tables.items():

@@ -386,7 +386,8 @@ def repeated_header(side: str, calls: Sequence[Call]) -> str | None:
     with_it = [payload.values for payload in texts if payload.first_line == line]
     names, cells = with_it[0][0], [row for rows in with_it for row in rows[1:]]
     # The index of a data frame, which comes first, has no name.
-    if len(set(names)) < len(names) or not all(names[1:] or names) or _numbers_in(names) or line[:2] == "--":
+    is_record = not line.count('"') % 2 and line[:2] != "--"
+    if not is_record or len(set(names)) < len(names) or not all(names[1:] or names) or _numbers_in(names):
         return None
     has_numbers = any(_numbers_in(column) == len(column) for column in zip(*cells, strict=False))
     return line if has_numbers or count >= _SURE_HEADERS else None
