@@ -31,8 +31,8 @@ _MOST_TEXTS, _MOST_UNLIKE = 200, 3
 # So many lines tell as a rule in which texts all differ.
 _SOME = 50
 _QUOTE, _BACKSLASH, _BLANK, _ZERO, _MINUS = b'"\\ 0-'
-_OPEN, _CLOSE, _COMMA, _BRACE = b"[],{"
-_IS_MARK = np.isin(np.arange(256), [_OPEN, _CLOSE, _COMMA, _BRACE])
+_OPEN, _CLOSE, _BRACE, _UNBRACE = b"[]{}"
+_IS_MARK = np.isin(np.arange(256), list(b"[]{},"))
 _IS_DIGIT = np.isin(np.arange(256), list(b"0123456789"))
 # Of rows that differ in length, so many times as many cells as there are may be missing.
 _MOST_MISSING = 4
@@ -232,26 +232,41 @@ def _unescaped(column: pa.StringArray) -> pa.StringArray:
     return pc.replace_substring(column, '\\"', '"') if has_escapes else column
 
 
-def cells_of_lists(data: pa.StringArray, deep: int) -> tuple[pa.StringArray, Counts, list[pa.Array]]:
-    """Return what JSON objects with one list each have in it, and what else they have.
+class Lists(NamedTuple):
+    """Objects with one list of cells, or of rows of them.
 
     Parameters
     ----------
-    data
-        The objects.
+    before, after
+        What each object has around its list.
+    counts
+        How many rows each has.
+    cells
+        Those of all rows, by their place in the row.
+    are_even
+        Whether all rows are of one length.
     deep
-        1 where the lists hold cells, 2 where they hold rows of cells. Rows may differ in length.
+        1 where the lists hold cells, and are all that the objects have of lists. 2 where they hold rows of
+        cells, and are all that they have of such lists.
+    """
 
-    Returns
-    -------
-    The objects with empty lists, how many rows each has, and the cells of all rows by their place in the row.
+    before: pa.StringArray
+    after: pa.StringArray
+    counts: Counts
+    cells: list[pa.Array]
+    are_even: bool
+    deep: int
+
+
+def cells_of_lists(data: pa.StringArray) -> Lists:
+    """Return what JSON objects have in their one list of cells, and around it.
 
     Raises
     ------
     NotBulkError
         When some object is nothing of the kind, or cells in one place are of several kinds.
     """
-    require_alike(len(data) and data[0].as_py().count("[") >= deep, "no such list")
+    require_alike(len(data) and "[" in data[0].as_py(), "no list")
     whole = bytes(text_buffer(data))
     text = np.frombuffer(whole, np.uint8)
     is_quote = _are_quotes(whole, 0, None)
@@ -260,17 +275,19 @@ def cells_of_lists(data: pa.StringArray, deep: int) -> tuple[pa.StringArray, Cou
     quotes = places[is_quote]
     marks = places[~is_quote & (np.cumsum(is_quote) % 2 == 0)]
     kinds = text[marks]
-    opens = kinds == _OPEN
-    depth = np.cumsum(opens.astype(np.int8) - (kinds == _CLOSE), dtype=np.int32)
+    opens, closes = kinds == _OPEN, kinds == _CLOSE
+    first, last, deep = opens, closes, 1
+    if (opens[:-1] & opens[1:]).any():
+        first, last, deep = opens & np.append(opens[1:], False), closes & np.append(False, closes[:-1]), 2
+    is_lone = np.count_nonzero(first) == np.count_nonzero(last) == len(data)
+    require_alike(is_lone and not (text < _BLANK).any(), "not one list in each object")
     ends = np.cumsum(pc.binary_length(data).to_numpy(zero_copy_only=False))
-    objects, lists, closings = (
-        marks[(kinds == kind) & (depth == at)] for kind, at in ((_BRACE, 0), (_OPEN, 1), (_CLOSE, 0))
-    )
-    one_each = {len(data), len(objects), len(lists), len(closings), np.count_nonzero(kinds == _BRACE)}
-    is_plain = len(one_each) == 1 and depth.max() == deep and not (text < _BLANK).any()
-    require_alike(is_plain, "not one list in each object")
-    edges = np.stack([ends - np.diff(ends, prepend=0), lists + 1, closings, ends], axis=1)
-    require_alike((np.diff(edges.ravel()) >= 0).all(), "not one list in each object")
+    edges = np.stack([ends - np.diff(ends, prepend=0), marks[first] + 1, marks[last], ends], axis=1)
+    within = np.cumsum(first.astype(np.int8) - last) > 0
+    is_flat = (np.diff(edges.ravel()) >= 0).all() and not (within & np.isin(kinds, (_BRACE, _UNBRACE))).any()
+    require_alike(is_flat, "not one list of cells in each object")
+    depth = np.cumsum(np.where(within | last, opens.astype(np.int8) - closes, 0))
+    require_alike(depth.max() == deep, "a list within a row")
     if deep > 1:
         between = np.flatnonzero(depth == 1)
         gaps, follow = marks[between + 1] - marks[between], kinds[between + 1] == _OPEN
@@ -280,11 +297,11 @@ def cells_of_lists(data: pa.StringArray, deep: int) -> tuple[pa.StringArray, Cou
     starts, stops, heads = marks[at] + 1, marks[at + 1], np.flatnonzero(opens[at])
     starts += text[starts] == _BLANK
     counts = np.diff(np.searchsorted(starts[heads], ends), prepend=0)
-    within = np.searchsorted(quotes, edges[:, 1:3])
-    columns = _cells(whole, starts, stops, heads, int(np.diff(within).sum()))
+    texts = int(np.diff(np.searchsorted(quotes, edges[:, 1:3])).sum())
+    cells = _cells(whole, starts, stops, heads, texts)
     slices = _cut(whole, edges).view(pa.string())
-    parts = (slices.take(pa.array(np.arange(first, len(slices), 4))) for first in (0, 2))
-    return pc.binary_join_element_wise(*parts, ""), counts, columns
+    before, after = (slices.take(pa.array(np.arange(at, len(slices), 4))) for at in (0, 2))
+    return Lists(before, after, counts, cells, len(cells) * len(heads) == len(starts), deep)
 
 
 def _cells(data: bytes, starts: Counts, stops: Counts, heads: Counts, quotes: int) -> list[pa.Array]:

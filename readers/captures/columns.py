@@ -20,19 +20,34 @@ from contract.dataset_format import Shape
 from contract.errors import DatasetError
 from readers.arrow_json import JsonFields, parse_json, text_buffer
 from readers.captures.envelope import Envelope
-from readers.captures.shapes import CSV, FRAMES, JSON, NONE, NOTHING, Payload, Row, decode, is_batch, parsed
+from readers.captures.shapes import (
+    CSV,
+    FRAMES,
+    JSON,
+    NONE,
+    NOTHING,
+    Payload,
+    Row,
+    decode,
+    is_batch,
+    json_values,
+    parsed,
+    rows_of_values,
+)
 from readers.csv_records import CellParser, CellsError
 from readers.dataset import POSITIONAL, excluded_positions, named_by_position, positional_names
-from readers.flatten import LONGEST_LIST, batch_of, columns_of, flatten_batch, rows_to_batch
+from readers.flatten import LONGEST_LIST, batch_of, columns_of, flatten_batch, json_text, rows_to_batch
 from readers.lanes import Counts, NotBulkError, Table, found_in, like_first, of_kinds, require_alike, rows_of
-from readers.like_lines import cells_of_lists
+from readers.like_lines import Lists, cells_of_lists
 from readers.paths import typed_text
 
 # Columns that the first records do not have are read up to this number.
 _UNEXPECTED = 100
 _LONG = 1 << 19
-# So few payloads are not worth a look at the places of their cells.
-_WORTH_IT = 20
+# So few payloads are not worth a look at the places of their cells, nor are so many forms of them.
+_WORTH_IT, _MOST_FORMS = 20, 50
+# A number that nobody writes, and those after it.
+_SAMPLE = 0x3BAD << 48
 _QUOTED_CELL = r'"(?:[^"]|"")*"'
 _QUOTED_LINE = rf'^(?:{_QUOTED_CELL}|[^",]*)(?:,(?:{_QUOTED_CELL}|[^",]*))*$'
 
@@ -515,9 +530,14 @@ def _json_rows(data: pa.StringArray, shape: Shape) -> Rows:
     try:
         require_alike(len(data) >= _WORTH_IT, "too few payloads")
         # Cells of a list are of one type in Arrow's JSON.
-        around, counts, cells = cells_of_lists(data, 1 if shape == "row" else 2)
-        distinct = around.dictionary_encode()
-        values = json_array(distinct.dictionary).take(distinct.indices)
+        found = cells_of_lists(data)
+        around = pc.binary_join_element_wise(found.before, found.after, "").dictionary_encode()
+        with contextlib.suppress(NotBulkError):
+            return _like_samples(found, shape)
+        values = json_array(around.dictionary).take(around.indices)
+        fits = types.is_struct(values.type) and (found.deep == 1) == (shape == "row")
+        require_alike(fits, "rows of another kind")
+        counts, cells = found.counts, found.cells
     except NotBulkError:
         values = json_array(data)
     require_alike(not values.null_count, "a payload is null")
@@ -557,6 +577,54 @@ def _json_rows(data: pa.StringArray, shape: Shape) -> Rows:
     record = pa.array(rows_of(counts)[0])
     repeated = {one: column.take(record) for one, column in others.items()}
     return Rows(counts, batch=batch_of(columns_of(rows) | repeated, len(record)))
+
+
+def _like_samples(lists: Lists, shape: Shape) -> Rows:
+    """Return the rows of payloads of a few forms: numbers in the places of cells say where these belong."""
+    before, after = lists.before.dictionary_encode(), lists.after.dictionary_encode()
+    forms = before.indices.to_numpy().astype(np.int64) * len(after.dictionary) + after.indices.to_numpy()
+    _, firsts = np.unique(forms * (lists.counts.max() + 1) + lists.counts, return_index=True)
+    require_alike(lists.are_even and len(firsts) <= _MOST_FORMS, "payloads of many forms")
+    width, layouts = len(lists.cells), set[tuple[tuple[str, bool, pa.Scalar], ...]]()
+    for at in firsts.tolist():
+        numbers = _SAMPLE + np.arange(lists.counts[at] * width).reshape(-1, width)
+        cells = json_text((numbers if lists.deep > 1 else numbers[0]).tolist())[1:-1]
+        layouts.add(_layout_of(f"{lists.before[at]}{cells}{lists.after[at]}", shape, pa.array(numbers[:, 0])))
+    require_alike(len(layouts) == 1, "payloads of several forms")
+    [layout] = layouts
+    places = {place.as_py() for _, is_cell, place in layout if is_cell}
+    require_alike(places == {*range(width)}, "cells that are no values")
+    total = int(lists.counts.sum())
+    columns = {
+        name: lists.cells[value.as_py()] if is_cell else pa.repeat(value, total)
+        for name, is_cell, value in layout
+    }
+    return Rows(lists.counts, batch=batch_of(columns, total))
+
+
+def _layout_of(text: str, shape: Shape, starts: pa.Array) -> tuple[tuple[str, bool, pa.Scalar], ...]:
+    """Return by name the place in a row that a column's cells have, or the one value that is no cell.
+
+    Parameters
+    ----------
+    text
+        A payload whose cells are numbers, one after the other.
+    starts
+        The first number of each row.
+    """
+    try:
+        rows = rows_of_values(json_values(text), shape)
+    except ValueError as error:
+        raise NotBulkError(str(error)) from error
+    named = [row for row in rows if isinstance(row, dict)]
+    require_alike(len(named) == len(rows) == len(starts), "rows without names")
+    layout = []
+    for name, column in columns_of(rows_to_batch(named)).items():
+        is_cell = types.is_integer(column.type) and (column[0].as_py() or 0) >= _SAMPLE
+        distinct = (pc.subtract(column, starts) if is_cell else column).unique()
+        require_alike(len(distinct) == 1, "rows that differ")
+        layout.append((name, is_cell, distinct[0]))
+    return tuple(layout)
 
 
 def _may_be_table(kind: pa.StructType) -> bool:

@@ -1,6 +1,7 @@
 """Lists that mix numbers and text are read together, as they are one by one."""
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,15 @@ def calls(draw: st.DrawFn) -> list[Any]:
 
 
 def answer(request: Any) -> Any:
-    [rows] = [rows for rows in request.values() if isinstance(rows, list)]
-    return {"predictions": [0.5] * len(rows)}
+    """Return an answer with a prediction for each row, which are the deepest list."""
+    return {"predictions": [0.5] * max(rows_in(request), default=2)}
+
+
+def rows_in(value: Any) -> Iterator[int]:
+    if isinstance(value, list) and all(isinstance(row, list) for row in value):
+        yield len(value)
+    for member in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from rows_in(member)
 
 
 @pytest.mark.property
@@ -59,6 +67,40 @@ def test_together_as_one_by_one(tmp_path_factory: pytest.TempPathFactory, reques
 
 def _refuse(data: pa.StringArray, shape: str) -> columns.Rows:
     raise NotBulkError("for once")
+
+
+FORMS: dict[str, Callable[[list[list[Any]], list[str]], Any]] = {
+    "mlflow": lambda rows, names: {"dataframe_split": {"columns": names, "data": rows}},
+    "pandas": lambda rows, names: {"columns": names, "index": [*range(len(rows))], "data": rows},
+    "watsonx": lambda rows, names: {"input_data": [{"fields": names, "values": rows}]},
+    "seldon": lambda rows, names: {"data": {"names": names, "ndarray": rows}, "meta": {"version": 1}},
+    "wrapped": lambda rows, names: {"inner": {"instances": rows}, "parameters": {"n": None}},
+}
+
+
+@pytest.mark.property
+@pytest.mark.parametrize("form", FORMS)
+@given(st.data())
+def test_tables_together_as_one_by_one(
+    tmp_path_factory: pytest.TempPathFactory, form: str, data: st.DataObject
+) -> None:
+    kinds = data.draw(st.lists(st.sampled_from([*KINDS[:4], *LACKING]), min_size=1, max_size=3))
+    names, row = [f"n{at}" for at in range(len(kinds))], st.tuples(*kinds).map(list)
+    requests = [
+        FORMS[form](data.draw(st.lists(row, min_size=1, max_size=3)), data.draw(st.permutations(names)))
+        for _ in range(data.draw(st.integers(1, 4)))
+    ]
+    test_together_as_one_by_one.hypothesis.inner_test(tmp_path_factory, requests)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_tables_are_read_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    monkeypatch.setattr(columns.Decoder, "_rows", lambda *_: pytest.fail("read one by one"))
+    requests = [FORMS[form]([[at, "a", None], [at / 2, "[1,", True]], ["x", "y", "z"]) for at in range(300)]
+    write(tmp_path / "a.jsonl", [record({"predictions": [0.5, 0.5]}, request) for request in requests])
+    found = read_columns(tmp_path, indices=("endpointInput",))
+    rows = [list(row) for row in zip(*list(found.values())[:3], strict=True)]
+    assert rows == [row for at in range(300) for row in ([at, "a", None], [at / 2, "[1,", True])]
 
 
 def test_they_are_read_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +133,12 @@ KINDS_OF_TOKENS = [
 ]
 PLAIN = st.sampled_from([",", ", ", "],[", "], ["])
 ODDLY = st.sampled_from([",,", "]x,[", "],x[", "]],[[", "", " ,", ",  ", "][", "] ,["])
-AROUND = ['{"a":%s%s%s}', '{"b":"[", "a":%s%s%s}', '{"a": %s%s%s,"b":1e5}', "%s%s%s"]
+AROUND = [
+    '{"a":%s%s%s}',
+    '{"b":"[", "a":%s%s%s}',
+    '{"a": %s%s%s,"b":1e5}',
+    '{"b":["x",{}],"a":%s%s%s,"c":{"d":[]}}',
+]
 
 
 @pytest.mark.property
@@ -107,15 +154,19 @@ def test_cells_are_what_json_says(deep: int, data: st.DataObject) -> None:
         cells = "".join(token + data.draw(separators) for token in each[:-1]) + each[-1]
         texts.append(around % ("[" * deep, cells, "]" * deep))
     try:
-        objects, counts, columns = cells_of_lists(pa.array(texts), deep)
+        lists = cells_of_lists(pa.array(texts))
     except NotBulkError:
         return
     parsed = [json.loads(text) for text in texts]
-    lists = [one.pop("a") for one in parsed]
-    rows = lists if deep == 1 else [row for each in lists for row in each]
-    assert [json.loads(each) for each in objects.to_pylist()] == [one | {"a": []} for one in parsed]
-    assert counts.tolist() == ([1] * len(lists) if deep == 1 else [*map(len, lists)])
-    found = [cell for row in zip(*(column.to_pylist() for column in columns), strict=True) for cell in row]
-    wanted = [cell for row in rows for cell in [*row, *[None] * (len(columns) - len(row))]]
+    values = [one["a"] for one in parsed]
+    assert lists.deep == deep
+    rows = values if deep == 1 else [row for each in values for row in each]
+    around_them = zip(lists.before.to_pylist(), lists.after.to_pylist(), strict=True)
+    assert [json.loads("".join(each)) for each in around_them] == [one | {"a": []} for one in parsed]
+    assert lists.counts.tolist() == ([1] * len(values) if deep == 1 else [*map(len, values)])
+    width = max(map(len, rows))
+    assert lists.are_even == all(len(row) == width for row in rows)
+    found = [cell for row in zip(*(cells.to_pylist() for cells in lists.cells), strict=True) for cell in row]
+    wanted = [cell for row in rows for cell in [*row, *[None] * (width - len(row))]]
     assert found == wanted
     assert [isinstance(cell, bool) for cell in found] == [isinstance(cell, bool) for cell in wanted]
