@@ -31,9 +31,10 @@ _MOST_TEXTS, _MOST_UNLIKE = 200, 3
 # So many lines tell as a rule in which texts all differ.
 _SOME = 50
 _QUOTE, _BACKSLASH, _BLANK, _ZERO, _MINUS = b'"\\ 0-'
-_OPEN, _CLOSE, _BRACE, _UNBRACE = b"[]{}"
-_IS_MARK = np.isin(np.arange(256), list(b"[]{},"))
-_IS_DIGIT = np.isin(np.arange(256), list(b"0123456789"))
+_OPEN, _CLOSE = b"[]"
+_IS_MARK, _IS_BRACE, _IS_DIGIT = (
+    np.bincount(list(marks), minlength=256) > 0 for marks in (b"[]{},", b"{}", b"0123456789")
+)
 # Of rows that differ in length, so many times as many cells as there are may be missing.
 _MOST_MISSING = 4
 _UNESCAPED_QUOTE = re.compile(rb'(?<!\\)"')
@@ -284,7 +285,7 @@ def cells_of_lists(data: pa.StringArray) -> Lists:
     ends = np.cumsum(pc.binary_length(data).to_numpy(zero_copy_only=False))
     edges = np.stack([ends - np.diff(ends, prepend=0), marks[first] + 1, marks[last], ends], axis=1)
     within = np.cumsum(first.astype(np.int8) - last) > 0
-    is_flat = (np.diff(edges.ravel()) >= 0).all() and not (within & np.isin(kinds, (_BRACE, _UNBRACE))).any()
+    is_flat = (np.diff(edges.ravel()) >= 0).all() and not (within & _IS_BRACE[kinds]).any()
     require_alike(is_flat, "not one list of cells in each object")
     depth = np.cumsum(np.where(within | last, opens.astype(np.int8) - closes, 0))
     require_alike(depth.max() == deep, "a list within a row")
