@@ -35,6 +35,7 @@ _OPEN, _CLOSE = b"[]"
 _IS_MARK, _IS_BRACE, _IS_DIGIT = (
     np.bincount(list(marks), minlength=256) > 0 for marks in (b"[]{},", b"{}", b"0123456789")
 )
+_MARKS_ALONE = _IS_MARK.tobytes()
 # Of rows that differ in length, so many times as many cells as there are may be missing.
 _MOST_MISSING = 4
 _UNESCAPED_QUOTE = re.compile(rb'(?<!\\)"')
@@ -271,10 +272,10 @@ def cells_of_lists(data: pa.StringArray) -> Lists:
     whole = bytes(text_buffer(data))
     text = np.frombuffer(whole, np.uint8)
     is_quote = _are_quotes(whole, 0, None)
-    places = np.flatnonzero(_IS_MARK[text] | is_quote)
+    places = np.flatnonzero(np.frombuffer(whole.translate(_MARKS_ALONE), np.bool) | is_quote)
     is_quote = is_quote[places]
     quotes = places[is_quote]
-    marks = places[~is_quote & (np.cumsum(is_quote) % 2 == 0)]
+    marks = places[~is_quote & (np.cumsum(is_quote, dtype=np.uint8) % 2 == 0)]
     kinds = text[marks]
     opens, closes = kinds == _OPEN, kinds == _CLOSE
     first, last, deep = opens, closes, 1
@@ -284,10 +285,10 @@ def cells_of_lists(data: pa.StringArray) -> Lists:
     require_alike(is_lone and not (text < _BLANK).any(), "not one list in each object")
     ends = np.cumsum(pc.binary_length(data).to_numpy(zero_copy_only=False))
     edges = np.stack([ends - np.diff(ends, prepend=0), marks[first] + 1, marks[last], ends], axis=1)
-    within = np.cumsum(first.astype(np.int8) - last) > 0
+    within = np.cumsum(first.astype(np.int8) - last, dtype=np.int32) > 0
     is_flat = (np.diff(edges.ravel()) >= 0).all() and not (within & _IS_BRACE[kinds]).any()
     require_alike(is_flat, "not one list of cells in each object")
-    depth = np.cumsum(np.where(within | last, opens.astype(np.int8) - closes, 0))
+    depth = np.cumsum(np.where(within | last, opens.astype(np.int8) - closes, 0), dtype=np.int32)
     require_alike(depth.max() == deep, "a list within a row")
     if deep > 1:
         between = np.flatnonzero(depth == 1)

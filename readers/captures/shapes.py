@@ -12,7 +12,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice, product
 from operator import itemgetter
 from typing import Any
@@ -111,11 +111,14 @@ class Payload:
     kind: int
     values: list[Any]
     first_line: str = ""
+    known: dict[Shape, list[Row]] = field(default_factory=dict, compare=False)
 
     def rows(self, shape: Shape) -> list[Row]:
         """Return its rows: where rows are elements of a list, a line of CSV alone has one in each cell."""
         if self.kind == JSON:
-            return rows_of_values(self.values, shape)
+            if shape not in self.known:
+                self.known[shape] = rows_of_values(self.values, shape)
+            return self.known[shape]
         if shape == "list" and len(self.values) == 1:
             return [[cell] for cell in self.values[0]]
         return list(self.values)
