@@ -257,26 +257,21 @@ def loads(text: str | bytes) -> Any:
     ValueError
         When it is no JSON at all, or no UTF-8.
     """
+    known = -1
     try:
         value = orjson.loads(text)
+        with contextlib.suppress(orjson.JSONEncodeError):  # nested deeply
+            known = orjson.dumps(value).count(b'":')
     except orjson.JSONDecodeError:
         try:
             value = _repaired(json.loads(text))
         except RecursionError:
             raise ValueError("nested too deeply") from None
     # Nearly always this says cheaply that no object names a member twice.
-    members = text.count('":') if isinstance(text, str) else text.count(b'":')
-    if members != _members(value):
-        json.loads(text, object_pairs_hook=_note_repeated)
+    if known != (text.count('":') if isinstance(text, str) else text.count(b'":')):
+        with contextlib.suppress(RecursionError):
+            json.loads(text, object_pairs_hook=_note_repeated)
     return value
-
-
-def _members(value: Any) -> int:
-    """Return how many members all objects in a JSON value have."""
-    waiting = [value]
-    for each in waiting:
-        waiting += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
-    return sum(len(each) for each in waiting if isinstance(each, dict))
 
 
 def _note_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
