@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, product
+from math import prod
 from operator import itemgetter
 from typing import Any
 
@@ -50,7 +51,8 @@ _MOST_MISTAKEN = 0.5
 
 # Types of payloads that are no table; text may be CSV all the same, and is where a cell is a number.
 _NO_TABLE = re.compile(
-    r"(multipart|image|audio|video)/[\w.+-]+|(text|application)/x?-?libsvm|(?P<text>text/(plain|html))", re.I
+    r"(multipart|image|audio|video)/[\w.+-]+|text/event-stream|(text|application)/x?-?libsvm|(?P<text>text/(plain|html))",
+    re.I,
 )
 
 
@@ -66,7 +68,7 @@ def decode(text: str, encoding: str | None, content_type: str | None) -> tuple[s
     if encoding in ("CSV", "JSON"):
         return text, CSV if encoding == "CSV" else JSON
     if encoding == "BASE64":
-        text = base64.b64decode("".join(text.split()), validate=True).decode()
+        text = base64.b64decode("".join(text.split()), validate=True).decode("utf-8-sig")
     if "json" in (content_type or "").lower():
         return text, JSON
     # Servers often name the type that they expected, not the one they got.
@@ -136,7 +138,10 @@ def parsed(text: str | None, kind: int) -> Payload:
         return NOTHING
     if kind == CSV:
         return Payload(kind, csv_rows(text), text.partition("\n")[0])
-    return Payload(kind, [value for value in json_values(text) if value is not None])
+    values = [value for value in json_values(text) if value is not None]
+    for value in values:
+        _require_whole(value)
+    return Payload(kind, values)
 
 
 def rows_of_values(values: list[Any], shape: Shape) -> list[Row]:
@@ -318,6 +323,28 @@ def _row_at(place: int, length: int, value: Any) -> Any:
     return value[place] if isinstance(value, list) and len(value) == length else value
 
 
+def _require_whole(value: Any) -> None:
+    """Refuse tensors of the open inference protocol whose values are not as many as their shape says.
+
+    Raises
+    ------
+    ValueError
+        When it is so, or they do not agree on the number of rows.
+    """
+    members = value if isinstance(value, dict) else {}
+    for found in (members.get("inputs"), members.get("outputs"), [_seldon_tensor(members.get("data"))]):
+        tensors = [each for each in found if _is_tensor(each)] if isinstance(found, list) else []
+        counts = {tensor["shape"][0] for tensor in tensors} - {1}
+        if len(counts) > 1 or any(len(_flat(each["data"])) != prod(each["shape"]) for each in tensors):
+            raise ValueError("tensors have another number of values than their shapes say")
+
+
+def _flat(cells: list[Any]) -> list[Any]:
+    while any(isinstance(cell, list) for cell in cells):
+        cells = list(chain.from_iterable(cell if isinstance(cell, list) else [cell] for cell in cells))
+    return cells
+
+
 def _is_tensor(tensor: Any) -> bool:
     kinds = (("name", str), ("shape", list), ("data", list))
     if not isinstance(tensor, dict) or not all(isinstance(tensor.get(name), kind) for name, kind in kinds):
@@ -328,20 +355,25 @@ def _is_tensor(tensor: Any) -> bool:
 def _tensor_rows(tensors: list[dict[str, Any]]) -> list[Row]:
     rows: list[dict[str, Any]] = [{} for _ in range(max(tensor["shape"][0] for tensor in tensors))]
     for tensor in tensors:
-        cells = tensor["data"]
-        while any(isinstance(cell, list) for cell in cells):
-            cells = list(chain.from_iterable(cell if isinstance(cell, list) else [cell] for cell in cells))
-        width = max(1, len(cells) // tensor["shape"][0])
-        for number in range(tensor["shape"][0]):
-            part = cells[number * width : (number + 1) * width]
-            rows[number][tensor["name"]] = part[0] if width == 1 and part else part
+        cells, count = _flat(tensor["data"]), tensor["shape"][0]
+        width = max(1, len(cells) // count)
+        for number, row in enumerate(rows):
+            start = number % count * width  # one row belongs to all of the others
+            part = cells[start : start + width]
+            row[tensor["name"]] = part[0] if width == 1 and part else part
     return list(rows)
 
 
+def _seldon_tensor(data: Any) -> dict[str, Any] | None:
+    tensor = data.get("tensor") if isinstance(data, dict) else None
+    if not isinstance(tensor, dict):
+        return None
+    return {"name": "", "shape": tensor.get("shape"), "data": tensor.get("values")}
+
+
 def _seldon_rows(data: dict[str, Any]) -> list[Row] | None:
-    rows, tensor, names = data.get("ndarray"), data.get("tensor"), data.get("names") or []
-    if isinstance(tensor, dict):
-        tensor = {"name": "", "shape": tensor.get("shape"), "data": tensor.get("values")}
+    rows, tensor, names = data.get("ndarray"), _seldon_tensor(data), data.get("names") or []
+    if tensor is not None:
         cells: list[Any] = _tensor_rows([tensor]) if _is_tensor(tensor) else []
         rows = [row[""] for row in cells]
     if not isinstance(rows, list) or not rows:
@@ -378,18 +410,22 @@ class Call:
 def repeated_header(side: str, calls: Sequence[Call]) -> str | None:
     """Return the line of names that the CSV payloads of a side begin with, None where they have none."""
     payloads = [call.payloads[side] for call in calls if side in call.payloads]
-    texts = [payload for payload in payloads if payload.kind == CSV and len(payload.values) > 1]
-    lines = Counter(payload.first_line for payload in texts)
+    texts = [payload for payload in payloads if payload.kind == CSV]
+    lines = Counter(payload.first_line for payload in texts if len(payload.values) > 1)
     line, count = lines.most_common(1)[0] if lines else ("", 0)
-    if count < max(_LEAST_HEADERS, _SHARE_OF_HEADERS * len(payloads)):
+    is_usual, is_sure = count >= _SHARE_OF_HEADERS * len(payloads), count >= _SURE_HEADERS
+    if count < _LEAST_HEADERS or not (is_usual or is_sure):
         return None
-    with_it = [payload.values for payload in texts if payload.first_line == line]
-    names, cells = with_it[0][0], [row for rows in with_it for row in rows[1:]]
+    [names] = csv_rows(line)
     # The index of a data frame, which comes first, has no name.
     if len(set(names)) < len(names) or not all(names[1:] or names) or _numbers_in(names) or line[:2] == "--":
         return None
-    has_numbers = any(_numbers_in(column) == len(column) for column in zip(*cells, strict=False))
-    return line if has_numbers or count >= _SURE_HEADERS else None
+    rows = [row for payload in texts for row in payload.values if len(row) == len(names)]
+    others = [row for row in rows if row != names]
+    has_numbers = any(_numbers_in(column) == len(column) for column in zip(*others, strict=True))
+    # Where some callers send names and others do not, these stand above numbers, and nowhere else.
+    is_header = (is_usual and (has_numbers or is_sure)) or (has_numbers and len(rows) - len(others) == count)
+    return line if is_header else None
 
 
 def _numbers_in(cells: Sequence[str | None]) -> int:

@@ -53,6 +53,7 @@ _NOT_CSV = {
     "cells between tabs": re.compile(r"[^,\t]*(\t[^,\t]*)+"),
     "cells between vertical bars": re.compile(r"[^,|]*(\|[^,|]*)+"),
     "multipart": re.compile(r"--\S.*"),
+    "a stream of events": re.compile(r"(data|event|id|retry):.*"),
     "BASE64": re.compile(r"(?=.*[a-z].*[A-Z])([\w+/]{4})+([\w+/]{2}==|[\w+/]{3}=)?", re.ASCII),
     "XML or HTML": re.compile(r"\s*<[/?!\w].*", re.DOTALL),
     "prose": re.compile(r"\W*([^\s\d]+ ){3}\D*[.!?]\W*"),
@@ -285,10 +286,12 @@ def leave_out_headers(calls: Sequence[shapes.Call], request: Dataset) -> dict[st
     for side in () if request.text_only else sides:
         if (header := shapes.repeated_header(side, calls)) is not None:
             headers[side] = header
-            request.said.say("reading.names", side=side, names=shorten(header))
-            for call in calls:
-                if side in call.payloads and call.payloads[side].first_line == header:
-                    del call.payloads[side].values[0]
+            payloads = [call.payloads[side] for call in calls if side in call.payloads]
+            begin = [payload for payload in payloads if payload.first_line == header]
+            told = {"count": len(begin), "payloads": len(payloads), "names": shorten(header)}
+            request.said.say("reading.names", side=side, **told)
+            for payload in begin:
+                del payload.values[0]
     return headers
 
 
