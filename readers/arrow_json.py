@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import json, types
 
 from readers.flatten import DEEPEST
-from readers.lanes import PIECE, NotBulkError, pieces_of, require_alike
+from readers.lanes import NotBulkError, pieces_of, require_alike
 
 # Members by name, in the order in which they are first seen, and those below each.
 MemberOrder = dict[str, Any]
@@ -174,9 +173,3 @@ def refuse_deep_nesting(data: bytes | pa.Buffer) -> int:
 def line_ends(data: bytes) -> int:
     """Return how many line ends there are, several times as fast as ``bytes.count``."""
     return sum(int(np.count_nonzero(piece == _NEWLINE)) for piece in pieces_of(data))
-
-
-def line_places(data: bytes) -> npt.NDArray[np.int64]:
-    """Return where the line ends are."""
-    pieces = enumerate(pieces_of(data))
-    return np.concatenate([np.flatnonzero(piece == _NEWLINE) + at * PIECE for at, piece in pieces])

@@ -15,7 +15,7 @@ import math
 import re
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -63,26 +63,28 @@ def flatten_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
     names = batch.schema.names
     if all(map(_is_plain, batch.schema.types)) and len(set(names)) == len(names):
         return batch
+
+    def flattened() -> Iterator[tuple[str, str, pa.Array]]:
+        for field, array in zip(names, batch.columns, strict=True):
+            try:
+                yield from ((field, name, flat) for name, flat in _flatten(field, array))
+            except RecursionError:
+                raise too_deep(field) from None
+
+    return batch_of(_by_name(flattened()), batch.num_rows, batch.schema.metadata)
+
+
+def _by_name(found: Iterable[tuple[str, str, pa.Array]]) -> dict[str, pa.Array]:
+    """Return columns by name, given the field that each comes from; refuse two fields for one name."""
     columns: dict[str, pa.Array] = {}
     origins: dict[str, str] = {}
-    for field, array in zip(batch.schema, batch.columns, strict=True):
-        try:
-            flattened = list(_flatten(field.name, array))
-        except RecursionError:
-            raise too_deep(field.name) from None
-        for name, flat in flattened:
-            if name in columns:
-                raise name_clash(name, origins[name], field.name)
-            columns[name] = flat
-            origins[name] = field.name
-    return batch_of(columns, batch.num_rows, batch.schema.metadata)
-
-
-def name_clash(name: str, first: str, second: str) -> DatasetError:
-    """Return the error for two fields that would become one column."""
-    if first == second:
-        return DatasetError.of("tables.twice", field=name)
-    return DatasetError.of("tables.clash", field=name, first=first, second=second)
+    for origin, name, column in found:
+        if name in columns:
+            told = {"first": origins[name], "second": origin}
+            is_same = origins[name] == origin
+            raise DatasetError.of("tables.twice" if is_same else "tables.clash", field=name, **told)
+        columns[name], origins[name] = column, origin
+    return columns
 
 
 def too_deep(name: str) -> DatasetError:
@@ -313,16 +315,14 @@ def rows_to_batch(rows: Sequence[Mapping[str, Any]], *, text_only: bool = False)
     DatasetError
         When two fields become one column, or a value cannot be represented.
     """
-    columns: dict[str, pa.Array] = {}
-    origins: dict[str, str] = {}
-    for key, values in _by_key(rows).items():
-        for raw_name, flat in _expand(key, values):
-            name = without_surrogates(raw_name)
-            if name in columns:
-                raise name_clash(name, origins[name], key)
-            columns[name] = column_of(name, flat, text_only=text_only)
-            origins[name] = key
-    return batch_of(columns, len(rows))
+
+    def expanded() -> Iterator[tuple[str, str, pa.Array]]:
+        for key, values in _by_key(rows).items():
+            for raw_name, flat in _expand(key, values):
+                name = without_surrogates(raw_name)
+                yield key, name, column_of(name, flat, text_only=text_only)
+
+    return batch_of(_by_name(expanded()), len(rows))
 
 
 def _by_key(rows: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:

@@ -21,6 +21,7 @@ from readers.captures.shapes import (
     BATCH_MEMBERS,
     JSON,
     Payload,
+    Row,
     column_rows,
     is_columns,
     is_series,
@@ -212,14 +213,19 @@ def is_document(path: str) -> bool:
         return False
     # One list by itself may as well be part of a row.
     is_by_column = rows is not None and (not is_columns(value) or min(len(value), len(rows)) > 1)
-    is_table = is_by_column or table_rows(value) is not None
     return (
-        is_table
+        is_by_column
+        or _table(path, value) is not None
         or _member_with_rows(value) is not None
         or _is_ragged(value)
         or _is_keyed(value)
         or bool(_long_lists(value))
     )
+
+
+def _table(path: str, value: Any) -> list[Row] | None:
+    with DatasetError.instead_of("json_files.tensors", ValueError, file=path):
+        return table_rows(value)
 
 
 def _is_keyed(value: dict[str, Any]) -> bool:
@@ -322,7 +328,7 @@ def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
         is_row = any(each.startswith(f"{name}.0") for name in (*document, *long) for each in known)
         is_keyed = _is_keyed(document)
         is_row |= is_keyed and not set(known).isdisjoint(rows_to_batch([document]).schema.names)
-        table = None if is_row else table_rows(document) or column_rows(document)
+        table = None if is_row else _table(path, document) or column_rows(document)
         member = None if is_row else _member_with_rows(document)
         file = path.rpartition("/")[2]
         if table is not None:

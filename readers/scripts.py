@@ -117,9 +117,12 @@ class InferenceRecord:
         captured = self.event_dict.get("captureData")
         if not isinstance(captured, dict):
             captured = self.event_dict["captureData"] = {}
-        for attribute, name in _PARTS.items():
-            _write_back(captured, name, getattr(self, attribute))
-        _write_back(self.event_dict, GROUND_TRUTH, self.ground_truth)
+        parts = [(captured, name, getattr(self, attribute)) for attribute, name in _PARTS.items()]
+        for fields, name, part in (*parts, (self.event_dict, GROUND_TRUTH, self.ground_truth)):
+            if part is not None:
+                fields[name] = part.as_dict()
+            else:
+                fields.pop(name, None)
         return self.event_dict
 
     def __str__(self) -> str:
@@ -129,13 +132,6 @@ class InferenceRecord:
 def _part(fields: dict[str, Any], name: str) -> CapturedPart | None:
     found = fields.get(name)
     return CapturedPart(found) if isinstance(found, dict) else None
-
-
-def _write_back(fields: dict[str, Any], name: str, part: CapturedPart | None) -> None:
-    if part is not None:
-        fields[name] = part.as_dict()
-    else:
-        fields.pop(name, None)
 
 
 # What a user's ``preprocess_handler`` returned, gathered and made columns.

@@ -410,7 +410,7 @@ class Decoder:
         """Raise DatasetError where the originals would not read a record."""
         present = {}
         for side in sorted(self.sides):
-            data, encodings = envelope.parts[side].flatten()
+            data, encodings, _ = envelope.parts[side].flatten()
             present[side] = pc.if_else(data.is_valid(), pc.fill_null(encodings, "None"), None)
         for side, encodings in present.items():
             if (at := pc.index(encodings, "BASE64").as_py()) >= 0:
@@ -445,7 +445,7 @@ class Decoder:
 
 def texts_of(envelope: Envelope, side: str, note: Note, header: str | None = None) -> Texts:
     """Return a payload of records, or their label, as text: decoded, and without its header."""
-    text, encodings = envelope.parts[side].flatten()
+    text, encodings, *content_types = envelope.parts[side].flatten()
     encoded = encodings.dictionary_encode()
     codes = [_ENCODINGS.get(name.upper(), _ODD) for name in encoded.dictionary.to_pylist()]
     codes.append(CSV if side == GROUND_TRUTH else _ODD)  # where there is none
@@ -454,9 +454,10 @@ def texts_of(envelope: Envelope, side: str, note: Note, header: str | None = Non
     kinds[text.is_null().to_numpy(zero_copy_only=False)] = NONE
     is_odd = kinds == _ODD
     if is_odd.any():
-        odd, decoded = np.flatnonzero(is_odd), list[str | None]()
-        for at, content_type in zip(odd.tolist(), envelope.content_types(side, odd), strict=True):
+        decoded: list[str | None] = []
+        for at in np.flatnonzero(is_odd).tolist():
             content, kinds[at] = None, NONE
+            content_type = content_types[0][at].as_py() if content_types else None
             try:
                 content, kinds[at] = decode(text[at].as_py(), encodings[at].as_py(), content_type)
             except ValueError:

@@ -132,7 +132,7 @@ def parsed(text: str | None, kind: int) -> Payload:
     Raises
     ------
     ValueError
-        When it is no JSON.
+        When it is no JSON, or tensors whose values do not fit their shapes.
     """
     if text is None or kind == NONE:
         return NOTHING
@@ -140,7 +140,7 @@ def parsed(text: str | None, kind: int) -> Payload:
         return Payload(kind, csv_rows(text), text.partition("\n")[0])
     values = [value for value in json_values(text) if value is not None]
     for value in values:
-        _require_whole(value)
+        table_rows(value)  # of tensors, the values must be as many as their shapes say
     return Payload(kind, values)
 
 
@@ -323,28 +323,6 @@ def _row_at(place: int, length: int, value: Any) -> Any:
     return value[place] if isinstance(value, list) and len(value) == length else value
 
 
-def _require_whole(value: Any) -> None:
-    """Refuse tensors of the open inference protocol whose values are not as many as their shape says.
-
-    Raises
-    ------
-    ValueError
-        When it is so, or they do not agree on the number of rows.
-    """
-    members = value if isinstance(value, dict) else {}
-    for found in (members.get("inputs"), members.get("outputs"), [_seldon_tensor(members.get("data"))]):
-        tensors = [each for each in found if _is_tensor(each)] if isinstance(found, list) else []
-        counts = {tensor["shape"][0] for tensor in tensors} - {1}
-        if len(counts) > 1 or any(len(_flat(each["data"])) != prod(each["shape"]) for each in tensors):
-            raise ValueError("tensors have another number of values than their shapes say")
-
-
-def _flat(cells: list[Any]) -> list[Any]:
-    while any(isinstance(cell, list) for cell in cells):
-        cells = list(chain.from_iterable(cell if isinstance(cell, list) else [cell] for cell in cells))
-    return cells
-
-
 def _is_tensor(tensor: Any) -> bool:
     kinds = (("name", str), ("shape", list), ("data", list))
     if not isinstance(tensor, dict) or not all(isinstance(tensor.get(name), kind) for name, kind in kinds):
@@ -355,8 +333,12 @@ def _is_tensor(tensor: Any) -> bool:
 def _tensor_rows(tensors: list[dict[str, Any]]) -> list[Row]:
     rows: list[dict[str, Any]] = [{} for _ in range(max(tensor["shape"][0] for tensor in tensors))]
     for tensor in tensors:
-        cells, count = _flat(tensor["data"]), tensor["shape"][0]
-        width = max(1, len(cells) // count)
+        cells, count = tensor["data"], tensor["shape"][0]
+        while any(isinstance(cell, list) for cell in cells):
+            cells = list(chain.from_iterable(cell if isinstance(cell, list) else [cell] for cell in cells))
+        if len(cells) != prod(tensor["shape"]) or count not in (1, len(rows)):
+            raise ValueError("tensors have another number of values than their shapes say")
+        width = len(cells) // count
         for number, row in enumerate(rows):
             start = number % count * width  # one row belongs to all of the others
             part = cells[start : start + width]
@@ -364,16 +346,10 @@ def _tensor_rows(tensors: list[dict[str, Any]]) -> list[Row]:
     return list(rows)
 
 
-def _seldon_tensor(data: Any) -> dict[str, Any] | None:
-    tensor = data.get("tensor") if isinstance(data, dict) else None
-    if not isinstance(tensor, dict):
-        return None
-    return {"name": "", "shape": tensor.get("shape"), "data": tensor.get("values")}
-
-
 def _seldon_rows(data: dict[str, Any]) -> list[Row] | None:
-    rows, tensor, names = data.get("ndarray"), _seldon_tensor(data), data.get("names") or []
-    if tensor is not None:
+    rows, tensor, names = data.get("ndarray"), data.get("tensor"), data.get("names") or []
+    if isinstance(tensor, dict):
+        tensor = {"name": "", "shape": tensor.get("shape"), "data": tensor.get("values")}
         cells: list[Any] = _tensor_rows([tensor]) if _is_tensor(tensor) else []
         rows = [row[""] for row in cells]
     if not isinstance(rows, list) or not rows:

@@ -434,7 +434,10 @@ def test_one_value_of_a_tensor_belongs_to_all_rows(tmp_path):
     heat = {"name": "heat", "shape": [1], "datatype": "FP64", "data": [0.7]}
     age = {"name": "age", "shape": [2, 1], "datatype": "FP64", "data": [[31], [47]]}
     table, _ = _table(_tensor_calls(tmp_path, age, heat))
-    assert table.select(["age", "heat"]).to_pylist()[:2] == [{"age": 31, "heat": 0.7}, {"age": 47, "heat": 0.7}]
+    assert table.select(["age", "heat"]).to_pylist()[:2] == [
+        {"age": 31, "heat": 0.7},
+        {"age": 47, "heat": 0.7},
+    ]
 
 
 @pytest.mark.parametrize("cells", [[1, 2, 3], [1]])
@@ -446,6 +449,15 @@ def test_tensors_with_another_number_of_values_are_not_read(tmp_path, cells):
     assert "could not be decoded count as missing: 20" in str(said.sentences["payloads"])
     seldon = {"shape": [2, 1], "values": cells}
     assert _table(_tensor_calls(tmp_path, seldon=seldon))[0].column_names == ["p"]
+
+
+def test_a_file_of_tensors_with_another_number_of_values_is_refused(tmp_path):
+    tensor = {"name": "age", "shape": [2], "datatype": "FP64", "data": [1, 2, 3]}
+    for name, indent in (("line.json", None), ("pretty.json", 1)):
+        (tmp_path / name).write_text(json.dumps({"inputs": [tensor]}, indent=indent))
+        request = Dataset(str(tmp_path / name), DatasetFormat("json"))
+        with pytest.raises(DatasetError, match="than their shapes say"):
+            list(itertools.chain.from_iterable(split.batches() for split in plan_dataset(request).splits))
 
 
 def test_tensors_that_differ_in_rows_are_not_read(tmp_path):
