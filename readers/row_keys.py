@@ -138,8 +138,6 @@ def _instants(column: pa.Array, attribute: str, label: str) -> pa.Array:
             example = f"{numbers.drop_null()[0].as_py():.15g}"
             raise DatasetError.of("windowed_rows.no_time", file=label, example=example, field=attribute)
         return found.cast(pa.int64(), safe=False)
-    if types.is_null(column.type):
-        return column.cast(pa.int64())
     if (found := instants_of(column)) is not None:
         return found.cast(pa.int64())
     texts = column.dictionary_decode() if types.is_dictionary(column.type) else column

@@ -34,7 +34,6 @@ BATCH_MEMBERS = ("instances", "predictions", "inputs", "outputs")
 FRAMES = ("dataframe_split", "dataframe_records", "input_data")
 # What pandas writes beside the columns and the rows of a data frame.
 _ABOUT_FRAMES = ("index", "index_names", "column_names")
-_LEAST_DIGITS = 2
 
 _PAIRS = (("endpointOutput", "endpointInput"), ("batchTransformOutput", "batchTransformInput"))
 PEERS = dict(peers for pair in _PAIRS for peers in (pair[::-1], pair))
@@ -243,19 +242,13 @@ def table_rows(value: Any) -> list[Row] | None:
     """
     if not isinstance(value, dict) or not value:
         return None
-    [(_, only), *others] = value.items()
-    if (
-        not others
-        and isinstance(only, list)
-        and len(only) == 1
-        and (rows := titled_rows(only[0])) is not None
-    ):
+    [only, *others] = value.values()
+    is_wrapped = not others and isinstance(only, list) and len(only) == 1
+    if (rows := titled_rows(only[0] if is_wrapped else value)) is not None:
         return rows
     for name in FRAMES:
         if isinstance(value.get(name), list | dict):
             return value_rows(value[name], "row")
-    if (rows := titled_rows(value)) is not None:
-        return rows
     data = value.get("data")
     if isinstance(data, dict) and (rows := _seldon_rows(data)) is not None:
         return rows
@@ -304,7 +297,7 @@ def column_rows(value: Any) -> list[Row] | None:
         return None
     if all(label.isdecimal() for label in first):
         return [{name: member[label] for name, member in value.items()} for label in first]
-    if len(value) >= _LEAST_DIGITS and all(label.isdecimal() for label in value):
+    if len(value) > 1 and all(label.isdecimal() for label in value):
         return list(value.values())
     return None
 
