@@ -67,6 +67,13 @@ _SPELLINGS = {
     r" ?(z|Z|UTC|GMT)$": "Z",
     r"(\d\d:\d\d[.\d]*[+-]\d\d)$": r"\1:00",
 }
+# Numbers among text, as whoever summarizes text knows numbers.
+_PLAIN = {
+    r"^([+-]?)\.": r"\10.",
+    r"^([+-]?\d+)\.([eE]|$)": r"\1.0\2",
+    r"^\+?(?i:inf|infinity)$": "1e999",
+    r"^-(?i:inf|infinity)$": "-1e999",
+}
 # Rows that tell what columns are.
 _FIRST_ROWS = 4096
 # Fewer numbers say too little of how they were written.
@@ -403,7 +410,15 @@ def _numbers(name: str, column: pa.Array, declared: Declared | None, rules: Cell
     others = _unlike(texts, _NUMBER)
     if declared is None and len(others) > (1.0 - MOSTLY) * len(texts):
         _say_unlike(name, others, "text")
-    return column
+    return column if rules.like_pandas else _convert(column, _plain_numbers)
+
+
+def _plain_numbers(texts: pa.Array) -> pa.Array:
+    plain = pc.utf8_trim_whitespace(texts)
+    is_number = pc.match_substring_regex(plain, _NUMBER)
+    for pattern, spelling in _PLAIN.items():
+        plain = pc.replace_substring_regex(plain, pattern, spelling)
+    return pc.if_else(is_number, plain, texts)
 
 
 def _say_unlike(name: str, column: pa.Array, what: str) -> None:
