@@ -24,7 +24,17 @@ from readers.captures.shapes import CSV, FRAMES, JSON, NONE, NOTHING, Payload, R
 from readers.csv_records import CellParser, CellsError
 from readers.dataset import POSITIONAL, excluded_positions, named_by_position, positional_names
 from readers.flatten import LONGEST_LIST, batch_of, columns_of, flatten_batch, rows_to_batch
-from readers.lanes import Counts, NotBulkError, Table, found_in, like_first, of_kinds, require_alike, rows_of
+from readers.lanes import (
+    Counts,
+    NotBulkError,
+    Table,
+    common_type,
+    found_in,
+    like_first,
+    of_kinds,
+    require_alike,
+    rows_of,
+)
 from readers.like_lines import quote_places
 from readers.paths import typed_text
 
@@ -83,8 +93,16 @@ class Layout:
         for raw in dict.fromkeys((*self.names, *found)):
             name = self.names.get(raw, None if raw in self.exclude else raw)
             if name is not None and raw in found:
-                columns[raw if name in columns else name] = found[raw]
+                columns |= _added(columns.get(name), found[raw], name, raw)
         return batch_of(columns, batch.num_rows, POSITIONAL if self.positional else None)
+
+
+def _added(known: pa.Array | None, column: pa.Array, name: str, raw: str) -> dict[str, pa.Array]:
+    """Return a column under its name, together with the one that has this name in other records."""
+    if known is None or pc.any(pc.and_(known.is_valid(), column.is_valid())).as_py():
+        return {name if known is None else raw: column}
+    kind = common_type({known.type, column.type}, as_text=True)
+    return {name: pc.coalesce(known.cast(kind), column.cast(kind))}
 
 
 def cell_name(position: int) -> str:
@@ -116,19 +134,24 @@ def find_layout(
         By payload, the names that its CSV begins with.
     """
     widths: list[int] = []
+    is_named: list[bool] = []
     names_of_sides: list[list[str]] = []
     for records in rows_of:
         rows = [row for record in records for row in record or ()]
         cells = Counter(len(row) for row in rows if isinstance(row, list))
-        named = rows_to_batch([row for row in rows if isinstance(row, dict)]).schema.names
+        objects = [row for row in rows if isinstance(row, dict)]
+        named = rows_to_batch(objects).schema.names
         if request.text_only:
             named = sorted(named)  # as the originals' JSON reader does
-        widths.append(len(named) or max(cells, key=cells.__getitem__, default=0))
+        # A few objects among cells do not tell what the cells are.
+        is_named.append(bool(named) and (request.text_only or 2 * len(objects) >= len(rows)))
+        widths.append(len(named) if is_named[-1] else max(cells, key=cells.__getitem__, default=0))
         names_of_sides.append(named)
     distinct = distinct_names(sides, names_of_sides)
     columns: list[str] = []
     titled: list[list[str]] = []
-    for side, own, width in zip(sides, distinct, widths, strict=True):
+    for side, mine, told, width in zip(sides, distinct, is_named, widths, strict=True):
+        own = mine if told else []
         raw = own or [cell_name(len(columns) + position) for position in range(width)]
         header = headers.get(side, ()) if not own else ()
         columns += raw
@@ -153,6 +176,8 @@ def find_layout(
         excluded = set[int]().union(*(excluded_positions(names, request.exclude) for names in known))
     kept = [None if position in excluded else name for position, name in enumerate(final)]
     names = dict(zip(columns, kept, strict=True))
+    for name in chain.from_iterable(distinct):
+        names.setdefault(name, None if name in request.exclude else name)
     beyond = {cell_name(int(entry)) for entry in request.exclude if entry.isdecimal()}
     left_out = frozenset(request.exclude) | beyond
     return Layout(tuple(widths), tuple(map(frozenset, names_of_sides)), names, left_out, positional)

@@ -424,6 +424,31 @@ def test_a_name_belongs_to_the_payload_that_had_it_first():
     ]
 
 
+@pytest.mark.parametrize("at", [0, 20, 39])
+def test_a_call_of_objects_among_cells_does_not_rename_the_others(tmp_path, at):
+    calls = [record(f"{call / 8}", f"{call},{1000 * call}") for call in range(40)]
+    calls[at] = record({"score": at / 8}, {"income": 1000 * at, "age": at})
+    source = write(tmp_path / "c.jsonl", calls)
+    table, _ = _table(source, column_names=("score", "age", "income"))
+    columns = {
+        "score": [n / 8 for n in range(40)],
+        "age": [*range(40)],
+        "income": [n * 1000 for n in range(40)],
+    }
+    assert table.to_pydict() == columns
+    table, _ = _table(source)
+    assert table.column("_c1").null_count == 1
+    assert table.column("age").null_count == 39
+
+
+def test_an_answer_that_is_an_error_does_not_move_the_columns_of_requests(tmp_path):
+    calls = [record(f"{call / 8}", f"{call},{1000 * call}") for call in range(40)]
+    calls[0] = record({"error": "busy"}, "0,0")
+    table, _ = _table(write(tmp_path / "c.jsonl", calls), column_names=("score", "age", "income"))
+    assert table.column("age").to_pylist() == [*range(40)]
+    assert table.column("score").null_count == 1
+
+
 def _tensor_calls(tmp_path, *tensors, seldon=None):
     request = {"data": {"tensor": seldon}} if seldon else {"inputs": list(tensors)}
     answer = [{"name": "p", "shape": [2], "datatype": "FP64", "data": [0.1, 0.2]}]

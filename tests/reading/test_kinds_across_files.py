@@ -77,7 +77,9 @@ def test_booleans_after_numbers_are_said(tmp_path: Path) -> None:
     assert reading(result)["types"] == ["some cells of x are true or false, and count as 1 and 0"]
 
 
-@pytest.mark.parametrize("spelling", ["{} ", "\t{}", "\u00a0{}", "{}.", ".{}", "+.{}", "{}.e1", "+Infinity", "-inf"])
+@pytest.mark.parametrize(
+    "spelling", ["{} ", "\t{}", "\u00a0{}", "{}.", ".{}", "+.{}", "{}.e1", "+Infinity", "-inf"]
+)
 def test_one_text_among_numbers_makes_no_text_of_the_others(tmp_path: Path, spelling: str) -> None:
     rows = [[spelling.format(n) if n % 2 else n, n] for n in range(100)]
     source = csv_table(tmp_path / "d.csv", "x,y", [*rows, ["bad", 1]])
