@@ -162,7 +162,7 @@ def coverage_report(merged: Merged, index: LabelIndex) -> dict[str, Any]:
     hours = []
     for hour in sorted(captures.keys() | labels.keys()):
         counts = {name: of[hour] for name, of in by_hour.items()}
-        coverage = _share(joined[hour], captures[hour])
+        coverage = joined[hour] / captures[hour] if captures[hour] else None
         hours.append({"hour": hour_text(hour), **counts, "coverage": coverage})
     return {
         "version": 0.0,
@@ -174,7 +174,7 @@ def coverage_report(merged: Merged, index: LabelIndex) -> dict[str, Any]:
         "changed_labels": index.changed,
         "joined": joined.total(),
         "orphan_labels": orphans.total(),
-        "coverage": _share(joined.total(), captures.total()),
+        "coverage": joined.total() / captures.total() if captures.total() else None,
         "hours": hours,
     }
 
@@ -271,10 +271,6 @@ def _joined_parts(parts: dict[Target, list[Path]], settings: Settings) -> dict[s
         taken[next(name for name in names if name not in taken)] = files
     with ThreadPoolExecutor(_MOST_WORKERS, thread_name_prefix="join") as executor:
         return dict(zip(taken, executor.map(storage.join_parts, taken.values()), strict=True))
-
-
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
 
 
 def _log_report(report: dict[str, Any]) -> None:

@@ -129,9 +129,8 @@ def _text_for_times(kind: pa.DataType) -> pa.DataType | None:
         members = [(member.name, member.type, _text_for_times(member.type)) for member in kind]
         if any(as_text is not None for _, _, as_text in members):
             # A member that was always null may yet become anything, so it is not fixed.
-            return pa.struct(
-                [(name, text or known) for name, known, text in members if not types.is_null(known)]
-            )
+            told = [(name, text or known) for name, known, text in members if not types.is_null(known)]
+            return pa.struct(told)
     return None
 
 

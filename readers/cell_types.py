@@ -71,8 +71,7 @@ _SPELLINGS = {
 _PLAIN = {
     r"^([+-]?)\.": r"\10.",
     r"^([+-]?\d+)\.([eE]|$)": r"\1.0\2",
-    r"^\+?(?i:inf|infinity)$": "1e999",
-    r"^-(?i:inf|infinity)$": "-1e999",
+    r"^\+?(-?)(?i:inf|infinity)$": r"\11e999",
 }
 # Rows that tell what columns are.
 _FIRST_ROWS = 4096

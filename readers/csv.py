@@ -449,9 +449,8 @@ def _require_header_as_said(path: str, cells: list[str], below: bytes, request: 
     evidence = header_evidence(cells, _rows(below[: below.rfind(b"\n") + 1 or None]), known)
     if evidence == ("values" if request.format.header else "names"):
         shown = ", ".join(cells[:6])
-        raise DatasetError.of(
-            "csv.no_header" if request.format.header else "csv.header", file=path, cells=shown
-        )
+        is_told = request.format.header
+        raise DatasetError.of("csv.no_header" if is_told else "csv.header", file=path, cells=shown)
 
 
 def csv_sample(path: str, request: Dataset, size: int) -> pa.RecordBatch | None:

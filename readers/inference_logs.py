@@ -361,9 +361,8 @@ def _databricks(log: LogFiles) -> Iterator[Half]:
         if status != "200" or row.get("request") is None or row.get("response") is None:
             notice("reading.failed")
             continue
-        about: dict[str, str] = {}
-        with contextlib.suppress(ValueError, TypeError):  # a map of Parquet, an object of JSON, or text
-            about = dict(row.get("request_metadata") or ())
+        about = row.get("request_metadata")  # an object of JSON, or a map of Parquet
+        about = dict(about) if isinstance(about, dict | list) else {}
         names = (about.get("model_name"), about.get("model_version"), row.get("served_entity_id"))
         served.add(" ".join(filter(None, names)))
         client = row.get("client_request_id")

@@ -234,9 +234,8 @@ def _is_keyed(value: dict[str, Any]) -> bool:
     if not isinstance(first, dict):
         return is_series(value) and len(value) >= _MANY
     alike = all(isinstance(each, dict) and each.keys() == first.keys() for each in others)
-    is_flat = alike and not any(
-        isinstance(cell, dict | list) for each in value.values() for cell in each.values()
-    )
+    cells = [cell for each in value.values() for cell in each.values()] if alike else []
+    is_flat = alike and not any(isinstance(cell, dict | list) for cell in cells)
     return bool(others) and is_flat and max(len(value), len(first)) >= _MANY
 
 
@@ -339,9 +338,8 @@ def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
             lengths = ", ".join(f"{name} {len(values)}" for name, values in document.items())
             raise DatasetError.of("json_files.ragged", file=path, lengths=lengths)
         elif is_keyed and not is_row:
-            raise DatasetError.of(
-                "json_files.keyed", file=path, field=", ".join(document), count=len(document)
-            )
+            keys = ", ".join(document)
+            raise DatasetError.of("json_files.keyed", file=path, field=keys, count=len(document))
         elif long and not is_row and (len(lists) > 1 or not long.keys() <= document.keys()):
             several = ", ".join({name: 0 for name, found in document.items() if _is_rows(found)} | long)
             count = max(long.values())

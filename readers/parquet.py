@@ -165,9 +165,8 @@ def parquet_rows(path: str, rows: int) -> Iterator[list[dict[str, Any]]]:
 @contextlib.contextmanager
 def _parquet(path: str) -> Iterator[None]:
     """Turn what reading Parquet raises inside the block into an error that names the file."""
-    damaged = DatasetError.instead_of(
-        "parquet.damaged", pa.ArrowInvalid, file=path, error=lambda error: str(error).rstrip(".")
-    )
+    told: dict[str, Any] = {"file": path, "error": lambda error: str(error).rstrip(".")}
+    damaged = DatasetError.instead_of("parquet.damaged", pa.ArrowInvalid, **told)
     unsupported = DatasetError.instead_of("parquet.unsupported", pa.ArrowNotImplementedError, file=path)
     with reading(path), damaged, unsupported:
         yield

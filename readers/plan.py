@@ -165,9 +165,8 @@ def _with_keys(files: Sequence[SourceFile], request: Dataset) -> Dataset:
         else:
             beginning = first_bytes(first.path, _SAMPLE).partition(b"\n")[0]
             either = f'"({TRANSFORM_ID}|{TRANSFORM_TIME})"'.encode()
-            keys = transform_keys(
-                [name.decode() for name in re.findall(either, beginning, re.IGNORECASE)], ()
-            )
+            names = map(bytes.decode, re.findall(either, beginning, re.IGNORECASE))
+            keys = transform_keys(list(names), ())
         if keys is not None:
             request.said.say("reading.transform")
     if keys is None:
@@ -292,9 +291,8 @@ def _typed(splits: Splits, request: Dataset, index: LabelIndex | None) -> Splits
         batches = [batch for batch in samples if batch is not None and batch.num_rows]
         if len(batches) > 1 and request.format.kind in _NESTED:
             first, last = (set(batch.schema.names) for batch in batches)
-            gone, new = (
-                sorted({name.partition(".")[0] for name in one}) for one in (first - last, last - first)
-            )
+            sides = (first - last, last - first)
+            gone, new = (sorted({name.partition(".")[0] for name in one}) for one in sides)
             if gone and new:  # members on both sides that the other one lacks
                 request.said.say("reading.first_and_last", first=some_of(gone), last=some_of(new))
         with contextlib.suppress(pa.ArrowInvalid):  # no UTF-8; reading in earnest names the place

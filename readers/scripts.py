@@ -439,9 +439,13 @@ def record_splits(
     else:
         # Header rows, arrays and Parquet's footer belong to the whole file.
         decoder, divided = Decoder((), text_only=request.text_only), splitting.divide(files)
-    read = functools.partial(
-        read_records, request=request, preprocessor=preprocessor, decoder=decoder, index=index
-    )
+    how: dict[str, Any] = {
+        "request": request,
+        "preprocessor": preprocessor,
+        "decoder": decoder,
+        "index": index,
+    }
+    read = functools.partial(read_records, **how)
     return tuple(FileSplit(pieces, read) for pieces in divided)
 
 

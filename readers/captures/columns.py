@@ -198,9 +198,8 @@ def distinct_names(
     """
     known, later = frozenset[str]().union(*own), set[str]()
     found: list[list[str]] = []
-    for side, names, mine in reversed(
-        [*zip(sides, names_of_sides, own or [known] * len(sides), strict=True)]
-    ):
+    every = [*zip(sides, names_of_sides, own or [known] * len(sides), strict=True)]
+    for side, names, mine in reversed(every):
         taken = later | (known - mine)
         found.insert(0, [f"{side}.{name}" if name in taken else name for name in names])
         later |= mine.union(names) - taken
@@ -409,9 +408,8 @@ class Decoder:
                     require_alike(at == last or batch.num_columns == widths[at], "more cells than expected")
                     start = sum(widths[:at])
                     found[at] = {cell_name(start + cell): each for cell, each in enumerate(batch.columns)}
-                found[at] = {
-                    name: like_first(column, self.kinds.get(name)) for name, column in found[at].items()
-                }
+                named, kinds = found[at].items(), self.kinds
+                found[at] = {name: like_first(column, kinds.get(name)) for name, column in named}
         columns = dict(chain.from_iterable(each.items() for each in found))
         total = int(counts.sum())
         batch = batch_of(columns, total)
@@ -445,9 +443,8 @@ class Decoder:
         for other in others:
             if (at := pc.index(pc.not_equal(present[first], present[other]), True).as_py()) >= 0:
                 one, two = (present[side][at].as_py()[:40] for side in (first, other))
-                raise DatasetError.of(
-                    "captures.encodings", one=one, first=first, two=two, other=other, place=envelope.place(at)
-                )
+                told = {"one": one, "first": first, "two": two, "other": other}
+                raise DatasetError.of("captures.encodings", place=envelope.place(at), **told)
 
     def _joined(self, texts: Sequence[Texts]) -> list[Texts]:
         """Return CSV payloads joined with a comma, a missing one with as many cells as it should have."""
@@ -508,9 +505,8 @@ def json_array(data: pa.StringArray) -> pa.Array:
         # Members that one payload alone has would become a column of all.
         raise NotBulkError("a payload is far longer than the others")
     # Wrapped, every payload is the one member of an object, whatever it is.
-    wrapped = pc.binary_join_element_wise(
-        '{"p":', data, "}\n", "", null_handling="replace", null_replacement="null"
-    )
+    nulls = {"null_handling": "replace", "null_replacement": "null"}
+    wrapped = pc.binary_join_element_wise('{"p":', data, "}\n", "", **nulls)
     batch = parse_json(text_buffer(wrapped), JsonFields())
     is_single = batch.num_rows == len(data) and batch.schema.names == ["p"]
     require_alike(is_single, "a payload holds several values")
@@ -554,14 +550,12 @@ def _json_rows(data: pa.StringArray, shape: Shape) -> Rows:
         require_alike(not _may_be_table(values.type), "a payload may be a table")
         if shape == "columns" and len(members) > 1 and all(map(types.is_list, members)):
             return _column_rows(values)
-        is_deep = any(map(types.is_struct, members)) and (
-            shape == "columns" or not any(map(types.is_list, members))
-        )
+        has_lists = any(map(types.is_list, members))
+        is_deep = any(map(types.is_struct, members)) and (shape == "columns" or not has_lists)
         is_series = shape == "columns" and "0" in values.type.names
-        require_alike(
-            shape == "row" or not (is_deep or is_series), "a list may be deeper, or a column a series"
-        )
-        if shape == "row" or not any(map(types.is_list, members)):
+        is_plain = shape == "row" or not (is_deep or is_series)
+        require_alike(is_plain, "a list may be deeper, or a column a series")
+        if shape == "row" or not has_lists:
             return Rows(np.ones(len(values), np.int64), batch=_named(values))
         others = columns_of(_named(values))
         lists = [one for one in others if types.is_list(others[one].type)]
@@ -609,9 +603,8 @@ def _by_place(data: pa.StringArray) -> pa.StringArray:
     number = np.arange(len(places))
     number -= np.maximum.accumulate(np.where(first, number, 0))
     require_alike(len(number) and number.max() < LONGEST_LIST, "a list is long")
-    names = np.frombuffer(b"".join(b'"%05d":' % at for at in range(number.max() + 1)), np.uint8).reshape(
-        -1, 8
-    )
+    written = b"".join(b'"%05d":' % at for at in range(number.max() + 1))
+    names = np.frombuffer(written, np.uint8).reshape(-1, 8)
     longer = np.insert(text, np.repeat(places, names.shape[1]), names[number].ravel())
     ends = np.cumsum(pc.binary_length(data).to_numpy())
     edges = np.concatenate([[0], ends + names.shape[1] * np.searchsorted(places, ends)]).astype(np.int32)

@@ -154,9 +154,8 @@ def rows_of_values(values: list[Any], shape: Shape) -> list[Row]:
 def value_rows(value: Any, shape: Shape) -> list[Row]:
     """Return the rows of one JSON value."""
     if isinstance(value, dict) and {dict, list}.isdisjoint(map(type, value.values())):
-        return (
-            [{"0": cell} for cell in value.values()] if shape == "columns" and is_series(value) else [value]
-        )
+        is_column = shape == "columns" and is_series(value)
+        return [{"0": cell} for cell in value.values()] if is_column else [value]
     table = table_rows(value)
     if table is not None:
         return list(table)
@@ -511,13 +510,11 @@ def _require_read(side: str, calls: Sequence[tuple[Call, int]]) -> None:
     """Refuse payloads of one row that hold a list as long as the other side has rows."""
     varies = len({count for _, count in calls}) > 1
     # Lines of CSV have as many cells as there are features, unless their number varies.
-    held = [
-        call.payloads[side].values if varies or call.payloads[side].kind == JSON else [] for call, _ in calls
-    ]
+    payloads = [call.payloads[side] for call, _ in calls]
+    held = [payload.values if varies or payload.kind == JSON else [] for payload in payloads]
     lengths = [_lengths(values, objects=varies) for values in held]
-    if sum(count for _, count in calls) >= _LEAST_ROWS and all(
-        count in some for (_, count), some in zip(calls, lengths, strict=True)
-    ):
+    are_held = all(count in some for (_, count), some in zip(calls, lengths, strict=True))
+    if are_held and sum(count for _, count in calls) >= _LEAST_ROWS:
         call, count = calls[0]
         raise DatasetError.of("captures.rows_within", field=side, count=count, place=call.place())
 
@@ -550,9 +547,8 @@ def _natural(side: str, calls: Sequence[Call], pair: Sequence[str]) -> Shape:
     found = [(value, within) for value in values if (within := rows_within(value)) is not None]
     lists = [(not _without(value, path), path[-1], items) for value, (path, items) in found]
     # A value by itself is a batch of one where others are lists.
-    alone_ones = [
-        value if isinstance(value, list) else [value] for value in values if not isinstance(value, dict)
-    ]
+    others = [value for value in values if not isinstance(value, dict)]
+    alone_ones = [value if isinstance(value, list) else [value] for value in others]
     lists += [
         (True, "", items)
         for items in alone_ones
@@ -566,9 +562,8 @@ def _natural(side: str, calls: Sequence[Call], pair: Sequence[str]) -> Shape:
         if (row_like and (named or alone)) or (len(pair) > 1 and (named or len(lengths) > 1)):
             return "list"
         # One element on both sides: a batch of one.
-        peers = [
-            call.payloads[peer] for call in calls for peer in pair if peer != side and peer in call.payloads
-        ]
+        sides = [peer for peer in pair if peer != side]
+        peers = [call.payloads[peer] for call in calls for peer in sides if peer in call.payloads]
         alike = peers and all(peer.values and rows_within(peer.values[0]) is not None for peer in peers)
         return "list" if alone and lengths == {1} and alike else "row"
     tables = [len(rows) for value in values if (rows := column_rows(value)) is not None]
