@@ -153,10 +153,8 @@ def refuse_deep_nesting(data: bytes | pa.Buffer) -> int:
     -------
     How many line ends there are.
     """
-    found = (
-        piece[((braces := piece | _BRACE) == _OPENING) | (braces == _CLOSING) | (piece == _NEWLINE)]
-        for piece in pieces_of(data)
-    )
+    both = ((piece, piece | _BRACE) for piece in pieces_of(data))
+    found = (piece[(br == _OPENING) | (br == _CLOSING) | (piece == _NEWLINE)] for piece, br in both)
     marks = np.concatenate([np.zeros(0, np.uint8), *found])
     newlines = marks == _NEWLINE
     ends = np.flatnonzero(newlines)

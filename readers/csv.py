@@ -116,11 +116,8 @@ def decide_dialect(path: str, beginning: bytes, separator: str | None, *, comple
     ways = itertools.product(SEPARATORS if separator is None else (separator,), escapes)
     found = {way: _records(way, beginning, complete=complete) for way in itertools.starmap(Dialect, ways)}
     readings = {dialect: records for dialect, records in found.items() if records}
-    even = {
-        dialect: records
-        for dialect, records in readings.items()
-        if len({len(row) for row in records}) == 1 and (len(records[0]) > 1 or separator is not None)
-    }
+    alike = {dialect: records for dialect, records in readings.items() if len({*map(len, records)}) == 1}
+    even = {way: records for way, records in alike.items() if len(records[0]) > 1 or separator is not None}
     if not even:
         for other in SEPARATORS[1:] if separator is None and complete else ():
             if ord(other) in beginning:

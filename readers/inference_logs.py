@@ -239,10 +239,8 @@ def _no_call(place: Place, reason: str) -> DatasetError:
 def _first_record(path: str) -> Record | None:
     text = first_bytes(path, _BEGINNING)
     if text.startswith(b"PAR1"):
-        with (
-            contextlib.suppress(OSError, ValueError, NotImplementedError),  # reading in earnest reports it
-            open_random(path) as source,
-        ):
+        # Reading in earnest reports what is wrong.
+        with contextlib.suppress(OSError, ValueError, NotImplementedError), open_random(path) as source:
             return dict.fromkeys(pq.ParquetFile(source).schema_arrow.names)
         return None
     if text.startswith(b"{") and b"\n" not in text:
@@ -347,10 +345,9 @@ def _payload(record: Record, place: Place) -> Any:
 
 
 def _decoded(text: Any, place: Place) -> str:
-    try:
+    with contextlib.suppress(ValueError, TypeError):
         return (text if isinstance(text, bytes) else base64.b64decode(text or "")).decode()
-    except (ValueError, TypeError):
-        raise _no_call(place, "its payload is no text in base64") from None
+    raise _no_call(place, "its payload is no text in base64")
 
 
 def _databricks(log: LogFiles) -> Iterator[Half]:

@@ -213,14 +213,8 @@ def is_document(path: str) -> bool:
         return False
     # One list by itself may as well be part of a row.
     is_by_column = rows is not None and (not is_columns(value) or min(len(value), len(rows)) > 1)
-    return (
-        is_by_column
-        or _table(path, value) is not None
-        or _member_with_rows(value) is not None
-        or _is_ragged(value)
-        or _is_keyed(value)
-        or bool(_long_lists(value))
-    )
+    is_table = is_by_column or _table(path, value) is not None or _member_with_rows(value) is not None
+    return is_table or _is_ragged(value) or _is_keyed(value) or bool(_long_lists(value))
 
 
 def _table(path: str, value: Any) -> list[Row] | None:

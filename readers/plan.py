@@ -252,10 +252,8 @@ def side_by_side(_: Pieces, sides: Sequence[tuple[str, Sequence[Split]]]) -> Ite
         rows = [columns_of(batch.slice(0, count)) for batch in held]
         yield batch_of(functools.reduce(operator.or_, rows), count)
         taken += count
-        held = [
-            batch.slice(count) if batch.num_rows > count else next(stream, nothing)
-            for batch, stream in zip(held, streams, strict=True)
-        ]
+        both = zip(held, streams, strict=True)
+        held = [one.slice(count) if one.num_rows > count else next(stream, nothing) for one, stream in both]
     left = [sum(batch.num_rows for batch in (rest, *more)) for rest, more in zip(held, streams, strict=True)]
     for source, more in zip((source for source, _ in sides), left, strict=True):
         if more != left[0]:

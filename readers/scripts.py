@@ -439,13 +439,9 @@ def record_splits(
     else:
         # Header rows, arrays and Parquet's footer belong to the whole file.
         decoder, divided = Decoder((), text_only=request.text_only), splitting.divide(files)
-    how: dict[str, Any] = {
-        "request": request,
-        "preprocessor": preprocessor,
-        "decoder": decoder,
-        "index": index,
-    }
-    read = functools.partial(read_records, **how)
+    read = functools.partial(
+        read_records, request=request, preprocessor=preprocessor, decoder=decoder, index=index
+    )
     return tuple(FileSplit(pieces, read) for pieces in divided)
 
 

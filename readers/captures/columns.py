@@ -424,10 +424,8 @@ class Decoder:
         """
         names = [[] if side.batch is None or side.is_cells else side.batch.schema.names for side in rows]
         every = distinct_names(self.sides, names, self.layout.own)
-        return [
-            dict(zip(own, side.batch.columns, strict=True)) if own else {}
-            for own, side in zip(every, rows, strict=True)
-        ]
+        both = zip(every, rows, strict=True)
+        return [dict(zip(own, side.batch.columns, strict=True)) if own else {} for own, side in both]
 
     def _require_one_encoding(self, envelope: Envelope) -> None:
         """Raise DatasetError where the originals would not read a record."""
@@ -451,11 +449,9 @@ class Decoder:
         csv_records = np.any([text.kinds == CSV for text in texts], axis=0)
         if not csv_records.any():
             return list(texts)
-        parts = [
-            pc.fill_null(pc.ascii_rtrim(text.text, "\r\n"), "," * (width - 1))
-            for text, width in zip(texts, self.layout.widths or (0,) * len(texts), strict=True)
-            if width or text.text.null_count < len(text.text)
-        ]
+        every = zip(texts, self.layout.widths or (0,) * len(texts), strict=True)
+        some = [(side.text, width) for side, width in every if width or side.text.null_count < len(side.text)]
+        parts = [pc.fill_null(pc.ascii_rtrim(text, "\r\n"), "," * (width - 1)) for text, width in some]
         joined = pc.binary_join_element_wise(*parts, ",") if len(parts) > 1 else parts[0]
         mask, nothing = pa.array(csv_records), pa.scalar(None, pa.string())
         found = []

@@ -276,10 +276,8 @@ def payload_part(part: Any) -> dict[str, Any] | None:
     data = part.get("data") if isinstance(part, dict) else None
     if data is None:
         return None
-    encoding, content_type = (
-        None if (value := part.get(name)) is None else str(value)
-        for name in ("encoding", "observedContentType")
-    )
+    told = (part.get(name) for name in ("encoding", "observedContentType"))
+    encoding, content_type = (None if value is None else str(value) for value in told)
     if not isinstance(data, str):
         data, encoding = json_text(data), "JSON"
     return {"data": data, "encoding": encoding, "observedContentType": content_type}

@@ -50,8 +50,7 @@ _MOST_MISTAKEN = 0.5
 
 # Types of payloads that are no table; text may be CSV all the same, and is where a cell is a number.
 _NO_TABLE = re.compile(
-    r"(multipart|image|audio|video)/[\w.+-]+|text/event-stream|(text|application)/x?-?libsvm|(?P<text>text/(plain|html))",
-    re.I,
+    r"(?i)(multipart|image|audio|video)/[\w.+-]+|text/event-stream|(text|application)/x?-?libsvm|(?P<text>text/(plain|html))"
 )
 
 
@@ -443,10 +442,8 @@ def too_many(contradicting: int, calls: int, place: str) -> DatasetError:
 
 
 def _call_rows(shapes: Mapping[str, Shape], calls: Sequence[Call], why: str) -> CallRows:
-    counts = [
-        [len(payload.rows(shapes.get(side, "row"))) for side, payload in call.payloads.items()]
-        for call in calls
-    ]
+    told = [call.payloads.items() for call in calls]
+    counts = [[len(one.rows(shapes.get(side, "row"))) for side, one in payloads] for payloads in told]
     # One row belongs to all of the others.
     wrong = [call for call, count in zip(calls, counts, strict=True) if len({*count} - {0, 1}) > 1]
     if len(wrong) > MOST_CONTRADICTIONS * len(calls):
@@ -461,17 +458,11 @@ def _choose(
     """Return the shapes of request and response on which most calls agree, and why."""
     both = [call for call in calls if all(side in call.payloads for side in pair)] if len(pair) > 1 else []
     natural = {side: _natural(side, calls, pair) for side in pair}
-    rows = {
-        side: {shape: [len(call.payloads[side].rows(shape)) for call in both] for shape in SHAPES}
-        for side in pair
-    }
+    found = {side: [call.payloads[side] for call in both] for side in pair}
+    rows = {side: {shape: [len(one.rows(shape)) for one in found[side]] for shape in SHAPES} for side in pair}
     # Of CSV, answers alone are written as cells of one line, unless requests have a cell a row as well.
-    is_text = [
-        side.endswith("Input")
-        and natural[side] == "row"
-        and all(call.payloads[side].kind == CSV for call in both)
-        for side in pair
-    ]
+    texts = {side for side in pair if all(one.kind == CSV for one in found[side])}
+    is_text = [side.endswith("Input") and natural[side] == "row" and side in texts for side in pair]
     readings: list[tuple[float, int, dict[str, Shape]]] = []
     for shapes in product(*(("row",) if only_rows else SHAPES for only_rows in is_text)):
         chosen = dict(zip(pair, shapes, strict=True))
@@ -529,11 +520,8 @@ def _lengths(values: Iterable[Any], *, objects: bool) -> set[int]:
 
 def _differs(shapes: Mapping[str, Shape], natural: Mapping[str, Shape], calls: Sequence[Call]) -> bool:
     """Return whether another reading changes anything, as far as the first calls show."""
-    return any(
-        payload.rows(shapes.get(side, "row")) != payload.rows(natural.get(side, "row"))
-        for call in calls[:20]
-        for side, payload in call.payloads.items()
-    )
+    first = [one for call in calls[:20] for one in call.payloads.items()]
+    return any(one.rows(shapes.get(side, "row")) != one.rows(natural.get(side, "row")) for side, one in first)
 
 
 def _natural(side: str, calls: Sequence[Call], pair: Sequence[str]) -> Shape:
@@ -549,11 +537,8 @@ def _natural(side: str, calls: Sequence[Call], pair: Sequence[str]) -> Shape:
     # A value by itself is a batch of one where others are lists.
     others = [value for value in values if not isinstance(value, dict)]
     alone_ones = [value if isinstance(value, list) else [value] for value in others]
-    lists += [
-        (True, "", items)
-        for items in alone_ones
-        if items and not any(isinstance(item, dict | list) for item in items)
-    ]
+    flat = [items for items in alone_ones if not any(isinstance(item, dict | list) for item in items)]
+    lists += [(True, "", items) for items in flat if items]
     if 2 * len(lists) > len(values):
         lengths = {len(items) for _, _, items in lists}
         named = all(name in BATCH_MEMBERS for _, name, _ in lists)

@@ -230,10 +230,8 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> Decoder:
         raise DatasetError.of("captures.unanswered", file=request.source, field=sides[0], calls=len(calls))
 
     def rows(chosen: Mapping[str, Shape]) -> list[list[list[shapes.Row] | None]]:
-        return [
-            [call.payloads.get(side, shapes.NOTHING).rows(chosen.get(side, "row")) or None for call in calls]
-            for side in sides
-        ]
+        found = {side: [call.payloads.get(side, shapes.NOTHING) for call in calls] for side in sides}
+        return [[one.rows(chosen.get(side, "row")) or None for one in found[side]] for side in sides]
 
     def fits_baseline(chosen: Mapping[str, Shape]) -> bool:
         known = set(request.column_names or ())
@@ -358,11 +356,8 @@ def _table(envelope: Envelope, finder: paths.Finder, headers: Mapping[str, str],
     def bulk(records: Counts) -> Table:
         if finder.kinds is None:
             finder.learn(_parts(envelope, texts, alone, np.arange(min(len(envelope), _LEARNT_RECORDS)), note))
-        values = {
-            part: json_array(texts[part].take(records).text)
-            for part in SIDES
-            if (texts[part].kinds[records] == shapes.JSON).all()
-        }
+        are_json = [part for part in SIDES if (texts[part].kinds[records] == shapes.JSON).all()]
+        values = {part: json_array(texts[part].take(records).text) for part in are_json}
         truth = texts[GROUND_TRUTH].take(records)
         return finder.together(values, functools.partial(_labels_at, truth))
 
