@@ -32,7 +32,7 @@ ColumnKind = Literal["number", "boolean", "date", "text"]
 
 # What people and programs write where there is no value; the setting missing_values lists others.
 MARKERS = ("NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "None", "?", "-", "nan", "NaN")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|(?i:[+-]?inf(inity)?)")
 # The label of a capture, and the column of labels that were joined.
 GROUND_TRUTH = "groundTruthData"
 # The column that says in which of several windows a row lies.

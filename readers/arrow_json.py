@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import json, types
 
 from readers.flatten import DEEPEST
-from readers.lanes import PIECE, NotBulkError, pieces_of, require_alike
+from readers.lanes import NotBulkError, pieces_of, require_alike
 
 # Members by name, in the order in which they are first seen, and those below each.
 MemberOrder = dict[str, Any]
@@ -130,9 +129,8 @@ def _text_for_times(kind: pa.DataType) -> pa.DataType | None:
         members = [(member.name, member.type, _text_for_times(member.type)) for member in kind]
         if any(as_text is not None for _, _, as_text in members):
             # A member that was always null may yet become anything, so it is not fixed.
-            return pa.struct(
-                [(name, text or known) for name, known, text in members if not types.is_null(known)]
-            )
+            told = [(name, text or known) for name, known, text in members if not types.is_null(known)]
+            return pa.struct(told)
     return None
 
 
@@ -155,10 +153,8 @@ def refuse_deep_nesting(data: bytes | pa.Buffer) -> int:
     -------
     How many line ends there are.
     """
-    found = (
-        piece[((braces := piece | _BRACE) == _OPENING) | (braces == _CLOSING) | (piece == _NEWLINE)]
-        for piece in pieces_of(data)
-    )
+    both = ((piece, piece | _BRACE) for piece in pieces_of(data))
+    found = (piece[(br == _OPENING) | (br == _CLOSING) | (piece == _NEWLINE)] for piece, br in both)
     marks = np.concatenate([np.zeros(0, np.uint8), *found])
     newlines = marks == _NEWLINE
     ends = np.flatnonzero(newlines)
@@ -174,9 +170,3 @@ def refuse_deep_nesting(data: bytes | pa.Buffer) -> int:
 def line_ends(data: bytes) -> int:
     """Return how many line ends there are, several times as fast as ``bytes.count``."""
     return sum(int(np.count_nonzero(piece == _NEWLINE)) for piece in pieces_of(data))
-
-
-def line_places(data: bytes) -> npt.NDArray[np.int64]:
-    """Return where the line ends are."""
-    pieces = enumerate(pieces_of(data))
-    return np.concatenate([np.flatnonzero(piece == _NEWLINE) + at * PIECE for at, piece in pieces])

@@ -43,7 +43,7 @@ _CURRENCY = r"[$€£¥₹]|USD|EUR|GBP|JPY|CHF|INR|CNY|kr"
 # Numbers as people write them: with a currency, a sign of percent, or separators of thousands and decimals.
 _AMOUNT = (
     rf"^['\"]?[-+−(]?\s*(?:{_CURRENCY})?\s*[-+−]?\d{{1,3}}(?:[ ,.'’_\x{{a0}}\x{{202f}}]?\d{{3}})*(?:[.,]\d+)?"
-    rf"\s*(?:%|{_CURRENCY})?[-)]?['\"]?$|^[-+]?0[xX][\da-fA-F]+$"
+    rf"\s*(?:%|{_CURRENCY})?[-)]?['\"]?$|^[-+]?0[xX][\da-fA-F]+$|^[-+]?[\d.]+[dD][-+]?\d+$"
 )
 # Numbers with a unit; more than a few units are parts of codes, such as seats.
 _WITH_UNIT = r"^[-+−]?\d+(?:[.,]\d+)?\s?(?P<unit>[A-Za-zµ°%²³/]{1,6})$"
@@ -66,6 +66,12 @@ _SPELLINGS = {
     r" ?([+-]\d\d:?\d\d)( UTC| GMT)?$": r"\1",
     r" ?(z|Z|UTC|GMT)$": "Z",
     r"(\d\d:\d\d[.\d]*[+-]\d\d)$": r"\1:00",
+}
+# Numbers among text, as whoever summarizes text knows numbers.
+_PLAIN = {
+    r"^([+-]?)\.": r"\10.",
+    r"^([+-]?\d+)\.([eE]|$)": r"\1.0\2",
+    r"^\+?(-?)(?i:inf|infinity)$": r"\11e999",
 }
 # Rows that tell what columns are.
 _FIRST_ROWS = 4096
@@ -393,15 +399,25 @@ def _numbers(name: str, column: pa.Array, declared: Declared | None, rules: Cell
     if declared is None and not rules.like_pandas and _any(_distinct(column), _CODE):
         _say_unlike(name, column, "codes")
         return column  # whoever summarizes knows them
-    if (share := _share(_distinct(column), _NUMBER)) == 1.0:
+    if _share(_distinct(column), _NUMBER) == 1.0:
         return _convert(column, _parse_numbers)
     if not rules.like_pandas and _share(_distinct(column), _BOOLEAN_OR_DIGIT) == 1.0:
         if declared is None:
             notice("reading.flags", field=name)
         return _convert(column, lambda texts: _truth(texts).cast(pa.int8()))
-    if declared is None and share < _HALF:
-        _say_unlike(name, column, "text")
-    return column
+    texts = _present(column, ())
+    others = _unlike(texts, _NUMBER)
+    if declared is None and len(others) > (1.0 - MOSTLY) * len(texts):
+        _say_unlike(name, others, "text")
+    return column if rules.like_pandas else _convert(column, _plain_numbers)
+
+
+def _plain_numbers(texts: pa.Array) -> pa.Array:
+    plain = pc.utf8_trim_whitespace(texts)
+    is_number = pc.match_substring_regex(plain, _NUMBER)
+    for pattern, spelling in _PLAIN.items():
+        plain = pc.replace_substring_regex(plain, pattern, spelling)
+    return pc.if_else(is_number, plain, texts)
 
 
 def _say_unlike(name: str, column: pa.Array, what: str) -> None:

@@ -116,11 +116,8 @@ def decide_dialect(path: str, beginning: bytes, separator: str | None, *, comple
     ways = itertools.product(SEPARATORS if separator is None else (separator,), escapes)
     found = {way: _records(way, beginning, complete=complete) for way in itertools.starmap(Dialect, ways)}
     readings = {dialect: records for dialect, records in found.items() if records}
-    even = {
-        dialect: records
-        for dialect, records in readings.items()
-        if len({len(row) for row in records}) == 1 and (len(records[0]) > 1 or separator is not None)
-    }
+    alike = {dialect: records for dialect, records in readings.items() if len({*map(len, records)}) == 1}
+    even = {way: records for way, records in alike.items() if len(records[0]) > 1 or separator is not None}
     if not even:
         for other in SEPARATORS[1:] if separator is None and complete else ():
             if ord(other) in beginning:
@@ -449,9 +446,8 @@ def _require_header_as_said(path: str, cells: list[str], below: bytes, request: 
     evidence = header_evidence(cells, _rows(below[: below.rfind(b"\n") + 1 or None]), known)
     if evidence == ("values" if request.format.header else "names"):
         shown = ", ".join(cells[:6])
-        raise DatasetError.of(
-            "csv.no_header" if request.format.header else "csv.header", file=path, cells=shown
-        )
+        is_told = request.format.header
+        raise DatasetError.of("csv.no_header" if is_told else "csv.header", file=path, cells=shown)
 
 
 def csv_sample(path: str, request: Dataset, size: int) -> pa.RecordBatch | None:

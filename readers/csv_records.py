@@ -246,10 +246,8 @@ def _infer(data: Text, columns: CsvColumns) -> dict[str, pa.DataType]:
     text = columns.kept if columns.text_only else columns.text
     asked = {name: pa.string() if name in text else None for name in columns.kept}
     table = _read(data, columns.names, asked, one_block=True)
-    return {
-        name: column.type if column.type in _LADDER and not columns.text_only else _text_type(column)
-        for name, column in zip(asked, table.columns, strict=True)
-    }
+    narrow, found = () if columns.text_only else _LADDER, zip(asked, table.columns, strict=True)
+    return {name: one.type if one.type in narrow else _text_type(one) for name, one in found}
 
 
 def _text_type(column: pa.ChunkedArray) -> pa.DataType:
@@ -372,7 +370,5 @@ class CellParser:
         if table.num_rows != rows:
             raise CellsError(f"{table.num_rows} rows instead of {rows}")
         self.types |= columns.types
-        return {
-            name: column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-            for name, column in zip(table.schema.names, table.columns, strict=True)
-        }
+        found = zip(table.schema.names, table.columns, strict=True)
+        return {name: one.chunk(0) if one.num_chunks == 1 else one.combine_chunks() for name, one in found}

@@ -15,7 +15,7 @@ import math
 import re
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -63,36 +63,28 @@ def flatten_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
     names = batch.schema.names
     if all(map(_is_plain, batch.schema.types)) and len(set(names)) == len(names):
         return batch
+
+    def flattened() -> Iterator[tuple[str, str, pa.Array]]:
+        for field, array in zip(names, batch.columns, strict=True):
+            try:
+                yield from ((field, name, flat) for name, flat in _flatten(field, array))
+            except RecursionError:
+                raise DatasetError.of("tables.too_deep", field=field[:40], deepest=DEEPEST) from None
+
+    return batch_of(_by_name(flattened()), batch.num_rows, batch.schema.metadata)
+
+
+def _by_name(found: Iterable[tuple[str, str, pa.Array]]) -> dict[str, pa.Array]:
+    """Return columns by name, given the field that each comes from; refuse two fields for one name."""
     columns: dict[str, pa.Array] = {}
     origins: dict[str, str] = {}
-    for field, array in zip(batch.schema, batch.columns, strict=True):
-        try:
-            flattened = list(_flatten(field.name, array))
-        except RecursionError:
-            raise too_deep(field.name) from None
-        for name, flat in flattened:
-            if name in columns:
-                raise name_clash(name, origins[name], field.name)
-            columns[name] = flat
-            origins[name] = field.name
-    return batch_of(columns, batch.num_rows, batch.schema.metadata)
-
-
-def name_clash(name: str, first: str, second: str) -> DatasetError:
-    """Return the error for two fields that would become one column."""
-    if first == second:
-        return DatasetError.of("tables.twice", field=name)
-    return DatasetError.of("tables.clash", field=name, first=first, second=second)
-
-
-def too_deep(name: str) -> DatasetError:
-    """Return the error for a field whose values are nested deeper than `DEEPEST`."""
-    return DatasetError.of("tables.too_deep", field=name[:40], deepest=DEEPEST)
-
-
-def too_long(name: str, length: int) -> DatasetError:
-    """Return the error for a field whose lists are longer than `LONGEST_LIST`."""
-    return DatasetError.of("tables.too_long", field=name[:40], length=length, longest=LONGEST_LIST)
+    for origin, name, column in found:
+        if name in columns:
+            told = {"first": origins[name], "second": origin}
+            is_same = origins[name] == origin
+            raise DatasetError.of("tables.twice" if is_same else "tables.clash", field=name, **told)
+        columns[name], origins[name] = column, origin
+    return columns
 
 
 def columns_of(batch: pa.RecordBatch) -> dict[str, pa.Array]:
@@ -150,7 +142,7 @@ def _flatten_list(name: str, array: pa.Array) -> _Columns:
     starts = np.cumsum(lengths, dtype=np.int64) - lengths
     longest = int(lengths.max(initial=0))
     if longest > LONGEST_LIST:
-        raise too_long(name, longest)
+        raise DatasetError.of("tables.too_long", field=name[:40], length=longest, longest=LONGEST_LIST)
     for position in range(longest):
         elements = values.take(pa.array(starts + position, mask=lengths <= position))
         yield from _flatten(f"{name}.{position}", elements)
@@ -308,16 +300,14 @@ def rows_to_batch(rows: Sequence[Mapping[str, Any]], *, text_only: bool = False)
     DatasetError
         When two fields become one column, or a value cannot be represented.
     """
-    columns: dict[str, pa.Array] = {}
-    origins: dict[str, str] = {}
-    for key, values in _by_key(rows).items():
-        for raw_name, flat in _expand(key, values):
-            name = without_surrogates(raw_name)
-            if name in columns:
-                raise name_clash(name, origins[name], key)
-            columns[name] = column_of(name, flat, text_only=text_only)
-            origins[name] = key
-    return batch_of(columns, len(rows))
+
+    def expanded() -> Iterator[tuple[str, str, pa.Array]]:
+        for key, values in _by_key(rows).items():
+            for raw_name, flat in _expand(key, values):
+                name = without_surrogates(raw_name)
+                yield key, name, column_of(name, flat, text_only=text_only)
+
+    return batch_of(_by_name(expanded()), len(rows))
 
 
 def _by_key(rows: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:
@@ -365,7 +355,7 @@ def _expand(
 ) -> Iterator[tuple[str, list[Any]]]:
     """Yield the flat columns of a field; without others that are alike, its values decide on the order."""
     if depth > DEEPEST:
-        raise too_deep(name)
+        raise DatasetError.of("tables.too_deep", field=name[:40], deepest=DEEPEST)
     if {type(value) for value in values} <= {str, int, float, bool, type(None)}:
         yield name, values
         return
@@ -383,7 +373,7 @@ def _expand(
     alike = alike or _Alike(values)
     longest = max((len(value) for value in lists if value is not None), default=0)
     if longest > LONGEST_LIST:
-        raise too_long(name, longest)
+        raise DatasetError.of("tables.too_long", field=name[:40], length=longest, longest=LONGEST_LIST)
     for position, children in enumerate(itertools.zip_longest(*(value or () for value in lists))):
         yield from _expand(f"{name}.{position}", list(children), alike.items, depth + 1)
 

@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from contract.dataset import GROUND_TRUTH, Dataset, notice
 from contract.errors import DatasetError, topic
 from contract.window import parse_instant
+from contract.wording import some_of
 from file_storage.storage import SourceFile, open_random, read_bytes
 from readers.flatten import json_text, loads, scalar_text
 from readers.parquet import parquet_rows
@@ -238,10 +239,8 @@ def _no_call(place: Place, reason: str) -> DatasetError:
 def _first_record(path: str) -> Record | None:
     text = first_bytes(path, _BEGINNING)
     if text.startswith(b"PAR1"):
-        with (
-            contextlib.suppress(OSError, ValueError, NotImplementedError),  # reading in earnest reports it
-            open_random(path) as source,
-        ):
+        # Reading in earnest reports what is wrong.
+        with contextlib.suppress(OSError, ValueError, NotImplementedError), open_random(path) as source:
             return dict.fromkeys(pq.ParquetFile(source).schema_arrow.names)
         return None
     if text.startswith(b"{") and b"\n" not in text:
@@ -329,8 +328,12 @@ def _events(log: LogFiles) -> Iterator[Half]:
         seen.add(whose)
         time = attributes.get("time")
         yield Half((identifier, *whose), {side: _part(payload)}, (identifier, None), _time(time), place)
-    if len(seen) > 1:
-        notice("reading.services", names=", ".join(sorted("/".join(whose) for whose in seen)))
+    _say_services("/".join(whose) for whose in seen)
+
+
+def _say_services(names: Iterable[str]) -> None:
+    distinct = sorted({*names} - {""})
+    notice("reading.services", int(len(distinct) > 1), names=some_of(distinct))
 
 
 def _payload(record: Record, place: Place) -> Any:
@@ -342,23 +345,28 @@ def _payload(record: Record, place: Place) -> Any:
 
 
 def _decoded(text: Any, place: Place) -> str:
-    try:
+    with contextlib.suppress(ValueError, TypeError):
         return (text if isinstance(text, bytes) else base64.b64decode(text or "")).decode()
-    except (ValueError, TypeError):
-        raise _no_call(place, "its payload is no text in base64") from None
+    raise _no_call(place, "its payload is no text in base64")
 
 
 def _databricks(log: LogFiles) -> Iterator[Half]:
+    served = set()
     for row, place in itertools.chain.from_iterable(map(_records, log.files)):
         identifier = row.get("databricks_request_id")
-        status = row.get("status_code")
-        if status not in (None, 200) or row.get("request") is None or row.get("response") is None:
+        status = str(row.get("status_code") or 200)  # text, as exports write it
+        if status != "200" or row.get("request") is None or row.get("response") is None:
             notice("reading.failed")
             continue
+        about = row.get("request_metadata")  # an object of JSON, or a map of Parquet
+        about = dict(about) if isinstance(about, dict | list) else {}
+        names = (about.get("model_name"), about.get("model_version"), row.get("served_entity_id"))
+        served.add(" ".join(filter(None, names)))
         client = row.get("client_request_id")
         time = row.get("request_time", row.get("timestamp_ms"))
         parts = {_REQUEST: _part(row["request"]), _RESPONSE: _part(row["response"])}
         yield Half((str(identifier),), parts, (client or None, identifier), _time(time), place)
+    _say_services(served)
 
 
 def _bentoml(log: LogFiles) -> Iterator[Half]:
@@ -387,6 +395,7 @@ def _bentoml(log: LogFiles) -> Iterator[Half]:
 
 def _triton(log: LogFiles) -> Iterator[Half]:
     """Tensors of a request one by one, after a record that names the request."""
+    served = set()
     for path in log.files:
         calls: dict[Any, Half] = {}
         tensors: dict[Any, dict[str, Record]] = {}
@@ -394,6 +403,7 @@ def _triton(log: LogFiles) -> Iterator[Half]:
             number = record.get("id")
             if "model_name" in record and "parent_id" not in record:  # a step of an ensemble has a parent
                 identifier = str(record.get("request_id") or "") or None
+                served.add(f"{record['model_name']} {record.get('model_version', '')}")
                 calls[number] = Half((path, str(number)), {}, (identifier, None), None, place)
             side, members = _TENSORS.get(str(record.get("activity")), ("", ""))
             if number in calls and side and isinstance(record.get("tensor"), dict):
@@ -402,6 +412,7 @@ def _triton(log: LogFiles) -> Iterator[Half]:
         for number, bodies in tensors.items():
             calls[number].parts = {side: _part(body) for side, body in bodies.items()}
             yield calls[number]
+    _say_services(served)
 
 
 def _tensor(tensor: Record, place: Place) -> Record:

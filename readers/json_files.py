@@ -21,6 +21,7 @@ from readers.captures.shapes import (
     BATCH_MEMBERS,
     JSON,
     Payload,
+    Row,
     column_rows,
     is_columns,
     is_series,
@@ -212,14 +213,13 @@ def is_document(path: str) -> bool:
         return False
     # One list by itself may as well be part of a row.
     is_by_column = rows is not None and (not is_columns(value) or min(len(value), len(rows)) > 1)
-    is_table = is_by_column or table_rows(value) is not None
-    return (
-        is_table
-        or _member_with_rows(value) is not None
-        or _is_ragged(value)
-        or _is_keyed(value)
-        or bool(_long_lists(value))
-    )
+    is_table = is_by_column or _table(path, value) is not None or _member_with_rows(value) is not None
+    return is_table or _is_ragged(value) or _is_keyed(value) or bool(_long_lists(value))
+
+
+def _table(path: str, value: Any) -> list[Row] | None:
+    with DatasetError.instead_of("json_files.tensors", ValueError, file=path):
+        return table_rows(value)
 
 
 def _is_keyed(value: dict[str, Any]) -> bool:
@@ -228,9 +228,8 @@ def _is_keyed(value: dict[str, Any]) -> bool:
     if not isinstance(first, dict):
         return is_series(value) and len(value) >= _MANY
     alike = all(isinstance(each, dict) and each.keys() == first.keys() for each in others)
-    is_flat = alike and not any(
-        isinstance(cell, dict | list) for each in value.values() for cell in each.values()
-    )
+    cells = [cell for each in value.values() for cell in each.values()] if alike else []
+    is_flat = alike and not any(isinstance(cell, dict | list) for cell in cells)
     return bool(others) and is_flat and max(len(value), len(first)) >= _MANY
 
 
@@ -322,7 +321,7 @@ def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
         is_row = any(each.startswith(f"{name}.0") for name in (*document, *long) for each in known)
         is_keyed = _is_keyed(document)
         is_row |= is_keyed and not set(known).isdisjoint(rows_to_batch([document]).schema.names)
-        table = None if is_row else table_rows(document) or column_rows(document)
+        table = None if is_row else _table(path, document) or column_rows(document)
         member = None if is_row else _member_with_rows(document)
         file = path.rpartition("/")[2]
         if table is not None:
@@ -333,9 +332,8 @@ def _document_batches(path: str, request: Dataset) -> Iterator[pa.RecordBatch]:
             lengths = ", ".join(f"{name} {len(values)}" for name, values in document.items())
             raise DatasetError.of("json_files.ragged", file=path, lengths=lengths)
         elif is_keyed and not is_row:
-            raise DatasetError.of(
-                "json_files.keyed", file=path, field=", ".join(document), count=len(document)
-            )
+            keys = ", ".join(document)
+            raise DatasetError.of("json_files.keyed", file=path, field=keys, count=len(document))
         elif long and not is_row and (len(lists) > 1 or not long.keys() <= document.keys()):
             several = ", ".join({name: 0 for name, found in document.items() if _is_rows(found)} | long)
             count = max(long.values())

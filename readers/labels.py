@@ -341,9 +341,8 @@ _COMPRESSION = 12
 Words = npt.NDArray[np.uint64]
 Positions = npt.NDArray[np.int64]
 
-_SPILLED = pa.schema(
-    {"key": "uint64", "check": "uint64", "data": "string", "encoding": "uint8", "hour": "int32"}
-)
+_KEYS = {"key": "uint64", "check": "uint64"}
+_SPILLED = pa.schema({**_KEYS, "data": "string", "encoding": "uint8", "hour": "int32"})
 
 
 class LabelIndex(NamedTuple):

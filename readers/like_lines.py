@@ -116,9 +116,8 @@ class _Pattern:
     def __init__(self, line: bytes, exact: _Exact) -> None:
         self.between = _UNESCAPED_QUOTE.split(line)
         # Texts that are no names.
-        self.values = [
-            at for at in range(1, len(self.between) - 1, 2) if self.between[at + 1].lstrip()[:1] != b":"
-        ]
+        texts = range(1, len(self.between) - 1, 2)
+        self.values = [at for at in texts if self.between[at + 1].lstrip()[:1] != b":"]
         require_alike(self.values and len(self.between) <= _MOST_TEXTS, "it has other than some texts")
         marked = list(self.between)
         for at in self.values:
@@ -142,9 +141,8 @@ class _Pattern:
         for lines in (0, _SOME, rows):
             if lines:
                 pattern = copy.copy(self)
-                pattern._vary(
-                    [at for at in self.values if not self._is_constant(at, data, start, places[:lines])]
-                )
+                some = places[:lines]
+                pattern._vary([at for at in self.values if not self._is_constant(at, data, start, some)])
             edges = _edges(start, places, pattern.varying)
             if pattern._fits(data, start, end, edges):
                 return _Part(end, pattern, edges)
@@ -182,9 +180,8 @@ class _Pattern:
             holes[at] = _HOLE
         self.first, *inner, last = b'"'.join(holes).split(_HOLE)
         self.last = last + b"\n"
-        self.constants = pa.array(
-            [None, *(c for text in inner for c in (text, None)), self.last + self.first]
-        )
+        between = [constant for text in inner for constant in (text, None)]
+        self.constants = pa.array([None, *between, self.last + self.first])
         self.expected = self.constants[:0]
 
     def _fits(self, data: bytes, start: int, end: int, edges: _Edges) -> bool:

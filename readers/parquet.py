@@ -94,12 +94,9 @@ def _piece_batches(piece: FileRange, request: Dataset) -> Iterator[pa.RecordBatc
         excluded = excluded_positions(names, request.exclude)
         require_kept(path, names, request.exclude, excluded)
         kept = [name for position, name in enumerate(names) if position not in excluded]
-        batches = file.iter_batches(
-            max(1024, min(BATCH_ROWS, _BATCH_CELLS // max(1, metadata.num_columns))),
-            row_groups=list(piece.row_groups or range(metadata.num_row_groups)),
-            columns=kept if excluded else None,
-            use_threads=False,
-        )
+        rows = max(1024, min(BATCH_ROWS, _BATCH_CELLS // max(1, metadata.num_columns)))
+        groups, asked = list(piece.row_groups or range(metadata.num_row_groups)), kept if excluded else None
+        batches = file.iter_batches(rows, row_groups=groups, columns=asked, use_threads=False)
         if not metadata.num_rows:
             batches = iter([pa.RecordBatch.from_pylist([], schema=file.schema_arrow)])
         # Nothing holds a batch while the next one is read.
@@ -147,11 +144,9 @@ def _encoded_text(source: pa.NativeFile, metadata: pq.FileMetaData) -> list[str]
     next(file.iter_batches(1, row_groups=[0], columns=list(text.values()), use_threads=False), None)
     group = metadata.row_group(0)
     chunks = {path: group.column(position) for position, path in text.items()}
-    return [
-        path
-        for path, chunk in chunks.items()
-        if chunk.has_dictionary_page and chunk.total_uncompressed_size <= _ENCODED * max(1, chunk.num_values)
-    ]
+    coded = {path: chunk for path, chunk in chunks.items() if chunk.has_dictionary_page}
+    most = {path: _ENCODED * max(1, chunk.num_values) for path, chunk in coded.items()}
+    return [path for path, chunk in coded.items() if chunk.total_uncompressed_size <= most[path]]
 
 
 def parquet_rows(path: str, rows: int) -> Iterator[list[dict[str, Any]]]:
@@ -165,9 +160,8 @@ def parquet_rows(path: str, rows: int) -> Iterator[list[dict[str, Any]]]:
 @contextlib.contextmanager
 def _parquet(path: str) -> Iterator[None]:
     """Turn what reading Parquet raises inside the block into an error that names the file."""
-    damaged = DatasetError.instead_of(
-        "parquet.damaged", pa.ArrowInvalid, file=path, error=lambda error: str(error).rstrip(".")
-    )
+    told: dict[str, Any] = {"file": path, "error": lambda error: str(error).rstrip(".")}
+    damaged = DatasetError.instead_of("parquet.damaged", pa.ArrowInvalid, **told)
     unsupported = DatasetError.instead_of("parquet.unsupported", pa.ArrowNotImplementedError, file=path)
     with reading(path), damaged, unsupported:
         yield

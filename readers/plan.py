@@ -165,9 +165,8 @@ def _with_keys(files: Sequence[SourceFile], request: Dataset) -> Dataset:
         else:
             beginning = first_bytes(first.path, _SAMPLE).partition(b"\n")[0]
             either = f'"({TRANSFORM_ID}|{TRANSFORM_TIME})"'.encode()
-            keys = transform_keys(
-                [name.decode() for name in re.findall(either, beginning, re.IGNORECASE)], ()
-            )
+            names = map(bytes.decode, re.findall(either, beginning, re.IGNORECASE))
+            keys = transform_keys(list(names), ())
         if keys is not None:
             request.said.say("reading.transform")
     if keys is None:
@@ -253,10 +252,8 @@ def side_by_side(_: Pieces, sides: Sequence[tuple[str, Sequence[Split]]]) -> Ite
         rows = [columns_of(batch.slice(0, count)) for batch in held]
         yield batch_of(functools.reduce(operator.or_, rows), count)
         taken += count
-        held = [
-            batch.slice(count) if batch.num_rows > count else next(stream, nothing)
-            for batch, stream in zip(held, streams, strict=True)
-        ]
+        both = zip(held, streams, strict=True)
+        held = [one.slice(count) if one.num_rows > count else next(stream, nothing) for one, stream in both]
     left = [sum(batch.num_rows for batch in (rest, *more)) for rest, more in zip(held, streams, strict=True)]
     for source, more in zip((source for source, _ in sides), left, strict=True):
         if more != left[0]:
@@ -292,9 +289,8 @@ def _typed(splits: Splits, request: Dataset, index: LabelIndex | None) -> Splits
         batches = [batch for batch in samples if batch is not None and batch.num_rows]
         if len(batches) > 1 and request.format.kind in _NESTED:
             first, last = (set(batch.schema.names) for batch in batches)
-            gone, new = (
-                sorted({name.partition(".")[0] for name in one}) for one in (first - last, last - first)
-            )
+            sides = (first - last, last - first)
+            gone, new = (sorted({name.partition(".")[0] for name in one}) for one in sides)
             if gone and new:  # members on both sides that the other one lacks
                 request.said.say("reading.first_and_last", first=some_of(gone), last=some_of(new))
         with contextlib.suppress(pa.ArrowInvalid):  # no UTF-8; reading in earnest names the place

@@ -25,8 +25,8 @@ from readers.dataset import UNREAD, window_places
 if TYPE_CHECKING:
     from readers.labels import LabelIndex
 
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*")
+# An id and a time, as batch transform writes them.
+_PAIR = re.compile(r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\n\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*")
 _SHOWN = 12
 _MOST_WITHOUT = 0.01
 # Microseconds in what a number since 1970 counts: seconds, else milliseconds, and so on, by its size.
@@ -103,11 +103,8 @@ def transform_keys(names: Sequence[str], records: Sequence[Sequence[str]]) -> Ro
     if (identifier := found.get(TRANSFORM_ID.lower())) is not None:
         return RowKeys(identifier, found.get(TRANSFORM_TIME.lower()))
     for at in (-2, 0):
-        pairs = [row[at:][:2] for row in records]
-        if pairs and all(
-            len(cells) == len(("id", "time")) and _UUID.fullmatch(cells[0]) and _TIME.fullmatch(cells[1])
-            for cells in pairs
-        ):
+        pairs = ["\n".join(row[at:][:2]) for row in records]
+        if pairs and all(map(_PAIR.fullmatch, pairs)):
             return RowKeys(TRANSFORM_ID, TRANSFORM_TIME, added_at=at)
     return None
 
@@ -138,8 +135,6 @@ def _instants(column: pa.Array, attribute: str, label: str) -> pa.Array:
             example = f"{numbers.drop_null()[0].as_py():.15g}"
             raise DatasetError.of("windowed_rows.no_time", file=label, example=example, field=attribute)
         return found.cast(pa.int64(), safe=False)
-    if types.is_null(column.type):
-        return column.cast(pa.int64())
     if (found := instants_of(column)) is not None:
         return found.cast(pa.int64())
     texts = column.dictionary_decode() if types.is_dictionary(column.type) else column

@@ -67,19 +67,6 @@ class CapturedPart:
         return str(self.as_dict())
 
 
-class EventMetadata:
-    """Which call a record is of; None where absent."""
-
-    __slots__ = ("custom_attribute", "event_id", "event_time", "inference_id", "inference_time")
-
-    def __init__(self, fields: dict[str, Any]) -> None:
-        self.event_id = fields.get("eventId")
-        self.event_time = fields.get("eventTime", fields.get("inferenceTime"))
-        self.custom_attribute = fields.get("customAttributes")
-        self.inference_id = fields.get("inferenceId")
-        self.inference_time = fields.get("inferenceTime")
-
-
 class InferenceRecord:
     """One captured call.
 
@@ -88,7 +75,8 @@ class InferenceRecord:
     endpoint_input, endpoint_output, batch_transform_input, batch_transform_output, ground_truth
         `CapturedPart`, or None where absent.
     event_metadata
-        `EventMetadata`.
+        Which call it is of: `event_id`, `event_time`, `custom_attribute`, `inference_id`, `inference_time`;
+        None where absent.
     event_version
         As captured.
     event_dict
@@ -100,7 +88,14 @@ class InferenceRecord:
     def __init__(self, event: dict[str, Any]) -> None:
         self.event_dict = event
         metadata = event.get("eventMetadata")
-        self.event_metadata = EventMetadata(metadata if isinstance(metadata, dict) else {})
+        told = metadata if isinstance(metadata, dict) else {}
+        self.event_metadata = types.SimpleNamespace(
+            event_id=told.get("eventId"),
+            event_time=told.get("eventTime", told.get("inferenceTime")),
+            custom_attribute=told.get("customAttributes"),
+            inference_id=told.get("inferenceId"),
+            inference_time=told.get("inferenceTime"),
+        )
         self.event_version = event.get("eventVersion")
         for attribute, name in _PARTS.items():
             setattr(self, attribute, _part(event["captureData"], name))
@@ -117,9 +112,12 @@ class InferenceRecord:
         captured = self.event_dict.get("captureData")
         if not isinstance(captured, dict):
             captured = self.event_dict["captureData"] = {}
-        for attribute, name in _PARTS.items():
-            _write_back(captured, name, getattr(self, attribute))
-        _write_back(self.event_dict, GROUND_TRUTH, self.ground_truth)
+        parts = [(captured, name, getattr(self, attribute)) for attribute, name in _PARTS.items()]
+        for fields, name, part in (*parts, (self.event_dict, GROUND_TRUTH, self.ground_truth)):
+            if part is not None:
+                fields[name] = part.as_dict()
+            else:
+                fields.pop(name, None)
         return self.event_dict
 
     def __str__(self) -> str:
@@ -129,13 +127,6 @@ class InferenceRecord:
 def _part(fields: dict[str, Any], name: str) -> CapturedPart | None:
     found = fields.get(name)
     return CapturedPart(found) if isinstance(found, dict) else None
-
-
-def _write_back(fields: dict[str, Any], name: str, part: CapturedPart | None) -> None:
-    if part is not None:
-        fields[name] = part.as_dict()
-    else:
-        fields.pop(name, None)
 
 
 # What a user's ``preprocess_handler`` returned, gathered and made columns.

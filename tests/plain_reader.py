@@ -31,13 +31,15 @@ def captures(
         [payload_rows(record["captureData"].get(side), shapes.get(side, "row")) for side in sides]
         for record in records
     ]
-    widths, names = [], []
+    widths, names, shown = [], [], []
     for side in range(len(sides)):
         rows = [row for call in calls for row in call[side] or []]
         flat_names = list(columns_of([row for row in rows if isinstance(row, dict)]))
         counts = Counter(len(row) for row in rows if isinstance(row, list))
         names.append(flat_names)
-        widths.append(len(flat_names) or max(counts, key=lambda count: counts[count], default=0))
+        is_named = 2 * sum(isinstance(row, dict) for row in rows) >= len(rows)
+        shown.append(flat_names if is_named else [])
+        widths.append(len(shown[side]) or max(counts, key=lambda count: counts[count], default=0))
     table: list[dict[str, Any]] = []
     cells: list[dict[int, str | None]] = []
     for call in calls:
@@ -63,20 +65,20 @@ def captures(
                 position += widths[side]
             table.append(row)
             cells.append(line)
-    found = _named(table, cells, sides, widths, names)
-    return _titled(found, headers, sides, widths, names)
+    found = _named(table, cells, sides, widths, names, shown)
+    return _titled(found, headers, sides, widths, names, shown)
 
 
-def _titled(found, headers, sides, widths, names):
+def _titled(found, headers, sides, widths, names, shown):
     """Return the columns under the names that headers of payloads give them."""
     titles: dict[str, str] = {}
     later: set[str] = set()
     named_later: set[str] = set()
     for side in reversed(range(len(sides))):
         start = sum(widths[:side])
-        raw = [f"{sides[side]}.{name}" if name in named_later else name for name in names[side]]
+        raw = [f"{sides[side]}.{name}" if name in named_later else name for name in shown[side]]
         raw = raw or [f"_c{at}" for at in range(start, start + widths[side])]
-        is_titled = not names[side] and len(headers[side]) == widths[side]
+        is_titled = not shown[side] and len(headers[side]) == widths[side]
         known = [title or one for one, title in zip(raw, headers[side] if is_titled else raw, strict=True)]
         titles |= {
             one: f"{sides[side]}.{title}" if title in later else title
@@ -98,13 +100,24 @@ def _leave_out_header(calls: list[dict[str, Any]], side: str) -> list[str]:
             and len(rows := list(csv.reader(io.StringIO(text.rstrip("\r\n"), newline="")))) > 1
         ):
             tables[number] = (text.split("\n")[0], rows)
+    every = [
+        list(csv.reader(io.StringIO(text.rstrip("\r\n"), newline=""))) or [[""]]
+        for text, encoding in texts.values()
+        if encoding == "CSV"
+    ]
     for line, count in Counter(first for first, _ in tables.values()).most_common(1):
-        rows = [rows for first, rows in tables.values() if first == line]
-        names, below = rows[0][0], [row for table in rows for row in table[1:]]
+        names = next(rows[0] for first, rows in tables.values() if first == line)
+        cells = [[cell or None for cell in row] or [None] for rows in every for row in rows]
+        cells = [row for row in cells if len(row) == len(names)]
+        below = [row for row in cells if row != [name or None for name in names]]
         named = len(set(names)) == len(names) and all(names[1:] or names) and not any(map(_is_number, names))
         named = named and line.count('"') % 2 == 0  # a name holds no line end
-        numeric = any(all(map(_is_number, column)) for column in zip(*below, strict=False))
-        if count >= max(2, 0.9 * len(texts)) and named and (numeric or count >= 10):
+        numeric = any(
+            all(cell and _is_number(cell) for cell in column) for column in zip(*below, strict=True)
+        )
+        usual, sure = count >= 0.9 * len(texts), count >= 10
+        alone = numeric and len(cells) - len(below) == count
+        if count >= 2 and named and ((usual and (numeric or sure)) or (sure and alone)):
             for number, (first, _) in tables.items():
                 if first == line:
                     text = texts[number][0].removeprefix(f"{line}\n")
@@ -120,7 +133,7 @@ def _is_number(cell: str) -> bool:
         return False
 
 
-def _named(table, cells, sides, widths, names):
+def _named(table, cells, sides, widths, names, shown):
     """Return columns in order: each side's names, or its positions; whatever else comes last."""
     found: dict[str, list[Any]] = {}
     order: list[str] = []
@@ -132,7 +145,7 @@ def _named(table, cells, sides, widths, names):
         for name, values in columns.items():
             found[f"{sides[side]}.{name}" if name in later else name] = values
         start = sum(widths[:side])
-        order += [f"{sides[side]}.{name}" if name in later else name for name in names[side]] or [
+        order += [f"{sides[side]}.{name}" if name in later else name for name in shown[side]] or [
             f"_c{at}" for at in range(start, start + widths[side])
         ]
     for position in sorted({position for line in cells for position in line}):

@@ -37,7 +37,17 @@ from readers.captures.shapes import (
 from readers.csv_records import CellParser, CellsError
 from readers.dataset import POSITIONAL, excluded_positions, named_by_position, positional_names
 from readers.flatten import LONGEST_LIST, batch_of, columns_of, flatten_batch, json_text, rows_to_batch
-from readers.lanes import Counts, NotBulkError, Table, found_in, like_first, of_kinds, require_alike, rows_of
+from readers.lanes import (
+    Counts,
+    NotBulkError,
+    Table,
+    common_type,
+    found_in,
+    like_first,
+    of_kinds,
+    require_alike,
+    rows_of,
+)
 from readers.like_lines import Lists, cells_of_lists
 from readers.paths import typed_text
 
@@ -97,8 +107,16 @@ class Layout:
         for raw in dict.fromkeys((*self.names, *found)):
             name = self.names.get(raw, None if raw in self.exclude else raw)
             if name is not None and raw in found:
-                columns[raw if name in columns else name] = found[raw]
+                columns |= _added(columns.get(name), found[raw], name, raw)
         return batch_of(columns, batch.num_rows, POSITIONAL if self.positional else None)
+
+
+def _added(known: pa.Array | None, column: pa.Array, name: str, raw: str) -> dict[str, pa.Array]:
+    """Return a column under its name, together with the one that has this name in other records."""
+    if known is None or pc.any(pc.and_(known.is_valid(), column.is_valid())).as_py():
+        return {name if known is None else raw: column}
+    kind = common_type({known.type, column.type}, as_text=True)
+    return {name: pc.coalesce(known.cast(kind), column.cast(kind))}
 
 
 def cell_name(position: int) -> str:
@@ -130,19 +148,24 @@ def find_layout(
         By payload, the names that its CSV begins with.
     """
     widths: list[int] = []
+    is_named: list[bool] = []
     names_of_sides: list[list[str]] = []
     for records in rows_of:
         rows = [row for record in records for row in record or ()]
         cells = Counter(len(row) for row in rows if isinstance(row, list))
-        named = rows_to_batch([row for row in rows if isinstance(row, dict)]).schema.names
+        objects = [row for row in rows if isinstance(row, dict)]
+        named = rows_to_batch(objects).schema.names
         if request.text_only:
             named = sorted(named)  # as the originals' JSON reader does
-        widths.append(len(named) or max(cells, key=cells.__getitem__, default=0))
+        # A few objects among cells do not tell what the cells are.
+        is_named.append(bool(named) and (request.text_only or 2 * len(objects) >= len(rows)))
+        widths.append(len(named) if is_named[-1] else max(cells, key=cells.__getitem__, default=0))
         names_of_sides.append(named)
     distinct = distinct_names(sides, names_of_sides)
     columns: list[str] = []
     titled: list[list[str]] = []
-    for side, own, width in zip(sides, distinct, widths, strict=True):
+    for side, mine, told, width in zip(sides, distinct, is_named, widths, strict=True):
+        own = mine if told else []
         raw = own or [cell_name(len(columns) + position) for position in range(width)]
         header = headers.get(side, ()) if not own else ()
         columns += raw
@@ -167,6 +190,8 @@ def find_layout(
         excluded = set[int]().union(*(excluded_positions(names, request.exclude) for names in known))
     kept = [None if position in excluded else name for position, name in enumerate(final)]
     names = dict(zip(columns, kept, strict=True))
+    for name in chain.from_iterable(distinct):
+        names.setdefault(name, None if name in request.exclude else name)
     beyond = {cell_name(int(entry)) for entry in request.exclude if entry.isdecimal()}
     left_out = frozenset(request.exclude) | beyond
     return Layout(tuple(widths), tuple(map(frozenset, names_of_sides)), names, left_out, positional)
@@ -187,9 +212,8 @@ def distinct_names(
     """
     known, later = frozenset[str]().union(*own), set[str]()
     found: list[list[str]] = []
-    for side, names, mine in reversed(
-        [*zip(sides, names_of_sides, own or [known] * len(sides), strict=True)]
-    ):
+    every = [*zip(sides, names_of_sides, own or [known] * len(sides), strict=True)]
+    for side, names, mine in reversed(every):
         taken = later | (known - mine)
         found.insert(0, [f"{side}.{name}" if name in taken else name for name in names])
         later |= mine.union(names) - taken
@@ -398,9 +422,8 @@ class Decoder:
                     require_alike(at == last or batch.num_columns == widths[at], "more cells than expected")
                     start = sum(widths[:at])
                     found[at] = {cell_name(start + cell): each for cell, each in enumerate(batch.columns)}
-                found[at] = {
-                    name: like_first(column, self.kinds.get(name)) for name, column in found[at].items()
-                }
+                named, kinds = found[at].items(), self.kinds
+                found[at] = {name: like_first(column, kinds.get(name)) for name, column in named}
         columns = dict(chain.from_iterable(each.items() for each in found))
         total = int(counts.sum())
         batch = batch_of(columns, total)
@@ -415,16 +438,14 @@ class Decoder:
         """
         names = [[] if side.batch is None or side.is_cells else side.batch.schema.names for side in rows]
         every = distinct_names(self.sides, names, self.layout.own)
-        return [
-            dict(zip(own, side.batch.columns, strict=True)) if own else {}
-            for own, side in zip(every, rows, strict=True)
-        ]
+        both = zip(every, rows, strict=True)
+        return [dict(zip(own, side.batch.columns, strict=True)) if own else {} for own, side in both]
 
     def _require_one_encoding(self, envelope: Envelope) -> None:
         """Raise DatasetError where the originals would not read a record."""
         present = {}
         for side in sorted(self.sides):
-            data, encodings = envelope.parts[side].flatten()
+            data, encodings, _ = envelope.parts[side].flatten()
             present[side] = pc.if_else(data.is_valid(), pc.fill_null(encodings, "None"), None)
         for side, encodings in present.items():
             if (at := pc.index(encodings, "BASE64").as_py()) >= 0:
@@ -434,20 +455,17 @@ class Decoder:
         for other in others:
             if (at := pc.index(pc.not_equal(present[first], present[other]), True).as_py()) >= 0:
                 one, two = (present[side][at].as_py()[:40] for side in (first, other))
-                raise DatasetError.of(
-                    "captures.encodings", one=one, first=first, two=two, other=other, place=envelope.place(at)
-                )
+                told = {"one": one, "first": first, "two": two, "other": other}
+                raise DatasetError.of("captures.encodings", place=envelope.place(at), **told)
 
     def _joined(self, texts: Sequence[Texts]) -> list[Texts]:
         """Return CSV payloads joined with a comma, a missing one with as many cells as it should have."""
         csv_records = np.any([text.kinds == CSV for text in texts], axis=0)
         if not csv_records.any():
             return list(texts)
-        parts = [
-            pc.fill_null(pc.ascii_rtrim(text.text, "\r\n"), "," * (width - 1))
-            for text, width in zip(texts, self.layout.widths or (0,) * len(texts), strict=True)
-            if width or text.text.null_count < len(text.text)
-        ]
+        every = zip(texts, self.layout.widths or (0,) * len(texts), strict=True)
+        some = [(side.text, width) for side, width in every if width or side.text.null_count < len(side.text)]
+        parts = [pc.fill_null(pc.ascii_rtrim(text, "\r\n"), "," * (width - 1)) for text, width in some]
         joined = pc.binary_join_element_wise(*parts, ",") if len(parts) > 1 else parts[0]
         mask, nothing = pa.array(csv_records), pa.scalar(None, pa.string())
         found = []
@@ -459,7 +477,7 @@ class Decoder:
 
 def texts_of(envelope: Envelope, side: str, note: Note, header: str | None = None) -> Texts:
     """Return a payload of records, or their label, as text: decoded, and without its header."""
-    text, encodings = envelope.parts[side].flatten()
+    text, encodings, *content_types = envelope.parts[side].flatten()
     encoded = encodings.dictionary_encode()
     codes = [_ENCODINGS.get(name.upper(), _ODD) for name in encoded.dictionary.to_pylist()]
     codes.append(CSV if side == GROUND_TRUTH else _ODD)  # where there is none
@@ -468,9 +486,10 @@ def texts_of(envelope: Envelope, side: str, note: Note, header: str | None = Non
     kinds[text.is_null().to_numpy(zero_copy_only=False)] = NONE
     is_odd = kinds == _ODD
     if is_odd.any():
-        odd, decoded = np.flatnonzero(is_odd), list[str | None]()
-        for at, content_type in zip(odd.tolist(), envelope.content_types(side, odd), strict=True):
+        decoded: list[str | None] = []
+        for at in np.flatnonzero(is_odd).tolist():
             content, kinds[at] = None, NONE
+            content_type = content_types[0][at].as_py() if content_types else None
             try:
                 content, kinds[at] = decode(text[at].as_py(), encodings[at].as_py(), content_type)
             except ValueError:
@@ -496,9 +515,8 @@ def json_array(data: pa.StringArray) -> pa.Array:
         # Members that one payload alone has would become a column of all.
         raise NotBulkError("a payload is far longer than the others")
     # Wrapped, every payload is the one member of an object, whatever it is.
-    wrapped = pc.binary_join_element_wise(
-        '{"p":', data, "}\n", "", null_handling="replace", null_replacement="null"
-    )
+    nulls = {"null_handling": "replace", "null_replacement": "null"}
+    wrapped = pc.binary_join_element_wise('{"p":', data, "}\n", "", **nulls)
     batch = parse_json(text_buffer(wrapped), JsonFields())
     is_single = batch.num_rows == len(data) and batch.schema.names == ["p"]
     require_alike(is_single, "a payload holds several values")
@@ -546,14 +564,12 @@ def _json_rows(data: pa.StringArray, shape: Shape) -> Rows:
         require_alike(not _may_be_table(values.type), "a payload may be a table")
         if shape == "columns" and len(members) > 1 and all(map(types.is_list, members)):
             return _column_rows(values)
-        is_deep = any(map(types.is_struct, members)) and (
-            shape == "columns" or not any(map(types.is_list, members))
-        )
+        has_lists = any(map(types.is_list, members))
+        is_deep = any(map(types.is_struct, members)) and (shape == "columns" or not has_lists)
         is_series = shape == "columns" and "0" in values.type.names
-        require_alike(
-            shape == "row" or not (is_deep or is_series), "a list may be deeper, or a column a series"
-        )
-        if not cells and (shape == "row" or not any(map(types.is_list, members))):
+        is_plain = shape == "row" or not (is_deep or is_series)
+        require_alike(is_plain, "a list may be deeper, or a column a series")
+        if not cells and (shape == "row" or not has_lists):
             return Rows(np.ones(len(values), np.int64), batch=_named(values))
         others = columns_of(_named(values))
         lists = [one for one in others if types.is_list(others[one].type)]

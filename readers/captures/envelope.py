@@ -25,7 +25,7 @@ from contract.window import (
     microseconds,
     parse_instant,
 )
-from readers.arrow_json import line_ends, line_places, read_json
+from readers.arrow_json import line_ends, read_json
 from readers.dataset import UNREAD, window_places
 from readers.flatten import json_text, loads, scalar_text
 from readers.lanes import Counts, NotBulkError, in_lanes, merged, require_alike
@@ -34,9 +34,9 @@ from readers.splitting import Line, LineBlock, Segment
 
 # One payload of every record as it was written, null where there is none, and how to read it.
 PAYLOAD = pa.struct([("data", pa.string()), ("encoding", pa.string())])
+_CAPTURED = pa.struct([*PAYLOAD, ("observedContentType", pa.string())])
 # What labels are found by: the first that there is.
 _IDS = ("inferenceId", "eventId")
-_CONTENT_TYPE = pa.struct([("observedContentType", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -125,18 +125,6 @@ class Envelope:
             return batch
         return batch.append_column(WINDOW, pa.array(np.repeat(self.windows.to_numpy(), counts)))
 
-    def content_types(self, side: str, records: Counts) -> list[str | None]:
-        """Return the content types of some records' payloads; they are read only where payloads are odd."""
-        schema = pa.schema([("captureData", pa.struct([(side, _CONTENT_TYPE)]))])
-        data, numbers = self.block.data, self.numbers[records]
-        starts = np.concatenate([[0], line_places(data) + 1])
-        if len(numbers) < len(starts) - 1:
-            edges = zip(starts[numbers], starts[numbers + 1], strict=True)
-            data = b"".join(data[start:end] for start, end in edges)
-        block = LineBlock(self.block.segments, data)
-        batch, _ = read_records(block, schema, lambda line: _exact(line, schema), lambda _: True)
-        return list(batch.column(0).flatten()[0].flatten()[0].to_pylist())
-
 
 def open_envelope(
     block: LineBlock, sides: Sequence[str], *, labels: bool = False, ids: bool = False, times: bool = False
@@ -158,7 +146,7 @@ def open_envelope(
         Naming file and line of what is no capture record.
     """
     wanted = ("inferenceTime",) * times + _IDS * ids
-    fields = [pa.field("captureData", pa.struct([(side, PAYLOAD) for side in sides]))]
+    fields = [pa.field("captureData", pa.struct([(side, _CAPTURED) for side in sides]))]
     fields += [pa.field(GROUND_TRUTH, PAYLOAD)] * labels
     fields += [pa.field("eventMetadata", pa.struct([(name, pa.string()) for name in wanted]))] * bool(wanted)
     schema = pa.schema(fields)
@@ -288,10 +276,8 @@ def payload_part(part: Any) -> dict[str, Any] | None:
     data = part.get("data") if isinstance(part, dict) else None
     if data is None:
         return None
-    encoding, content_type = (
-        None if (value := part.get(name)) is None else str(value)
-        for name in ("encoding", "observedContentType")
-    )
+    told = (part.get(name) for name in ("encoding", "observedContentType"))
+    encoding, content_type = (None if value is None else str(value) for value in told)
     if not isinstance(data, str):
         data, encoding = json_text(data), "JSON"
     return {"data": data, "encoding": encoding, "observedContentType": content_type}

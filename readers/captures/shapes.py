@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice, product
+from math import prod
 from operator import itemgetter
 from typing import Any
 
@@ -33,7 +34,6 @@ BATCH_MEMBERS = ("instances", "predictions", "inputs", "outputs")
 FRAMES = ("dataframe_split", "dataframe_records", "input_data")
 # What pandas writes beside the columns and the rows of a data frame.
 _ABOUT_FRAMES = ("index", "index_names", "column_names")
-_LEAST_DIGITS = 2
 
 _PAIRS = (("endpointOutput", "endpointInput"), ("batchTransformOutput", "batchTransformInput"))
 PEERS = dict(peers for pair in _PAIRS for peers in (pair[::-1], pair))
@@ -50,7 +50,7 @@ _MOST_MISTAKEN = 0.5
 
 # Types of payloads that are no table; text may be CSV all the same, and is where a cell is a number.
 _NO_TABLE = re.compile(
-    r"(multipart|image|audio|video)/[\w.+-]+|(text|application)/x?-?libsvm|(?P<text>text/(plain|html))", re.I
+    r"(?i)(multipart|image|audio|video)/[\w.+-]+|text/event-stream|(text|application)/x?-?libsvm|(?P<text>text/(plain|html))"
 )
 
 
@@ -66,7 +66,7 @@ def decode(text: str, encoding: str | None, content_type: str | None) -> tuple[s
     if encoding in ("CSV", "JSON"):
         return text, CSV if encoding == "CSV" else JSON
     if encoding == "BASE64":
-        text = base64.b64decode("".join(text.split()), validate=True).decode()
+        text = base64.b64decode("".join(text.split()), validate=True).decode("utf-8-sig")
     if "json" in (content_type or "").lower():
         return text, JSON
     # Servers often name the type that they expected, not the one they got.
@@ -133,13 +133,16 @@ def parsed(text: str | None, kind: int) -> Payload:
     Raises
     ------
     ValueError
-        When it is no JSON.
+        When it is no JSON, or tensors whose values do not fit their shapes.
     """
     if text is None or kind == NONE:
         return NOTHING
     if kind == CSV:
         return Payload(kind, csv_rows(text), text.partition("\n")[0])
-    return Payload(kind, [value for value in json_values(text) if value is not None])
+    values = [value for value in json_values(text) if value is not None]
+    for value in values:
+        table_rows(value)  # of tensors, the values must be as many as their shapes say
+    return Payload(kind, values)
 
 
 def rows_of_values(values: list[Any], shape: Shape) -> list[Row]:
@@ -153,9 +156,8 @@ def rows_of_values(values: list[Any], shape: Shape) -> list[Row]:
 def value_rows(value: Any, shape: Shape) -> list[Row]:
     """Return the rows of one JSON value."""
     if isinstance(value, dict) and {dict, list}.isdisjoint(map(type, value.values())):
-        return (
-            [{"0": cell} for cell in value.values()] if shape == "columns" and is_series(value) else [value]
-        )
+        is_column = shape == "columns" and is_series(value)
+        return [{"0": cell} for cell in value.values()] if is_column else [value]
     table = table_rows(value)
     if table is not None:
         return list(table)
@@ -241,19 +243,13 @@ def table_rows(value: Any) -> list[Row] | None:
     """
     if not isinstance(value, dict) or not value:
         return None
-    [(_, only), *others] = value.items()
-    if (
-        not others
-        and isinstance(only, list)
-        and len(only) == 1
-        and (rows := titled_rows(only[0])) is not None
-    ):
+    [only, *others] = value.values()
+    is_wrapped = not others and isinstance(only, list) and len(only) == 1
+    if (rows := titled_rows(only[0] if is_wrapped else value)) is not None:
         return rows
     for name in FRAMES:
         if isinstance(value.get(name), list | dict):
             return value_rows(value[name], "row")
-    if (rows := titled_rows(value)) is not None:
-        return rows
     data = value.get("data")
     if isinstance(data, dict) and (rows := _seldon_rows(data)) is not None:
         return rows
@@ -302,7 +298,7 @@ def column_rows(value: Any) -> list[Row] | None:
         return None
     if all(label.isdecimal() for label in first):
         return [{name: member[label] for name, member in value.items()} for label in first]
-    if len(value) >= _LEAST_DIGITS and all(label.isdecimal() for label in value):
+    if len(value) > 1 and all(label.isdecimal() for label in value):
         return list(value.values())
     return None
 
@@ -331,13 +327,16 @@ def _is_tensor(tensor: Any) -> bool:
 def _tensor_rows(tensors: list[dict[str, Any]]) -> list[Row]:
     rows: list[dict[str, Any]] = [{} for _ in range(max(tensor["shape"][0] for tensor in tensors))]
     for tensor in tensors:
-        cells = tensor["data"]
+        cells, count = tensor["data"], tensor["shape"][0]
         while any(isinstance(cell, list) for cell in cells):
             cells = list(chain.from_iterable(cell if isinstance(cell, list) else [cell] for cell in cells))
-        width = max(1, len(cells) // tensor["shape"][0])
-        for number in range(tensor["shape"][0]):
-            part = cells[number * width : (number + 1) * width]
-            rows[number][tensor["name"]] = part[0] if width == 1 and part else part
+        if len(cells) != prod(tensor["shape"]) or count not in (1, len(rows)):
+            raise ValueError("tensors have another number of values than their shapes say")
+        width = len(cells) // count
+        for number, row in enumerate(rows):
+            start = number % count * width  # one row belongs to all of the others
+            part = cells[start : start + width]
+            row[tensor["name"]] = part[0] if width == 1 and part else part
     return list(rows)
 
 
@@ -381,19 +380,23 @@ class Call:
 def repeated_header(side: str, calls: Sequence[Call]) -> str | None:
     """Return the line of names that the CSV payloads of a side begin with, None where they have none."""
     payloads = [call.payloads[side] for call in calls if side in call.payloads]
-    texts = [payload for payload in payloads if payload.kind == CSV and len(payload.values) > 1]
-    lines = Counter(payload.first_line for payload in texts)
+    texts = [payload for payload in payloads if payload.kind == CSV]
+    lines = Counter(payload.first_line for payload in texts if len(payload.values) > 1)
     line, count = lines.most_common(1)[0] if lines else ("", 0)
-    if count < max(_LEAST_HEADERS, _SHARE_OF_HEADERS * len(payloads)):
+    is_usual, is_sure = count >= _SHARE_OF_HEADERS * len(payloads), count >= _SURE_HEADERS
+    if count < _LEAST_HEADERS or not (is_usual or is_sure):
         return None
-    with_it = [payload.values for payload in texts if payload.first_line == line]
-    names, cells = with_it[0][0], [row for rows in with_it for row in rows[1:]]
+    [names] = csv_rows(line)
     # The index of a data frame, which comes first, has no name.
     is_record = not line.count('"') % 2 and line[:2] != "--"
     if not is_record or len(set(names)) < len(names) or not all(names[1:] or names) or _numbers_in(names):
         return None
-    has_numbers = any(_numbers_in(column) == len(column) for column in zip(*cells, strict=False))
-    return line if has_numbers or count >= _SURE_HEADERS else None
+    rows = [row for payload in texts for row in payload.values if len(row) == len(names)]
+    others = [row for row in rows if row != names]
+    has_numbers = any(_numbers_in(column) == len(column) for column in zip(*others, strict=True))
+    # Where some callers send names and others do not, these stand above numbers, and nowhere else.
+    is_header = (is_usual and (has_numbers or is_sure)) or (has_numbers and len(rows) - len(others) == count)
+    return line if is_header else None
 
 
 def _numbers_in(cells: Sequence[str | None]) -> int:
@@ -443,10 +446,8 @@ def too_many(contradicting: int, calls: int, place: str) -> DatasetError:
 
 
 def _call_rows(shapes: Mapping[str, Shape], calls: Sequence[Call], why: str) -> CallRows:
-    counts = [
-        [len(payload.rows(shapes.get(side, "row"))) for side, payload in call.payloads.items()]
-        for call in calls
-    ]
+    told = [call.payloads.items() for call in calls]
+    counts = [[len(one.rows(shapes.get(side, "row"))) for side, one in payloads] for payloads in told]
     # One row belongs to all of the others.
     wrong = [call for call, count in zip(calls, counts, strict=True) if len({*count} - {0, 1}) > 1]
     if len(wrong) > MOST_CONTRADICTIONS * len(calls):
@@ -461,17 +462,11 @@ def _choose(
     """Return the shapes of request and response on which most calls agree, and why."""
     both = [call for call in calls if all(side in call.payloads for side in pair)] if len(pair) > 1 else []
     natural = {side: _natural(side, calls, pair) for side in pair}
-    rows = {
-        side: {shape: [len(call.payloads[side].rows(shape)) for call in both] for shape in SHAPES}
-        for side in pair
-    }
+    found = {side: [call.payloads[side] for call in both] for side in pair}
+    rows = {side: {shape: [len(one.rows(shape)) for one in found[side]] for shape in SHAPES} for side in pair}
     # Of CSV, answers alone are written as cells of one line, unless requests have a cell a row as well.
-    is_text = [
-        side.endswith("Input")
-        and natural[side] == "row"
-        and all(call.payloads[side].kind == CSV for call in both)
-        for side in pair
-    ]
+    texts = {side for side in pair if all(one.kind == CSV for one in found[side])}
+    is_text = [side.endswith("Input") and natural[side] == "row" and side in texts for side in pair]
     readings: list[tuple[float, int, dict[str, Shape]]] = []
     for shapes in product(*(("row",) if only_rows else SHAPES for only_rows in is_text)):
         chosen = dict(zip(pair, shapes, strict=True))
@@ -510,13 +505,11 @@ def _require_read(side: str, calls: Sequence[tuple[Call, int]]) -> None:
     """Refuse payloads of one row that hold a list as long as the other side has rows."""
     varies = len({count for _, count in calls}) > 1
     # Lines of CSV have as many cells as there are features, unless their number varies.
-    held = [
-        call.payloads[side].values if varies or call.payloads[side].kind == JSON else [] for call, _ in calls
-    ]
+    payloads = [call.payloads[side] for call, _ in calls]
+    held = [payload.values if varies or payload.kind == JSON else [] for payload in payloads]
     lengths = [_lengths(values, objects=varies) for values in held]
-    if sum(count for _, count in calls) >= _LEAST_ROWS and all(
-        count in some for (_, count), some in zip(calls, lengths, strict=True)
-    ):
+    are_held = all(count in some for (_, count), some in zip(calls, lengths, strict=True))
+    if are_held and sum(count for _, count in calls) >= _LEAST_ROWS:
         call, count = calls[0]
         raise DatasetError.of("captures.rows_within", field=side, count=count, place=call.place())
 
@@ -531,11 +524,8 @@ def _lengths(values: Iterable[Any], *, objects: bool) -> set[int]:
 
 def _differs(shapes: Mapping[str, Shape], natural: Mapping[str, Shape], calls: Sequence[Call]) -> bool:
     """Return whether another reading changes anything, as far as the first calls show."""
-    return any(
-        payload.rows(shapes.get(side, "row")) != payload.rows(natural.get(side, "row"))
-        for call in calls[:20]
-        for side, payload in call.payloads.items()
-    )
+    first = [one for call in calls[:20] for one in call.payloads.items()]
+    return any(one.rows(shapes.get(side, "row")) != one.rows(natural.get(side, "row")) for side, one in first)
 
 
 def _natural(side: str, calls: Sequence[Call], pair: Sequence[str]) -> Shape:
@@ -549,14 +539,10 @@ def _natural(side: str, calls: Sequence[Call], pair: Sequence[str]) -> Shape:
     found = [(value, within) for value in values if (within := rows_within(value)) is not None]
     lists = [(not _without(value, path), path[-1], items) for value, (path, items) in found]
     # A value by itself is a batch of one where others are lists.
-    alone_ones = [
-        value if isinstance(value, list) else [value] for value in values if not isinstance(value, dict)
-    ]
-    lists += [
-        (True, "", items)
-        for items in alone_ones
-        if items and not any(isinstance(item, dict | list) for item in items)
-    ]
+    others = [value for value in values if not isinstance(value, dict)]
+    alone_ones = [value if isinstance(value, list) else [value] for value in others]
+    flat = [items for items in alone_ones if not any(isinstance(item, dict | list) for item in items)]
+    lists += [(True, "", items) for items in flat if items]
     if 2 * len(lists) > len(values):
         lengths = {len(items) for _, _, items in lists}
         named = all(name in BATCH_MEMBERS for _, name, _ in lists)
@@ -565,9 +551,8 @@ def _natural(side: str, calls: Sequence[Call], pair: Sequence[str]) -> Shape:
         if (row_like and (named or alone)) or (len(pair) > 1 and (named or len(lengths) > 1)):
             return "list"
         # One element on both sides: a batch of one.
-        peers = [
-            call.payloads[peer] for call in calls for peer in pair if peer != side and peer in call.payloads
-        ]
+        sides = [peer for peer in pair if peer != side]
+        peers = [call.payloads[peer] for call in calls for peer in sides if peer in call.payloads]
         alike = peers and all(peer.values and rows_within(peer.values[0]) is not None for peer in peers)
         return "list" if alone and lengths == {1} and alike else "row"
     tables = [len(rows) for value in values if (rows := column_rows(value)) is not None]

@@ -53,6 +53,7 @@ _NOT_CSV = {
     "cells between tabs": re.compile(r"[^,\t]*(\t[^,\t]*)+"),
     "cells between vertical bars": re.compile(r"[^,|]*(\|[^,|]*)+"),
     "multipart": re.compile(r"--\S.*"),
+    "a stream of events": re.compile(r"(data|event|id|retry):.*"),
     "BASE64": re.compile(r"(?=.*[a-z].*[A-Z])([\w+/]{4})+([\w+/]{2}==|[\w+/]{3}=)?", re.ASCII),
     "XML or HTML": re.compile(r"\s*<[/?!\w].*", re.DOTALL),
     "prose": re.compile(r"\W*([^\s\d]+ ){3}\D*[.!?]\W*"),
@@ -229,10 +230,8 @@ def survey(files: Sequence[SourceFile], request: Dataset) -> Decoder:
         raise DatasetError.of("captures.unanswered", file=request.source, field=sides[0], calls=len(calls))
 
     def rows(chosen: Mapping[str, Shape]) -> list[list[list[shapes.Row] | None]]:
-        return [
-            [call.payloads.get(side, shapes.NOTHING).rows(chosen.get(side, "row")) or None for call in calls]
-            for side in sides
-        ]
+        found = {side: [call.payloads.get(side, shapes.NOTHING) for call in calls] for side in sides}
+        return [[one.rows(chosen.get(side, "row")) or None for one in found[side]] for side in sides]
 
     def fits_baseline(chosen: Mapping[str, Shape]) -> bool:
         known = set(request.column_names or ())
@@ -285,10 +284,12 @@ def leave_out_headers(calls: Sequence[shapes.Call], request: Dataset) -> dict[st
     for side in () if request.text_only else sides:
         if (header := shapes.repeated_header(side, calls)) is not None:
             headers[side] = header
-            request.said.say("reading.names", side=side, names=shorten(header))
-            for call in calls:
-                if side in call.payloads and call.payloads[side].first_line == header:
-                    del call.payloads[side].values[0]
+            payloads = [call.payloads[side] for call in calls if side in call.payloads]
+            begin = [payload for payload in payloads if payload.first_line == header]
+            told = {"count": len(begin), "payloads": len(payloads), "names": shorten(header)}
+            request.said.say("reading.names", side=side, **told)
+            for payload in begin:
+                del payload.values[0]
     return headers
 
 
@@ -355,11 +356,8 @@ def _table(envelope: Envelope, finder: paths.Finder, headers: Mapping[str, str],
     def bulk(records: Counts) -> Table:
         if finder.kinds is None:
             finder.learn(_parts(envelope, texts, alone, np.arange(min(len(envelope), _LEARNT_RECORDS)), note))
-        values = {
-            part: json_array(texts[part].take(records).text)
-            for part in SIDES
-            if (texts[part].kinds[records] == shapes.JSON).all()
-        }
+        are_json = [part for part in SIDES if (texts[part].kinds[records] == shapes.JSON).all()]
+        values = {part: json_array(texts[part].take(records).text) for part in are_json}
         truth = texts[GROUND_TRUTH].take(records)
         return finder.together(values, functools.partial(_labels_at, truth))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from jobs.attribution_runs import attributions
 from jobs.attribution_runs import run as run_attribution
@@ -253,6 +254,29 @@ def test_calls_of_a_transformer_and_its_predictor_are_told_apart_and_said(tmp_pa
     rows, said = read(tmp_path)
     assert len(rows) == 2 * len(ROWS)
     assert "read together: scoring/churn/predictor, scoring/churn/transformer" in said
+
+
+@pytest.mark.parametrize(
+    ("folder", "change"),
+    [
+        ("databricks/churn_payload", {"request_metadata": {"model_name": "churn", "model_version": "4"}}),
+        ("databricks/gateway_payload", {"served_entity_id": "c0ffee01"}),
+    ],
+)
+def test_calls_of_several_models_are_said_and_failed_ones_left_out(
+    folder: str, change: dict[str, Any], tmp_path: Path
+) -> None:
+    rows = pq.read_table(CASES / folder).to_pylist()
+    # As an export to JSON writes them: numbers as text.
+    rows = [{**row, "status_code": str(row["status_code"])} for row in rows]
+    rows[-1] |= change
+    rows.append({**rows[0], "status_code": "500"})
+    text = "".join(json.dumps(row, default=str) + "\n" for row in rows)
+    (tmp_path / "a.jsonl").write_text(text)
+    found, said = read(tmp_path)
+    assert len(found) == len(ROWS)
+    assert says(said, "reading.failed", count=1)
+    assert "read together: c0ffee00, c0ffee01" in said or "read together: churn 3, churn 4" in said
 
 
 def test_what_is_no_call_is_named_with_its_line(tmp_path: Path) -> None:

@@ -351,6 +351,25 @@ def test_columns_are_called_by_the_header_of_their_payload(tmp_path, baseline, f
     assert ("columns" in said.sentences) == ("label" in found)
 
 
+@pytest.mark.parametrize("encoded", [False, True])
+@pytest.mark.parametrize("share", [2, 25])
+def test_a_header_that_some_callers_send_is_no_row(tmp_path, encoded, share):
+    texts = [f"{call},{1000 * call}" for call in range(300)]
+    texts = [text if call % share else f"age,income\n{text}" for call, text in enumerate(texts)]
+    lines = (record(str(call / 8), _payload(text, encoded)) for call, text in enumerate(texts))
+    table, said = _table(write(tmp_path / "c.jsonl", lines))
+    assert table.column("age").to_pylist() == list(range(300))
+    assert f"{300 // share} of the 300 payloads" in str(said.document(with_sentences=True))
+
+
+@pytest.mark.parametrize("rows", [["NA", "{n}"], ["NA", "{n}", "NA"], ["a,b", "x,{n}", "a,b"]])
+def test_texts_above_numbers_that_stand_elsewhere_too_are_rows(tmp_path, rows):
+    calls = [rows if n % 3 else [*rows[1:], *rows[:1]] for n in range(40)]
+    texts = ("\n".join(call).replace("{n}", str(n)) for n, call in enumerate(calls))
+    table, _ = _table(write(tmp_path / "c.jsonl", (record("1", text) for text in texts)))
+    assert table.num_rows == 40 * len(rows)
+
+
 @pytest.mark.parametrize(
     "lines",
     [
@@ -403,3 +422,90 @@ def test_a_name_belongs_to_the_payload_that_had_it_first():
         ["endpointOutput.kind"],
         ["kind"],
     ]
+
+
+@pytest.mark.parametrize("at", [0, 20, 39])
+def test_a_call_of_objects_among_cells_does_not_rename_the_others(tmp_path, at):
+    calls = [record(f"{call / 8}", f"{call},{1000 * call}") for call in range(40)]
+    calls[at] = record({"score": at / 8}, {"income": 1000 * at, "age": at})
+    source = write(tmp_path / "c.jsonl", calls)
+    table, _ = _table(source, column_names=("score", "age", "income"))
+    columns = {
+        "score": [n / 8 for n in range(40)],
+        "age": [*range(40)],
+        "income": [n * 1000 for n in range(40)],
+    }
+    assert table.to_pydict() == columns
+    table, _ = _table(source)
+    assert table.column("_c1").null_count == 1
+    assert table.column("age").null_count == 39
+
+
+def test_an_answer_that_is_an_error_does_not_move_the_columns_of_requests(tmp_path):
+    calls = [record(f"{call / 8}", f"{call},{1000 * call}") for call in range(40)]
+    calls[0] = record({"error": "busy"}, "0,0")
+    table, _ = _table(write(tmp_path / "c.jsonl", calls), column_names=("score", "age", "income"))
+    assert table.column("age").to_pylist() == [*range(40)]
+    assert table.column("score").null_count == 1
+
+
+def _tensor_calls(tmp_path, *tensors, seldon=None):
+    request = {"data": {"tensor": seldon}} if seldon else {"inputs": list(tensors)}
+    answer = [{"name": "p", "shape": [2], "datatype": "FP64", "data": [0.1, 0.2]}]
+    return write(tmp_path / "c.jsonl", [record({"outputs": answer}, request)] * 20)
+
+
+def test_one_value_of_a_tensor_belongs_to_all_rows(tmp_path):
+    heat = {"name": "heat", "shape": [1], "datatype": "FP64", "data": [0.7]}
+    age = {"name": "age", "shape": [2, 1], "datatype": "FP64", "data": [[31], [47]]}
+    table, _ = _table(_tensor_calls(tmp_path, age, heat))
+    assert table.select(["age", "heat"]).to_pylist()[:2] == [
+        {"age": 31, "heat": 0.7},
+        {"age": 47, "heat": 0.7},
+    ]
+
+
+@pytest.mark.parametrize("cells", [[1, 2, 3], [1]])
+def test_tensors_with_another_number_of_values_are_not_read(tmp_path, cells):
+    short = {"name": "age", "shape": [2], "datatype": "FP64", "data": cells}
+    with heard() as said:
+        table, _ = _table(_tensor_calls(tmp_path, short))
+    assert table.column_names == ["p"]
+    assert "could not be decoded count as missing: 20" in str(said.sentences["payloads"])
+    seldon = {"shape": [2, 1], "values": cells}
+    assert _table(_tensor_calls(tmp_path, seldon=seldon))[0].column_names == ["p"]
+
+
+def test_a_file_of_tensors_with_another_number_of_values_is_refused(tmp_path):
+    tensor = {"name": "age", "shape": [2], "datatype": "FP64", "data": [1, 2, 3]}
+    for name, indent in (("line.json", None), ("pretty.json", 1)):
+        (tmp_path / name).write_text(json.dumps({"inputs": [tensor]}, indent=indent))
+        request = Dataset(str(tmp_path / name), DatasetFormat("json"))
+        with pytest.raises(DatasetError, match="than their shapes say"):
+            list(itertools.chain.from_iterable(split.batches() for split in plan_dataset(request).splits))
+
+
+def test_tensors_that_differ_in_rows_are_not_read(tmp_path):
+    tensors = [{"name": f"x{n}", "shape": [n], "datatype": "FP64", "data": [1] * n} for n in (2, 3)]
+    assert _table(_tensor_calls(tmp_path, *tensors))[0].column_names == ["p"]
+
+
+def test_text_in_base64_may_begin_with_a_byte_order_mark(tmp_path):
+    texts = ("\ufeff0.5", "\ufeff31,47")
+    answer, request = (part(base64.b64encode(text.encode()).decode(), "BASE64") for text in texts)
+    table, _ = _table(write(tmp_path / "c.jsonl", [record(answer, request)] * 20))
+    assert table.to_pylist()[0] == {"_c0": 0.5, "_c1": 31, "_c2": 47}
+
+
+@pytest.mark.parametrize("encoding", ["BASE64", "CSV"])
+def test_streamed_answers_are_said(tmp_path, encoding):
+    text = 'data: {"token":"a"}\n\ndata: [DONE]\n\n'
+    text = base64.b64encode(text.encode()).decode() if encoding == "BASE64" else text
+    answer = part(text, encoding, observedContentType="text/event-stream")
+    with heard() as noticed:
+        table, said = _table(write(tmp_path / "c.jsonl", [record(answer, "31,47")] * 20))
+    if encoding == "BASE64":
+        assert table.num_rows == 20
+        assert "text/event-stream" in str(noticed.sentences["payloads"])
+    else:
+        assert "a stream of events" in str(said.sentences["payloads"])

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reading_inputs import LINES, checks, common, csv_table, features, reading, write
+from reading_inputs import HEADER, LINES, checks, common, csv_table, features, reading, write
 from run_jobs import Result, baseline_of, run_job
 from sentences import says
 
@@ -62,10 +62,35 @@ def test_a_file_of_another_type_between_others_is_said(tmp_path: Path, case: str
     assert said in reading(result)["types"]
 
 
+def test_few_texts_in_many_cells_are_said_among_numbers(tmp_path: Path) -> None:
+    lines = [*range(400), *map(str, range(400)), *[f"x{number % 3}" for number in range(400)]]
+    for number in range(3):
+        text = "".join(json.dumps({"x": x}) + "\n" for x in lines[400 * number : 400 * number + 400])
+        write(tmp_path / f"d/{number}.jsonl", text)
+    result = run_job(tmp_path, tmp_path / "d", dataset_format=LINES)
+    assert "cells of x that are text, unlike the first ones: 400" in reading(result)["types"]
+
+
 def test_booleans_after_numbers_are_said(tmp_path: Path) -> None:
     files = parquet_files(tmp_path / "d", [repeated(1, 0), repeated(True, False), repeated(1, 0)])
     result = run_job(tmp_path, files, dataset_format="parquet")
     assert reading(result)["types"] == ["some cells of x are true or false, and count as 1 and 0"]
+
+
+@pytest.mark.parametrize(
+    "spelling", ["{} ", "\t{}", "\u00a0{}", "{}.", ".{}", "+.{}", "{}.e1", "+Infinity", "-inf"]
+)
+def test_one_text_among_numbers_makes_no_text_of_the_others(tmp_path: Path, spelling: str) -> None:
+    rows = [[spelling.format(n) if n % 2 else n, n] for n in range(100)]
+    source = csv_table(tmp_path / "d.csv", "x,y", [*rows, ["bad", 1]])
+    feature = features(run_job(tmp_path, source, dataset_format=HEADER))["x"]
+    assert feature["inferred_type"] in ("Integral", "Fractional")
+
+
+def test_infinite_numbers_may_be_listed_as_missing(tmp_path: Path) -> None:
+    source = csv_table(tmp_path / "d.csv", "x", [[x] for x in (*range(90), *["inf"] * 10)])
+    result = run_job(tmp_path, source, dataset_format=HEADER, missing_values="inf")
+    assert common(features(result)["x"])["num_missing"] == 10
 
 
 @pytest.mark.parametrize("kind", [pa.int64(), pa.float32(), pa.float64()])
