@@ -111,7 +111,7 @@ def _leave_out_header(calls: list[dict[str, Any]], side: str) -> list[str]:
         cells = [row for row in cells if len(row) == len(names)]
         below = [row for row in cells if row != [name or None for name in names]]
         named = len(set(names)) == len(names) and all(names[1:] or names) and not any(map(_is_number, names))
-        named = named and line.count('"') % 2 == 0  # a name holds no line end
+        named = named and line.count('"') % 2 == 0 and "\r" not in line.rstrip("\r")  # names hold no line end
         numeric = any(
             all(cell and _is_number(cell) for cell in column) for column in zip(*below, strict=True)
         )

@@ -386,9 +386,9 @@ def repeated_header(side: str, calls: Sequence[Call]) -> str | None:
     is_usual, is_sure = count >= _SHARE_OF_HEADERS * len(payloads), count >= _SURE_HEADERS
     if count < _LEAST_HEADERS or not (is_usual or is_sure):
         return None
-    [names] = csv_rows(line)
+    names, *more = csv_rows(line)
     # The index of a data frame, which comes first, has no name.
-    is_record = not line.count('"') % 2 and line[:2] != "--"
+    is_record = not more and not line.count('"') % 2 and line[:2] != "--"
     if not is_record or len(set(names)) < len(names) or not all(names[1:] or names) or _numbers_in(names):
         return None
     rows = [row for payload in texts for row in payload.values if len(row) == len(names)]

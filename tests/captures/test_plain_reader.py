@@ -134,6 +134,7 @@ def _order(columns):
 @example([record("1\n2", "a,b\n1,2\n3,4"), record("1\n2", "a,b\n5,6\n7,8")])
 @example([record("1\n2", "a,b\n1,2\n3,4"), record("1\n2", "a,b\n5,x\n7,8"), record("1", "3,4")])
 @example([record("1", "a,true\nx,2"), record("1", part(base64.b64encode(b"a,true\ny,2").decode(), "BASE64"))])
+@example([record("1\n2\n3", "a\rb\n1")] * 2)
 @example([record("1\n2", '"two\nlines",a\n0,0'), record("1\n2", '"two\nlines",0\n0,0')])
 @example([record(part('{"predictions": [{"a": 0, "b": "x"}, {"b": "x", "a": 0}]}', "JSON"), "0")])
 @example([record("a", part('{"a": [[false]]}', "JSON")), record("a", part('{"b": null}', "JSON"))])
