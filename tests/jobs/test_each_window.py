@@ -18,7 +18,7 @@ from sentences import says
 
 from containers.model_quality.main import main as monitor_model_quality
 from contract.errors import ConfigurationError, DatasetError, OutputError
-from contract.window import Window, read_instant, resolve_window
+from contract.window import Window, fill_in_start, read_instant, resolve_window
 from file_storage import storage
 from job_runner import job, windows
 
@@ -410,6 +410,37 @@ def test_the_last_full_day_is_one_of_the_zone() -> None:
         datetime(2026, 5, 5, 4, tzinfo=UTC),
         datetime(2026, 5, 6, 4, tzinfo=UTC),
     )
+
+
+@pytest.mark.parametrize(("day", "hours"), [("2026-03-29", 23), ("2026-10-25", 25), ("2026-06-01", 24)])
+def test_one_day_is_as_long_as_the_clock_says(day: str, hours: int) -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    start = datetime.fromisoformat(day).replace(tzinfo=zone)
+    end = start + timedelta(days=1)
+    now = end.astimezone(UTC) + timedelta(minutes=20)
+    before = (start - timedelta(days=1)).isoformat()
+    for times in (
+        (None, None, "P1D", None, None),
+        (day, None, "P1D", None, None),
+        (None, end.isoformat(), "P1D", None, None),
+        (day, end.isoformat(), "P1D", None, None),
+        (before, start.isoformat(), None, "P1D", "P1D"),
+    ):
+        found = resolve_window(*times, now=now, zone=zone)
+        assert found is not None
+        assert (found.start, found.end) == (start, end)
+        assert found.end - found.start == timedelta(hours=hours)
+
+
+def test_no_hour_is_left_out_or_written_over_where_a_clock_shows_it_twice() -> None:
+    zone, first = ZoneInfo("Europe/Berlin"), datetime(2026, 10, 24, 22, 20, tzinfo=UTC)
+    found = []
+    for hour in range(6):
+        now = first + timedelta(hours=hour)
+        window = resolve_window(None, None, "PT1H", None, None, now=now, zone=zone)
+        assert window == (now - timedelta(minutes=80), now - timedelta(minutes=20), ())
+        found.append(fill_in_start("%d/%H", window, zone))
+    assert found == ["24/23", "25/00", "25/01", "25/02", "25/02+0100", "25/03"]
 
 
 @pytest.mark.parametrize(
