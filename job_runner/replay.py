@@ -104,7 +104,7 @@ def windows_of_history(history: str, runs: Iterable[Run]) -> list[PastWindow]:
             continue
         key: tuple[object, ...] = (run.run,)
         if run.window is not None:
-            about = (run.monitor, run.endpoint, run.schedule, run.window, run.dataset_source)
+            about = (run.monitor, *run.names, run.window, run.dataset_source)
             key = (*about, str(run.checking.get("segment_by")))
         if key not in latest or latest[key].finished <= run.finished:
             latest[key] = run
@@ -355,12 +355,12 @@ def require_one_schedule(windows: Sequence[PastWindow], edit: Edit) -> None:
     if edit.constraints is None and edit.baseline_statistics is None:
         return
     found = {
-        (run.monitor, run.endpoint or "-", run.schedule or "-", str(run.checking.get("segment_by", "")))
+        (*run.labels.items(), ("segments", str(run.checking.get("segment_by", ""))))
         for window in windows
         if (run := window.run) is not None
     }
     if len(found) > 1:
-        jobs = [f"{monitor} of endpoint {of} schedule {by}" for monitor, of, by, _ in sorted(found)]
+        jobs = [" ".join(f"{name} {text}" for name, text in labels[:-1]) for labels in sorted(found)]
         raise ConfigurationError.of("replay.several_jobs", jobs=some_of(jobs, _LISTED))
 
 
@@ -467,7 +467,7 @@ def to_text(backtest: Backtest) -> str:
 
 def _line(window: Replayed) -> tuple[str, ...]:
     run = window.window.run
-    of = " ".join(filter(None, (run.endpoint, run.schedule))) if run else ""
+    of = " ".join(filter(None, (run.model or run.endpoint, run.schedule))) if run else ""
     verdict = "would alarm" if window.after else "falls silent" if window.before else "decides nothing"
     sides = zip((window.before, window.after), window.decided, strict=True)
     before, after = (str(len(found) or ("ok" if decided else "not decided")) for found, decided in sides)

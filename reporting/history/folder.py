@@ -194,7 +194,7 @@ class Selection(NamedTuple):
 
     Parameters
     ----------
-    monitor, endpoint, schedule
+    monitor, model, endpoint, schedule
         Exactly so.
     since, until
         Runs about a time from `since`, inclusive, to `until`, exclusive.
@@ -203,6 +203,7 @@ class Selection(NamedTuple):
     """
 
     monitor: str | None = None
+    model: str | None = None
     endpoint: str | None = None
     schedule: str | None = None
     since: datetime | None = None
@@ -211,9 +212,11 @@ class Selection(NamedTuple):
 
     def takes(self, run: Run) -> bool:
         """Return whether a run is wanted, `last` apart."""
-        wanted = ((self.monitor, run.monitor), (self.endpoint, run.endpoint), (self.schedule, run.schedule))
         return (
-            all(asked is None or asked == found for asked, found in wanted)
+            all(
+                asked in (None, found)
+                for asked, found in zip(self[:4], (run.monitor, *run.names), strict=True)
+            )
             and (self.since is None or run.at >= self.since)
             and (self.until is None or run.at < self.until)
         )

@@ -224,9 +224,15 @@ class Run:
         return self.metric_time or (self.window[0] if self.window else self.finished)
 
     @property
+    def names(self) -> tuple[str | None, str | None, str | None]:
+        """Return what people call what it watches: model, endpoint and schedule."""
+        return self.model, self.endpoint, self.schedule
+
+    @property
     def labels(self) -> dict[str, str]:
-        """Return which monitor, endpoint and schedule it is about, as far as the settings name them."""
-        about = {"monitor": self.monitor, "endpoint": self.endpoint, "schedule": self.schedule}
+        """Return which monitor, endpoint, schedule and model it is about, as far as the settings name them."""
+        about = {"monitor": self.monitor, "endpoint": self.endpoint}
+        about |= {"schedule": self.schedule, "model": self.model}
         return {name: text for name, text in about.items() if text}
 
     @property
