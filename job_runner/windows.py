@@ -35,7 +35,7 @@ from job_runner.earlier_windows import variation_of
 from job_runner.segments import SegmentedAnalyzer, SegmentedSummary
 from readers.plan import CAPTURES, files_of
 from readers.splitting import SMALL
-from reporting.history.record import for_others
+from reporting.history.record import Compared, Run, checking_of, digest, for_others
 
 if TYPE_CHECKING:
     from job_runner.cluster.hosts import Cluster
@@ -77,8 +77,9 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     alone = (_settings_of(settings, *place) for place in zip(windows, folders, strict=True))
     of = dict(zip(windows, alone, strict=True))
     ended = _ended_before(job, of)
-    if ended:
-        _log.warning(wording("windows.there", windows=several(len(ended), "window"), of=len(windows)))
+    there = wording("windows.there", windows=several(len(ended), "window"), of=len(windows)) if ended else ""
+    if there:
+        _log.warning(there)
     for own, window, analyzer, found in _conclude_each(job, of, frozenset(ended)):
         if found is None:
             _log.warning(wording("windows.no_rows", name=_name(window, settings)))
@@ -91,7 +92,8 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     code = min(codes[-1:] if settings.gate_on == "last" else codes, key=_WORST_FIRST.index)
     decisions = {window: ended[window].decision for window in windows if window in ended}
     waiting = sum(one.waits for one in ended.values())
-    return jobs.Outcome(code, _message(settings, decisions, waiting), files=(several(len(ended), "folder"),))
+    message = f"{_message(settings, decisions, waiting)} {there}".rstrip()
+    return jobs.Outcome(code, message, files=(several(len(ended), "folder"),))
 
 
 def _settings_of(settings: Settings, window: Window, folder: str) -> Settings:
@@ -193,16 +195,21 @@ _QUIET |= {"metrics_sinks": (), "event_sinks": ()}
 def _ended_before(job: jobs.Job, of: Mapping[Window, Settings]) -> dict[Window, jobs.Outcome]:
     """Return how windows ended whose files are all there, and whose record, where any is kept.
 
-    A window of which nothing was decided is not among them: its labels may have come since.
+    A window of which nothing was decided is not among them: its labels may have come since. Nor is one whose
+    record says that it was compared with another baseline, or otherwise.
     """
     settings, recorded = job.settings, None
     if settings.history_path is not None:
-        from reporting.history.folder import Selection, read_runs
+        from reporting.history.folder import Selection, baseline_documents, read_runs
 
         recorded = {}
+        compared = baseline_documents(job.baseline if settings.is_monitoring else None, job.files)
+        known = Compared(**{role: digest(content) for role, content in compared.items()})
+        about = known, settings.rules, checking_of(settings, api.Facts())
         with contextlib.suppress(MonitorError):  # there is no history yet
             runs = read_runs(settings.history_path, Selection(job.monitor.name))
-            recorded = {(run.window, run.output_path): run for run in runs}
+            latest = {(run.window, run.output_path): run for run in runs}
+            recorded = {place: run for place, run in latest.items() if _checked_as(run) == about}
     wanted = [jobs.STATISTICS, jobs.CONSTRAINTS, *([jobs.REPORT] if settings.report else [])]
     if settings.is_monitoring:
         wanted += [jobs.VIOLATIONS, *([jobs.COMPARISONS] if settings.rules == "sound" else [])]
@@ -217,6 +224,11 @@ def _ended_before(job: jobs.Job, of: Mapping[Window, Settings]) -> dict[Window, 
                 code = jobs.exit_code_of(settings, decision, waits=waits)
                 found[window] = jobs.Outcome(code, "", decision, waits=waits)
     return found
+
+
+def _checked_as(run: Run) -> tuple[Compared, str, Mapping[str, Any]]:
+    checking = {name: member for name, member in run.checking.items() if name != "positional"}
+    return Compared(run.compared.constraints, run.compared.statistics), run.rules, checking
 
 
 def _decision_in(folder: str, rules: str) -> Decision:
