@@ -678,8 +678,7 @@ def _note_near_misses(environment: Mapping[str, str], program: Program, mistakes
             mistakes.add("setting.near_miss", field=name, meant=close)
         elif plain != name and plain in _OF_THE_VERDICT and plain not in environment:
             mistakes.add("setting.near_miss", field=name, meant=plain)
-        # A single word is too likely somebody else's.
-        if "_" not in name or meant not in names:
+        if meant not in names:
             continue
         if name != meant and meant not in environment:
             _log.warning("Variable %s is set, but the name is lower-case: rename it to %s", name, meant)

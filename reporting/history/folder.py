@@ -212,11 +212,9 @@ class Selection(NamedTuple):
 
     def takes(self, run: Run) -> bool:
         """Return whether a run is wanted, `last` apart."""
+        names = zip(self[:4], (run.monitor, *run.names), strict=True)
         return (
-            all(
-                asked in (None, found)
-                for asked, found in zip(self[:4], (run.monitor, *run.names), strict=True)
-            )
+            all(asked in (None, found) for asked, found in names)
             and (self.since is None or run.at >= self.since)
             and (self.until is None or run.at < self.until)
         )

@@ -230,10 +230,9 @@ class Run:
 
     @property
     def labels(self) -> dict[str, str]:
-        """Return which monitor, endpoint, schedule and model it is about, as far as the settings name them."""
-        about = {"monitor": self.monitor, "endpoint": self.endpoint}
-        about |= {"schedule": self.schedule, "model": self.model}
-        return {name: text for name, text in about.items() if text}
+        """Return the monitor, and endpoint, schedule and model as far as the settings name them."""
+        about = ("monitor", "endpoint", "schedule", "model")
+        return {name: vars(self)[name] for name in about if vars(self)[name]}
 
     @property
     def at(self) -> datetime:

@@ -246,11 +246,9 @@ def metric_data(run: Run) -> list[dict[str, Any]]:
     """
     instant = run.instant.astimezone(UTC)
     of_run = {"Monitor": run.monitor}
-    violations = run.violations if run.is_decided else None
+    violations = len(run.violations or ()) if run.is_decided else None
     metrics = [
-        Metric(
-            "violations", None if violations is None else len(violations), unit="Count", dimensions=of_run
-        ),
+        Metric("violations", violations, unit="Count", dimensions=of_run),
         Metric("rows", run.rows, unit="Count", dimensions=of_run),
         Metric("duration", run.seconds, unit="Seconds", dimensions=of_run),
         *run.metrics,
