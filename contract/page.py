@@ -70,7 +70,7 @@ def several(amount: int, noun: str) -> str:
 
 def short(text: str, longest: int = _LONGEST) -> str:
     """Return text cut to what a page can hold."""
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+    return text if len(text) <= longest else text[: longest - 1].rstrip(" ,;:") + "…"
 
 
 def sentence(text: str) -> str:

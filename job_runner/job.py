@@ -288,6 +288,8 @@ def _page(job: Job, documents: dict[str, Any], found: Found, run: Run, earlier: 
     known, expected = job.shown() if found.compared else ({}, {})
     source = view.Source(documents[STATISTICS], documents[CONSTRAINTS], known, expected, found.decision)
     notes = (*(found.decision.notes if found.decision else ()), *job.request.said.lines())
+    if found.decision is None and (usual := documents[CONSTRAINTS].get(api.VARIATION)):
+        notes = (wording("variation.learned", **usual), *notes)
     content = page.make_report(job.settings, job.monitor, run, source, notes, earlier)
     return {} if content is None else {REPORT: content}
 

@@ -64,6 +64,8 @@ def test_constraints_carry_what_windows_do(baseline: Result) -> None:
     found = baseline.document("constraints.json")["natural_variation"]
     assert (found["window"], found["time_zone"], found["windows"]) == ("PT1H", "UTC", 24 * DAYS)
     assert found["violating"] > 100
+    page = (baseline.output / "report.html").read_text(encoding="utf-8")
+    assert says(page, "variation.learned", window="PT1H", windows=24 * DAYS, violating=found["violating"])
     distances = {one["subject"]: one["most"] for one in found["usual"] if one.get("part") == "distance"}
     assert len(distances["load"]) == 24  # by the hour of the day
     assert distances["load"][6] > 1.5 * distances["load"][0]
