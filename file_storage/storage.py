@@ -596,12 +596,14 @@ def reading(
         if problem.errno == errno.ENOMEM:
             raise MemoryError from problem
         told = {"file": path, "role": role, "cause": cause_of(problem), "field": role.strip()}
-        if not is_written:
-            raise error.of("stored_file.unreadable", **told) from problem
         if is_s3(path) and problem.errno == errno.EINVAL:  # of the address; the cause has the fix
             raise error.of("stored_file.wrong_address", **told) from problem
+        if is_written:
+            raise error.of(
+                "stored_file.unwritable_object" if is_s3(path) else "stored_file.unwritable", **told
+            ) from problem
         raise error.of(
-            "stored_file.unwritable_object" if is_s3(path) else "stored_file.unwritable", **told
+            "stored_file.unreadable_object" if is_s3(path) else "stored_file.unreadable", **told
         ) from problem
 
 

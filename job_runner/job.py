@@ -339,10 +339,16 @@ def read_baseline(settings: Settings, documents: api.AnyDocuments) -> api.AnyBas
         try:
             path = storage.resolve_document(given, names, variable)
         except DocumentError as error:
-            if settings.skip_check:
+            # What cannot be read now may be there, with what an expert added.
+            is_missing = error.code in (
+                "stored_file.missing",
+                "stored_file.no_document",
+                "stored_file.folder",
+            )
+            if settings.skip_check and is_missing:
                 _log.info("Going on without it, since the check is skipped: %s", error.message)
                 return None
-            if not settings.register_new_baseline:
+            if not (settings.register_new_baseline and is_missing):
                 raise
             cause = error.message.rstrip(".")
             raise DocumentError.of("baseline.first", file=given, field=variable, cause=cause) from error
