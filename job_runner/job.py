@@ -321,6 +321,9 @@ def make_analyzer(settings: Settings, plan: Plan, make: api.MakeAnalyzer) -> api
     return SegmentedAnalyzer(analyzer, settings.segment_by)
 
 
+_NO_BASELINE = ("stored_file.missing", "stored_file.no_document", "stored_file.folder")
+
+
 def read_baseline(settings: Settings, documents: api.AnyDocuments) -> api.AnyBaseline | None:
     """Read the baseline documents the settings name, None in a baseline job.
 
