@@ -294,7 +294,9 @@ def _check(window: PastWindow, material: Material, edit: Edit, monitor: api.Moni
     checker = SegmentedAnalyzer(cast(api.AnyAnalyzer, checker), ()) if segmented else checker
     if baseline.variation is None or rules == "sagemaker":
         return checker.check(statistics, baseline)
-    at = Window(*window.run.window) if window.run and window.run.window else None
+    if window.run is None:
+        raise ConfigurationError.of("replay.no_time", file=window.name, field=api.VARIATION)
+    at = Window(*window.run.window) if window.run.window else None
     return earlier_windows.check(checker, statistics, baseline, at)
 
 
