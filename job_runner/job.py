@@ -343,11 +343,7 @@ def read_baseline(settings: Settings, documents: api.AnyDocuments) -> api.AnyBas
             path = storage.resolve_document(given, names, variable)
         except DocumentError as error:
             # What cannot be read now may be there, with what an expert added.
-            is_missing = error.code in (
-                "stored_file.missing",
-                "stored_file.no_document",
-                "stored_file.folder",
-            )
+            is_missing = error.code in _NO_BASELINE
             if settings.skip_check and is_missing:
                 _log.info("Going on without it, since the check is skipped: %s", error.message)
                 return None
