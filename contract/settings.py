@@ -336,13 +336,8 @@ class Settings:
 
 
 _UNUSED = (
-    "sagemaker_endpoint_datacapture_prefix",
-    "monitoring_input_type",
-    "detect_drift",
-    "detect_outliers",
-    "image_data",
-    "report_enabled",
-    "auto_ml_job_detail",
+    *("sagemaker_endpoint_datacapture_prefix", "monitoring_input_type", "detect_drift", "detect_outliers"),
+    *("image_data", "report_enabled", "auto_ml_job_detail"),
 )
 
 
@@ -507,7 +502,14 @@ def read_settings(
 
     values = {member: read(variable) for member, variable in _MEMBERS.items()}
     own = {variable.name: read(variable) for variable in program.own_variables}
-    _note_missing(given, environment, program, mistakes)
+    for variable in program.variables:
+        if not program.requires(variable) or variable.name in given:
+            continue
+        if (upper := variable.name.upper()) in environment:
+            mistakes.add("setting.upper_case", field=variable.name, upper=upper)
+        else:
+            _, example = variable.told
+            mistakes.add("setting.missing", field=variable.name, flag=variable.flag, example=example)
     _note_contradictions(values, program, mistakes)
     names = ("start_time", "end_time", "window", "start_time_offset", "end_time_offset")
     times = {name: values[name] for name in names}
@@ -555,19 +557,6 @@ def _collect(
             for text in texts:
                 given.setdefault(variable.name, text)
     return given
-
-
-def _note_missing(
-    given: Mapping[str, str], environment: Mapping[str, str], program: Program, mistakes: Mistakes
-) -> None:
-    for variable in program.variables:
-        if not program.requires(variable) or variable.name in given:
-            continue
-        if (upper := variable.name.upper()) in environment:
-            mistakes.add("setting.upper_case", field=variable.name, upper=upper)
-        else:
-            _, example = variable.told
-            mistakes.add("setting.missing", field=variable.name, flag=variable.flag, example=example)
 
 
 def _note_contradictions(values: Mapping[str, Any], program: Program, mistakes: Mistakes) -> None:

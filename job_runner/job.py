@@ -216,7 +216,13 @@ def require_excluded(settings: Settings, request: Dataset) -> None:
 def conclude(job: Job, plan: Plan, analyzer: api.AnyAnalyzer, summary: Any) -> Found:
     """Describe and check a window by its summary; that depends on no other window."""
     settings, baseline, rows = job.settings, job.baseline, analyzer.row_count(summary)
-    _tell_rows(settings, plan, rows, time.monotonic() - job.started)
+    seconds = time.monotonic() - job.started
+    _log.info("Read %s from %s in %.1f s", several(rows, "row"), settings.dataset_source, seconds)
+    if not rows and not settings.is_monitoring:
+        told = f"{'row' if plan.splits else 'file'}{between(settings.window)}"
+        raise DatasetError.of("rows.none_for_baseline", file=settings.dataset_source, found=told)
+    if not rows:
+        _log.warning("No rows in %s%s", settings.dataset_source, between(settings.window))
     statistics = analyzer.describe(summary)
     compared = baseline if settings.is_monitoring else None
     if compared is None and settings.register_new_baseline:
@@ -448,18 +454,6 @@ def summarize(job: Job) -> tuple[Plan, api.AnyAnalyzer, Any]:
         _log.info("Reading files whole: %s", reason)
     plan = plan_dataset(request, whole_files=True)
     return plan, analyzer, summarized(plan)
-
-
-def _tell_rows(settings: Settings, plan: Plan, rows: int, seconds: float) -> None:
-    """Stop a baseline job that has no rows; a window without data is a completed job."""
-    _log.info("Read %s from %s in %.1f s", several(rows, "row"), settings.dataset_source, seconds)
-    if rows:
-        return
-    if settings.is_monitoring:
-        _log.warning("No rows in %s%s", settings.dataset_source, between(settings.window))
-        return
-    found = f"{'row' if plan.splits else 'file'}{between(settings.window)}"
-    raise DatasetError.of("rows.none_for_baseline", file=settings.dataset_source, found=found)
 
 
 def _outcome(

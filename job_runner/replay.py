@@ -10,7 +10,7 @@ from contract import api, json_layout
 from contract.errors import ConfigurationError, DatasetError, DocumentError, InputError, wording
 from contract.schema import write_document
 from contract.window import Window
-from contract.wording import several, some_of
+from contract.wording import several, shorten, some_of
 from file_storage import storage
 from job_runner import earlier_windows
 from job_runner.segments import SegmentedAnalyzer, segmented_documents
@@ -102,10 +102,8 @@ def windows_of_history(history: str, runs: Iterable[Run]) -> list[PastWindow]:
     for run in runs:
         if run.has_failed or run.violations is None:
             continue
-        key: tuple[object, ...] = (run.run,)
-        if run.window is not None:
-            about = (run.monitor, *run.names, run.window, run.dataset_source)
-            key = (*about, str(run.checking.get("segment_by")))
+        about = (*run.names, run.window, run.dataset_source, str(run.checking.get("segment_by")))
+        key = (run.monitor, *(about if run.window else (run.run,)))
         if key not in latest or latest[key].finished <= run.finished:
             latest[key] = run
     windows = []
@@ -487,9 +485,8 @@ def _changes(window: Replayed) -> Iterator[str]:
 
 def describe(violation: api.Violation) -> str:
     """Return a violation on one line."""
-    text = violation.description
-    short = text if len(text) <= _MOST_TEXT else text[: _MOST_TEXT - 3] + "..."
-    return f"{violation.constraint_check_type} {violation.subject}: {short}"
+    text = shorten(violation.description, _MOST_TEXT)
+    return f"{violation.constraint_check_type} {violation.subject}: {text}"
 
 
 def to_json(backtest: Backtest) -> dict[str, Any]:

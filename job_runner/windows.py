@@ -80,11 +80,12 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     there = wording("windows.there", windows=several(len(ended), "window"), of=len(windows)) if ended else ""
     if there:
         _log.warning(there)
-    for own, window, analyzer, found in _conclude_each(job, of, frozenset(ended)):
-        if found is None:
+    for read, window, plan, analyzer, summary in _read_each(job, windows, frozenset(ended)):
+        if not (settings.is_monitoring or analyzer.row_count(summary)):  # a baseline has no row to know
             _log.warning(wording("windows.no_rows", name=_name(window, settings)))
             continue
-        ended[window] = jobs.finish(own, analyzer, found)
+        own = replace(read, settings=of[window])
+        ended[window] = jobs.finish(own, analyzer, jobs.conclude(own, plan, analyzer, summary))
         _log.info("%s: %s", _name(window, settings), ended[window].message)
     if not ended:
         raise DatasetError.of("rows.none_for_baseline", file=settings.dataset_source, found="row in a window")
@@ -102,16 +103,6 @@ def _settings_of(settings: Settings, window: Window, folder: str) -> Settings:
     given = {name: text for name, text in settings.given.items() if name not in ("window", "each_window")}
     given |= {**times, "output_path": folder}
     return replace(settings, window=window, output_path=folder, given=given)
-
-
-def _conclude_each(
-    job: jobs.Job, of: Mapping[Window, Settings], ended: Collection[Window]
-) -> Iterator[tuple[jobs.Job, Window, AnyAnalyzer, jobs.Found | None]]:
-    """Yield what is found in each window that has not ended; None where a baseline has no row to know."""
-    for read, window, plan, analyzer, summary in _read_each(job, list(of), ended):
-        own = replace(read, settings=of[window])
-        is_known = job.settings.is_monitoring or analyzer.row_count(summary)
-        yield own, window, analyzer, jobs.conclude(own, plan, analyzer, summary) if is_known else None
 
 
 type _Read = tuple[jobs.Job, Window, Plan, AnyAnalyzer, object]

@@ -25,7 +25,7 @@ from contract.errors import ConfigurationError, DatasetError, DocumentError, Out
 from contract.outcome import shorten
 from contract.schema import nearest
 from file_storage import storage
-from reporting.history.record import MOST_DESCRIPTION, SCHEMA, Run, digest, new_run, read_run, run_to_json
+from reporting.history.record import MOST_DESCRIPTION, Run, digest, new_run, read_run, run_to_json
 from reporting.sinks.delivery import Delivery, NotDeliveredError, Undelivered, deliver
 
 _log = logging.getLogger(__name__)
@@ -279,10 +279,6 @@ def parse_records(content: bytes, where: str) -> list[Run]:
         place = f"{where}, line {number}"
         with DocumentError.instead_of("history_file.no_json", orjson.JSONDecodeError, place=place):
             value = orjson.loads(line)
-        if isinstance(value, dict) and isinstance(value.get("schema"), int) and value["schema"] > SCHEMA:
-            _log.debug(
-                "%s was written by a newer version; what this one does not know is left as it is", place
-            )
         runs.append(read_run(value, place))
     return runs
 
