@@ -5,6 +5,7 @@ Each variable of the container contract is also a flag of the console command (`
 """
 
 import argparse
+import contextlib
 import functools
 import json
 import logging
@@ -156,10 +157,9 @@ def _names(variable: Variable, text: str) -> tuple[str, ...]:
 def _texts(variable: Variable, text: str) -> tuple[str, ...]:
     if not text.startswith("["):
         return _names(variable, text)
-    try:
+    parts = None
+    with contextlib.suppress(ValueError):
         parts = json.loads(text)
-    except ValueError:
-        parts = None
     if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
         raise ConfigurationError.of("setting.texts", field=variable.name, text=text)
     return tuple(parts)

@@ -264,10 +264,9 @@ def fill_in_start(path: str, window: Window | None, zone: tzinfo = UTC) -> str:
     if window is None:
         raise ConfigurationError.of("window.no_start", field="output_path", path=path, sign=found[0])
     start = window.start.astimezone(zone)
-    again = {"%H": f"{start:%z}" if start.fold else ""}
-    return DATE_FIELD.sub(
-        lambda field: start.strftime(field[0]).rjust(2, "0") + again.get(field[0], ""), path
-    )
+    if start.fold:
+        path = path.replace("%H", f"%H{start:%z}")
+    return DATE_FIELD.sub(lambda field: start.strftime(field[0]).rjust(2, "0"), path)
 
 
 def folders_of(path: str, windows: Sequence[Window], zone: tzinfo) -> list[str]:
@@ -353,10 +352,8 @@ def _aligned(now: datetime, duration: str) -> datetime:
 def _fix(text: str, example: str) -> str:
     if _CALENDAR.match(text):
         return f"years and months have no fixed length, so count days, for example {example}."
-    days = re.fullmatch(r"([+-]?)PT?(\d+)T?([DW])", text)
-    if days:
+    if days := re.fullmatch(r"([+-]?)PT?(\d+)T?([DW])", text):
         return f"days stand before the T: did you mean {days[1]}P{days[2]}{days[3]}?"
-    hours = re.fullmatch(r"([+-]?)P(\d+)([HS])", text)
-    if hours:
+    if hours := re.fullmatch(r"([+-]?)P(\d+)([HS])", text):
         return f"hours and seconds stand after a T: did you mean {hours[1]}PT{hours[2]}{hours[3]}?"
     return f"write for example {example}."
