@@ -521,8 +521,7 @@ def read_settings(
     # Commands without the setting read captures.
     values["dataset_format"] = values["dataset_format"] or DatasetFormat("sagemakerCaptureJson")
     if values["fail_on_undecided"] is None:
-        is_gate = values["fail_on_violations"] or values["register_new_baseline"] is not None
-        values["fail_on_undecided"] = is_gate
+        values["fail_on_undecided"] = bool(values["fail_on_violations"] or values["register_new_baseline"])
     # Without its window, which is among the mistakes already, a path has nothing to be filled in with.
     if values["output_path"] and not mistakes.found:
         path, window = values["output_path"], values["window"]

@@ -18,7 +18,7 @@ from contract.window import FEWEST_WINDOWS, LONGER, Window, parse_duration, read
 from contract.wording import chance, percent
 from file_storage import storage
 from reporting.history.folder import Selection, read_runs
-from reporting.history.record import Alert, Earlier, Run, RunFinding, checking_of, digest, found_in
+from reporting.history.record import Alert, Earlier, Run, RunFinding, found_in, way_of
 
 _log = logging.getLogger(__name__)
 
@@ -305,15 +305,11 @@ def earlier_of(
             return Earlier()
         _log.warning("Earlier windows are not known: %s", error.message)
         return Earlier(problem=error.message)
-    baseline = [compared.get(role) and digest(compared[role]) for role in ("constraints", "statistics")]
-    about = settings.rules, checking_of(settings, facts), *baseline
-    found = {}
+    way, found = way_of(settings, facts, compared), {}
     for run in runs:
-        of = run.compared.constraints, run.compared.statistics
-        if window is None or run.window is None or run.violations is None:
+        if window is None or run.window is None or run.violations is None or run.way != way:
             continue
-        same = about == (run.rules, run.checking, *of)
-        if same and 1.0 / LONGER < (run.window[1] - run.window[0]) / (window.end - window.start) < LONGER:
+        if 1.0 / LONGER < (run.window[1] - run.window[0]) / (window.end - window.start) < LONGER:
             found[run.window] = run
     return Earlier(runs, list(found.values()))
 

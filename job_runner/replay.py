@@ -471,8 +471,8 @@ def _line(window: Replayed) -> tuple[str, ...]:
     verdict = "would alarm" if window.after else "falls silent" if window.before else "decides nothing"
     sides = zip((window.before, window.after), window.decided, strict=True)
     before, after = (str(len(found) or ("ok" if decided else "not decided")) for found, decided in sides)
-    changed = verdict if window.changes_verdict else ""
-    return window.window.name, window.monitor, of or "-", before, after, changed
+    about = window.window.name, window.monitor, of or "-"
+    return *about, before, after, verdict if window.changes_verdict else ""
 
 
 def _changes(window: Replayed) -> Iterator[str]:

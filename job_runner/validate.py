@@ -31,8 +31,7 @@ from job_runner.cluster.role import COMPLETION_INDEX, find_role, split_address
 from job_runner.job import dataset_request, load_documents, make_analyzer, read_baseline
 from readers.dataset import segments_of
 from readers.plan import CAPTURES, files_of, plan_dataset
-from reporting.sinks import publishing
-from reporting.sinks.messages import textfile_path
+from reporting.sinks import messages, publishing
 
 # Whether the columns that settings and baseline name are in the data.
 
@@ -188,12 +187,9 @@ def _cluster(settings: Settings) -> str | None:
     """Return a line on the hosts of the job; None where it has one."""
     # A pod has its index only in the cluster.
     role = find_role(settings, {COMPLETION_INDEX: "0", **os.environ})
-    if role is None:
-        return None
-    if role.kind == "client":
-        what = f"dask_scheduler_address is {role.address}"
-        _connect(split_address(role.address), what, _LONGEST_WAIT)
-    return f"the hosts of the job meet at {role.address}"
+    if role and role.kind == "client":
+        _connect(split_address(role.address), f"dask_scheduler_address is {role.address}", _LONGEST_WAIT)
+    return role and f"the hosts of the job meet at {role.address}"
 
 
 def _baseline(settings: Settings, files: AnyDocuments) -> Generator[Line, None, AnyBaseline | None]:
@@ -435,7 +431,7 @@ def check_sinks(settings: Settings) -> Iterator[Line]:
 
 
 def _require_textfile(target: str, kind: str) -> None:
-    folder = textfile_path(target, {}).parent
+    folder = messages.textfile_path(target, {}).parent
     if not folder.is_dir():
         raise OutputError.of("place.no_textfile_folder", file=folder)
     require_writable(str(folder), kind, is_file=False)

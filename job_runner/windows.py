@@ -35,7 +35,7 @@ from job_runner.earlier_windows import variation_of
 from job_runner.segments import SegmentedAnalyzer, SegmentedSummary
 from readers.plan import CAPTURES, files_of
 from readers.splitting import SMALL
-from reporting.history.record import Compared, Run, checking_of, digest, for_others
+from reporting.history.record import for_others, way_of
 
 if TYPE_CHECKING:
     from job_runner.cluster.hosts import Cluster
@@ -195,12 +195,11 @@ def _ended_before(job: jobs.Job, of: Mapping[Window, Settings]) -> dict[Window, 
 
         recorded = {}
         compared = baseline_documents(job.baseline if settings.is_monitoring else None, job.files)
-        known = Compared(**{role: digest(content) for role, content in compared.items()})
-        about = known, settings.rules, checking_of(settings, api.Facts())
+        ways = [way_of(settings, api.Facts(positional=one), compared) for one in (False, True)]
         with contextlib.suppress(MonitorError):  # there is no history yet
             runs = read_runs(settings.history_path, Selection(job.monitor.name))
             latest = {(run.window, run.output_path): run for run in runs}
-            recorded = {place: run for place, run in latest.items() if _checked_as(run) == about}
+            recorded = {place: run for place, run in latest.items() if run.way in ways}
     wanted = [jobs.STATISTICS, jobs.CONSTRAINTS, *([jobs.REPORT] if settings.report else [])]
     if settings.is_monitoring:
         wanted += [jobs.VIOLATIONS, *([jobs.COMPARISONS] if settings.rules == "sound" else [])]
@@ -215,11 +214,6 @@ def _ended_before(job: jobs.Job, of: Mapping[Window, Settings]) -> dict[Window, 
                 code = jobs.exit_code_of(settings, decision, waits=waits)
                 found[window] = jobs.Outcome(code, "", decision, waits=waits)
     return found
-
-
-def _checked_as(run: Run) -> tuple[Compared, str, Mapping[str, Any]]:
-    checking = {name: member for name, member in run.checking.items() if name != "positional"}
-    return Compared(run.compared.constraints, run.compared.statistics), run.rules, checking
 
 
 def _decision_in(folder: str, rules: str) -> Decision:

@@ -85,8 +85,7 @@ def _minute(text: str) -> int:
     return int(text)
 
 
-_TYPES: dict[str, Any] = {"text": str, "number": int, "minute": _minute, "monitor": _monitor}
-_TYPES["address"] = _address
+_TYPES = {"text": str, "number": int, "minute": _minute, "monitor": _monitor, "address": _address}
 _FLAGS = tomllib.loads(Path(__file__).with_name("flags.toml").read_text("utf-8"))
 
 
@@ -228,9 +227,8 @@ def _wanted_runs(given: argparse.Namespace) -> list[Run]:
     known = {(place, name) for run in every for place, name in enumerate(run.names) if name}
     names = [f"--{('model', 'endpoint', 'schedule')[place]} {name}" for place, name in sorted(known)]
     shown = some_of(names, 12) or "none names a model, an endpoint or a schedule"
-    print(
-        wording("command.no_run", runs=several(len(every), "run"), file=history, names=shown), file=sys.stderr
-    )
+    text = wording("command.no_run", runs=several(len(every), "run"), file=history, names=shown)
+    print(text, file=sys.stderr)
     return []
 
 

@@ -365,8 +365,7 @@ def compact(history: str, *, older_than: timedelta, now: datetime | None = None)
     lines: dict[str, bytes] = {}
     sources: list[str] = []
     for path in old:
-        content = read_if_there(path)
-        if content is None:
+        if (content := read_if_there(path)) is None:
             continue  # somebody else has just put it elsewhere
         records = parse_records(content, path)
         kept = [line for line in content.splitlines() if line.strip()]

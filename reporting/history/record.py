@@ -229,6 +229,11 @@ class Run:
         return self.model, self.endpoint, self.schedule
 
     @property
+    def way(self) -> tuple[object, ...]:
+        """Return how it was compared, and with what, as `way_of` does."""
+        return self.rules, self.checking, self.compared.constraints, self.compared.statistics
+
+    @property
     def labels(self) -> dict[str, str]:
         """Return the monitor, and endpoint, schedule and model as far as the settings name them."""
         about = ("monitor", "endpoint", "schedule", "model")
@@ -361,6 +366,12 @@ def checking_of(settings: Settings, facts: Facts) -> dict[str, Any]:
         "attribution_drift_threshold": settings.attribution_drift_threshold,
     }
     return told(members)
+
+
+def way_of(settings: Settings, facts: Facts, compared: Mapping[str, bytes]) -> tuple[object, ...]:
+    """Return how a run compares, given the baseline's documents by their members of a record."""
+    digests = (compared.get(role) and digest(compared[role]) for role in ("constraints", "statistics"))
+    return settings.rules, checking_of(settings, facts), *digests
 
 
 def digest(content: bytes) -> str:

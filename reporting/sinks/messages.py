@@ -48,12 +48,11 @@ class Value(NamedTuple):
 def values_of(run: Run) -> list[Value]:
     """Return everything there is to say about a run, run-level values first.
 
-    Labels of all: ``monitor``, ``endpoint`` and ``schedule``, the latter two where the settings name them.
+    Labels of all: ``monitor``, and ``endpoint``, ``schedule`` and ``model`` where the settings name them.
     """
     start, end = run.window or (None, None)
-    violations = run.violations if run.is_decided else None
     numbers: dict[str, float | None] = {
-        "violations": None if violations is None else len(violations),
+        "violations": len(run.violations or ()) if run.is_decided else None,
         "comparisons_decided": run.decided,
         "comparisons_undecided": run.undecided,
         "rows": run.rows,
@@ -63,7 +62,7 @@ def values_of(run: Run) -> list[Value]:
         "window_end_timestamp_seconds": end.timestamp() if end else None,
     }
     found: list[_Found] = [(f"model_monitor_{name}", {}, number) for name, number in numbers.items()]
-    checks = Counter(violation.constraint_check_type for violation in violations or ())
+    checks = Counter(violation.constraint_check_type for violation in run.violations or ())
     by_check = "model_monitor_violations_by_check"
     found += [(by_check, {"check": check}, times) for check, times in sorted(checks.items())]
     for metric in run.metrics:
