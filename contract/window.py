@@ -123,9 +123,8 @@ def resolve_window(
             name = "start_time_offset" if start_time_offset else "end_time_offset"
             raise ConfigurationError.of("window.nothing_to_move", field=name)
         return None
-    resolved = Window(
-        _moved(start, start_time_offset, start_offset, zone), _moved(end, end_time_offset, end_offset, zone)
-    )
+    start = _moved(start, start_time_offset, start_offset, zone)
+    resolved = Window(start, _moved(end, end_time_offset, end_offset, zone))
     if resolved.start >= resolved.end:
         raise ConfigurationError.of("window.backwards", start=resolved.start, end=resolved.end)
     return resolved._replace(edges=_edges(resolved, each, window or "", zone)) if each else resolved

@@ -589,17 +589,17 @@ def reading(
     """
     try:
         yield
-    except OSError as problem:
-        if problem.errno == errno.ENOMEM:
-            raise MemoryError from problem
-        told = {"file": path, "role": role, "cause": cause_of(problem), "field": role.strip()}
+    except OSError as cause:
+        if cause.errno == errno.ENOMEM:
+            raise MemoryError from cause
+        told = {"file": path, "role": role, "cause": cause_of(cause), "field": role.strip()}
         if is_s3(path):
-            of_address = problem.errno == errno.EINVAL  # whose cause has the fix
+            of_address = cause.errno == errno.EINVAL  # whose cause has the fix
             told["done"] = "written" if is_written else "read"
-            raise error.of("stored_file.address" if of_address else "stored_file.object", **told) from problem
+            raise error.of("stored_file.address" if of_address else "stored_file.object", **told) from cause
         raise error.of(
             "stored_file.unwritable" if is_written else "stored_file.unreadable", **told
-        ) from problem
+        ) from cause
 
 
 def writing(path: str, role: str = "") -> contextlib.AbstractContextManager[None]:
