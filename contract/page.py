@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from contract.decision import PRESENCE_CHECK, Decision, Finding, State, Violation
+from contract.wording import shorten
 
 # Numbers and names as people read them.
 
@@ -70,7 +71,7 @@ def several(amount: int, noun: str) -> str:
 
 def short(text: str, longest: int = _LONGEST) -> str:
     """Return text cut to what a page can hold."""
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+    return shorten(text, longest)
 
 
 def sentence(text: str) -> str:

@@ -5,6 +5,7 @@ Each variable of the container contract is also a flag of the console command (`
 """
 
 import argparse
+import contextlib
 import functools
 import json
 import logging
@@ -156,10 +157,9 @@ def _names(variable: Variable, text: str) -> tuple[str, ...]:
 def _texts(variable: Variable, text: str) -> tuple[str, ...]:
     if not text.startswith("["):
         return _names(variable, text)
-    try:
+    parts = None
+    with contextlib.suppress(ValueError):
         parts = json.loads(text)
-    except ValueError:
-        parts = None
     if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
         raise ConfigurationError.of("setting.texts", field=variable.name, text=text)
     return tuple(parts)
@@ -336,13 +336,8 @@ class Settings:
 
 
 _UNUSED = (
-    "sagemaker_endpoint_datacapture_prefix",
-    "monitoring_input_type",
-    "detect_drift",
-    "detect_outliers",
-    "image_data",
-    "report_enabled",
-    "auto_ml_job_detail",
+    *("sagemaker_endpoint_datacapture_prefix", "monitoring_input_type", "detect_drift", "detect_outliers"),
+    *("image_data", "report_enabled", "auto_ml_job_detail"),
 )
 
 
@@ -507,7 +502,14 @@ def read_settings(
 
     values = {member: read(variable) for member, variable in _MEMBERS.items()}
     own = {variable.name: read(variable) for variable in program.own_variables}
-    _note_missing(given, environment, program, mistakes)
+    for variable in program.variables:
+        if not program.requires(variable) or variable.name in given:
+            continue
+        if (upper := variable.name.upper()) in environment:
+            mistakes.add("setting.upper_case", field=variable.name, upper=upper)
+        else:
+            _, example = variable.told
+            mistakes.add("setting.missing", field=variable.name, flag=variable.flag, example=example)
     _note_contradictions(values, program, mistakes)
     names = ("start_time", "end_time", "window", "start_time_offset", "end_time_offset")
     times = {name: values[name] for name in names}
@@ -519,8 +521,7 @@ def read_settings(
     # Commands without the setting read captures.
     values["dataset_format"] = values["dataset_format"] or DatasetFormat("sagemakerCaptureJson")
     if values["fail_on_undecided"] is None:
-        is_gate = values["fail_on_violations"] or values["register_new_baseline"] is not None
-        values["fail_on_undecided"] = is_gate
+        values["fail_on_undecided"] = bool(values["fail_on_violations"] or values["register_new_baseline"])
     # Without its window, which is among the mistakes already, a path has nothing to be filled in with.
     if values["output_path"] and not mistakes.found:
         path, window = values["output_path"], values["window"]
@@ -555,19 +556,6 @@ def _collect(
             for text in texts:
                 given.setdefault(variable.name, text)
     return given
-
-
-def _note_missing(
-    given: Mapping[str, str], environment: Mapping[str, str], program: Program, mistakes: Mistakes
-) -> None:
-    for variable in program.variables:
-        if not program.requires(variable) or variable.name in given:
-            continue
-        if (upper := variable.name.upper()) in environment:
-            mistakes.add("setting.upper_case", field=variable.name, upper=upper)
-        else:
-            _, example = variable.told
-            mistakes.add("setting.missing", field=variable.name, flag=variable.flag, example=example)
 
 
 def _note_contradictions(values: Mapping[str, Any], program: Program, mistakes: Mistakes) -> None:
@@ -678,8 +666,7 @@ def _note_near_misses(environment: Mapping[str, str], program: Program, mistakes
             mistakes.add("setting.near_miss", field=name, meant=close)
         elif plain != name and plain in _OF_THE_VERDICT and plain not in environment:
             mistakes.add("setting.near_miss", field=name, meant=plain)
-        # A single word is too likely somebody else's.
-        if "_" not in name or meant not in names:
+        if meant not in names:
             continue
         if name != meant and meant not in environment:
             _log.warning("Variable %s is set, but the name is lower-case: rename it to %s", name, meant)

@@ -109,12 +109,12 @@ def resolve_window(
     if each and not (start and end and length):
         missing = "window" if length is None else "end_time" if start else "start_time"
         raise ConfigurationError.of("window.each", field=missing)
-    if length is not None and not each:
-        if start and end and end - start != length:
+    if window is not None and length is not None and not each:
+        if start and end and end != _moved(start, window, length, zone):
             raise ConfigurationError.of("window.apart", field="window", text=window, length=end - start)
         if not end:
-            end = start + length if start else _aligned(now.astimezone(zone), window or "").astimezone(UTC)
-        start = start or end - length
+            end = _moved(start, window, length, zone) if start else _aligned(now.astimezone(zone), window)
+        start = start or _moved(end, window, -length, zone)
     elif (start is None) != (end is None):
         given, missing = ("start_time", "end_time") if start else ("end_time", "start_time")
         raise ConfigurationError.of("window.half", field=missing, given=given)
@@ -123,10 +123,19 @@ def resolve_window(
             name = "start_time_offset" if start_time_offset else "end_time_offset"
             raise ConfigurationError.of("window.nothing_to_move", field=name)
         return None
-    resolved = Window(start + start_offset, end + end_offset)
+    start = _moved(start, start_time_offset, start_offset, zone)
+    resolved = Window(start, _moved(end, end_time_offset, end_offset, zone))
     if resolved.start >= resolved.end:
         raise ConfigurationError.of("window.backwards", start=resolved.start, end=resolved.end)
     return resolved._replace(edges=_edges(resolved, each, window or "", zone)) if each else resolved
+
+
+def _moved(instant: datetime, text: str | None, duration: timedelta, zone: tzinfo) -> datetime:
+    """Return an instant so much later; days and weeks follow the clock of the zone, hours are counted."""
+    if "T" in (text or "T").upper():
+        return instant.astimezone(UTC) + duration
+    shown = instant.astimezone(zone)
+    return (shown + duration).replace(fold=shown.fold).astimezone(UTC)
 
 
 # So many windows are a mistake; fewer say too little of what windows do by themselves.
@@ -143,17 +152,14 @@ def _edges(span: Window, field: str, text: str, zone: tzinfo) -> tuple[datetime,
     ConfigurationError
         When weeks do not begin on a Monday, or the windows do not end where the whole ends.
     """
-    step, first = parse_duration(field, text, "P1D"), span.start
-    if "T" not in text.upper():
-        # By the clock of the zone: a day may have 23 or 25 hours.
-        first = first.astimezone(zone)
+    step, first = parse_duration(field, text, "P1D"), span.start.astimezone(zone)
     if text.strip().upper().endswith("W") and (first.weekday(), first.time()) != (0, time()):
         monday = datetime.combine(first.date() - timedelta(days=first.weekday()), time())
         raise ConfigurationError.of("window.no_monday", field="start_time", start=first, monday=monday)
     count = (span.end - span.start) // step
     if count > _MOST_WINDOWS:
         raise ConfigurationError.of("window.too_many", field=field, text=text, count=count)
-    found = [(first + number * step).astimezone(UTC) for number in range(count + 3)]
+    found = [_moved(first, text, number * step, zone) for number in range(count + 3)]
     edges = tuple(edge for edge in found if edge < span.end)
     if found[len(edges)] != span.end:
         last = edges[-1].astimezone(zone)
@@ -244,7 +250,7 @@ def fill_in_start(path: str, window: Window | None, zone: tzinfo = UTC) -> str:
     """Return a path with its ``%Y``, ``%m``, ``%d``, ``%H`` and ``%M`` replaced by the start of the window.
 
     A job that runs again and again so keeps its reports apart: in UTC, as captures lie in folders of hours,
-    unless a time zone is named.
+    unless a time zone is named. An hour that its clock shows twice is ``01-0500`` the second time.
 
     Raises
     ------
@@ -257,6 +263,8 @@ def fill_in_start(path: str, window: Window | None, zone: tzinfo = UTC) -> str:
     if window is None:
         raise ConfigurationError.of("window.no_start", field="output_path", path=path, sign=found[0])
     start = window.start.astimezone(zone)
+    if start.fold:
+        path = path.replace("%H", f"%H{start:%z}")
     return DATE_FIELD.sub(lambda field: start.strftime(field[0]).rjust(2, "0"), path)
 
 
@@ -335,17 +343,16 @@ def _aligned(now: datetime, duration: str) -> datetime:
     """Round down to the smallest unit that the duration names."""
     units = {"H": timedelta(hours=1), "M": timedelta(minutes=1), "S": timedelta(seconds=1)}
     unit = units.get(duration.strip().upper().partition("T")[2][-1:], timedelta(days=1))
-    # By the clock of its zone.
-    return now - (now - datetime.min.replace(tzinfo=now.tzinfo)) % unit
+    # A day begins by the clock of its zone; an hour that this shows twice is two hours.
+    rest = (now - datetime.min.replace(tzinfo=now.tzinfo)) % unit
+    return (now - rest if unit.days else now.astimezone(UTC) - rest).astimezone(UTC)
 
 
 def _fix(text: str, example: str) -> str:
     if _CALENDAR.match(text):
         return f"years and months have no fixed length, so count days, for example {example}."
-    days = re.fullmatch(r"([+-]?)PT?(\d+)T?([DW])", text)
-    if days:
+    if days := re.fullmatch(r"([+-]?)PT?(\d+)T?([DW])", text):
         return f"days stand before the T: did you mean {days[1]}P{days[2]}{days[3]}?"
-    hours = re.fullmatch(r"([+-]?)P(\d+)([HS])", text)
-    if hours:
+    if hours := re.fullmatch(r"([+-]?)P(\d+)([HS])", text):
         return f"hours and seconds stand after a T: did you mean {hours[1]}PT{hours[2]}{hours[3]}?"
     return f"write for example {example}."

@@ -81,6 +81,6 @@ def counted(items: Iterable[tuple[str, int]]) -> str:
     return some_of([f"{shorten(value)!r} ({count})" for value, count in ordered], _MOST_LISTED)
 
 
-def shorten(text: str) -> str:
-    """Return `text`, cut with an ellipsis when it is longer than 60 characters."""
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+def shorten(text: str, longest: int = _LONGEST) -> str:
+    """Return `text`, cut with an ellipsis when it is longer."""
+    return text if len(text) <= longest else text[: longest - 1].rstrip(" ,;:") + "…"

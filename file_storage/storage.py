@@ -438,17 +438,14 @@ def alone(directory: str) -> Iterator[None]:
     with writing(directory):
         path.parent.mkdir(parents=True, exist_ok=True)
         while True:
-            lock = path.open("ab")
-            try:
+            with contextlib.ExitStack() as stack:
+                lock = stack.enter_context(path.open("ab"))
                 with contextlib.suppress(OSError):
                     fcntl.flock(lock, fcntl.LOCK_EX)
-                with contextlib.suppress(FileNotFoundError):
+                with contextlib.suppress(FileNotFoundError):  # whoever held it has removed it
                     if path.stat().st_ino == os.fstat(lock.fileno()).st_ino:
+                        stack.pop_all()
                         break
-            except BaseException:
-                lock.close()
-                raise
-            lock.close()  # whoever held it has removed it
     held.add(real)
     try:
         yield
@@ -592,17 +589,17 @@ def reading(
     """
     try:
         yield
-    except OSError as problem:
-        if problem.errno == errno.ENOMEM:
-            raise MemoryError from problem
-        told = {"file": path, "role": role, "cause": cause_of(problem), "field": role.strip()}
-        if not is_written:
-            raise error.of("stored_file.unreadable", **told) from problem
-        if is_s3(path) and problem.errno == errno.EINVAL:  # of the address; the cause has the fix
-            raise error.of("stored_file.wrong_address", **told) from problem
+    except OSError as cause:
+        if cause.errno == errno.ENOMEM:
+            raise MemoryError from cause
+        told = {"file": path, "role": role, "cause": cause_of(cause), "field": role.strip()}
+        if is_s3(path):
+            of_address = cause.errno == errno.EINVAL  # whose cause has the fix
+            told["done"] = "written" if is_written else "read"
+            raise error.of("stored_file.address" if of_address else "stored_file.object", **told) from cause
         raise error.of(
-            "stored_file.unwritable_object" if is_s3(path) else "stored_file.unwritable", **told
-        ) from problem
+            "stored_file.unwritable" if is_written else "stored_file.unreadable", **told
+        ) from cause
 
 
 def writing(path: str, role: str = "") -> contextlib.AbstractContextManager[None]:

@@ -370,9 +370,8 @@ def add_separate_files(
         names = column_names(other)
         # One column needs no name.
         if asked is None and len(names) > 1:
-            mistakes.add(
-                "column.several", field=f"{_PREDICTED}_dataset_uri", file=other.source, columns=listing(names)
-            )
+            told = {"field": f"{_PREDICTED}_dataset_uri", "file": other.source}
+            mistakes.add("column.several", **told, columns=listing(names))
         found = find_column(0 if asked is None else asked, names, _PREDICTED, mistakes)
         request = replace(request, beside=(*request.beside, other))
         names = tuple(dict.fromkeys((*columns.names, *names)))
@@ -443,8 +442,7 @@ def _has_header(request: Dataset, names: list[str], *, needs_name: bool) -> bool
         Whether only a row with one of them is a header.
     """
     for file in storage.list_files(request.source):
-        records = first_records(file.path)
-        if records:
+        if records := first_records(file.path):
             cells, *rows = records
             if any(name in cells for name in names):
                 return True

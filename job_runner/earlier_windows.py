@@ -18,7 +18,7 @@ from contract.window import FEWEST_WINDOWS, LONGER, Window, parse_duration, read
 from contract.wording import chance, percent
 from file_storage import storage
 from reporting.history.folder import Selection, read_runs
-from reporting.history.record import Alert, Earlier, Run, RunFinding, checking_of, digest, found_in
+from reporting.history.record import Alert, Earlier, Run, RunFinding, found_in, way_of
 
 _log = logging.getLogger(__name__)
 
@@ -288,32 +288,28 @@ _NOTHING_YET = ("stored_file.missing", "stored_file.no_prefix")
 def earlier_of(
     settings: api.Settings, monitor: api.Monitor, facts: api.Facts, compared: Mapping[str, bytes]
 ) -> Earlier:
-    """Return the runs of the same monitor, endpoint and schedule about an earlier time.
+    """Return the runs of the same monitor, model, endpoint and schedule about an earlier time.
 
     `compared` are the baseline's documents, by their members of a record.
     """
     window = settings.window
-    endpoint, schedule = settings.sagemaker_endpoint_name, settings.sagemaker_monitoring_schedule_name
+    names = settings.model_name, settings.sagemaker_endpoint_name, settings.sagemaker_monitoring_schedule_name
     until = window.start if window else datetime.now(UTC)
     try:
         if settings.alert_after:  # no window is counted where none can be kept
             storage.prepare_output(settings.history_path or "", "history_path")
-        wanted = Selection(monitor.name, endpoint, schedule, until=until)
-        runs = read_runs(settings.history_path or "", wanted)
+        read = read_runs(settings.history_path or "", Selection(monitor.name, *names, until=until))
+        runs = [run for run in read if run.names == names]
     except MonitorError as error:
         if error.code in _NOTHING_YET:
             return Earlier()
         _log.warning("Earlier windows are not known: %s", error.message)
         return Earlier(problem=error.message)
-    baseline = [compared.get(role) and digest(compared[role]) for role in ("constraints", "statistics")]
-    about = settings.model_name, endpoint, schedule, settings.rules, checking_of(settings, facts), *baseline
-    found = {}
+    way, found = way_of(settings, facts, compared), {}
     for run in runs:
-        of = run.compared.constraints, run.compared.statistics
-        if window is None or run.window is None or run.violations is None:
+        if window is None or run.window is None or run.violations is None or run.way != way:
             continue
-        same = about == (run.model, run.endpoint, run.schedule, run.rules, run.checking, *of)
-        if same and 1.0 / LONGER < (run.window[1] - run.window[0]) / (window.end - window.start) < LONGER:
+        if 1.0 / LONGER < (run.window[1] - run.window[0]) / (window.end - window.start) < LONGER:
             found[run.window] = run
     return Earlier(runs, list(found.values()))
 

@@ -4,6 +4,7 @@ The default is a pool of threads: the readers and the numerical code release the
 else that takes a split and returns a future will do, such as a cluster of hosts (`job_runner.cluster`).
 """
 
+import contextlib
 import logging
 import math
 import os
@@ -25,12 +26,10 @@ _log = logging.getLogger(__name__)
 def available_processors() -> int:
     """Return the processors this process may use, container quotas included, at least one."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
+    with contextlib.suppress(OSError, ValueError):  # no such limit here
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
         if quota != "max":
             count = min(count, math.ceil(int(quota) / int(period)))
-    except (OSError, ValueError):
-        pass  # no such limit here
     return max(1, count)
 
 

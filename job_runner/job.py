@@ -216,7 +216,13 @@ def require_excluded(settings: Settings, request: Dataset) -> None:
 def conclude(job: Job, plan: Plan, analyzer: api.AnyAnalyzer, summary: Any) -> Found:
     """Describe and check a window by its summary; that depends on no other window."""
     settings, baseline, rows = job.settings, job.baseline, analyzer.row_count(summary)
-    _tell_rows(settings, plan, rows, time.monotonic() - job.started)
+    seconds = time.monotonic() - job.started
+    _log.info("Read %s from %s in %.1f s", several(rows, "row"), settings.dataset_source, seconds)
+    if not rows and not settings.is_monitoring:
+        told = f"{'row' if plan.splits else 'file'}{between(settings.window)}"
+        raise DatasetError.of("rows.none_for_baseline", file=settings.dataset_source, found=told)
+    if not rows:
+        _log.warning("No rows in %s%s", settings.dataset_source, between(settings.window))
     statistics = analyzer.describe(summary)
     compared = baseline if settings.is_monitoring else None
     if compared is None and settings.register_new_baseline:
@@ -288,6 +294,8 @@ def _page(job: Job, documents: dict[str, Any], found: Found, run: Run, earlier: 
     known, expected = job.shown() if found.compared else ({}, {})
     source = view.Source(documents[STATISTICS], documents[CONSTRAINTS], known, expected, found.decision)
     notes = (*(found.decision.notes if found.decision else ()), *job.request.said.lines())
+    if found.decision is None and (usual := documents[CONSTRAINTS].get(api.VARIATION)):
+        notes = (wording("variation.learned", **usual), *notes)
     content = page.make_report(job.settings, job.monitor, run, source, notes, earlier)
     return {} if content is None else {REPORT: content}
 
@@ -319,6 +327,9 @@ def make_analyzer(settings: Settings, plan: Plan, make: api.MakeAnalyzer) -> api
     return SegmentedAnalyzer(analyzer, settings.segment_by)
 
 
+_NO_BASELINE = ("stored_file.missing", "stored_file.no_document", "stored_file.folder")
+
+
 def read_baseline(settings: Settings, documents: api.AnyDocuments) -> api.AnyBaseline | None:
     """Read the baseline documents the settings name, None in a baseline job.
 
@@ -337,10 +348,12 @@ def read_baseline(settings: Settings, documents: api.AnyDocuments) -> api.AnyBas
         try:
             path = storage.resolve_document(given, names, variable)
         except DocumentError as error:
-            if settings.skip_check:
+            # What cannot be read now may be there, with what an expert added.
+            is_missing = error.code in _NO_BASELINE
+            if settings.skip_check and is_missing:
                 _log.info("Going on without it, since the check is skipped: %s", error.message)
                 return None
-            if not settings.register_new_baseline:
+            if not (settings.register_new_baseline and is_missing):
                 raise
             cause = error.message.rstrip(".")
             raise DocumentError.of("baseline.first", file=given, field=variable, cause=cause) from error
@@ -441,18 +454,6 @@ def summarize(job: Job) -> tuple[Plan, api.AnyAnalyzer, Any]:
         _log.info("Reading files whole: %s", reason)
     plan = plan_dataset(request, whole_files=True)
     return plan, analyzer, summarized(plan)
-
-
-def _tell_rows(settings: Settings, plan: Plan, rows: int, seconds: float) -> None:
-    """Stop a baseline job that has no rows; a window without data is a completed job."""
-    _log.info("Read %s from %s in %.1f s", several(rows, "row"), settings.dataset_source, seconds)
-    if rows:
-        return
-    if settings.is_monitoring:
-        _log.warning("No rows in %s%s", settings.dataset_source, between(settings.window))
-        return
-    found = f"{'row' if plan.splits else 'file'}{between(settings.window)}"
-    raise DatasetError.of("rows.none_for_baseline", file=settings.dataset_source, found=found)
 
 
 def _outcome(

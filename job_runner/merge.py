@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -293,9 +294,8 @@ def _log_report(report: dict[str, Any]) -> None:
 
 def _coverage_table(hours: list[dict[str, Any]], totals: tuple[int, ...]) -> str:
     columns = ("captures", "labels", "joined", "orphans")
-    lines = [f"{'hour':<20}" + "".join(f"{column:>12}" for column in columns)]
-    lines += [f"{hour['hour']:<20}" + "".join(f"{hour[column]:>12}" for column in columns) for hour in hours]
-    return "\n".join([*lines, f"{'total':<20}" + "".join(f"{total:>12}" for total in totals)])
+    rows = [("hour", *columns), *map(itemgetter("hour", *columns), hours), ("total", *totals)]
+    return "\n".join(f"{first:<20}" + "".join(f"{cell:>12}" for cell in cells) for first, *cells in rows)
 
 
 def _message(

@@ -10,7 +10,7 @@ from contract import api, json_layout
 from contract.errors import ConfigurationError, DatasetError, DocumentError, InputError, wording
 from contract.schema import write_document
 from contract.window import Window
-from contract.wording import several, some_of
+from contract.wording import several, shorten, some_of
 from file_storage import storage
 from job_runner import earlier_windows
 from job_runner.segments import SegmentedAnalyzer, segmented_documents
@@ -102,10 +102,8 @@ def windows_of_history(history: str, runs: Iterable[Run]) -> list[PastWindow]:
     for run in runs:
         if run.has_failed or run.violations is None:
             continue
-        key: tuple[object, ...] = (run.run,)
-        if run.window is not None:
-            about = (run.monitor, run.endpoint, run.schedule, run.window, run.dataset_source)
-            key = (*about, str(run.checking.get("segment_by")))
+        about = (*run.names, run.window, run.dataset_source, str(run.checking.get("segment_by")))
+        key = (run.monitor, *(about if run.window else (run.run,)))
         if key not in latest or latest[key].finished <= run.finished:
             latest[key] = run
     windows = []
@@ -294,7 +292,9 @@ def _check(window: PastWindow, material: Material, edit: Edit, monitor: api.Moni
     checker = SegmentedAnalyzer(cast(api.AnyAnalyzer, checker), ()) if segmented else checker
     if baseline.variation is None or rules == "sagemaker":
         return checker.check(statistics, baseline)
-    at = Window(*window.run.window) if window.run and window.run.window else None
+    if window.run is None:
+        raise ConfigurationError.of("replay.no_time", file=window.name, field=api.VARIATION)
+    at = Window(*window.run.window) if window.run.window else None
     return earlier_windows.check(checker, statistics, baseline, at)
 
 
@@ -355,12 +355,12 @@ def require_one_schedule(windows: Sequence[PastWindow], edit: Edit) -> None:
     if edit.constraints is None and edit.baseline_statistics is None:
         return
     found = {
-        (run.monitor, run.endpoint or "-", run.schedule or "-", str(run.checking.get("segment_by", "")))
+        (*run.labels.items(), ("segments", str(run.checking.get("segment_by", ""))))
         for window in windows
         if (run := window.run) is not None
     }
     if len(found) > 1:
-        jobs = [f"{monitor} of endpoint {of} schedule {by}" for monitor, of, by, _ in sorted(found)]
+        jobs = [" ".join(f"{name} {text}" for name, text in labels[:-1]) for labels in sorted(found)]
         raise ConfigurationError.of("replay.several_jobs", jobs=some_of(jobs, _LISTED))
 
 
@@ -467,12 +467,12 @@ def to_text(backtest: Backtest) -> str:
 
 def _line(window: Replayed) -> tuple[str, ...]:
     run = window.window.run
-    of = " ".join(filter(None, (run.endpoint, run.schedule))) if run else ""
+    of = " ".join(filter(None, (run.model or run.endpoint, run.schedule))) if run else ""
     verdict = "would alarm" if window.after else "falls silent" if window.before else "decides nothing"
     sides = zip((window.before, window.after), window.decided, strict=True)
     before, after = (str(len(found) or ("ok" if decided else "not decided")) for found, decided in sides)
-    changed = verdict if window.changes_verdict else ""
-    return window.window.name, window.monitor, of or "-", before, after, changed
+    about = window.window.name, window.monitor, of or "-"
+    return *about, before, after, verdict if window.changes_verdict else ""
 
 
 def _changes(window: Replayed) -> Iterator[str]:
@@ -485,9 +485,8 @@ def _changes(window: Replayed) -> Iterator[str]:
 
 def describe(violation: api.Violation) -> str:
     """Return a violation on one line."""
-    text = violation.description
-    short = text if len(text) <= _MOST_TEXT else text[: _MOST_TEXT - 3] + "..."
-    return f"{violation.constraint_check_type} {violation.subject}: {short}"
+    text = shorten(violation.description, _MOST_TEXT)
+    return f"{violation.constraint_check_type} {violation.subject}: {text}"
 
 
 def to_json(backtest: Backtest) -> dict[str, Any]:

@@ -50,9 +50,8 @@ class Segment[Statistics]:
 
         A column may have a name in one dataset and a position in another.
         """
-        if set(columns) == set(self.values):
-            return tuple(self.values[column] for column in columns)
-        return tuple(self.values.values())
+        order = columns if set(columns) == set(self.values) else self.values
+        return tuple(self.values[column] for column in order)
 
     @property
     def text(self) -> str:
@@ -690,13 +689,9 @@ def _undecided(segment: Segment[Any], reason: str, lost: bool = False) -> api.Co
 
 def _violations(one: _Checked, said: set[str]) -> list[api.Violation]:
     """Return a segment's violations, without those that the whole has in the same words: a missing column."""
-    found = []
-    for violation in one.violations:
-        if violation.description not in said:
-            text = f"In the segment {one.segment.text}: {violation.description}"
-            extra = {**violation.extra, "segment": one.segment.values}
-            found.append(replace(violation, description=text, extra=extra))
-    return found
+    where, own = f"In the segment {one.segment.text}: ", {"segment": one.segment.values}
+    new = (violation for violation in one.violations if violation.description not in said)
+    return [replace(each, description=where + each.description, extra={**each.extra, **own}) for each in new]
 
 
 def _notes(

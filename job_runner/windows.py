@@ -35,7 +35,7 @@ from job_runner.earlier_windows import variation_of
 from job_runner.segments import SegmentedAnalyzer, SegmentedSummary
 from readers.plan import CAPTURES, files_of
 from readers.splitting import SMALL
-from reporting.history.record import for_others
+from reporting.history.record import for_others, way_of
 
 if TYPE_CHECKING:
     from job_runner.cluster.hosts import Cluster
@@ -77,13 +77,15 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     alone = (_settings_of(settings, *place) for place in zip(windows, folders, strict=True))
     of = dict(zip(windows, alone, strict=True))
     ended = _ended_before(job, of)
-    if ended:
-        _log.warning(wording("windows.there", windows=several(len(ended), "window"), of=len(windows)))
-    for own, window, analyzer, found in _conclude_each(job, of, frozenset(ended)):
-        if found is None:
+    there = wording("windows.there", windows=several(len(ended), "window"), of=len(windows)) if ended else ""
+    if there:
+        _log.warning(there)
+    for read, window, plan, analyzer, summary in _read_each(job, windows, frozenset(ended)):
+        if not (settings.is_monitoring or analyzer.row_count(summary)):  # a baseline has no row to know
             _log.warning(wording("windows.no_rows", name=_name(window, settings)))
             continue
-        ended[window] = jobs.finish(own, analyzer, found)
+        own = replace(read, settings=of[window])
+        ended[window] = jobs.finish(own, analyzer, jobs.conclude(own, plan, analyzer, summary))
         _log.info("%s: %s", _name(window, settings), ended[window].message)
     if not ended:
         raise DatasetError.of("rows.none_for_baseline", file=settings.dataset_source, found="row in a window")
@@ -91,7 +93,8 @@ def run(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) ->
     code = min(codes[-1:] if settings.gate_on == "last" else codes, key=_WORST_FIRST.index)
     decisions = {window: ended[window].decision for window in windows if window in ended}
     waiting = sum(one.waits for one in ended.values())
-    return jobs.Outcome(code, _message(settings, decisions, waiting), files=(several(len(ended), "folder"),))
+    message = f"{_message(settings, decisions, waiting)} {there}".rstrip()
+    return jobs.Outcome(code, message, files=(several(len(ended), "folder"),))
 
 
 def _settings_of(settings: Settings, window: Window, folder: str) -> Settings:
@@ -100,16 +103,6 @@ def _settings_of(settings: Settings, window: Window, folder: str) -> Settings:
     given = {name: text for name, text in settings.given.items() if name not in ("window", "each_window")}
     given |= {**times, "output_path": folder}
     return replace(settings, window=window, output_path=folder, given=given)
-
-
-def _conclude_each(
-    job: jobs.Job, of: Mapping[Window, Settings], ended: Collection[Window]
-) -> Iterator[tuple[jobs.Job, Window, AnyAnalyzer, jobs.Found | None]]:
-    """Yield what is found in each window that has not ended; None where a baseline has no row to know."""
-    for read, window, plan, analyzer, summary in _read_each(job, list(of), ended):
-        own = replace(read, settings=of[window])
-        is_known = job.settings.is_monitoring or analyzer.row_count(summary)
-        yield own, window, analyzer, jobs.conclude(own, plan, analyzer, summary) if is_known else None
 
 
 type _Read = tuple[jobs.Job, Window, Plan, AnyAnalyzer, object]
@@ -193,16 +186,20 @@ _QUIET |= {"metrics_sinks": (), "event_sinks": ()}
 def _ended_before(job: jobs.Job, of: Mapping[Window, Settings]) -> dict[Window, jobs.Outcome]:
     """Return how windows ended whose files are all there, and whose record, where any is kept.
 
-    A window of which nothing was decided is not among them: its labels may have come since.
+    A window of which nothing was decided is not among them: its labels may have come since. Nor is one whose
+    record says that it was compared with another baseline, or otherwise.
     """
     settings, recorded = job.settings, None
     if settings.history_path is not None:
-        from reporting.history.folder import Selection, read_runs
+        from reporting.history.folder import Selection, baseline_documents, read_runs
 
         recorded = {}
+        compared = baseline_documents(job.baseline if settings.is_monitoring else None, job.files)
+        ways = [way_of(settings, api.Facts(positional=one), compared) for one in (False, True)]
         with contextlib.suppress(MonitorError):  # there is no history yet
             runs = read_runs(settings.history_path, Selection(job.monitor.name))
-            recorded = {(run.window, run.output_path): run for run in runs}
+            latest = {(run.window, run.output_path): run for run in runs}
+            recorded = {place: run for place, run in latest.items() if run.way in ways}
     wanted = [jobs.STATISTICS, jobs.CONSTRAINTS, *([jobs.REPORT] if settings.report else [])]
     if settings.is_monitoring:
         wanted += [jobs.VIOLATIONS, *([jobs.COMPARISONS] if settings.rules == "sound" else [])]

@@ -178,8 +178,11 @@ class DataQualityAnalyzer(SharesErrors, Analyzer[DatasetSummary, Statistics, Con
     ) -> list[Metric]:
         """Return ``feature_data_*``, ``feature_non_null_*`` and ``feature_baseline_drift_*`` of features.
 
-        By the names of the originals (spec section 5). The constraints say which features are published.
+        By the names of the originals (spec section 5). The constraints say which features are published;
+        of no row there is nothing to publish.
         """
+        if not statistics.item_count:
+            return []
         constraints = baseline.constraints if baseline else None
         expected = constraints.features if constraints else []
         by_name = {feature.name: feature for feature in expected}

@@ -85,8 +85,7 @@ def _minute(text: str) -> int:
     return int(text)
 
 
-_TYPES: dict[str, Any] = {"text": str, "number": int, "minute": _minute, "monitor": _monitor}
-_TYPES["address"] = _address
+_TYPES = {"text": str, "number": int, "minute": _minute, "monitor": _monitor, "address": _address}
 _FLAGS = tomllib.loads(Path(__file__).with_name("flags.toml").read_text("utf-8"))
 
 
@@ -146,7 +145,7 @@ def selection_of(given: argparse.Namespace) -> Selection:
     since, until = read_instant("--since", given.since), read_instant("--until", given.until)
     from reporting.history.folder import Selection
 
-    return Selection(monitor, given.endpoint, given.schedule, since, until, given.last)
+    return Selection(monitor, given.model, given.endpoint, given.schedule, since, until, given.last)
 
 
 def write_output(content: bytes, path: str | None) -> None:
@@ -225,12 +224,11 @@ def _wanted_runs(given: argparse.Namespace) -> list[Run]:
     if not every:
         print(wording("command.empty_history", file=history), file=sys.stderr)
         return []
-    known = {"endpoint": {run.endpoint for run in every}, "schedule": {run.schedule for run in every}}
-    names = [f"--{flag} {name}" for flag, found in known.items() for name in sorted(filter(None, found))]
-    shown = some_of(names, 12) or "none names an endpoint or a schedule"
-    print(
-        wording("command.no_run", runs=several(len(every), "run"), file=history, names=shown), file=sys.stderr
-    )
+    known = {(place, name) for run in every for place, name in enumerate(run.names) if name}
+    names = [f"--{('model', 'endpoint', 'schedule')[place]} {name}" for place, name in sorted(known)]
+    shown = some_of(names, 12) or "none names a model, an endpoint or a schedule"
+    text = wording("command.no_run", runs=several(len(every), "run"), file=history, names=shown)
+    print(text, file=sys.stderr)
     return []
 
 
@@ -293,7 +291,7 @@ _BACKTEST = (
     "Check past windows again, from their statistics alone, with an edited baseline or by "
     "other rules, and say which would have alarmed."
 )
-_OF_HISTORY = ("endpoint", "schedule", "since", "until", "last")
+_OF_HISTORY = ("model", "endpoint", "schedule", "since", "until", "last")
 
 
 def monitor_backtest(arguments: Sequence[str] | None = None) -> int:

@@ -419,7 +419,7 @@ def _resources(cluster: Mapping[str, Any]) -> dict[str, int | str]:
         memory = processors * _GIBIBYTES_PER_PROCESSOR.get(match[1], 4)
     instances, volume = int(cluster.get("InstanceCount", 1)), int(cluster.get("VolumeSizeInGB", 20))
     found = {"processors": processors, "memory": memory * 1024, "instances": instances, "volume": volume}
-    return {**found, "instance_type": instance}
+    return found | {"instance_type": instance}
 
 
 # Jobs written for one orchestrator each: Kubernetes, Argo, Docker Compose, SageMaker, Airflow.
@@ -564,9 +564,8 @@ def for_airflow(jobs: Jobs, operator: Literal["docker", "kubernetes"] = "docker"
     parts = ("image", "command", "arguments", "variables")
     steps = {step.name: {part: getattr(step, part) for part in parts} for step in jobs.steps}
     written = json.dumps(steps, indent=4, ensure_ascii=False)
-    told: dict[str, Any] = {"operator": operator, "name": json.dumps(jobs.name), "steps": written}
-    if operator == "kubernetes":
-        told["steps"] = _literal(written)
+    told: dict[str, Any] = {"operator": operator, "name": json.dumps(jobs.name)}
+    told["steps"] = _literal(written) if operator == "kubernetes" else written
     text = _rendered("airflow.py.jinja", jobs, schedule=jobs.cron and json.dumps(str(jobs.cron)), **told)
     return jobs.header("airflow" if operator == "docker" else "airflow-kubernetes") + text
 

@@ -25,7 +25,7 @@ from contract.errors import ConfigurationError, DatasetError, DocumentError, Out
 from contract.outcome import shorten
 from contract.schema import nearest
 from file_storage import storage
-from reporting.history.record import MOST_DESCRIPTION, SCHEMA, Run, digest, new_run, read_run, run_to_json
+from reporting.history.record import MOST_DESCRIPTION, Run, digest, new_run, read_run, run_to_json
 from reporting.sinks.delivery import Delivery, NotDeliveredError, Undelivered, deliver
 
 _log = logging.getLogger(__name__)
@@ -194,7 +194,7 @@ class Selection(NamedTuple):
 
     Parameters
     ----------
-    monitor, endpoint, schedule
+    monitor, model, endpoint, schedule
         Exactly so.
     since, until
         Runs about a time from `since`, inclusive, to `until`, exclusive.
@@ -203,6 +203,7 @@ class Selection(NamedTuple):
     """
 
     monitor: str | None = None
+    model: str | None = None
     endpoint: str | None = None
     schedule: str | None = None
     since: datetime | None = None
@@ -211,9 +212,9 @@ class Selection(NamedTuple):
 
     def takes(self, run: Run) -> bool:
         """Return whether a run is wanted, `last` apart."""
-        wanted = ((self.monitor, run.monitor), (self.endpoint, run.endpoint), (self.schedule, run.schedule))
+        names = zip(self[:4], (run.monitor, *run.names), strict=True)
         return (
-            all(asked is None or asked == found for asked, found in wanted)
+            all(asked in (None, found) for asked, found in names)
             and (self.since is None or run.at >= self.since)
             and (self.until is None or run.at < self.until)
         )
@@ -278,10 +279,6 @@ def parse_records(content: bytes, where: str) -> list[Run]:
         place = f"{where}, line {number}"
         with DocumentError.instead_of("history_file.no_json", orjson.JSONDecodeError, place=place):
             value = orjson.loads(line)
-        if isinstance(value, dict) and isinstance(value.get("schema"), int) and value["schema"] > SCHEMA:
-            _log.debug(
-                "%s was written by a newer version; what this one does not know is left as it is", place
-            )
         runs.append(read_run(value, place))
     return runs
 
@@ -368,8 +365,7 @@ def compact(history: str, *, older_than: timedelta, now: datetime | None = None)
     lines: dict[str, bytes] = {}
     sources: list[str] = []
     for path in old:
-        content = read_if_there(path)
-        if content is None:
+        if (content := read_if_there(path)) is None:
             continue  # somebody else has just put it elsewhere
         records = parse_records(content, path)
         kept = [line for line in content.splitlines() if line.strip()]

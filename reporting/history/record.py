@@ -224,10 +224,20 @@ class Run:
         return self.metric_time or (self.window[0] if self.window else self.finished)
 
     @property
+    def names(self) -> tuple[str | None, str | None, str | None]:
+        """Return what people call what it watches: model, endpoint and schedule."""
+        return self.model, self.endpoint, self.schedule
+
+    @property
+    def way(self) -> tuple[object, ...]:
+        """Return how it was compared, and with what, as `way_of` does."""
+        return self.rules, self.checking, self.compared.constraints, self.compared.statistics
+
+    @property
     def labels(self) -> dict[str, str]:
-        """Return which monitor, endpoint and schedule it is about, as far as the settings name them."""
-        about = {"monitor": self.monitor, "endpoint": self.endpoint, "schedule": self.schedule}
-        return {name: text for name, text in about.items() if text}
+        """Return the monitor, and endpoint, schedule and model as far as the settings name them."""
+        about = ("monitor", "endpoint", "schedule", "model")
+        return {name: vars(self)[name] for name in about if vars(self)[name]}
 
     @property
     def at(self) -> datetime:
@@ -242,10 +252,9 @@ class Run:
     @property
     def label_coverage(self) -> float | None:
         """Return the share of rows with a label, None where the monitor needs none or there are no rows."""
-        if self.labelled is None or self.unlabelled is None:
-            return None
-        total = self.labelled + self.unlabelled
-        return self.labelled / total if total else None
+        labelled = self.labelled or 0
+        total = labelled + (self.unlabelled or 0)
+        return labelled / total if total else None
 
     def compared_with(self, documents: Mapping[str, bytes]) -> "Run":
         """Return the run with the digests of the baseline's documents."""
@@ -357,6 +366,12 @@ def checking_of(settings: Settings, facts: Facts) -> dict[str, Any]:
         "attribution_drift_threshold": settings.attribution_drift_threshold,
     }
     return told(members)
+
+
+def way_of(settings: Settings, facts: Facts, compared: Mapping[str, bytes]) -> tuple[object, ...]:
+    """Return how a run compares, given the baseline's documents by their members of a record."""
+    digests = (compared.get(role) and digest(compared[role]) for role in ("constraints", "statistics"))
+    return settings.rules, checking_of(settings, facts), *digests
 
 
 def digest(content: bytes) -> str:

@@ -180,7 +180,7 @@ def describe_run(run: Run) -> str:
 
 def _identity(run: Run) -> dict[str, Any]:
     start, end = run.window or (None, None)
-    names = ("run", "monitor", "endpoint", "schedule")
+    names = ("run", "monitor", "model", "endpoint", "schedule")
     return {**{name: getattr(run, name) for name in names}, "window_start": start, "window_end": end}
 
 

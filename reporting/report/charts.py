@@ -303,8 +303,8 @@ def segment_table(
     for entry in source.statistics.get("segments") or ():
         text = values_text(entry["segment"])
         violations = found[text]
-        is_known = violations > 0 or text in decided
-        last = Cell(count(violations), violations) if is_known else Cell("not decided")
+        unknown = Cell("not decided" if source.decision else "–")
+        last = Cell(count(violations), violations) if violations or text in decided else unknown
         rows.append(Row([Cell(text), *cells(text, entry), last], violated=violations > 0))
     columns = ["segment", *columns, "violations"]
     numeric = frozenset(range(1, len(columns)))

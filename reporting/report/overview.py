@@ -91,7 +91,9 @@ class Track(NamedTuple):
         """Return what it found last, since when, and how often before."""
         before = sum(bool(run.violations) for run in self.runs if run.at < self.since)
         often = f", and {several(before, 'time')} before" if before else ""
-        return f"{self.monitor}: {_how_much(self.last)}, since {_time(self.since, self.zone)}{often}"
+        return (
+            f"{self.monitor}: {_how_much(self.last)}; violations since {_time(self.since, self.zone)}{often}"
+        )
 
 
 def state_of(run: Run) -> str:
@@ -190,7 +192,7 @@ def _how_much(run: Run) -> str:
     if worst is None or (worst.value is None and within_limit):  # what violates is no distance
         about = [one for one in run.violations if worst is not None and one.subject == worst.subject]
         first = (about or run.violations)[0]
-        return short(f"{first.subject}: {first.description}", 160).rstrip(".")
+        return short(f"{first.subject}: {first.description}", 300).rstrip(".")
     name = short(worst.subject, 60)
     if worst.value is not None:
         sure = f" (95 % interval {' to '.join(map(number, worst.interval))})" if worst.interval else ""

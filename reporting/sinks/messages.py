@@ -19,7 +19,7 @@ import orjson
 
 from contract import __version__
 from contract.api import Metric
-from contract.errors import OutputError, topic
+from contract.errors import OutputError, topic, wording
 from contract.schema import write_document
 from contract.sink_addresses import SinkAddress
 from file_storage.storage import write_files_atomically
@@ -48,12 +48,11 @@ class Value(NamedTuple):
 def values_of(run: Run) -> list[Value]:
     """Return everything there is to say about a run, run-level values first.
 
-    Labels of all: ``monitor``, ``endpoint`` and ``schedule``, the latter two where the settings name them.
+    Labels of all: ``monitor``, and ``endpoint``, ``schedule`` and ``model`` where the settings name them.
     """
     start, end = run.window or (None, None)
-    violations = run.violations
     numbers: dict[str, float | None] = {
-        "violations": None if violations is None else len(violations),
+        "violations": len(run.violations or ()) if run.is_decided else None,
         "comparisons_decided": run.decided,
         "comparisons_undecided": run.undecided,
         "rows": run.rows,
@@ -63,7 +62,7 @@ def values_of(run: Run) -> list[Value]:
         "window_end_timestamp_seconds": end.timestamp() if end else None,
     }
     found: list[_Found] = [(f"model_monitor_{name}", {}, number) for name, number in numbers.items()]
-    checks = Counter(violation.constraint_check_type for violation in violations or ())
+    checks = Counter(violation.constraint_check_type for violation in run.violations or ())
     by_check = "model_monitor_violations_by_check"
     found += [(by_check, {"check": check}, times) for check, times in sorted(checks.items())]
     for metric in run.metrics:
@@ -172,7 +171,7 @@ def exposition(values: Sequence[Value]) -> bytes:
 
 
 def textfile_path(target: str, labels: dict[str, str]) -> Path:
-    """Return the file to write; in a folder each monitor, endpoint and schedule has one of its own."""
+    """Return the file to write; in a folder each monitor, endpoint, schedule and model has one of its own."""
     if not target.endswith("/"):
         return Path(target)
     parts = (re.sub(r"[^\w.-]", "-", part) for part in labels.values())
@@ -189,7 +188,7 @@ def write_textfile(address: SinkAddress, run: Run, headers: delivery.Headers, ti
     """
     file = textfile_path(address.target, run.labels)
     if not file.parent.is_dir():
-        text = f"there is no folder {file.parent}; name the one node exporter reads"
+        text = wording("place.no_textfile_folder", file=file.parent).rstrip(".")
         raise delivery.NotDeliveredError(text, again=False)
     try:
         write_files_atomically(str(file.parent), {file.name: exposition(values_of(run))})
@@ -198,7 +197,7 @@ def write_textfile(address: SinkAddress, run: Run, headers: delivery.Headers, ti
 
 
 def push(address: SinkAddress, run: Run, headers: delivery.Headers, timeout: float) -> None:
-    """Replace what the Pushgateway holds of this monitor, endpoint and schedule.
+    """Replace what the Pushgateway holds of this monitor, endpoint, schedule and model.
 
     Raises
     ------
@@ -246,7 +245,7 @@ def metric_data(run: Run) -> list[dict[str, Any]]:
     """
     instant = run.instant.astimezone(UTC)
     of_run = {"Monitor": run.monitor}
-    violations = None if run.violations is None else len(run.violations)
+    violations = len(run.violations or ()) if run.is_decided else None
     metrics = [
         Metric("violations", violations, unit="Count", dimensions=of_run),
         Metric("rows", run.rows, unit="Count", dimensions=of_run),
@@ -263,7 +262,7 @@ def metric_data(run: Run) -> list[dict[str, Any]]:
 
 def metric_entry(metric: Metric, run: Run, timestamp: Any) -> dict[str, Any]:
     """Return a metric as CloudWatch names its parts, its own dimensions after those of the run."""
-    about = {"Endpoint": run.endpoint, "MonitoringSchedule": run.schedule}
+    about = {"Endpoint": run.endpoint, "MonitoringSchedule": run.schedule, "Model": run.model}
     dimensions = {**about, **metric.dimensions}
     has_several = metric.statistic_values is not None
     return {
@@ -331,7 +330,7 @@ def cloud_event(run: Run, most_bytes: int = EVENT_BYTES) -> dict[str, Any]:
     Its ``id`` is the same whenever the same was found in the same data, so that a receiver can tell an event
     that comes twice.
     """
-    subject = run.endpoint or run.schedule
+    subject = run.endpoint or run.schedule or run.model
     return {
         "specversion": "1.0",
         "id": run.digest,

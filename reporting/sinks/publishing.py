@@ -118,8 +118,10 @@ def publish(run: Run, settings: Settings, sinks: Sinks | None) -> tuple[Undelive
             entries = [metric_entry(metric, run, utc_text(run.instant)) for metric in run.metrics]
             directory = settings.cloudwatch_metrics_directory
             content = b"".join(orjson.dumps(entry) + b"\n" for entry in entries)
-            write_files_atomically(directory, {FILE_NAME: content})
-            _log.info("Published %s in %s/%s", several(len(entries), "metric"), directory, FILE_NAME)
+            # Many windows write into one folder.
+            name = f"cloudwatch_metrics-{run.at:%Y%m%dT%H%M%SZ}.jsonl" if settings.each_window else FILE_NAME
+            write_files_atomically(directory, {name: content})
+            _log.info("Published %s in %s/%s", several(len(entries), "metric"), directory, name)
     except OutputError as error:
         if "cloudwatch_metrics_directory" in settings.given:
             raise

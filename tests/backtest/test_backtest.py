@@ -246,11 +246,19 @@ def test_one_baseline_is_not_tried_on_several_schedules(
     for name in ("flights", "hotels"):
         world.monitor(1, sagemaker_endpoint_name=name)
     world.backtest(f"--baseline-constraints={edited}", code=2)
-    assert (
-        "of several jobs (data-quality of endpoint flights schedule -, data-quality of endpoint hotels"
-        in (capsys.readouterr().err)
+    assert "of several jobs (monitor data-quality endpoint flights, monitor data-quality endpoint hotels" in (
+        capsys.readouterr().err
     )
     assert len(world.backtest(f"--baseline-constraints={edited}", "--endpoint=hotels")["windows"]) == 1
+    assert len(world.backtest("--rules=sagemaker")["windows"]) == 2
+
+
+def test_nor_on_several_models(world: World) -> None:
+    edited = world.edit(tolerate)
+    for name in ("churn", "fraud"):
+        world.monitor(1, model_name=name)
+    world.backtest(f"--baseline-constraints={edited}", code=2)
+    assert len(world.backtest(f"--baseline-constraints={edited}", "--model=fraud")["windows"]) == 1
     assert len(world.backtest("--rules=sagemaker")["windows"]) == 2
 
 

@@ -170,7 +170,7 @@ def test_every_setting_is_documented() -> None:
 def test_names_in_upper_case_are_named(caplog: pytest.LogCaptureFixture) -> None:
     read(**NEEDED, HISTORY_PATH="/h", RULES="sagemaker")
     assert "HISTORY_PATH is set, but the name is lower-case: rename it to history_path" in caplog.text
-    assert "RULES" not in caplog.text
+    assert "RULES is set, but the name is lower-case: rename it to rules" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,23 @@ def test_without_a_baseline_only_a_skipped_check_can_run(tmp_path: Path) -> None
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.parametrize("skip_check", ["Enabled", "Disabled"])
+def test_a_baseline_that_cannot_be_read_now_is_not_made_anew(
+    tmp_path: Path, registered: Path, skip_check: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = content_of(registered)
+
+    def denied(path: str) -> bool:
+        raise PermissionError(13, "access denied", path)
+
+    monkeypatch.setattr(storage, "_is_file", denied)
+    result = gate_run(tmp_path, 2, registered, skip_check=skip_check)
+    assert result.exit_code == 2
+    assert says(result.message, "stored_file.unreadable", cause="access denied")
+    assert "skip_check" not in result.message
+    assert content_of(registered) == before
+
+
 def test_a_window_without_data_renews_nothing(tmp_path: Path, registered: Path) -> None:
     before = content_of(registered)
     (tmp_path / "empty.csv").write_text("age,income\n")

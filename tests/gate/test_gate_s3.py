@@ -35,5 +35,5 @@ def test_a_slash_too_many_is_a_mistake_with_a_fix(tmp_path: Path, bucket: Path) 
 def test_a_step_up_is_a_mistake_with_a_fix(tmp_path: Path, bucket: Path) -> None:
     result = gate_run(tmp_path, 1, "s3://bucket/a/../b", skip_check="Enabled")
     assert result.exit_code == 2
-    assert says(result.message, "stored_file.wrong_address", file="s3://bucket/a/../b")
+    assert says(result.message, "stored_file.address", file="s3://bucket/a/../b")
     assert "empty, . or ..; take it out" in result.message

@@ -14,11 +14,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 from run_jobs import Result, baseline_of, run_job
-from sentences import says
+from sentences import said, says
 
 from containers.model_quality.main import main as monitor_model_quality
-from contract.errors import ConfigurationError, DatasetError, OutputError
-from contract.window import Window, read_instant, resolve_window
+from contract.errors import ConfigurationError, DatasetError, OutputError, wording
+from contract.window import Window, fill_in_start, read_instant, resolve_window
 from file_storage import storage
 from job_runner import job, windows
 
@@ -215,6 +215,29 @@ def test_a_window_without_rows_after_a_baseline_with_payloads_that_cannot_be_dec
     assert "reading.undecodable_payloads" in result.message
 
 
+def test_windows_that_were_compared_otherwise_are_made_again(tmp_path: Path, baseline: Result) -> None:
+    source, kept = write_table(tmp_path / "now.csv", moved=3), {"history_path": tmp_path / "history"}
+    assert each(tmp_path / "job", source, baseline, fail_on_violations="Enabled", **kept).exit_code == 3
+    edited = tmp_path / "edited.json"
+    document = json.loads((baseline.output / "constraints.json").read_text(encoding="utf-8"))
+    document["monitoring_config"]["distribution_constraints"]["perform_comparison"] = "Disabled"
+    edited.write_text(json.dumps(document), encoding="utf-8")
+    kept |= {"baseline_constraints": edited, "fail_on_violations": "Enabled"}
+    result = each(tmp_path / "job", source, baseline, **kept)
+    assert result.exit_code == 0
+    assert not said(result.message, "windows.there")
+    again = each(tmp_path / "job", source, baseline, **kept)
+    assert says(again.message, "windows.there", windows=f"{DAYS} windows", of=DAYS)
+
+
+def test_each_window_has_its_file_of_metrics(tmp_path: Path, baseline: Result) -> None:
+    folder = tmp_path / "metrics"
+    given = {"publish_cloudwatch_metrics": "Enabled", "cloudwatch_metrics_directory": folder}
+    each(tmp_path / "job", write_table(tmp_path / "now.csv"), baseline, **given)
+    lines = [json.loads(line) for file in folder.iterdir() for line in file.read_text().splitlines()]
+    assert {one["Timestamp"] for one in lines} == {day(number) for number in range(DAYS)}
+
+
 class Killed(BaseException):
     """A kill: nothing of ours catches it."""
 
@@ -250,7 +273,8 @@ def test_a_killed_job_goes_on_where_it_stopped(
     assert len(before) == 3 * 4
     result = each(tmp_path / "killed", source, baseline, fail_on_violations="Enabled", **kept)
     assert all(path.stat().st_mtime_ns == written for path, written in before.items())
-    assert result.message == whole.message
+    there = wording("windows.there", windows="3 windows", of=DAYS)
+    assert result.message == f"{whole.message} {there}"
     assert result.exit_code == 3
     for number in range(2, 2 + DAYS):
         name = f"2026-03-0{number}"
@@ -410,6 +434,37 @@ def test_the_last_full_day_is_one_of_the_zone() -> None:
         datetime(2026, 5, 5, 4, tzinfo=UTC),
         datetime(2026, 5, 6, 4, tzinfo=UTC),
     )
+
+
+@pytest.mark.parametrize(("day", "hours"), [("2026-03-29", 23), ("2026-10-25", 25), ("2026-06-01", 24)])
+def test_one_day_is_as_long_as_the_clock_says(day: str, hours: int) -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    start = datetime.fromisoformat(day).replace(tzinfo=zone)
+    end = start + timedelta(days=1)
+    now = end.astimezone(UTC) + timedelta(minutes=20)
+    before = (start - timedelta(days=1)).isoformat()
+    for times in (
+        (None, None, "P1D", None, None),
+        (day, None, "P1D", None, None),
+        (None, end.isoformat(), "P1D", None, None),
+        (day, end.isoformat(), "P1D", None, None),
+        (before, start.isoformat(), None, "P1D", "P1D"),
+    ):
+        found = resolve_window(*times, now=now, zone=zone)
+        assert found is not None
+        assert (found.start, found.end) == (start, end)
+        assert found.end - found.start == timedelta(hours=hours)
+
+
+def test_no_hour_is_left_out_or_written_over_where_a_clock_shows_it_twice() -> None:
+    zone, first = ZoneInfo("Europe/Berlin"), datetime(2026, 10, 24, 22, 20, tzinfo=UTC)
+    found = []
+    for hour in range(6):
+        now = first + timedelta(hours=hour)
+        window = resolve_window(None, None, "PT1H", None, None, now=now, zone=zone)
+        assert window == (now - timedelta(minutes=80), now - timedelta(minutes=20), ())
+        found.append(fill_in_start("%d/%H", window, zone))
+    assert found == ["24/23", "25/00", "25/01", "25/02", "25/02+0100", "25/03"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 from run_jobs import CSV, Result, baseline_of, environment, run_job
-from sentences import says
+from sentences import said, says
 
 from containers.commands.main import monitor_backtest as replay
 from containers.data_quality.main import main as monitor_data_quality
@@ -64,6 +64,8 @@ def test_constraints_carry_what_windows_do(baseline: Result) -> None:
     found = baseline.document("constraints.json")["natural_variation"]
     assert (found["window"], found["time_zone"], found["windows"]) == ("PT1H", "UTC", 24 * DAYS)
     assert found["violating"] > 100
+    page = (baseline.output / "report.html").read_text(encoding="utf-8")
+    assert says(page, "variation.learned", window="PT1H", windows=24 * DAYS, violating=found["violating"])
     distances = {one["subject"]: one["most"] for one in found["usual"] if one.get("part") == "distance"}
     assert len(distances["load"]) == 24  # by the hour of the day
     assert distances["load"][6] > 1.5 * distances["load"][0]
@@ -123,6 +125,10 @@ def test_a_backtest_knows_it(tmp_path: Path, baseline: Result, capsys: pytest.Ca
     assert replay(["--history-path", str(history), "--format", "json"]) == 0
     window = json.loads(capsys.readouterr().out)["windows"][0]
     assert (window["before"]["violations"], window["after"]["violations"], window["notes"]) == ([], [], [])
+    # A folder does not tell of which hour it is.
+    of = [f"--{name.replace('_', '-')}={path}" for name, path in baseline_of(baseline).items()]
+    assert replay([str(result.output), *of]) == 2
+    assert said(capsys.readouterr().out, "replay.no_time", file=result.output)
 
 
 def test_a_new_baseline_keeps_it(tmp_path: Path, baseline: Result) -> None:

@@ -33,9 +33,9 @@ def test_which_model_needs_me_first_since_when_how_much_and_how_sure() -> None:
     quiet = [run_of(day, model="calm") for day in range(10)]
     worse = [run_of(day, accuracy=0.8 if day < 7 else 0.63, model="flights") for day in range(10)]
     page = pages_of(*quiet, *worse)[FIRST_PAGE]
-    assert "1 of 2 models violate what they are held to" in page
+    assert "1 of 2 models violates what it is held to" in page
     said = "accuracy is 0.63 (95 % interval 0.61 to 0.65), expected 0.79"
-    assert f"flights, model-quality: {said}, since 2026-01-12" in page
+    assert f"flights, model-quality: {said}; violations since 2026-01-12" in page
     first, second = rows_of(page)
     assert "flights" in first
     assert "calm" in second

@@ -60,6 +60,18 @@ def test_nothing_compared_is_not_zero_violations() -> None:
     assert "model_monitor_violations" in {value.name for value in values_of(report(violations=()))}
 
 
+def test_nothing_decided_is_not_zero_violations_either() -> None:
+    values = {value.name: value.value for value in values_of(report(violations=(), decided=0))}
+    assert "model_monitor_violations" not in values
+    assert values["model_monitor_comparisons_decided"] == 0
+
+
+def test_models_have_series_of_their_own() -> None:
+    run = report(endpoint=None, schedule=None, model="churn")
+    assert {value.labels["model"] for value in values_of(run)} == {"churn"}
+    assert prometheus.textfile_path("/metrics/", run.labels).name == "model_monitor_data-quality_churn.prom"
+
+
 @given(
     st.lists(
         st.tuples(st.text(st.characters(codec="utf-8", exclude_characters="\r")), st.floats()), max_size=5

@@ -292,6 +292,24 @@ MISTAKES: list[tuple[str, Make, Plant, list[Told]]] = [
         [told("connection.refused", problem="Connection refused")],
     ),
     (
+        "a folder for metrics that is not there",
+        data_quality,
+        variable(metrics_sinks="prometheus-textfile:/nowhere/"),
+        [told("place.no_textfile_folder", file="/nowhere")],
+    ),
+    (
+        "several hosts without a leader",
+        data_quality,
+        variable(cluster_size="3"),
+        [told("cluster.size_alone", size=3, field="cluster_size")],
+    ),
+    (
+        "a Dask scheduler that nobody serves",
+        data_quality,
+        lambda set_up: set_up.variables.update(dask_scheduler_address=f"127.0.0.1:{closed_port()}"),
+        [told("connection.refused", problem="Connection refused")],
+    ),
+    (
         "inference_attribute misspelt",
         model_quality_of_a_table,
         variable(inference_attribute="predictoin"),
@@ -415,6 +433,16 @@ def test_five_mistakes_are_all_named_at_once(tmp_path: Path, capsys: pytest.Capt
     ):
         assert sum(part in line for line in failures) == 1, "\n".join(lines)
     assert len(failures) == 6
+
+
+def test_a_column_that_only_the_baseline_would_leave_out_fails_neither(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up = data_quality(tmp_path)
+    set_up.variables["exclude_features_attribute"] = "label"
+    code, lines = set_up.check(capsys)
+    assert code == 0, "\n".join(lines)
+    assert any(line.startswith("ok    exclude_features_attribute is 'label'") for line in lines)
 
 
 def test_the_command_of_the_monitor_prints_the_same(
