@@ -336,8 +336,13 @@ class Settings:
 
 
 _UNUSED = (
-    *("sagemaker_endpoint_datacapture_prefix", "monitoring_input_type", "detect_drift", "detect_outliers"),
-    *("image_data", "report_enabled", "auto_ml_job_detail"),
+    "sagemaker_endpoint_datacapture_prefix",
+    "monitoring_input_type",
+    "detect_drift",
+    "detect_outliers",
+    "image_data",
+    "report_enabled",
+    "auto_ml_job_detail",
 )
 
 
