@@ -272,6 +272,9 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
         reason = why_unchecked(constraints, constraints is not None and bool(list(constraints.stages())))
         if constraints is None or reason:
             return both_rules.nothing_checked(reason, notes, with_version([]))
+        labels, file = {stage.label for _, stage in constraints.stages()}, constraints.where
+        others = [label for label in labels if label not in ("", statistics.label)]
+        notes += [wording("bias_notes.label", file=file, then=one, now=statistics.label) for one in others]
         if self.rules == "sagemaker":
             decision = check_sagemaker(statistics, constraints)
         else:

@@ -6,6 +6,7 @@ metric may hold a ``confidence_interval``, a ``standard_error`` and what a user 
 for every facet value, the counts that all metrics follow from.
 """
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -25,12 +26,32 @@ Table = list[list[list[int]]]
 # One metric of bias as the documents hold it.
 
 
+# What other metrics never exceed: a limit beyond it is one in percent, or of another metric.
+_UNBOUNDED, _MOST, _MOST_OF_LP = ("DI", "GE", "KL", "TE", "DCA", "DCR"), 1.0, math.sqrt(2.0)
+
+
+def _is_beyond(members: JsonObject, *ends: float) -> bool:
+    """Return whether a limit is a number beyond all values that the metric can have."""
+    name = members.raw("name")
+    most = _MOST_OF_LP if name == "LP" else math.inf if name in _UNBOUNDED else _MOST
+    return any(most < abs(end) < math.inf for end in ends)
+
+
+def _allowed(members: JsonObject, key: str) -> tuple[float, float] | None:
+    ends = analysis_json.read_range(members, key)
+    if ends is not None and _is_beyond(members, *ends):
+        members.wrong(
+            key, "two numbers within the values of the metric, which is no percentage", "[-0.1, 0.1]"
+        )
+    return ends
+
+
 def _size(members: JsonObject, key: str) -> float | None:
     size = analysis_json.read_number(members, key)
     if size is not None and size <= 0.0 and members.raw("name", None) == "DI":
         members.wrong(key, "a ratio above 0, as DI is one", "0.8")
-    elif size is not None and size < 0.0:
-        members.wrong(key, "a size of 0 or more", "0.1")
+    elif size is not None and (size < 0.0 or _is_beyond(members, size)):
+        members.wrong(key, "a size of 0 or more that the metric, which is no percentage, can have", "0.1")
     if size is not None and members.raw("allowed") is not None:
         members.note(key, "bias_documents.two_limits")
     return size
@@ -69,7 +90,7 @@ class MetricValue(Kept):
     confidence_interval: tuple[float, float] | None = member(
         analysis_json.read_range, write=analysis_json.range_to_json
     )
-    allowed: tuple[float, float] | None = member(analysis_json.read_range, write=analysis_json.range_to_json)
+    allowed: tuple[float, float] | None = member(_allowed, write=analysis_json.range_to_json)
     standard_error: float | None = analysis_json.figure()
     threshold: float | None = member(_size, write=analysis_json.number_to_json)
 
