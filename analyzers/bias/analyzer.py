@@ -83,9 +83,11 @@ def _require_same_label(
     if before is not None:
         thresholds = before.probability_threshold, statistics.probability_threshold
         both_rules.require_same_threshold(*thresholds, before.where)
-        labels = [one.label_values or list(one.confusion_matrix or ()) for one in (before, statistics)]
-        if len(labels[1]) == 2 and (found := changed_labels(*labels)):
-            raise DocumentError.of("bias_documents.recoded", file=before.where, **found)
+        sides = before, statistics
+        labels = [one.label_values or list(one.confusion_matrix or ()) for one in sides]
+        for what, values in (("label", labels), ("prediction", [one.predicted_values for one in sides])):
+            if len(values[1]) == 2 and (found := changed_labels(*values)):
+                raise DocumentError.of("bias_documents.recoded", file=before.where, what=what, **found)
     now, file = statistics.label_value_or_threshold, constraints.where
     for then in {stage.label_value_or_threshold for _, stage in constraints.stages()}:
         if not then or not now:

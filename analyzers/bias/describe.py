@@ -275,15 +275,13 @@ def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
     statistics.has_predictions = reading.predictions is not None
     if reading.labels is not None:
         statistics.label_value_or_threshold = reading.labels.text
-        kept = summary.columns[request.label]
-        if reading.labels.threshold is None and not kept.collapsed:
-            statistics.label_values = [
-                label_of(value) for value in kept.values if not isinstance(value, Beyond)
-            ]
+        statistics.label_values = _categories(summary.columns[request.label], reading.labels)
     if reading.predictions is not None:
         statistics.probability_threshold = plan.columns[plan.prediction or ""].cut
         if statistics.probability_threshold is None:
             statistics.predicted_label_value_or_threshold = reading.predictions.text
+            predicted = summary.columns[plan.prediction or ""]
+            statistics.predicted_values = _categories(predicted, reading.predictions)
     outcomes = [("label", request.label, reading.labels)]
     if plan.prediction is not None:
         outcomes.append(("prediction", plan.prediction, reading.predictions))
@@ -318,6 +316,13 @@ def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
     if sound:
         analysis.note(*impact_findings(statistics.facets).values())
     return statistics
+
+
+def _categories(column: ColumnSummary, selection: groups.Selection) -> list[str]:
+    """Return the values of a column, where it is categories of which all are kept."""
+    if selection.threshold is not None or column.collapsed:
+        return []
+    return [label_of(value) for value in column.values if not isinstance(value, Beyond)]
 
 
 def _read_outcomes(analysis: _Analysis) -> Reading:

@@ -218,8 +218,8 @@ class BiasStatistics(Kept):
         Of the predictions; differs from the labels' for continuous ones.
     probability_threshold
         The score above which a prediction is positive; None where predictions are no scores.
-    label_values
-        The labels that occur, where they are categories of which all are kept.
+    label_values, predicted_values
+        The labels and the predictions that occur, where they are categories of which all are kept.
     unlabelled_count
         Rows whose label, which comes from elsewhere, has not come yet.
     model_metrics
@@ -243,6 +243,7 @@ class BiasStatistics(Kept):
     predicted_label_value_or_threshold: str | None = member(of_kind(str), inside="dataset")
     probability_threshold: float | None = member(schema.number, inside="dataset")
     label_values: list[str] = member(schema.texts, [], inside="dataset", written="if any")
+    predicted_values: list[str] = member(schema.texts, [], inside="dataset", written="if any")
     unlabelled_count: int = member(count, 0, inside="dataset", written="if any")
     model_metrics: list[MetricValue] = member(objects_of(MetricValue), [], written="if any")
     confusion_matrix: dict[str, dict[str, int]] | None = member(of_kind(dict), written="if any")

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from analyzers.bias import summary as summaries
+from analyzers.bias.documents import interval_of
 from analyzers.bias.resampling import Tables
 from analyzers.bias.summary import (
     Beyond,
@@ -604,8 +605,11 @@ def _occurring(column: ColumnSummary, selection: Selection) -> str:
         extent = column.extent()
         return f"goes from {number(extent.least)} to {number(extent.greatest)}."
     values = [str(value) for value in column.values if not isinstance(value, Beyond)]
-    meant = respelt(column, selection)
-    return f"holds {listing(values, _MOST_NAMED)}" + (f"; did you mean {meant!r}?" if meant else ".")
+    ends, meant = interval_of(selection.text), respelt(column, selection)
+    hint = f"; did you mean {meant!r}?" if meant else "."
+    if ends is not None:
+        hint = wording("bias_groups.range", least=number(ends[0]))
+    return f"holds {listing(values, _MOST_NAMED)}{hint}"
 
 
 def respelt(column: ColumnSummary, selection: Selection) -> str | None:

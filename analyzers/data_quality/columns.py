@@ -171,6 +171,8 @@ def comparisons(
             rows = [None if side is None else side.rows if is_of_all else side.num_present for side in sides]
             text = violation.description if violation else told.text if told else ""
             figures: dict[str, Any] = {"value": value, "expected": expected, "p_value": p_value}
+            if limit is not None and state is State.UNDECIDED:
+                figures |= {"effect": abs(limit.value - limit.expected), "limit": 0.0}
             figures |= {"rows": rows[0], "baseline_rows": rows[1]}
             if drift:
                 figures |= {"effect": drift.distance, "limit": drift.limit, "noise": drift.noise}

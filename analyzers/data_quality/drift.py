@@ -346,7 +346,8 @@ def _date_shares(before: SampleStatistics, now: SampleStatistics, pair: FeatureP
         return _Shares(kind, np.zeros(1), np.maximum(rows, 0.0), (before.rows, now.rows), *about)
 
     ends = first - spare - gone, last + spare + went_on
-    return [beyond("low end", "before", ends[0], now.low), beyond("high end", "after", ends[1], now.high)]
+    found = [beyond("low end", "before", ends[0], now.low), beyond("high end", "after", ends[1], now.high)]
+    return [*found, *filter(None, [_different_shares(pair)])]
 
 
 def _different_shares(pair: FeaturePair) -> _Shares | None:

@@ -502,6 +502,19 @@ def test_dates_far_from_those_of_the_baseline_are_found_and_later_ones_are_not(w
     assert told in "".join(found)
 
 
+def test_one_time_in_all_rows_is_found_where_rows_had_their_own():
+    def times(rows, seed, unit):
+        seconds = np.sort(np.random.default_rng(seed).integers(0, 60 * 86_400, rows))
+        return seconds.astype("datetime64[s]").astype(f"datetime64[{unit}]").astype("datetime64[us]")
+
+    for unit, rows in itertools.product(("s", "D"), (60, 1_000)):
+        baseline, window = _statistics(3_000, 1, time=times(3_000, 1, unit)), times(rows, 2, unit)
+        assert not _violations(baseline, _statistics(rows, 2, time=window))
+        # A window of one day has one date.
+        found = _violations(baseline, _statistics(rows, 2, time=np.full(rows, window[0])))
+        assert bool(found) == (unit == "s")
+
+
 @pytest.mark.parametrize("kind", [str, int])
 def test_rows_that_are_there_twice_show_in_a_key(kind):
     generator = np.random.default_rng(8)
