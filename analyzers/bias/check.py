@@ -30,7 +30,7 @@ from analyzers.bias.metrics import METRICS, RATES, WITHOUT_LABELS
 from analyzers.bias.resampling import DISTANCES, Draws, Tables, draw, draw_together, scale_of, to_scale
 from analyzers.shared.analysis_json import with_version
 from analyzers.shared.cells import Floats
-from analyzers.shared.significance import student_ratio
+from analyzers.shared.significance import OPEN, student_ratio
 from contract.api import Comparison, Decision, Finding, State, Violation
 from contract.errors import wording
 from contract.wording import chance, number
@@ -517,6 +517,11 @@ class MetricTest:
         """
         return self.is_certain(level) and (self.limit.decided or self.growth > _LEAST_GROWTH)
 
+    def is_open(self, level: float) -> bool:
+        """Return whether the value does not hold, as chance may explain it, but seldom does or should not."""
+        is_seldom = self.limit.decided or self.is_certain(OPEN * level)
+        return is_seldom and not self.is_certain(level) and self.growth > _LEAST_GROWTH
+
     @property
     def growth(self) -> float:
         """Return how far the value is beyond the limit, be it by chance; negative inside."""
@@ -579,8 +584,9 @@ def _comparison(one: MetricTest, finding: Finding, level: float) -> Comparison:
     rows, before = (int(side.of(name).sum()) if side else None for side in sides)
     figures: dict[str, Any] = {"value": value, "expected": finding.expected, "effect": effect}
     figures |= {"limit": 0.0 if one.limit.decided else _LEAST_GROWTH, "p_value": one.p_value}
-    subject = subject_of(one.group.facet, name)
-    about = (subject, CHECK_TYPE, state, finding.text)
+    if one.is_open(level):
+        state, figures["reason"] = State.UNDECIDED, wording("bias_notes.open", group=group_text(one.group.facet))
+    about = (subject_of(one.group.facet, name), CHECK_TYPE, state, finding.text)
     return Comparison(*about, rows=rows, baseline_rows=before, **figures)
 
 

@@ -25,7 +25,7 @@ from analyzers.data_quality.drift import Dependence, dependence, effect_size, ev
 from analyzers.data_quality.text import read_texts
 from analyzers.shared.cells import as_float32, as_number
 from analyzers.shared.rules import Rules
-from analyzers.shared.significance import binomial_tail, poisson_upper_bound
+from analyzers.shared.significance import OPEN, binomial_tail, poisson_upper_bound
 from contract.api import CheckType, State
 from contract.dataset import is_nameless
 from contract.errors import wording
@@ -219,8 +219,6 @@ _SAME = 1e-9  # figures of a file that was written and read
 _CLOSED_DOMAIN = 0.9
 # From which share on a column of text has become numbers, where there were fewer than this.
 _ALL_NUMBERS, _FEW_NUMBERS = 0.9, 0.5
-# What so many times the false alarms would have found is not decided.
-_OPEN = 10.0
 _WORST_FIRST = (State.VIOLATED, State.UNDECIDED, State.CHANGED, State.HOLDS)
 
 
@@ -362,7 +360,7 @@ def _ended(p_value: float, alpha: float) -> State:
     """Return how a share beyond its limit ends."""
     if p_value < alpha:
         return State.VIOLATED
-    return State.UNDECIDED if p_value < _OPEN * alpha else State.HOLDS
+    return State.UNDECIDED if p_value < OPEN * alpha else State.HOLDS
 
 
 def _evidence(before: tuple[int, int], now: tuple[int, int], found: Dependence) -> float:

@@ -18,7 +18,7 @@ from analyzers.model_quality.intervals import TABLE_RESAMPLES, Z_95, area_varian
 from analyzers.model_quality.metrics import binary_cells, binary_metrics
 from analyzers.shared.cells import Floats
 from analyzers.shared.rules import SMALL_MAP, category_order
-from analyzers.shared.significance import student_ratio
+from analyzers.shared.significance import OPEN, student_ratio
 from contract.api import Comparison, Decision, Finding, State, Violation, Violations
 from contract.errors import DocumentError, wording
 from contract.json_layout import java_double
@@ -155,9 +155,9 @@ class MetricTest:
 
     @property
     def is_open(self) -> bool:
-        """Return whether the metric is worse by as much as matters, but chance may explain it."""
-        if self.p_value < self.alpha:
-            return False
+        """Return whether the metric is worse by as much as matters, or seldom is, but chance may explain it."""
+        if self.p_value < OPEN * self.alpha:
+            return self.p_value >= self.alpha and self.is_worse_by_more
         if _scale_of(self.name) in _RATIOS:
             return self.worse >= math.log1p(RELEVANT_RATIO)
         return shortfall(self.value, self.constraint) >= RELEVANT_POINTS
@@ -169,14 +169,19 @@ class MetricTest:
 
     @property
     def is_violated(self) -> bool:
-        """Return whether it is that, and by so much that somebody would act.
+        """Return whether it is that, and by so much that somebody would act."""
+        return self.is_certain and self.is_worse_by_more
+
+    @property
+    def is_worse_by_more(self) -> bool:
+        """Return whether the metric is beyond its threshold by more than nobody would act on.
 
         A threshold that is the baseline's own value leaves room: 0.03 of Cohen's h for shares and areas
         (0.806 to 0.794, 0.990 to 0.987), 2 % of an error and of what R² leaves unexplained. A threshold that
         somebody set is exact.
         """
-        if not self.is_certain or not self.is_own:
-            return self.is_certain
+        if not self.is_own or shortfall(self.value, self.constraint) <= 0.0:
+            return shortfall(self.value, self.constraint) > 0.0
         scale, threshold = _scale_of(self.name), self.constraint.threshold
         if scale in _RATIOS:
             return abs(scale.to(self.value) - scale.to(threshold)) > math.log1p(self.least)

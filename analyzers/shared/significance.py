@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 _FEWEST_DEGREES = 6
+# What so many times the false alarms would have found is not decided, rather than said to hold.
+OPEN = 10.0
 
 # Sums that come out the same to the last digit wherever they are computed.
 

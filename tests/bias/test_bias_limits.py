@@ -11,6 +11,7 @@ from bias_tables import FAIR, HALVED, baseline_of, check, facet, names, notes, s
 from analyzers.bias.analyzer import suggest
 from analyzers.bias.check import limit_of
 from analyzers.bias.documents import BiasStatistics, MetricValue
+from contract.api import State
 from contract.errors import DocumentError
 
 METRIC_NAMES = ("DPPL", "RD", "SD", "DCA", "DCR", "DAR", "DRR", "AD", "TE", "GE", "CI", "DPL", "KL")
@@ -65,6 +66,27 @@ def test_limits_beyond_what_a_metric_can_be_are_refused(
         baseline_of(before, **{name: limit})
     assert [one.code for one in refused.value.mistakes] == ["members.wrong"]
     assert refused.value.field.endswith(next(iter(limit)))
+
+
+@pytest.mark.parametrize(
+    ("rejected", "limit", "state"),
+    [
+        (6, None, State.HOLDS),
+        (18, None, State.UNDECIDED),
+        (24, None, State.VIOLATED),
+        (6, {"allowed": [0.9, 1.1]}, State.UNDECIDED),
+        (6, {"allowed": [0.6, 1.4]}, State.HOLDS),
+    ],
+)
+def test_what_is_beyond_a_limit_and_seldom_by_chance_does_not_hold(
+    rejected: int, limit: dict[str, Any] | None, state: State
+) -> None:
+    counts = [[[60, 15], [18, 42]], [[40, 10], [12, 28]]]
+    counts[1][1] = [counts[1][1][0] + rejected, counts[1][1][1] - rejected]
+    baseline = baseline_of(statistics(facet(FAIR)), **({"DI": limit} if limit else {}))
+    decision = check(statistics(facet(counts)), baseline, rules="sound")
+    (found,) = [one for one in decision.comparisons if one.subject.startswith("DI of")]
+    assert (found.state, bool(found.reason)) == (state, state is State.UNDECIDED)
 
 
 def test_constraints_of_another_label_are_named() -> None:
