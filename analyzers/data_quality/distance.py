@@ -133,8 +133,7 @@ def bucket_distance(baseline: NumericalStatistics, current: Distribution) -> tup
     bounds = as_float32([bucket.upper_bound for bucket in buckets[:-1]])
     shares = np.cumsum(counts)[:-1] / counts.sum()
     # Buckets are open above, so a value on the bound counts as above it.
-    below = shares_at(current, bounds, side="left")
-    difference = np.abs(shares - below)
+    difference = np.abs(shares - shares_at(current, bounds, side="left"))
     widest = int(np.argmax(difference))
     return float(difference[widest]), buckets[widest].upper_bound
 
@@ -159,8 +158,7 @@ def collapsed_distance(first: QuantileSketch, second: QuantileSketch, *, robust:
 
 def corrected(distance: float, first_count: float, second_count: float) -> float:
     """Return a distance less the originals' allowance for small samples, not below zero."""
-    allowance = 1.8 * math.sqrt((first_count + second_count) / (first_count * second_count))
-    return max(0.0, distance - allowance)
+    return max(0.0, distance - 1.8 * math.sqrt((first_count + second_count) / (first_count * second_count)))
 
 
 def category_shift(baseline: Mapping[str, int], current: Mapping[str, int]) -> dict[str, float]:
@@ -193,8 +191,7 @@ def homogeneity_p_value(baseline: Mapping[str, float], current: Mapping[str, flo
     if len(cells) < 2:
         return 1.0
     expected = cells.sum(axis=1, keepdims=True) * totals / totals.sum()
-    statistic = float(((cells - expected) ** 2 / expected).sum())
-    return chi_squared_tail(statistic, len(cells) - 1)
+    return chi_squared_tail(float(((cells - expected) ** 2 / expected).sum()), len(cells) - 1)
 
 
 def goodness_of_fit(

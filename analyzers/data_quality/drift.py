@@ -726,6 +726,5 @@ def changed_correlations(
         figures |= {"p_value": min(1.0, 2.0 * p_value), "rows": statistics.item_count}
         figures["baseline_rows"] = baseline.item_count
         figures["reason"] = columns.FEW_ROWS if state is State.UNDECIDED else ""
-        comparison = Comparison(f"{one}, {other}", CheckType.BASELINE_DRIFT, state, text, **figures)
-        decided.append((one, comparison))
+        decided.append((one, Comparison(f"{one}, {other}", CheckType.BASELINE_DRIFT, state, text, **figures)))
     return decided

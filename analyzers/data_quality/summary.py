@@ -277,8 +277,7 @@ def _add_counted(
         if not column.in_order:
             column.sketch.update_weighted(numbers[numeric], counts[numeric])
         return
-    texts = dictionary.take(arrow_of(used)).to_pylist()
-    column.count_values(column.values.texts, texts, counts.tolist())
+    column.count_values(column.values.texts, dictionary.take(arrow_of(used)).to_pylist(), counts.tolist())
 
 
 def _same(known: pa.Array | None, dictionary: pa.Array) -> bool:

@@ -81,8 +81,7 @@ def unused_notes(constraints: Checked | None) -> list[str]:
     """Return the note on members of a constraints.json that have no effect, if there are any."""
     if constraints is None or not constraints.unused:
         return []
-    names = listing(constraints.unused, 20)
-    return [wording("members.unused", file=constraints.where, names=names)]
+    return [wording("members.unused", file=constraints.where, names=listing(constraints.unused, 20))]
 
 
 def why_unchecked(constraints: Checked | None, asks_for_any: bool) -> str:
