@@ -182,10 +182,8 @@ def _size(group: documents.FacetStatistics) -> tuple[int, int]:
 
 def _sizes(statistics: BiasStatistics) -> dict[str, list[tuple[int, int]]]:
     """Return by facet the sizes of its groups."""
-    sizes: dict[str, list[tuple[int, int]]] = {}
-    for group in statistics.facets:
-        sizes.setdefault(group.facet, []).append(_size(group))
-    return sizes
+    names = dict.fromkeys(one.facet for one in statistics.facets)
+    return {name: [_size(one) for one in statistics.facets if one.facet == name] for name in names}
 
 
 @dataclass(frozen=True)

@@ -280,8 +280,8 @@ def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
         statistics.probability_threshold = plan.columns[plan.prediction or ""].cut
         if statistics.probability_threshold is None:
             statistics.predicted_label_value_or_threshold = reading.predictions.text
-            predicted = summary.columns[plan.prediction or ""]
-            statistics.predicted_values = _categories(predicted, reading.predictions)
+            kept = summary.columns[plan.prediction or ""]
+            statistics.predicted_values = _categories(kept, reading.predictions)
     outcomes = [("label", request.label, reading.labels)]
     if plan.prediction is not None:
         outcomes.append(("prediction", plan.prediction, reading.predictions))

@@ -27,13 +27,12 @@ Table = list[list[list[int]]]
 
 
 # What other metrics never exceed: a limit beyond it is one in percent, or of another metric.
-_UNBOUNDED, _MOST, _MOST_OF_LP = ("DI", "GE", "KL", "TE", "DCA", "DCR"), 1.0, math.sqrt(2.0)
+_MOST = dict.fromkeys(("DI", "GE", "KL", "TE", "DCA", "DCR"), math.inf) | {"LP": math.sqrt(2.0)}
 
 
 def _is_beyond(members: JsonObject, *ends: float) -> bool:
     """Return whether a limit is a number beyond all values that the metric can have."""
-    name = members.raw("name")
-    most = _MOST_OF_LP if name == "LP" else math.inf if name in _UNBOUNDED else _MOST
+    most = _MOST.get(str(members.raw("name")), 1.0)
     return any(most < abs(end) < math.inf for end in ends)
 
 

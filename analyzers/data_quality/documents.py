@@ -475,7 +475,7 @@ class Constraints(Checked):
         members = JsonObject(_flatten(self.monitoring_config) | overrides, where, mistakes)
         mistakes.names_known = True  # they were looked at when the file was read
         config = schema.read_document(MonitoringConfig, members)
-        # The statistic of chi-squared has no upper end; distances, Cohen's h and changes of correlations have.
+        # The statistic of chi-squared has no upper end; those of the others are theirs.
         most = math.inf if config.categorical_drift_method == "ChiSquared" else 1.0
         ends = {"comparison_threshold": most, "categorical_comparison_threshold": most}
         ends |= {"share_comparison_threshold": 3.15, "correlation_comparison_threshold": 2.0}

@@ -85,8 +85,8 @@ def dependence(pair: FeaturePair, *, of_missing: bool = False) -> Dependence:
 class Change(NamedTuple):
     """A share of rows that changed; `evidence` and `least` are in the unit of `evidence()`.
 
-    `kind` tells what kind of rows, such as ``low end``; `text` makes a clause of it. `doubt` is by how much its
-    evidence, with the rows of both sides as independent as the baseline's, is beyond what leaves it open.
+    `kind` tells what kind of rows, such as ``low end``; `text` makes a clause of it. `doubt` is by how much
+    its evidence, with rows of both sides as independent as the baseline's, is beyond what leaves it open.
     """
 
     kind: str

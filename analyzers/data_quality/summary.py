@@ -229,8 +229,7 @@ class TextRun:
             self.finish()
             self._dictionary = array.dictionary
             self._counts = np.zeros(len(array.dictionary), dtype=np.int64)
-        indices = array.indices.drop_null() if array.indices.null_count else array.indices
-        codes = indices.to_numpy()
+        codes = (array.indices.drop_null() if array.indices.null_count else array.indices).to_numpy()
         self._column.cells[CellKind.MISSING] += len(array) - codes.size
         self._counts += np.bincount(codes, minlength=self._counts.size)
         if self._column.in_order:

@@ -337,9 +337,7 @@ def _further_files(statistics: AttributionStatistics, constraints: AttributionCo
 def _column_names(baseline: AttributionBaseline) -> tuple[str, ...] | None:
     """Return the features the baseline names; None when they are not the model's own."""
     document = baseline.constraints or baseline.statistics
-    if document is None:
-        return None
-    return tuple(next(iter(document.labels.values())).values)
+    return None if document is None else tuple(next(iter(document.labels.values())).values)
 
 
 ATTRIBUTION: DocumentSet[AttributionStatistics, AttributionConstraints] = DocumentSet(

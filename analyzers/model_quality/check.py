@@ -72,9 +72,7 @@ _SHARE = _Scale(_log_odds, lambda moved: 1.0 / (1.0 + math.exp(-moved)), _log_od
 
 
 def _scale_of(name: str) -> _Scale:
-    if is_loss(name):
-        return _RATIO
-    return {"auc": _AREA, "r2": _UNEXPLAINED}.get(name, _SHARE)
+    return _RATIO if is_loss(name) else {"auc": _AREA, "r2": _UNEXPLAINED}.get(name, _SHARE)
 
 
 class Side(NamedTuple):
@@ -138,9 +136,7 @@ class MetricTest:
         critical = -NormalDist().inv_cdf(self.alpha)
         told = self.relevant if change is None else change
         remainder = (told / critical) ** 2 - self.baseline_error**2
-        if remainder <= 0.0:
-            return None
-        return math.ceil(rows * self.window_error**2 / remainder)
+        return None if remainder <= 0.0 else math.ceil(rows * self.window_error**2 / remainder)
 
     @property
     def interval_text(self) -> str:
@@ -155,7 +151,7 @@ class MetricTest:
 
     @property
     def is_open(self) -> bool:
-        """Return whether the metric is worse by as much as matters, or seldom is, but chance may explain it."""
+        """Return whether the metric is worse by as much as matters, or seldom is, but perhaps by chance."""
         if self.p_value < OPEN * self.alpha:
             return self.p_value >= self.alpha and self.is_worse_by_more
         if _scale_of(self.name) in _RATIOS:

@@ -300,13 +300,12 @@ def regression_metrics(residuals: Residuals, weights: Floats) -> dict[str, Float
         r2 = np.where(spread > 0.0, 1.0 - mse * rows / spread, np.nan)
         mape = weights @ residuals.relative / (weights @ residuals.relative_count)
     metrics = {"mae": over + under, "mse": mse, "rmse": np.sqrt(mse), "r2": r2, "mape": mape}
-    for quantile in PINBALL_QUANTILES:
-        metrics[_pinball_name(quantile)] = quantile * over + (1.0 - quantile) * under
-    return metrics
+    return metrics | _pinball_losses(over, under)
 
 
-def _pinball_name(quantile: float) -> str:
-    return f"pinball_loss_{quantile}".replace(".", "_")
+def _pinball_losses(over: Floats, under: Floats) -> dict[str, Floats]:
+    losses = ((quantile, quantile * over + (1.0 - quantile) * under) for quantile in PINBALL_QUANTILES)
+    return {f"pinball_loss_{quantile}".replace(".", "_"): loss for quantile, loss in losses}
 
 
 def regression_spreads(residuals: Residuals) -> dict[str, Spread]:
@@ -322,8 +321,7 @@ def regression_spreads(residuals: Residuals) -> dict[str, Spread]:
         "rmse": (residuals.squares, count),  # of its square
         "mape": (residuals.relative, residuals.relative_count),
     }
-    for quantile in PINBALL_QUANTILES:
-        sums[_pinball_name(quantile)] = quantile * over + (1.0 - quantile) * under, count
+    sums |= {name: (loss, count) for name, loss in _pinball_losses(over, under).items()}
     spreads = {name: _spread_of_mean(total, rows) for name, (total, rows) in sums.items()}
     spreads["r2"] = _spread_of_unexplained(residuals)
     return {name: spread for name, spread in spreads.items() if spread is not None}
@@ -646,8 +644,7 @@ class ProbabilitySums:
             Column of the predicted class, likewise.
         """
         known = actual >= 0
-        inside = ((probabilities >= 0.0) & (probabilities <= 1.0)).all(axis=1)
-        self.outside += int(actual.size - inside.sum())
+        self.outside += int(actual.size - ((probabilities >= 0.0) & (probabilities <= 1.0)).all(axis=1).sum())
         probabilities, actual, predicted = probabilities[known], actual[known], predicted[known]
         own = probabilities[np.arange(predicted.size), predicted]
         self.other_class += int(((predicted >= 0) & (own < probabilities.max(axis=1, initial=-np.inf))).sum())

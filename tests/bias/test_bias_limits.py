@@ -91,7 +91,8 @@ def test_what_is_beyond_a_limit_and_seldom_by_chance_does_not_hold(
 
 def test_constraints_of_another_label_are_named() -> None:
     baseline = baseline_of(statistics(facet(FAIR)))
-    assert baseline.constraints is not None and baseline.constraints.pre is not None
+    assert baseline.constraints is not None
+    assert baseline.constraints.pre is not None
     for label, is_named in (("", False), (baseline.constraints.pre.label, False), ("is_late", True)):
         baseline.constraints.pre.label = label
         said = notes(check(statistics(facet(FAIR)), baseline, rules="sound"))
