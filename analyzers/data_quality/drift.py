@@ -112,7 +112,8 @@ class _Shares(NamedTuple):
     """Rows of baseline and window with some properties, what rows have each of them, and what it may mean.
 
     `kind` is that of a `Change`; `compared` are the shares that share false alarms, `part` multiplies the
-    limit. `bounds` says of both sides whether a share is ``at most`` or ``at least`` what is told.
+    limit. `bounds` says of both sides whether a share is ``at most`` or ``at least`` what is told. What so many
+    times the false alarms would have found is not decided: `open`.
     """
 
     kind: str
@@ -124,6 +125,7 @@ class _Shares(NamedTuple):
     compared: int = COMPARED
     part: float = 1.0
     bounds: Callable[[int], tuple[str, str]] = lambda _: ("", "")
+    open: float = _OPEN
 
 
 def effect_size(before: npt.ArrayLike, now: npt.ArrayLike) -> Floats:
@@ -212,7 +214,7 @@ def _most_telling(
 ) -> Change:
     effects, told, doubts = measured
     limit, least = round(limit * shares.part, 12), found.least_evidence(alpha / shares.compared)
-    least_open = math.log(2.0 / _OPEN * len(effects) / alpha)
+    least_open = math.log(2.0 * len(effects) / alpha) - math.log(shares.open)
 
     def order(place: int) -> tuple[int, float, int]:
         size = abs(effects[place])
@@ -342,7 +344,8 @@ def _date_shares(before: SampleStatistics, now: SampleStatistics, pair: FeatureP
         rows, _ = _rows_below(sign * np.array(dates), np.array([sign * end]), now.rows)
         limit, farthest = (str(np.datetime64(int(one), "s"))[:10] for one in (end, dates[0]))
         hint = f", the farthest {farthest} (a stand-in for missing values, a stale feed, or another unit?)"
-        about = (lambda _: f"dates {side} {limit}", hint, COMPARED, 1.0, lambda _: ("", _AT_LEAST))
+        # No window without a change has one, be it that too few rows tell.
+        about = (lambda _: f"dates {side} {limit}", hint, COMPARED, 1.0, lambda _: ("", _AT_LEAST), math.inf)
         return _Shares(kind, np.zeros(1), np.maximum(rows, 0.0), (before.rows, now.rows), *about)
 
     ends = first - spare - gone, last + spare + went_on

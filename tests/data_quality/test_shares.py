@@ -502,6 +502,23 @@ def test_dates_far_from_those_of_the_baseline_are_found_and_later_ones_are_not(w
     assert told in "".join(found)
 
 
+@pytest.mark.parametrize("stand_in", ["1900-01-01", "9999-12-31"])
+def test_one_stand_in_among_few_dates_does_not_hold(stand_in):
+    analyzer = DataQualityAnalyzer()
+
+    def days(rows, seed, *first):
+        found = np.datetime64("2026-01-01") + np.random.default_rng(seed).integers(0, 60, rows)
+        return _statistics(rows, seed, day=np.array([*first, *found[len(first) :]], "datetime64[us]"))
+
+    before = days(300, 1)
+    for first in ((), (np.datetime64(stand_in),)):
+        decision = analyzer.check(days(30, 2, *first), Baseline(before, analyzer.suggest(before, None)))
+        (found,) = [
+            c for c in decision.comparisons if (c.subject, c.check) == ("day", "baseline_drift_check")
+        ]
+        assert found.state is (State.UNDECIDED if first else State.HOLDS)
+
+
 def test_one_time_in_all_rows_is_found_where_rows_had_their_own():
     def times(rows, seed, unit):
         seconds = np.sort(np.random.default_rng(seed).integers(0, 60 * 86_400, rows))
