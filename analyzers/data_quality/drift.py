@@ -112,8 +112,8 @@ class _Shares(NamedTuple):
     """Rows of baseline and window with some properties, what rows have each of them, and what it may mean.
 
     `kind` is that of a `Change`; `compared` are the shares that share false alarms, `part` multiplies the
-    limit. `bounds` says of both sides whether a share is ``at most`` or ``at least`` what is told. What so many
-    times the false alarms would have found is not decided: `open`.
+    limit. `bounds` says of both sides whether a share is ``at most`` or ``at least`` what is told. What
+    `open` times the false alarms would have found is not decided.
     """
 
     kind: str
