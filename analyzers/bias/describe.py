@@ -514,8 +514,7 @@ def _best_of(analysis: _Analysis, facet: int, members: list[Group], cells: Cells
 def _describe_model(analysis: _Analysis) -> None:
     plan, summary, reading = analysis.plan, analysis.summary, analysis.reading
     cells = groups.cells_of(summary, plan, 0)
-    everyone = Group("", "", (plan.request.label,), ())
-    counts = groups.counts_of(cells, everyone, reading, plan)
+    counts = groups.counts_of(cells, Group("", "", (plan.request.label,), ()), reading, plan)
     confusion = counts.confusion.sum(axis=0)
     analysis.statistics.model_metrics = model_metrics(confusion)
     if reading.leave_out:

@@ -641,8 +641,7 @@ def _text_drift(
     rows = [np.array([side.get(value, 0) for value in shifts], dtype=np.float64) for side in (before, now)]
     totals = (float(rows[0].sum()), float(rows[1].sum()))
     measured = evidence(rows[0], rows[1], totals, (found.before, found.now))
-    certain = measured > found.least_evidence(per_category)
-    told = zip(shifts.items(), certain.tolist(), strict=True)
+    told = zip(shifts.items(), (measured > found.least_evidence(per_category)).tolist(), strict=True)
     far = [category for (category, shift), sure in told if abs(shift) > threshold and (simple or sure)]
     widest = max(far or shifts, key=lambda category: abs(shifts[category]))
     # What chance explains, for readers: a normal approximation.

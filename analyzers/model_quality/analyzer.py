@@ -107,6 +107,17 @@ def _classes_gone(now: QualityStatistics, before: QualityStatistics) -> dict[str
     return {label: counts[label] for label in lost if counts[label] * part >= _FEWEST_OF_CLASS}
 
 
+_LACKS = {"predictions": "labelled rows lack a usable label or prediction"}
+_LACKS["scores"] = "labelled rows with a prediction lack a usable score"
+
+
+def _lacking(one: QualityStatistics) -> dict[str, tuple[int, int]]:
+    """Return how many rows lack a prediction or a score, and of how many."""
+    unusable = one.unpredicted_count + one.unusable_label_count
+    pairs = (unusable, unusable + one.item_count), (one.unscored_count, one.item_count)
+    return dict(zip(_LACKS, pairs, strict=True))
+
+
 # Labels that vary so many times more, or less, than at the baseline, may be in another unit.
 _OTHER_UNIT = 10.0
 
@@ -258,14 +269,11 @@ class ModelQualityAnalyzer(
                 reason = wording("quality_notes.gone", rows=before.item_count, counts=counted(gone.items()))
                 left = Comparison("classes", PRESENCE_CHECK, State.UNDECIDED, reason=reason, lost=True)
                 decision = replace(decision, comparisons=(*decision.comparisons, left))
-            counts = (
-                (one.unpredicted_count + one.unusable_label_count, one.item_count) if one else (0, 0)
-                for one in (statistics, before)
-            )
-            lacking, usual = ((missing, missing + complete) for missing, complete in counts)
-            lacks = "labelled rows lack a usable label or prediction"
-            asked = Violation(PRESENCE_CHECK, lacks, metric_name="predictions")
-            decision = both_rules.with_presence(decision, asked, lacking, usual, share)
+            usual, asked = _lacking(before) if before else {}, _lacking(statistics)
+            for name in list(asked)[: 1 + (statistics.unscored_count > 0)]:
+                of = Violation(PRESENCE_CHECK, _LACKS[name], metric_name=name)
+                rows, rows_before = asked[name], usual.get(name, (0, 0))
+                decision = both_rules.with_presence(decision, of, rows, rows_before, share / len(asked))
         return replace(decision, notes=(*notes, *decision.notes))
 
     def unanswered(self, baseline: QualityBaseline, reason: str) -> tuple[Comparison, ...]:

@@ -134,8 +134,7 @@ class MetricTest:
         `change` is on the scale of the comparison. No number will do where the baseline is too small.
         """
         critical = -NormalDist().inv_cdf(self.alpha)
-        told = self.relevant if change is None else change
-        remainder = (told / critical) ** 2 - self.baseline_error**2
+        remainder = ((self.relevant if change is None else change) / critical) ** 2 - self.baseline_error**2
         return None if remainder <= 0.0 else math.ceil(rows * self.window_error**2 / remainder)
 
     @property
@@ -392,8 +391,7 @@ def _side(
     if statistics.problem_type == "BinaryClassification" and statistics.confusion_matrix:
         cells = binary_cells(statistics.confusion_matrix, positive)
         outcomes = tuple(filter(None, (int(cells[:2].sum()), int(cells[2:].sum()))))
-        effect = known.design_effect * far * far
-        draws = binary_metrics(table_draws(cells / effect, generator, resamples))
+        draws = binary_metrics(table_draws(cells / (known.design_effect * far * far), generator, resamples))
     return Side(statistics, draws, shared * far / student_ratio(Z_95, statistics.blocks), outcomes)
 
 

@@ -447,7 +447,7 @@ def describe(summary: QualitySummary, task: Task, *, rules: Rules, seed: int) ->
     statistics.unlabelled_count = summary.unlabelled
     statistics.unpredicted_count = summary.not_predicted
     unusable = (counts["ground_truth_attribute"] for counts in (summary.unusable, summary.infinite))
-    statistics.unusable_label_count = sum(unusable)
+    statistics.unusable_label_count, statistics.unscored_count = sum(unusable), summary.not_scored
     statistics.evaluation_time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
     statistics.notes = [*_row_notes(summary), *statistics.notes]
     if rules == "sound":

@@ -460,8 +460,7 @@ def area_deviation(histogram: ScoreHistogram) -> float | None:
 
 def _variance(values: Floats, counts: Codes) -> float:
     total = counts.sum()
-    mean = sum_of_products(values, counts) / total
-    return sum_of_products((values - mean) ** 2, counts) / (total - 1)
+    return sum_of_products((values - sum_of_products(values, counts) / total) ** 2, counts) / (total - 1)
 
 
 class Cumulative(NamedTuple):
