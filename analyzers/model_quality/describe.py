@@ -523,13 +523,12 @@ def _area_backwards(statistics: QualityStatistics, histogram: metrics.ScoreHisto
 
 
 def _row_notes(summary: QualitySummary) -> list[str]:
-    notes = []
-    if summary.unlabelled:
-        notes.append(f"{summary.unlabelled} of {summary.rows} rows have no label and are not in the metrics.")
-    if summary.not_predicted:
-        notes.append(f"{summary.not_predicted} labelled rows have no prediction and are not in the metrics.")
-    if summary.not_scored:
-        notes.append(f"{summary.not_scored} rows have no score and are not in the metrics of scores.")
+    told = (
+        (summary.unlabelled, f"of {summary.rows} rows have no label and are not in the metrics."),
+        (summary.not_predicted, "labelled rows have no prediction and are not in the metrics."),
+        (summary.not_scored, "rows have no score and are not in the metrics of scores."),
+    )
+    notes = [f"{count} {text}" for count, text in told if count]
     for setting, count in summary.unusable.items():
         kind, example = _SETTING_OF_COLUMN[setting], summary.unusable_examples[setting]
         notes.append(wording("quality_notes.unusable", count=count, kind=kind, example=example))

@@ -119,7 +119,15 @@ def test_labels_in_another_unit_than_the_baseline(unit: float) -> None:
     assert not is_said(
         analyzer.check(measure(analyzer, table(1.0)), baseline).notes, "quality_notes.other_unit"
     )
-    assert says(analyzer.check(measure(analyzer, table(unit)), baseline).notes, "quality_notes.other_unit")
+    decision = analyzer.check(measure(analyzer, table(unit)), baseline)
+    assert says(decision.notes, "quality_notes.other_unit")
+    states = {one.subject: one.state for one in decision.comparisons}
+    # An error of a thousandth holds nothing.
+    assert {states[name] for name in ("mae", "mse", "rmse")} == {
+        State.VIOLATED if unit > 1.0 else State.UNDECIDED
+    }
+    assert states["r2"] is State.HOLDS
+    assert decision.fails_gate or decision.violations.violations
 
 
 def test_why_metrics_of_probabilities_are_not_decided() -> None:
