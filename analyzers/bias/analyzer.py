@@ -305,9 +305,8 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
 
     def tried(self, statistics: BiasStatistics) -> tuple[str, ...]:
         """Return a line on which labels of the first rows are positive, and how many rows the groups have."""
-        rows = [int(np.sum(one.counts[1])) for one in statistics.facets]
-        pairs = zip(statistics.facets, rows, strict=True)
-        groups = [f"{group_text(one)} ({several(count, 'row')})" for one, count in pairs]
+        sizes = ((group_text(one), _size(one)[1]) for one in statistics.facets)
+        groups = [f"{group} ({several(rows, 'row')})" for group, rows in sizes]
         told = {"label": statistics.label, "positive": statistics.label_value_or_threshold}
         return (wording("bias_notes.tried", groups=some_of(groups), **told),) if groups else ()
 

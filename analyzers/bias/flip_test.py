@@ -162,8 +162,7 @@ def _without_copies(others: Floats, answers: Flags, k: int) -> tuple[Floats, Cod
     first = rank < k
     positives = np.zeros((len(points), k + 1), dtype=np.int64)
     positives[point_of[first], rank[first] + 1] = answers[order][first]
-    counts = np.minimum(np.bincount(point_of, minlength=len(points)), k)
-    return points, counts, np.cumsum(positives, axis=1)
+    return points, np.minimum(np.bincount(point_of, minlength=len(points)), k), np.cumsum(positives, axis=1)
 
 
 def _votes(counts: Codes, positives_of: Codes, places: Codes, k: int) -> Flags:

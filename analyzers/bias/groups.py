@@ -115,8 +115,7 @@ def is_threshold(column: ColumnSummary, values: tuple[Value, ...]) -> bool:
         return True
     if column.collapsed or len(column.values) > MOST_CODES:
         return True
-    occurs = label_of(values[0]) in _texts(column)
-    return not occurs and extent.least < number < extent.greatest
+    return label_of(values[0]) not in _texts(column) and extent.least < number < extent.greatest
 
 
 def select_sound(

@@ -82,8 +82,7 @@ def sketch_rank_error(sketch: QuantileSketch) -> float:
     weights = np.array([len(level) << height for height, level in enumerate(sketch.levels)], dtype=np.float64)
     promoted = weights.sum() - np.cumsum(weights)
     capacities = sketch.k * sketch.c ** np.arange(weights.size)
-    bound = float((promoted / capacities).sum() / weights.sum())
-    return min(1.0, _RANK_ERROR_TIMES_K / sketch.k, bound)
+    return min(1.0, _RANK_ERROR_TIMES_K / sketch.k, float((promoted / capacities).sum() / weights.sum()))
 
 
 def numeric_distance(
@@ -130,9 +129,8 @@ def bucket_distance(baseline: NumericalStatistics, current: Distribution) -> tup
     if not counts.sum():
         return None
     bounds = as_float32([bucket.upper_bound for bucket in buckets[:-1]])
-    shares = np.cumsum(counts)[:-1] / counts.sum()
     # Buckets are open above, so a value on the bound counts as above it.
-    difference = np.abs(shares - shares_at(current, bounds, side="left"))
+    difference = np.abs((np.cumsum(counts)[:-1] / counts.sum()) - shares_at(current, bounds, side="left"))
     widest = int(np.argmax(difference))
     return float(difference[widest]), buckets[widest].upper_bound
 

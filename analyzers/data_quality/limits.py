@@ -108,8 +108,7 @@ def _is_index(feature: documents.FeatureStatistics) -> bool:
     numbers = feature.numerical
     if numbers is None or feature.inferred_type != "Integral" or not is_nameless(feature.name):
         return False
-    distinct = numbers.approximate_num_distinct_values or 0
-    return 1 < numbers.num_present <= distinct / _MOSTLY_DIFFERENT
+    return 1 < numbers.num_present <= (numbers.approximate_num_distinct_values or 0) / _MOSTLY_DIFFERENT
 
 
 def domain_threshold(counts: list[int], sample: documents.SampleStatistics | None = None) -> float:

@@ -458,13 +458,23 @@ def check_sound(pairs: Sequence[Pair], drift_limit: float | None, *, seed: int) 
     return replace(decision, findings=tuple(ordered))
 
 
+def _is_of_scores(mean: float | None) -> bool:
+    """Return whether a mean answer on some baseline rows is none of answers that are 0 or 1."""
+    sums = [0.0] if mean is None else [mean * rows for rows in range(1, 101)]
+    return all(abs(one - round(one)) > _ROUNDING for one in sums)
+
+
 def without_values(
     decision: Decision, before: documents.Former, statistics: AttributionStatistics
 ) -> Decision:
     """Return the decision, in which nothing holds of features whose values went missing in most rows.
 
-    A feature that nothing came from at the baseline may go; the order and the total are of all features.
+    A feature that nothing came from at the baseline may go; the order and the total are of all features. Nor
+    does anything hold of a model that answers labels, and gave scores at the baseline.
     """
+    hard, means = wording("attributions.hard"), (one.expected_value for one in before.labels.values())
+    if hard in statistics.notes and all(map(_is_of_scores, means)):
+        return left_open(decision, lambda _: hard)
     then, now, lacking = before.design, statistics.design, {}
     sizes = [
         {name: abs(value or 0.0) for name, value in label.values.items()} for label in before.labels.values()

@@ -740,8 +740,7 @@ def _values(asked: _Asked, rows: Rows, pieces: Sequence[_Piece], most_rows: int)
         [(instances, masks)] = wanted
         step = max(1, most_rows // len(instances))
         slices = [masks[start : start + step] for start in range(0, len(masks), step)]
-        answers = (asked.answers(rows.mixed([(instances, some)])) for some in slices)
-        pairs = zip(slices, answers, strict=True)
+        pairs = zip(slices, (asked.answers(rows.mixed([(instances, some)])) for some in slices), strict=True)
         means = (scores.reshape(*shapes[0][:2], len(some), -1).mean(axis=1) for some, scores in pairs)
         parts = [asked.link(mean) for mean in means]
         yield parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
