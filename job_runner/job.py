@@ -225,7 +225,7 @@ def conclude(job: Job, plan: Plan, analyzer: api.AnyAnalyzer, summary: Any) -> F
         _log.warning("No rows in %s%s", settings.dataset_source, between(settings.window))
     statistics = analyzer.describe(summary)
     compared = baseline if settings.is_monitoring else None
-    if compared is None and settings.register_new_baseline:
+    if compared is None and baseline is not None:
         analyzer.suggest(statistics, None)  # refuses what cannot be a baseline: no labels, say
     if compared is not None:
         statistics = analyzer.estimate(statistics, compared)

@@ -333,8 +333,7 @@ def _trial(
         if baseline is not None and settings.is_monitoring:
             statistics = analyzer.estimate(statistics, baseline)
             analyzer.check(statistics, baseline)
-        is_new = settings.register_new_baseline and not settings.is_monitoring
-        analyzer.suggest(statistics, None if is_new else baseline)
+        analyzer.suggest(statistics, baseline if settings.is_monitoring else None)
 
 
 def _columns_line(first: pa.RecordBatch) -> str:

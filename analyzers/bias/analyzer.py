@@ -83,9 +83,11 @@ def _require_same_label(
     if before is not None:
         thresholds = before.probability_threshold, statistics.probability_threshold
         both_rules.require_same_threshold(*thresholds, before.where)
-        labels = [one.label_values or list(one.confusion_matrix or ()) for one in (before, statistics)]
-        if len(labels[1]) == 2 and (found := changed_labels(*labels)):
-            raise DocumentError.of("bias_documents.recoded", file=before.where, **found)
+        sides = before, statistics
+        labels = [one.label_values or list(one.confusion_matrix or ()) for one in sides]
+        for what, values in (("label", labels), ("prediction", [one.predicted_values for one in sides])):
+            if len(values[1]) == 2 and (found := changed_labels(*values)):
+                raise DocumentError.of("bias_documents.recoded", file=before.where, what=what, **found)
     now, file = statistics.label_value_or_threshold, constraints.where
     for then in {stage.label_value_or_threshold for _, stage in constraints.stages()}:
         if not then or not now:
@@ -180,10 +182,8 @@ def _size(group: documents.FacetStatistics) -> tuple[int, int]:
 
 def _sizes(statistics: BiasStatistics) -> dict[str, list[tuple[int, int]]]:
     """Return by facet the sizes of its groups."""
-    sizes: dict[str, list[tuple[int, int]]] = {}
-    for group in statistics.facets:
-        sizes.setdefault(group.facet, []).append(_size(group))
-    return sizes
+    names = dict.fromkeys(one.facet for one in statistics.facets)
+    return {name: [_size(one) for one in statistics.facets if one.facet == name] for name in names}
 
 
 @dataclass(frozen=True)
@@ -272,6 +272,9 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
         reason = why_unchecked(constraints, constraints is not None and bool(list(constraints.stages())))
         if constraints is None or reason:
             return both_rules.nothing_checked(reason, notes, with_version([]))
+        labels, file = {stage.label for _, stage in constraints.stages()}, constraints.where
+        others = [label for label in labels if label not in ("", statistics.label)]
+        notes += [wording("bias_notes.label", file=file, then=one, now=statistics.label) for one in others]
         if self.rules == "sagemaker":
             decision = check_sagemaker(statistics, constraints)
         else:
@@ -284,16 +287,14 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
         violated = [(extra.get("facet"), extra.get("facet_value")) for extra in about]
         facets = [facet for facet in statistics.facets if (facet.facet, facet.value_or_threshold) in violated]
         told = impact_findings(facets).values()
-        said = [note for note in notes if note not in told]
-        return replace(decision, notes=(*said, *decision.notes))
+        return replace(decision, notes=(*(note for note in notes if note not in told), *decision.notes))
 
     def unanswered(self, baseline: BiasBaseline, reason: str) -> tuple[Comparison, ...]:
         """Return what the constraints ask for, not decided for a reason."""
         constraints = constraints_to_check(baseline, self.rules, suggest)
         if constraints is None or why_unchecked(constraints, asks_for_any=True):
             return ()
-        empty = BiasStatistics(0, "")
-        asked = absent_groups(empty, constraints, is_sound=self.rules == "sound")
+        asked = absent_groups(BiasStatistics(0, ""), constraints, is_sound=self.rules == "sound")
         return tuple(replace(one, reason=reason) for one in asked)
 
     def facts(self, statistics: BiasStatistics) -> Facts:
@@ -304,9 +305,8 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
 
     def tried(self, statistics: BiasStatistics) -> tuple[str, ...]:
         """Return a line on which labels of the first rows are positive, and how many rows the groups have."""
-        rows = [int(np.sum(one.counts[1])) for one in statistics.facets]
-        pairs = zip(statistics.facets, rows, strict=True)
-        groups = [f"{group_text(one)} ({several(count, 'row')})" for one, count in pairs]
+        sizes = ((group_text(one), _size(one)[1]) for one in statistics.facets)
+        groups = [f"{group} ({several(rows, 'row')})" for group, rows in sizes]
         told = {"label": statistics.label, "positive": statistics.label_value_or_threshold}
         return (wording("bias_notes.tried", groups=some_of(groups), **told),) if groups else ()
 

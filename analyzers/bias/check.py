@@ -30,7 +30,7 @@ from analyzers.bias.metrics import METRICS, RATES, WITHOUT_LABELS
 from analyzers.bias.resampling import DISTANCES, Draws, Tables, draw, draw_together, scale_of, to_scale
 from analyzers.shared.analysis_json import with_version
 from analyzers.shared.cells import Floats
-from analyzers.shared.significance import student_ratio
+from analyzers.shared.significance import OPEN, student_ratio
 from contract.api import Comparison, Decision, Finding, State, Violation
 from contract.errors import wording
 from contract.wording import chance, number
@@ -250,8 +250,7 @@ def rows_lacking(name: str, tables: Tables) -> int | None:
     counts = tables.of(name) / tables.effect
     sizes = counts.sum(axis=(1, 2))
     total = float(tables.of(name).sum())
-    smallest = float(sizes.sum()) if name in ("CI", "GE") else float(sizes.min())
-    factor = SMALLEST_GROUP / max(smallest, 0.5)
+    factor = SMALLEST_GROUP / max(float(sizes.sum()) if name in ("CI", "GE") else float(sizes.min()), 0.5)
     rate = RATES.get(name)
     if rate is not None:
         base = rate.of(counts) + (rate.hits(counts) if name == "TE" else 0.0)
@@ -517,6 +516,11 @@ class MetricTest:
         """
         return self.is_certain(level) and (self.limit.decided or self.growth > _LEAST_GROWTH)
 
+    def is_open(self, level: float) -> bool:
+        """Return whether the value does not hold, as chance may explain it, but seldom does or should not."""
+        is_seldom = self.limit.decided or self.is_certain(OPEN * level)
+        return is_seldom and not self.is_certain(level) and self.growth > _LEAST_GROWTH
+
     @property
     def growth(self) -> float:
         """Return how far the value is beyond the limit, be it by chance; negative inside."""
@@ -574,13 +578,14 @@ def check_sound(
 def _comparison(one: MetricTest, finding: Finding, level: float) -> Comparison:
     name, sides = one.metric.name, (one.group.window, one.group.before)
     state = State.CHANGED if one.is_certain(level) else State.HOLDS
-    state = State.VIOLATED if finding.violated else state
+    state = State.VIOLATED if finding.violated else State.UNDECIDED if one.is_open(level) else state
     value, effect = (each if math.isfinite(each) else None for each in (one.value, one.growth))
     rows, before = (int(side.of(name).sum()) if side else None for side in sides)
     figures: dict[str, Any] = {"value": value, "expected": finding.expected, "effect": effect}
     figures |= {"limit": 0.0 if one.limit.decided else _LEAST_GROWTH, "p_value": one.p_value}
-    subject = subject_of(one.group.facet, name)
-    about = (subject, CHECK_TYPE, state, finding.text)
+    if state is State.UNDECIDED:
+        figures["reason"] = wording("bias_notes.open", group=group_text(one.group.facet))
+    about = (subject_of(one.group.facet, name), CHECK_TYPE, state, finding.text)
     return Comparison(*about, rows=rows, baseline_rows=before, **figures)
 
 
@@ -715,8 +720,8 @@ def check_sagemaker(statistics: BiasStatistics, constraints: BiasConstraints) ->
             growth = size - limit if math.isfinite(size) else None
             findings.append(Finding(f"{metric.name} of {group_text(facet)}", text, growth, violated=True))
     notes = unmatched(statistics, constraints)
-    for group, names in without.items():
-        notes.append(wording("bias_notes.without", group=group, names=", ".join(names)))
+    told = ((group, ", ".join(names)) for group, names in without.items())
+    notes += [wording("bias_notes.without", group=group, names=names) for group, names in told]
     given = (metric for _, member in constraints.groups() for metric in member.metrics)
     if ignored := [one.name for one in given if one.allowed is not None or one.threshold is not None]:
         notes.append(wording("bias_notes.ignored", names=", ".join(dict.fromkeys(ignored))))

@@ -275,15 +275,13 @@ def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
     statistics.has_predictions = reading.predictions is not None
     if reading.labels is not None:
         statistics.label_value_or_threshold = reading.labels.text
-        kept = summary.columns[request.label]
-        if reading.labels.threshold is None and not kept.collapsed:
-            statistics.label_values = [
-                label_of(value) for value in kept.values if not isinstance(value, Beyond)
-            ]
+        statistics.label_values = _categories(summary.columns[request.label], reading.labels)
     if reading.predictions is not None:
         statistics.probability_threshold = plan.columns[plan.prediction or ""].cut
         if statistics.probability_threshold is None:
             statistics.predicted_label_value_or_threshold = reading.predictions.text
+            kept = summary.columns[plan.prediction or ""]
+            statistics.predicted_values = _categories(kept, reading.predictions)
     outcomes = [("label", request.label, reading.labels)]
     if plan.prediction is not None:
         outcomes.append(("prediction", plan.prediction, reading.predictions))
@@ -300,8 +298,7 @@ def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
         analysis.note(*(groups.spelt_alike(name, summary.columns[name]) for name in named))
         listed = [(f.columns[0], f.values) for f in request.facets if len(f.columns) == 1]
         for name, values in ((request.label, request.label_values), *listed):
-            single = [value for value in values if not isinstance(value, tuple)]
-            about = (name, summary.columns[name], single)
+            about = (name, summary.columns[name], [value for value in values if not isinstance(value, tuple)])
             analysis.note(groups.absent_values(*about), groups.several_numbers(*about))
         if (predicted := plan.prediction) and plan.columns[predicted].cut is None and reading.labels:
             label, prediction = summary.columns[request.label], (predicted, summary.columns[predicted])
@@ -320,6 +317,13 @@ def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
     return statistics
 
 
+def _categories(column: ColumnSummary, selection: groups.Selection) -> list[str]:
+    """Return the values of a column, where it is categories of which all are kept."""
+    if selection.threshold is not None or column.collapsed:
+        return []
+    return [label_of(value) for value in column.values if not isinstance(value, Beyond)]
+
+
 def _read_outcomes(analysis: _Analysis) -> Reading:
     summary, plan = analysis.summary, analysis.plan
     predictions = None
@@ -333,8 +337,7 @@ def _read_outcomes(analysis: _Analysis) -> Reading:
     if plan.prediction is not None and plan.request.post_training is not None:
         predictions = analysis.attempt("post_training_bias", groups.select_predictions, labels)
         if predictions is not None and plan.rules == "sound":
-            column = plan.columns[plan.prediction]
-            analysis.note(groups.other_scale(column, summary.columns[plan.prediction]))
+            analysis.note(groups.other_scale(plan.columns[plan.prediction], summary.columns[plan.prediction]))
     return Reading(labels, predictions, analysis.reading.leave_out)
 
 
@@ -511,8 +514,7 @@ def _best_of(analysis: _Analysis, facet: int, members: list[Group], cells: Cells
 def _describe_model(analysis: _Analysis) -> None:
     plan, summary, reading = analysis.plan, analysis.summary, analysis.reading
     cells = groups.cells_of(summary, plan, 0)
-    everyone = Group("", "", (plan.request.label,), ())
-    counts = groups.counts_of(cells, everyone, reading, plan)
+    counts = groups.counts_of(cells, Group("", "", (plan.request.label,), ()), reading, plan)
     confusion = counts.confusion.sum(axis=0)
     analysis.statistics.model_metrics = model_metrics(confusion)
     if reading.leave_out:

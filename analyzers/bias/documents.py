@@ -6,6 +6,7 @@ metric may hold a ``confidence_interval``, a ``standard_error`` and what a user 
 for every facet value, the counts that all metrics follow from.
 """
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -25,12 +26,31 @@ Table = list[list[list[int]]]
 # One metric of bias as the documents hold it.
 
 
+# What other metrics never exceed: a limit beyond it is one in percent, or of another metric.
+_MOST = dict.fromkeys(("DI", "GE", "KL", "TE", "DCA", "DCR"), math.inf) | {"LP": math.sqrt(2.0)}
+
+
+def _is_beyond(members: JsonObject, *ends: float) -> bool:
+    """Return whether a limit is a number beyond all values that the metric can have."""
+    most = _MOST.get(str(members.raw("name")), 1.0)
+    return any(most < abs(end) < math.inf for end in ends)
+
+
+def _allowed(members: JsonObject, key: str) -> tuple[float, float] | None:
+    ends = analysis_json.read_range(members, key)
+    if ends is not None and _is_beyond(members, *ends):
+        members.wrong(
+            key, "two numbers within the values of the metric, which is no percentage", "[-0.1, 0.1]"
+        )
+    return ends
+
+
 def _size(members: JsonObject, key: str) -> float | None:
     size = analysis_json.read_number(members, key)
     if size is not None and size <= 0.0 and members.raw("name", None) == "DI":
         members.wrong(key, "a ratio above 0, as DI is one", "0.8")
-    elif size is not None and size < 0.0:
-        members.wrong(key, "a size of 0 or more", "0.1")
+    elif size is not None and (size < 0.0 or _is_beyond(members, size)):
+        members.wrong(key, "a size of 0 or more that the metric, which is no percentage, can have", "0.1")
     if size is not None and members.raw("allowed") is not None:
         members.note(key, "bias_documents.two_limits")
     return size
@@ -69,7 +89,7 @@ class MetricValue(Kept):
     confidence_interval: tuple[float, float] | None = member(
         analysis_json.read_range, write=analysis_json.range_to_json
     )
-    allowed: tuple[float, float] | None = member(analysis_json.read_range, write=analysis_json.range_to_json)
+    allowed: tuple[float, float] | None = member(_allowed, write=analysis_json.range_to_json)
     standard_error: float | None = analysis_json.figure()
     threshold: float | None = member(_size, write=analysis_json.number_to_json)
 
@@ -197,8 +217,8 @@ class BiasStatistics(Kept):
         Of the predictions; differs from the labels' for continuous ones.
     probability_threshold
         The score above which a prediction is positive; None where predictions are no scores.
-    label_values
-        The labels that occur, where they are categories of which all are kept.
+    label_values, predicted_values
+        The labels and the predictions that occur, where they are categories of which all are kept.
     unlabelled_count
         Rows whose label, which comes from elsewhere, has not come yet.
     model_metrics
@@ -222,6 +242,7 @@ class BiasStatistics(Kept):
     predicted_label_value_or_threshold: str | None = member(of_kind(str), inside="dataset")
     probability_threshold: float | None = member(schema.number, inside="dataset")
     label_values: list[str] = member(schema.texts, [], inside="dataset", written="if any")
+    predicted_values: list[str] = member(schema.texts, [], inside="dataset", written="if any")
     unlabelled_count: int = member(count, 0, inside="dataset", written="if any")
     model_metrics: list[MetricValue] = member(objects_of(MetricValue), [], written="if any")
     confusion_matrix: dict[str, dict[str, int]] | None = member(of_kind(dict), written="if any")
@@ -262,8 +283,7 @@ PRE = "pre_training_bias_metrics"
 
 def _groups(members: JsonObject, key: str) -> dict[str, list[FacetMetrics]] | None:
     facets, read = members.within(key), objects_of(FacetMetrics)
-    found = {name: read(facets, name) or [] for name in facets.members}
-    return None if members.raw(key) is None else found
+    return None if members.raw(key) is None else {name: read(facets, name) or [] for name in facets.members}
 
 
 @dataclass

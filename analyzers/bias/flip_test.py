@@ -89,8 +89,7 @@ def _by_tree(points: Floats, queries: Floats, k: int, order: Codes) -> Codes:
 def _by_blocks(points: Floats, queries: Floats, k: int) -> Codes:
     """Compare all with all; the k nearest are in the k chunks whose nearest row is nearest."""
     centre = points.mean(axis=0)
-    padded = -len(points) % _CHUNK
-    shifted = np.vstack((points - centre, np.zeros((padded, points.shape[1]))))
+    shifted = np.vstack((points - centre, np.zeros((-len(points) % _CHUNK, points.shape[1]))))
     lengths = (shifted**2).sum(axis=1)
     lengths[len(points) :] = np.inf
     turned = np.ascontiguousarray(-2.0 * shifted.T)
@@ -149,8 +148,7 @@ def flip_test(
         kept = np.isin(copies, asked)
         queries, copies = queries[asked], np.searchsorted(asked, copies[kept])
         own = own[kept]
-    votes = _votes(counts, positives, nearest(points, queries, min(k, len(points))), k)
-    vote = votes[copies]
+    vote = _votes(counts, positives, nearest(points, queries, min(k, len(points))), k)[copies]
     # To negative less to positive, as the vote would turn them.
     return (int((own & ~vote).sum()) - int((~own & vote).sum())) / len(own), len(own)
 
@@ -160,13 +158,11 @@ def _without_copies(others: Floats, answers: Flags, k: int) -> tuple[Floats, Cod
     points, inverse = distinct_rows(others)
     order = np.argsort(inverse, kind="stable")
     point_of = inverse[order]
-    starts = np.searchsorted(point_of, np.arange(len(points)))
-    rank = np.arange(len(order)) - starts[point_of]
+    rank = np.arange(len(order)) - np.searchsorted(point_of, np.arange(len(points)))[point_of]
     first = rank < k
     positives = np.zeros((len(points), k + 1), dtype=np.int64)
     positives[point_of[first], rank[first] + 1] = answers[order][first]
-    counts = np.minimum(np.bincount(point_of, minlength=len(points)), k)
-    return points, counts, np.cumsum(positives, axis=1)
+    return points, np.minimum(np.bincount(point_of, minlength=len(points)), k), np.cumsum(positives, axis=1)
 
 
 def _votes(counts: Codes, positives_of: Codes, places: Codes, k: int) -> Flags:

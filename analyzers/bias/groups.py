@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from analyzers.bias import summary as summaries
+from analyzers.bias.documents import interval_of
 from analyzers.bias.resampling import Tables
 from analyzers.bias.summary import (
     Beyond,
@@ -114,8 +115,7 @@ def is_threshold(column: ColumnSummary, values: tuple[Value, ...]) -> bool:
         return True
     if column.collapsed or len(column.values) > MOST_CODES:
         return True
-    occurs = label_of(values[0]) in _texts(column)
-    return not occurs and extent.least < number < extent.greatest
+    return label_of(values[0]) not in _texts(column) and extent.least < number < extent.greatest
 
 
 def select_sound(
@@ -488,8 +488,7 @@ def unselected_outcomes(
     if plan.cut is not None:
         return ColumnError.of("bias_groups.no_score", field=plan.name, cut=plan.cut)
     asked = f"greater than {selection.threshold:g}" if selection.threshold is not None else selection.text
-    found = _occurring(column, selection)
-    said = {"role": role, "asked": shorten(asked), "found": found}
+    said = {"role": role, "asked": shorten(asked), "found": _occurring(column, selection)}
     return ColumnError.of("bias_groups.no_outcome", field=plan.name, **said)
 
 
@@ -506,8 +505,7 @@ def absent_values(name: str, column: ColumnSummary, values: Sequence[Value]) -> 
     nowhere = [value for value in values if label_of(value) not in texts]
     if column.collapsed or not nowhere or len(nowhere) == len(values):
         return None
-    selection = Selection(values_text(tuple(nowhere)), np.zeros(0, dtype=np.bool_))
-    found = _occurring(column, selection)
+    found = _occurring(column, Selection(values_text(tuple(nowhere)), np.zeros(0, dtype=np.bool_)))
     absent = listing(list(map(str, nowhere)))
     return wording("bias_groups.absent_values", name=name, values=absent, found=found)
 
@@ -604,8 +602,11 @@ def _occurring(column: ColumnSummary, selection: Selection) -> str:
         extent = column.extent()
         return f"goes from {number(extent.least)} to {number(extent.greatest)}."
     values = [str(value) for value in column.values if not isinstance(value, Beyond)]
-    meant = respelt(column, selection)
-    return f"holds {listing(values, _MOST_NAMED)}" + (f"; did you mean {meant!r}?" if meant else ".")
+    ends, meant = interval_of(selection.text), respelt(column, selection)
+    hint = f"; did you mean {meant!r}?" if meant else "."
+    if ends is not None:
+        hint = wording("bias_groups.range", least=number(ends[0]))
+    return f"holds {listing(values, _MOST_NAMED)}{hint}"
 
 
 def respelt(column: ColumnSummary, selection: Selection) -> str | None:
@@ -672,8 +673,7 @@ def select_predictions(summary: BiasSummary, plan: SummaryPlan, labels: Selectio
         if problem and (is_misread or list(column.values) == [1]):
             raise problem
         return Selection("1", np.array([False, *(value == 1 for value in column.values)]))
-    known = plan.known_thresholds.get(request.label)
-    threshold = known if labels is None else labels.threshold is not None
+    threshold = plan.known_thresholds.get(request.label) if labels is None else labels.threshold is not None
     selection = select_sound(column, plan.columns[name], values, threshold=threshold)
     if selection.threshold is not None:
         return selection

@@ -210,8 +210,7 @@ def conditional_disparity(strata: Floats) -> Floats:
     shares = quotient(strata[..., 1, :], outcome)
     sizes = outcome.sum(axis=-1)
     disparity = (sizes * (shares[..., 0] - shares[..., 1])).sum(axis=-1)
-    totals = outcome.sum(axis=-2)
-    return np.where((totals > 0).all(axis=-1), quotient(disparity, sizes.sum(axis=-1)), np.nan)
+    return np.where((outcome.sum(axis=-2) > 0).all(axis=-1), quotient(disparity, sizes.sum(axis=-1)), np.nan)
 
 
 def generalized_entropy(counts: Floats) -> Floats:
@@ -240,9 +239,7 @@ NO_GROUP_VARIABLE = "Group variable is empty or not provided"
 def _empty_facet(empty_d: str, empty_a: str) -> Problem:
     def problem(counts: Floats) -> str | None:
         rest, sensitive = facet_sizes(counts)
-        if sensitive == 0:
-            return empty_d
-        return empty_a if rest == 0 else None
+        return empty_d if sensitive == 0 else empty_a if rest == 0 else None
 
     return problem
 
@@ -266,9 +263,7 @@ def _one_sided_strata(strata: Floats) -> str | None:
 
 def _no_benefit(counts: Floats) -> str | None:
     rows = counts.sum(axis=0)
-    if rows[1, 0] == rows.sum():
-        return "Every row is a false negative, so the mean benefit is zero"
-    return None
+    return "Every row is a false negative, so the mean benefit is zero" if rows[1, 0] == rows.sum() else None
 
 
 _CLASS = _empty_facet(

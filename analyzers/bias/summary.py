@@ -333,10 +333,7 @@ def _add_numbers(summary: ColumnSummary, array: pa.Array, plan: ColumnPlan) -> C
         lookup[code] = summary.place(_reduced(float(known[np.argmax(classes == code)]), plan, listed=False))
     places = np.zeros(numbers.size, dtype=np.int64)
     places[present] = lookup[classes]
-    for text in sorted(plan.listed):
-        value = as_number(text)
-        if value is None:
-            continue
+    for value in [found for text in sorted(plan.listed) if (found := as_number(text)) is not None]:
         equal = numbers == value
         if equal.any():
             places[equal] = summary.place(int(value) if integer else value)
@@ -396,16 +393,13 @@ def _join(left: ColumnSummary, right: ColumnSummary, plan: ColumnPlan) -> tuple[
     if left.rows == 0:
         merged.first = right.first
     later_places = np.array([0, *(merged.place(value) for value in later.values)], dtype=np.int64)
-    merged.rows += later.rows
-    merged.missing += later.missing
-    merged.unusable += later.unusable
-    merged.outside += later.outside
+    for count in ("rows", "missing", "unusable", "outside"):
+        setattr(merged, count, getattr(left, count) + getattr(right, count))
     merged.kinds |= later.kinds
     if merged.collapsed_extent is not None and later.collapsed_extent is not None:
         merged.collapsed_extent.join(later.collapsed_extent)
     if merged.missing_after is None and later.missing_after is not None:
-        known = int(later_places[: later.missing_after + 1].max())
-        merged.missing_after = max(len(left.values), known)
+        merged.missing_after = max(len(left.values), int(later_places[: later.missing_after + 1].max()))
     merged.seen = merged.seen or later.seen
     if merged.distinct is not None and later.distinct is not None:
         merged.distinct.add_all(later.distinct)
@@ -732,26 +726,23 @@ def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan, buffers
         summary.columns[name].rows += batch.num_rows
         summary.columns[name].missing += int(rows[0])
     for index, (axes, (codes, rows)) in enumerate(zip(plan.axes, tables, strict=True)):
-        has_shrunk = False
-        for name, moved in _shrink(summary.columns, axes, plan):
+        shrunk = [*_shrink(summary.columns, axes, plan)]
+        for name, moved in shrunk:
             _move(summary, name, moved, plan)
             lookups[name] = moved[lookups[name]]
-            has_shrunk = True
         table = summary.tables[index]
-        shape = tuple(len(summary.columns[name].values) + 1 for name in axes)
-        if table.shape != shape:
-            grown = np.zeros(shape)
-            grown[tuple(slice(size) for size in table.shape)] = table
-            table = summary.tables[index] = grown
+        sizes = [len(summary.columns[name].values) + 1 for name in axes]
+        if table.shape != tuple(sizes):
+            grown = [(0, size - before) for size, before in zip(sizes, table.shape, strict=True)]
+            table = summary.tables[index] = np.pad(table, grown)
         at = tuple(lookups[name][each] for name, each in zip(axes, codes, strict=True))
-        if has_shrunk:
+        if shrunk:
             np.add.at(table, at, rows)
         else:
             table[at] += rows  # quicker, and right since no two codes have the same place
     summary.rows += batch.num_rows
     if summary.sample is not None:
-        places = {name: lookups[name][coded[name].codes] for name in plan.sampled}
-        summary.sample.take_in(batch, places, plan)
+        summary.sample.take_in(batch, {name: lookups[name][coded[name].codes] for name in plan.sampled}, plan)
 
 
 # Occupied cells of a batch: for each axis its codes, and the rows.
@@ -841,8 +832,7 @@ def merge(left: BiasSummary, right: BiasSummary, plan: SummaryPlan) -> BiasSumma
         tables = [left.tables[index], right.tables[index]]
         for side in range(2):
             for axis, name in enumerate(axes):
-                size = len(columns[name].values) + 1
-                tables[side] = _moved(tables[side], axis, moves[name][side], size)
+                tables[side] = _moved(tables[side], axis, moves[name][side], len(columns[name].values) + 1)
         merged.tables.append(tables[0] + tables[1])
     if left.sample is not None and right.sample is not None:
         merged.sample = left.sample.moved({name: moved for name, (moved, _) in moves.items()})

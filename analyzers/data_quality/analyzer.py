@@ -160,8 +160,7 @@ class DataQualityAnalyzer(SharesErrors, Analyzer[DatasetSummary, Statistics, Con
             decision = check_sagemaker(statistics, constraints, baseline.statistics)
         else:
             decision = check_sound(statistics, constraints, baseline.statistics, self.error_share)
-        notes = (*decision.notes, *unused_notes(constraints), *_coarse(statistics))
-        return replace(decision, notes=notes)
+        return replace(decision, notes=(*decision.notes, *unused_notes(constraints), *_coarse(statistics)))
 
     def unanswered(self, baseline: DataQualityBaseline, reason: str) -> tuple[Comparison, ...]:
         """Return what the constraints ask for, not decided for a reason."""

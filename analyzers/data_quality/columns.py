@@ -161,8 +161,7 @@ def comparisons(
             moved = State.CHANGED if drift and feature.name in changed else State.HOLDS
             moved = limit.state if limit else moved
             told = drift if limit is None or moved is State.HOLDS else limit
-            is_told = violation is not None or moved is State.CHANGED
-            reason, lost = ("", False) if is_told else _obstacle(pair, check, drift)
+            reason, lost = ("", False) if violation else _obstacle(pair, check, drift, moved)
             state = State.VIOLATED if violation else State.UNDECIDED if reason else moved
             is_of_all = check is CheckType.COMPLETENESS
             figures_of_limit = (limit.value, limit.expected, limit.p_value) if limit else (None, None, None)
@@ -172,6 +171,8 @@ def comparisons(
             rows = [None if side is None else side.rows if is_of_all else side.num_present for side in sides]
             text = violation.description if violation else told.text if told else ""
             figures: dict[str, Any] = {"value": value, "expected": expected, "p_value": p_value}
+            if limit is not None and state is State.UNDECIDED:
+                figures |= {"effect": abs(limit.value - limit.expected), "limit": 0.0}
             figures |= {"rows": rows[0], "baseline_rows": rows[1]}
             if drift:
                 figures |= {"effect": drift.distance, "limit": drift.limit, "noise": drift.noise}
@@ -205,16 +206,19 @@ def distinct_count(feature: FeatureStatistics) -> float:
     return feature.string.distinct_count or 0.0 if feature.string is not None else 0.0
 
 
-FEW_ROWS = "there are too few rows to tell so large a drift from chance"
+FEW_ROWS = "there are too few rows to tell so large a change from chance"
 
 
-def _obstacle(pair: FeaturePair | None, check: CheckType, drift: Finding | None) -> tuple[str, bool]:
+def _obstacle(
+    pair: FeaturePair | None, check: CheckType, drift: Finding | None, moved: State
+) -> tuple[str, bool]:
     """Return why a check cannot be decided, and whether only the window is to blame; empty where it can."""
     if pair is None:
         return "the window lacks columns, or names to match them by", True
-    if drift is not None and drift.noise and (drift.limit or 0.0) < (drift.distance or 0.0) <= drift.noise:
+    is_far = drift is not None and drift.limit is not None and (drift.distance or 0.0) > drift.limit
+    if is_far or moved is State.UNDECIDED:
         return FEW_ROWS, False
-    if check is CheckType.COMPLETENESS or drift is not None:
+    if check is CheckType.COMPLETENESS or drift is not None or moved is State.CHANGED:
         return "", False
     known = pair.baseline
     if check is CheckType.BASELINE_DRIFT and known is None:

@@ -82,8 +82,7 @@ def sketch_rank_error(sketch: QuantileSketch) -> float:
     weights = np.array([len(level) << height for height, level in enumerate(sketch.levels)], dtype=np.float64)
     promoted = weights.sum() - np.cumsum(weights)
     capacities = sketch.k * sketch.c ** np.arange(weights.size)
-    bound = float((promoted / capacities).sum() / weights.sum())
-    return min(1.0, _RANK_ERROR_TIMES_K / sketch.k, bound)
+    return min(1.0, _RANK_ERROR_TIMES_K / sketch.k, float((promoted / capacities).sum() / weights.sum()))
 
 
 def numeric_distance(
@@ -107,8 +106,7 @@ def numeric_distance(
     sides = [np.concatenate(pair) for pair in pairs]
     difference = np.abs(sides[0] - sides[1])
     widest = int(np.argmax(difference))
-    middles = (padded[0][up_to] + padded[0][below]) / 2.0
-    rank = float(np.dot(middles, np.diff(padded[1])))
+    rank = float(np.dot((padded[0][up_to] + padded[0][below]) / 2.0, np.diff(padded[1])))
     shares = float(sides[0][widest]), float(sides[1][widest])
     return float(difference[widest]), float(both[widest]), shares, rank
 
@@ -131,10 +129,8 @@ def bucket_distance(baseline: NumericalStatistics, current: Distribution) -> tup
     if not counts.sum():
         return None
     bounds = as_float32([bucket.upper_bound for bucket in buckets[:-1]])
-    shares = np.cumsum(counts)[:-1] / counts.sum()
     # Buckets are open above, so a value on the bound counts as above it.
-    below = shares_at(current, bounds, side="left")
-    difference = np.abs(shares - below)
+    difference = np.abs((np.cumsum(counts)[:-1] / counts.sum()) - shares_at(current, bounds, side="left"))
     widest = int(np.argmax(difference))
     return float(difference[widest]), buckets[widest].upper_bound
 
@@ -159,8 +155,7 @@ def collapsed_distance(first: QuantileSketch, second: QuantileSketch, *, robust:
 
 def corrected(distance: float, first_count: float, second_count: float) -> float:
     """Return a distance less the originals' allowance for small samples, not below zero."""
-    allowance = 1.8 * math.sqrt((first_count + second_count) / (first_count * second_count))
-    return max(0.0, distance - allowance)
+    return max(0.0, distance - 1.8 * math.sqrt((first_count + second_count) / (first_count * second_count)))
 
 
 def category_shift(baseline: Mapping[str, int], current: Mapping[str, int]) -> dict[str, float]:
@@ -193,8 +188,7 @@ def homogeneity_p_value(baseline: Mapping[str, float], current: Mapping[str, flo
     if len(cells) < 2:
         return 1.0
     expected = cells.sum(axis=1, keepdims=True) * totals / totals.sum()
-    statistic = float(((cells - expected) ** 2 / expected).sum())
-    return chi_squared_tail(statistic, len(cells) - 1)
+    return chi_squared_tail(float(((cells - expected) ** 2 / expected).sum()), len(cells) - 1)
 
 
 def goodness_of_fit(

@@ -475,10 +475,13 @@ class Constraints(Checked):
         members = JsonObject(_flatten(self.monitoring_config) | overrides, where, mistakes)
         mistakes.names_known = True  # they were looked at when the file was read
         config = schema.read_document(MonitoringConfig, members)
-        # The statistic of chi-squared has no upper end; distances and p-values have.
-        for name in ("comparison_threshold", "categorical_comparison_threshold"):
-            if config.categorical_drift_method != "ChiSquared" and (getattr(config, name) or 0.0) > 1.0:
-                members.wrong(name, "a number from 0 to 1, such as 0.1")
+        # The statistic of chi-squared has no upper end; those of the others are theirs.
+        most = math.inf if config.categorical_drift_method == "ChiSquared" else 1.0
+        ends = {"comparison_threshold": most, "categorical_comparison_threshold": most}
+        ends |= {"share_comparison_threshold": 3.15, "correlation_comparison_threshold": 2.0}
+        for name, end in ends.items():
+            if (getattr(config, name) or 0.0) > end:
+                members.wrong(name, f"a number from 0 to {end:g}, such as 0.1")
         return config
 
 
@@ -530,8 +533,7 @@ def read_constraints(value: dict[str, Any], where: str) -> Constraints:
         features = [_read_feature(each, mistakes, unused) for each in members.children("features")]
         others = {"features": features, "unused": unused, "where": where}
         document = schema.read_document(Constraints, members, **others)
-        names = Counter(feature.name for feature in features)
-        for name, times in names.items():
+        for name, times in Counter(feature.name for feature in features).items():
             if times > 1:
                 mistakes.add("data_quality_documents.feature_twice", field=f"feature {name!r}", count=times)
         _refuse_twice(document.monitoring_config, "monitoring_config", mistakes)

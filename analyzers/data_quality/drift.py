@@ -50,6 +50,8 @@ _KEY, _COUNTED_BELOW = 0.8, 1.4
 _DAY = 86_400.0
 _AT_MOST, _AT_LEAST = "at most ", "at least "
 _TAIL_RANKS = (1, 4, 16, 64, 256, 1024)
+# A share that so many times the false alarms would have found, of independent rows, is not decided.
+_OPEN = 30.0
 
 
 class Dependence(NamedTuple):
@@ -83,7 +85,8 @@ def dependence(pair: FeaturePair, *, of_missing: bool = False) -> Dependence:
 class Change(NamedTuple):
     """A share of rows that changed; `evidence` and `least` are in the unit of `evidence()`.
 
-    `kind` tells what kind of rows, such as ``low end``; `text` makes a clause of it.
+    `kind` tells what kind of rows, such as ``low end``; `text` makes a clause of it. `doubt` is by how much
+    its evidence, with rows of both sides as independent as the baseline's, is beyond what leaves it open.
     """
 
     kind: str
@@ -92,6 +95,7 @@ class Change(NamedTuple):
     limit: float
     evidence: float
     least: float
+    doubt: float
 
     @property
     def violated(self) -> bool:
@@ -100,15 +104,16 @@ class Change(NamedTuple):
 
     @property
     def is_open(self) -> bool:
-        """Return whether it is beyond the limit, and ten times the false alarms would have found it."""
-        return abs(self.effect) > self.limit and self.least - math.log(10.0) < self.evidence <= self.least
+        """Return whether it is beyond the limit, and too rare in windows without a change to hold."""
+        return abs(self.effect) > self.limit and self.evidence <= self.least and self.doubt > 0.0
 
 
 class _Shares(NamedTuple):
     """Rows of baseline and window with some properties, what rows have each of them, and what it may mean.
 
     `kind` is that of a `Change`; `compared` are the shares that share false alarms, `part` multiplies the
-    limit. `bounds` says of both sides whether a share is ``at most`` or ``at least`` what is told.
+    limit. `bounds` says of both sides whether a share is ``at most`` or ``at least`` what is told. What
+    `open` times the false alarms would have found is not decided.
     """
 
     kind: str
@@ -120,6 +125,7 @@ class _Shares(NamedTuple):
     compared: int = COMPARED
     part: float = 1.0
     bounds: Callable[[int], tuple[str, str]] = lambda _: ("", "")
+    open: float = _OPEN
 
 
 def effect_size(before: npt.ArrayLike, now: npt.ArrayLike) -> Floats:
@@ -186,33 +192,44 @@ def _compared_shares(pair: FeaturePair, numbers: _Numbers) -> list[_Shares]:
     return [one for one in kinds if one is not None and one.before.size and all(one.totals)]
 
 
-def _measure(asked: list[tuple[_Shares, Dependence]]) -> Iterator[tuple[list[float], list[float]]]:
-    """Yield the effects and the evidence of each, worked out together: one pass is as cheap as any."""
+def _measure(asked: list[tuple[_Shares, Dependence]]) -> Iterator[list[list[float]]]:
+    """Yield the effects and the evidence of each, worked out together: one pass is as cheap as any.
+
+    And the evidence where the window's rows are as independent as the baseline's.
+    """
     if not asked:
         return
     sizes = [shares.before.size for shares, _ in asked]
     before, now = (np.concatenate([getattr(one, side) for one, _ in asked]) for side in ("before", "now"))
     totals = [np.repeat(side, sizes) for side in zip(*(one.totals for one, _ in asked), strict=True)]
     spread = [np.repeat([getattr(found, side) for _, found in asked], sizes) for side in ("before", "now")]
-    effects = effect_size(before / totals[0], now / totals[1]).tolist()
-    told = evidence(before, now, totals, spread).tolist()
+    told = [evidence(before, now, totals, effects) for effects in (spread, [spread[0], spread[0]])]
+    found = [one.tolist() for one in (effect_size(before / totals[0], now / totals[1]), *told)]
     for start, end in itertools.pairwise(itertools.accumulate(sizes, initial=0)):
-        yield effects[start:end], told[start:end]
+        yield [one[start:end] for one in found]
 
 
 def _most_telling(
-    shares: _Shares, effects: list[float], told: list[float], limit: float, least: float
+    shares: _Shares, measured: list[list[float]], limit: float, found: Dependence, alpha: float
 ) -> Change:
-    sizes, limit = [*enumerate(map(abs, effects))], round(limit * shares.part, 12)
-    # Those beyond chance first; among them the largest.
-    place, _ = max(sizes, key=lambda one: (told[one[0]] > least and one[1] > limit, one[1], one[0]))
+    effects, told, doubts = measured
+    limit, least = round(limit * shares.part, 12), found.least_evidence(alpha / shares.compared)
+    least_open = math.log(2.0 * len(effects) / alpha) - math.log(shares.open)
+
+    def order(place: int) -> tuple[int, float, int]:
+        size = abs(effects[place])
+        kind = 2 if told[place] > least else int(doubts[place] > least_open)
+        return kind if size > limit else 0, size, place
+
+    # Those beyond chance first, then those left open; among them the largest.
+    place = max(range(len(effects)), key=order)
 
     def text() -> str:
         sides = zip((shares.before, shares.now), shares.totals, shares.bounds(place), strict=True)
         moved = " -> ".join(f"{bound}{percent(float(side[place] / total))}" for side, total, bound in sides)
         return f"share of {shares.of(place)}: {moved}{shares.hint}"
 
-    return Change(shares.kind, text, effects[place], limit, told[place], least)
+    return Change(shares.kind, text, effects[place], limit, told[place], least, doubts[place] - least_open)
 
 
 def _quantile_shares(baseline: Distribution, current: Distribution) -> _Shares:
@@ -251,7 +268,8 @@ def _tail_shares(before: SampleStatistics, now: SampleStatistics, *, low_end: bo
         return f"values {side} {number(sign * limits[place % limits.size])}"
 
     kind = "low end" if low_end else "high end"
-    told = [(_AT_MOST, _AT_LEAST)] * limits.size + [(_AT_LEAST, _AT_MOST)] * limits.size
+    told = [(_AT_MOST * (most > 0.0), _AT_LEAST) for most in rows[: limits.size].tolist()]
+    told += [(_AT_LEAST, _AT_MOST)] * limits.size
     return _Shares(kind, rows, rows_now, (before.rows, now.rows), beyond, hint, bounds=told.__getitem__)
 
 
@@ -264,7 +282,6 @@ def _tail_of(before: SampleStatistics, low_end: bool) -> tuple[Floats, Floats]:
     known = as_float32(before.low) if low_end else -as_float32(before.high)
     limits = known[chosen]
     fewest, most = _rows_below(known, limits, before.rows)
-    most = np.maximum(most, ranks[chosen])
     # More rows out there than the baseline has at most, or fewer than it has at least.
     return limits, np.concatenate([most, np.minimum(fewest, most)])
 
@@ -327,11 +344,13 @@ def _date_shares(before: SampleStatistics, now: SampleStatistics, pair: FeatureP
         rows, _ = _rows_below(sign * np.array(dates), np.array([sign * end]), now.rows)
         limit, farthest = (str(np.datetime64(int(one), "s"))[:10] for one in (end, dates[0]))
         hint = f", the farthest {farthest} (a stand-in for missing values, a stale feed, or another unit?)"
-        about = (lambda _: f"dates {side} {limit}", hint, COMPARED, 1.0, lambda _: ("", _AT_LEAST))
+        # No window without a change has one, be it that too few rows tell.
+        about = (lambda _: f"dates {side} {limit}", hint, COMPARED, 1.0, lambda _: ("", _AT_LEAST), math.inf)
         return _Shares(kind, np.zeros(1), np.maximum(rows, 0.0), (before.rows, now.rows), *about)
 
     ends = first - spare - gone, last + spare + went_on
-    return [beyond("low end", "before", ends[0], now.low), beyond("high end", "after", ends[1], now.high)]
+    found = [beyond("low end", "before", ends[0], now.low), beyond("high end", "after", ends[1], now.high)]
+    return [*found, *filter(None, [_different_shares(pair)])]
 
 
 def _different_shares(pair: FeaturePair) -> _Shares | None:
@@ -402,8 +421,10 @@ def _new_values(
     part = 1.0 - sum(count for value, count in now.repeated if value in frequent[0]) / now.rows
     share, usual = share * part, usual * part
     text = wording("drift.new_values", usual=percent(usual), share=percent(share))
-    effect = float(effect_size(usual, share))
-    return Change("new values", lambda: text, effect, limit, measured, found.least_evidence(alpha))
+    effect, least = float(effect_size(usual, share)), found.least_evidence(alpha)
+    return Change(
+        "new values", lambda: text, effect, limit, measured, least, measured - least + math.log(_OPEN)
+    )
 
 
 # One feature: its distance, and the shares of its rows.
@@ -517,10 +538,7 @@ def measure_drifts(pairs: Iterable[FeaturePair], alpha: float) -> list[Drift]:
     drifts: list[Drift | None] = []
     for (pair, numbers), (kinds, found) in zip(sides, asked, strict=True):
         limit = pair.config.share_threshold(text=numbers[0] is None)
-        changes = [
-            _most_telling(shares, *next(told), limit, found.least_evidence(alphas[1] / shares.compared))
-            for shares in kinds
-        ]
+        changes = [_most_telling(shares, next(told), limit, found, alphas[1]) for shares in kinds]
         if pair.current.numerical is None:
             drifts.append(_drift_of_text(pair, found, limit, alphas, changes))
         else:
@@ -623,8 +641,7 @@ def _text_drift(
     rows = [np.array([side.get(value, 0) for value in shifts], dtype=np.float64) for side in (before, now)]
     totals = (float(rows[0].sum()), float(rows[1].sum()))
     measured = evidence(rows[0], rows[1], totals, (found.before, found.now))
-    certain = measured > found.least_evidence(per_category)
-    told = zip(shifts.items(), certain.tolist(), strict=True)
+    told = zip(shifts.items(), (measured > found.least_evidence(per_category)).tolist(), strict=True)
     far = [category for (category, shift), sure in told if abs(shift) > threshold and (simple or sure)]
     widest = max(far or shifts, key=lambda category: abs(shifts[category]))
     # What chance explains, for readers: a normal approximation.
@@ -711,6 +728,5 @@ def changed_correlations(
         figures |= {"p_value": min(1.0, 2.0 * p_value), "rows": statistics.item_count}
         figures["baseline_rows"] = baseline.item_count
         figures["reason"] = columns.FEW_ROWS if state is State.UNDECIDED else ""
-        comparison = Comparison(f"{one}, {other}", CheckType.BASELINE_DRIFT, state, text, **figures)
-        decided.append((one, comparison))
+        decided.append((one, Comparison(f"{one}, {other}", CheckType.BASELINE_DRIFT, state, text, **figures)))
     return decided

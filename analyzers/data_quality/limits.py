@@ -25,7 +25,7 @@ from analyzers.data_quality.drift import Dependence, dependence, effect_size, ev
 from analyzers.data_quality.text import read_texts
 from analyzers.shared.cells import as_float32, as_number
 from analyzers.shared.rules import Rules
-from analyzers.shared.significance import binomial_tail, poisson_upper_bound
+from analyzers.shared.significance import OPEN, binomial_tail, poisson_upper_bound
 from contract.api import CheckType, State
 from contract.dataset import is_nameless
 from contract.errors import wording
@@ -108,8 +108,7 @@ def _is_index(feature: documents.FeatureStatistics) -> bool:
     numbers = feature.numerical
     if numbers is None or feature.inferred_type != "Integral" or not is_nameless(feature.name):
         return False
-    distinct = numbers.approximate_num_distinct_values or 0
-    return 1 < numbers.num_present <= distinct / _MOSTLY_DIFFERENT
+    return 1 < numbers.num_present <= (numbers.approximate_num_distinct_values or 0) / _MOSTLY_DIFFERENT
 
 
 def domain_threshold(counts: list[int], sample: documents.SampleStatistics | None = None) -> float:
@@ -196,8 +195,7 @@ def _carry_over_domains(
 ) -> list[str] | None:
     if previous.domains is None:
         # Somebody may have removed the domain on purpose; any text is allowed then, and stays so.
-        removed = untouched is not None and untouched.domains is not None
-        return None if removed else suggested.domains
+        return None if untouched is not None and untouched.domains is not None else suggested.domains
     own = set(untouched.domains or ()) if untouched else set()
     added = [value for value in previous.domains if value not in own]
     if suggested.domains is None:
@@ -219,6 +217,7 @@ _SAME = 1e-9  # figures of a file that was written and read
 _CLOSED_DOMAIN = 0.9
 # From which share on a column of text has become numbers, where there were fewer than this.
 _ALL_NUMBERS, _FEW_NUMBERS = 0.9, 0.5
+_WORST_FIRST = (State.VIOLATED, State.UNDECIDED, State.CHANGED, State.HOLDS)
 
 
 def check_type(pair: columns.FeaturePair, alpha: float) -> columns.Found | None:
@@ -245,7 +244,7 @@ def check_type(pair: columns.FeaturePair, alpha: float) -> columns.Found | None:
         grown = [(was, wrong[kind]) for kind, was in kinds.items() if wrong.get(kind)]
         sides = [((was, rows), (is_now, present)) for was, is_now in sorted({(known, mismatches), *grown})]
         ends = [_growth(*each, dependence(pair), alpha / len(sides), pair.config) for each in sides]
-        p_value, state = min(ends, key=lambda end: (end[1] is not State.VIOLATED, end[0]))
+        p_value, state = min(ends, key=lambda end: (_WORST_FIRST.index(end[1]), end[0]))
     else:
         p_value, state = _tail(now, 1.0 - threshold, dependence(pair), 1.0 if edited else alpha)
     found = _listed(wrong)
@@ -271,7 +270,7 @@ def _check_no_numbers(pair: columns.FeaturePair, alpha: float) -> columns.Found 
     if usual is None or usual > _FEW_NUMBERS:
         return None
     p_value = binomial_tail(numbers, present, max(usual, 1.0 / known.num_present))
-    state = State.VIOLATED if p_value < alpha else State.HOLDS
+    state = _ended(p_value, alpha)
     counts = {"present": present, "numbers": numbers, "known": known.num_present}
     text = wording("limits.numbers", usual=percent(usual), sure=chance(p_value), **counts)
     return columns.Found(text, 1.0 - numbers / present, 1.0 - usual, p_value, state)
@@ -284,8 +283,7 @@ def _usual_numbers(known: documents.FeatureStatistics) -> float | None:
     counts = columns.category_counts(known)
     if counts is None:
         return None
-    cells = read_texts(pa.array(list(counts), pa.string()), hash_as_text=True)
-    numeric = np.isfinite(cells.numbers)
+    numeric = np.isfinite(read_texts(pa.array(list(counts), pa.string()), hash_as_text=True).numbers)
     return float(np.fromiter(counts.values(), np.float64, len(counts))[numeric].sum() / known.num_present)
 
 
@@ -348,9 +346,16 @@ def _growth(
     if shares[1] <= shares[0]:
         return 1.0, State.HOLDS
     effect = float(effect_size(*shares))
-    told = _evidence(before, now, found) if effect > 0.0 else 0.0
-    grown = State.VIOLATED if effect > config.share_threshold(text=False) else State.CHANGED
-    return math.exp(-told), grown if told > found.least_evidence(2.0 * alpha) else State.HOLDS
+    p_value = math.exp(-_evidence(before, now, found)) if effect > 0.0 else 1.0
+    state = _ended(p_value, math.exp(-found.least_evidence(2.0 * alpha)))
+    if effect > config.share_threshold(text=False):
+        return p_value, state
+    return p_value, State.CHANGED if state is State.VIOLATED else State.HOLDS
+
+
+def _ended(p_value: float, alpha: float) -> State:
+    """Return how a share beyond its limit ends."""
+    return State.VIOLATED if p_value < alpha else State.UNDECIDED if p_value < OPEN * alpha else State.HOLDS
 
 
 def _evidence(before: tuple[int, int], now: tuple[int, int], found: Dependence) -> float:
@@ -361,7 +366,7 @@ def _tail(now: tuple[int, int], share: float, found: Dependence, alpha: float) -
     """Return the binomial tail of as many rows as these tell as much as, and how that ends."""
     marked, rows = (math.ceil(count / found.now) for count in now)
     p_value = binomial_tail(marked, rows, share)
-    return p_value, State.VIOLATED if p_value < alpha and now[0] > share * now[1] else State.HOLDS
+    return p_value, _ended(p_value, alpha) if now[0] > share * now[1] else State.HOLDS
 
 
 def sampled_completeness(pair: columns.FeaturePair) -> documents.FeatureStatistics | None:
@@ -386,8 +391,8 @@ def check_categories(pair: columns.FeaturePair, alpha: float) -> columns.Found |
     ratio = 1.0 - outside / present
     p_value, state = _tail((outside, present), 1.0 - threshold, dependence(pair), alpha)
     change = float(effect_size(1.0 - threshold, 1.0 - ratio))
-    if state is State.VIOLATED and is_sampled and change <= pair.config.share_threshold(text=True):
-        state = State.CHANGED
+    if is_sampled and change <= pair.config.share_threshold(text=True):
+        state = State.CHANGED if state is State.VIOLATED else State.HOLDS
     # A list that somebody edited is not what those rows had.
     is_own = pair.baseline and set(columns.category_counts(pair.baseline) or ()) == set(domains)
     of_rows = f" of {pair.baseline.num_present:,} rows" if pair.baseline and is_own else ""
@@ -410,8 +415,7 @@ def _known_share(pair: columns.FeaturePair, domains: list[str]) -> tuple[float, 
     sampled = columns.category_counts(pair.baseline) if pair.baseline is not None else None
     if not sampled or set(sampled) != set(domains):
         return threshold, False
-    known = pair.baseline.sample if pair.baseline else None
-    room = domain_threshold(list(sampled.values()), known)
+    room = domain_threshold(list(sampled.values()), pair.baseline.sample if pair.baseline else None)
     if threshold < 1.0 or DOMAIN_THRESHOLD in pair.expected.overrides | pair.expected.string_overrides:
         return threshold, abs(threshold - room) <= _SAME
     return room, True
@@ -474,7 +478,7 @@ def check_range(pair: columns.FeaturePair, alpha: float) -> columns.Found | None
     if known is not None and known.min is not None and known.min >= 0.0:
         before = known.num_present
         p_value = math.exp(-_evidence((0, before), (negative, present), dependence(pair)))
-        state = state if p_value < alpha else State.HOLDS
+        state = _ended(p_value, alpha)
         sentence += f"; none of {before} were at the baseline ({chance(p_value)})"
     return columns.Found(f"{sentence}.", numbers.min, 0.0, p_value, state)
 

@@ -229,8 +229,7 @@ class TextRun:
             self.finish()
             self._dictionary = array.dictionary
             self._counts = np.zeros(len(array.dictionary), dtype=np.int64)
-        indices = array.indices.drop_null() if array.indices.null_count else array.indices
-        codes = indices.to_numpy()
+        codes = (array.indices.drop_null() if array.indices.null_count else array.indices).to_numpy()
         self._column.cells[CellKind.MISSING] += len(array) - codes.size
         self._counts += np.bincount(codes, minlength=self._counts.size)
         if self._column.in_order:
@@ -277,8 +276,7 @@ def _add_counted(
         if not column.in_order:
             column.sketch.update_weighted(numbers[numeric], counts[numeric])
         return
-    texts = dictionary.take(arrow_of(used)).to_pylist()
-    column.count_values(column.values.texts, texts, counts.tolist())
+    column.count_values(column.values.texts, dictionary.take(arrow_of(used)).to_pylist(), counts.tolist())
 
 
 def _same(known: pa.Array | None, dictionary: pa.Array) -> bool:

@@ -171,8 +171,7 @@ def _constrained_order(before: NDArray[np.bool_], priority: Floats) -> NDArray[n
     placed = np.zeros(priority.size, dtype=bool)
     order = np.empty(priority.size, dtype=np.intp)
     for position in range(priority.size):
-        candidates = np.where((waiting_for == 0) & ~placed, priority, -np.inf)
-        chosen = int(np.argmax(candidates))
+        chosen = int(np.argmax(np.where((waiting_for == 0) & ~placed, priority, -np.inf)))
         order[position] = chosen
         placed[chosen] = True
         waiting_for -= before[chosen]
@@ -459,13 +458,23 @@ def check_sound(pairs: Sequence[Pair], drift_limit: float | None, *, seed: int) 
     return replace(decision, findings=tuple(ordered))
 
 
+def _is_of_scores(mean: float | None) -> bool:
+    """Return whether a mean answer on some baseline rows is none of answers that are 0 or 1."""
+    sums = [0.0] if mean is None else [mean * rows for rows in range(1, 101)]
+    return all(abs(one - round(one)) > _ROUNDING for one in sums)
+
+
 def without_values(
     decision: Decision, before: documents.Former, statistics: AttributionStatistics
 ) -> Decision:
     """Return the decision, in which nothing holds of features whose values went missing in most rows.
 
-    A feature that nothing came from at the baseline may go; the order and the total are of all features.
+    A feature that nothing came from at the baseline may go; the order and the total are of all features. Nor
+    does anything hold of a model that answers labels, and gave scores at the baseline.
     """
+    hard, means = wording("attributions.hard"), (one.expected_value for one in before.labels.values())
+    if hard in statistics.notes and all(map(_is_of_scores, means)):
+        return left_open(decision, lambda _: hard)
     then, now, lacking = before.design, statistics.design, {}
     sizes = [
         {name: abs(value or 0.0) for name, value in label.values.items()} for label in before.labels.values()
@@ -601,8 +610,7 @@ def _size(
     sides = (pair.baseline, pair.live)
     errors = [side.total_error if place is None else float(side.errors[place]) for side in sides]
     is_open = _is_beyond(SizeChange(change.ratio, change.ratio), factor) and not _is_beyond(change, factor)
-    is_told = all(map(math.isfinite, errors)) and not is_open
-    state, reason = _state(violated, change.nearest != 1.0, is_told)
+    state, reason = _state(violated, change.nearest != 1.0, all(map(math.isfinite, errors)) and not is_open)
     about = {"reason": reason, "effect": moved, "limit": math.log(factor)}
     yield pair.compared(subject, MAGNITUDE_CHECK, state, f"The attribution {ratio}.", **about)
     if violated or not feature:

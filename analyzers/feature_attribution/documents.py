@@ -282,8 +282,7 @@ def analysis_to_json(document: AttributionConstraints) -> dict[str, Any]:
     shown = {name: replace(label, extra={}, order=()) for name, label in document.labels.items()}
     labels = {name: write_document(label, with_ours=False) for name, label in shown.items()}
     explanations = _values_to_json(document, labels) | document.further_explanations
-    members = {"version": VERSION, EXPLANATIONS: explanations}
-    return schema.in_order(members, document.extra, document.order)
+    return schema.in_order({"version": VERSION, EXPLANATIONS: explanations}, document.extra, document.order)
 
 
 # --- statistics.json --------------------------------------------------------------------------------------
@@ -338,9 +337,7 @@ def _further_files(statistics: AttributionStatistics, constraints: AttributionCo
 def _column_names(baseline: AttributionBaseline) -> tuple[str, ...] | None:
     """Return the features the baseline names; None when they are not the model's own."""
     document = baseline.constraints or baseline.statistics
-    if document is None:
-        return None
-    return tuple(next(iter(document.labels.values())).values)
+    return None if document is None else tuple(next(iter(document.labels.values())).values)
 
 
 ATTRIBUTION: DocumentSet[AttributionStatistics, AttributionConstraints] = DocumentSet(

@@ -56,8 +56,7 @@ def estimate(
     if statistics.problem_type == "BinaryClassification":
         values = _binary(unlabelled, chances)
     else:
-        right = sum_of_products(chances, unlabelled.positives + unlabelled.negatives)
-        values = {"accuracy": right / rows}
+        values = {"accuracy": sum_of_products(chances, unlabelled.positives + unlabelled.negatives) / rows}
     # Of the rows that calibration has seen, half an entry lies beyond the mean of the first and of the last.
     every, seen = unlabelled.positives + unlabelled.negatives, calibration.scores
     beyond = float(every[(unlabelled.scores < seen[0]) | (unlabelled.scores > seen[-1])].sum()) / rows
@@ -89,8 +88,7 @@ _MOST_UNKNOWN = 0.01
 def _why_other_classes(now: QualityStatistics, before: QualityStatistics | None) -> str:
     """Return why metrics of probabilities are of other classes than at the baseline; empty where not."""
     then, count = before.unknown_class_count if before else 0, now.unknown_class_count
-    usual = then / max(1, before.item_count) if before else 0.0
-    if count / max(1, now.item_count) - usual <= _MOST_UNKNOWN:
+    if count / max(1, now.item_count) - then / max(1, before.item_count if before else 0) <= _MOST_UNKNOWN:
         return ""
     return wording("quality_notes.other_classes", count=count, rows=now.item_count, then=then)
 
@@ -108,17 +106,29 @@ def _classes_gone(now: QualityStatistics, before: QualityStatistics) -> dict[str
     return {label: counts[label] for label in lost if counts[label] * part >= _FEWEST_OF_CLASS}
 
 
+_LACKS = {"predictions": "labelled rows lack a usable label or prediction"}
+_LACKS["scores"] = "labelled rows with a prediction lack a usable score"
+
+
+def _lacking(one: QualityStatistics) -> dict[str, tuple[int, int]]:
+    """Return how many rows lack a prediction or a score, and of how many."""
+    unusable = one.unpredicted_count + one.unusable_label_count
+    pairs = (unusable, unusable + one.item_count), (one.unscored_count, one.item_count)
+    return dict(zip(_LACKS, pairs, strict=True))
+
+
 # Labels that vary so many times more, or less, than at the baseline, may be in another unit.
 _OTHER_UNIT = 10.0
+_OF_A_UNIT = ("mae", "mse", "rmse", "pinball_loss")
 
 
-def _unit_notes(*sides: QualityStatistics | None) -> list[str]:
-    """Note that labels vary otherwise than at the baseline, by what r2 and mse say of them."""
+def _why_other_unit(*sides: QualityStatistics | None) -> str:
+    """Return that labels vary otherwise than at the baseline, by what r2 and mse say; empty where not."""
     known = [(one.value("mse") or 0.0, one.value("r2")) for one in sides if one is not None]
     spreads = [math.sqrt(mse / (1.0 - r2)) for mse, r2 in known if mse and r2 is not None and r2 < 1.0]
     if len(spreads) < 2 or 1.0 / _OTHER_UNIT < spreads[0] / spreads[1] < _OTHER_UNIT:
-        return []
-    return [wording("quality_notes.other_unit", now=number(spreads[0]), then=number(spreads[1]))]
+        return ""
+    return wording("quality_notes.other_unit", now=number(spreads[0]), then=number(spreads[1]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,7 +239,8 @@ class ModelQualityAnalyzer(
         if known is not None:
             thresholds = known.probability_threshold, statistics.probability_threshold
             both_rules.require_same_threshold(*thresholds, known.where)
-        notes = [*statistics.notes, *self._changed_labels(known, statistics), *_unit_notes(statistics, known)]
+        unit = _why_other_unit(statistics, known)
+        notes = [*statistics.notes, *self._changed_labels(known, statistics), *filter(None, [unit])]
         if estimated := statistics.estimated:
             found = estimated["metrics"].items()
             values = ", ".join(f"{name} {number(round(metric['value'], 4))}" for name, metric in found)
@@ -241,9 +252,8 @@ class ModelQualityAnalyzer(
         if constraints is None or why:
             return both_rules.nothing_checked(why, notes)
         if not statistics.item_count:
-            why = "no row with a label has a usable prediction"
-            if not statistics.unpredicted_count:
-                why = f"no row has a label{'' if statistics.unlabelled_count else ' and a prediction'}"
+            why = f"no row has a label{'' if statistics.unlabelled_count else ' and a prediction'}"
+            why = "no row with a label has a usable prediction" if statistics.unpredicted_count else why
             return both_rules.nothing_checked(why, notes, comparisons=self.unanswered(baseline, why))
         if self.rules == "sagemaker":
             decision = check_sagemaker(statistics, constraints)
@@ -253,20 +263,21 @@ class ModelQualityAnalyzer(
                 statistics, constraints, before, positive=self.positive, error_share=share, seed=self.seed
             )
             why, of = _why_other_classes(statistics, before), documents.FACTS["of_probabilities"]
-            decision = both_rules.left_open(decision, lambda one: why if one.subject in of else "")
+
+            def reason_of(one: Comparison) -> str:
+                return why if one.subject in of else unit if one.subject.startswith(_OF_A_UNIT) else ""
+
+            decision = both_rules.left_open(decision, reason_of)
             is_multiclass = self.problem_type == "MulticlassClassification"
             if before and is_multiclass and (gone := _classes_gone(statistics, before)):
                 reason = wording("quality_notes.gone", rows=before.item_count, counts=counted(gone.items()))
                 left = Comparison("classes", PRESENCE_CHECK, State.UNDECIDED, reason=reason, lost=True)
                 decision = replace(decision, comparisons=(*decision.comparisons, left))
-            counts = (
-                (one.unpredicted_count + one.unusable_label_count, one.item_count) if one else (0, 0)
-                for one in (statistics, before)
-            )
-            lacking, usual = ((missing, missing + complete) for missing, complete in counts)
-            lacks = "labelled rows lack a usable label or prediction"
-            asked = Violation(PRESENCE_CHECK, lacks, metric_name="predictions")
-            decision = both_rules.with_presence(decision, asked, lacking, usual, share)
+            usual, asked = _lacking(before) if before else {}, _lacking(statistics)
+            for name in list(asked)[: 1 + (statistics.unscored_count > 0)]:
+                of = Violation(PRESENCE_CHECK, _LACKS[name], metric_name=name)
+                rows, rows_before = asked[name], usual.get(name, (0, 0))
+                decision = both_rules.with_presence(decision, of, rows, rows_before, share / len(asked))
         return replace(decision, notes=(*notes, *decision.notes))
 
     def unanswered(self, baseline: QualityBaseline, reason: str) -> tuple[Comparison, ...]:

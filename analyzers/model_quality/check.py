@@ -18,7 +18,7 @@ from analyzers.model_quality.intervals import TABLE_RESAMPLES, Z_95, area_varian
 from analyzers.model_quality.metrics import binary_cells, binary_metrics
 from analyzers.shared.cells import Floats
 from analyzers.shared.rules import SMALL_MAP, category_order
-from analyzers.shared.significance import student_ratio
+from analyzers.shared.significance import OPEN, student_ratio
 from contract.api import Comparison, Decision, Finding, State, Violation, Violations
 from contract.errors import DocumentError, wording
 from contract.json_layout import java_double
@@ -72,9 +72,7 @@ _SHARE = _Scale(_log_odds, lambda moved: 1.0 / (1.0 + math.exp(-moved)), _log_od
 
 
 def _scale_of(name: str) -> _Scale:
-    if is_loss(name):
-        return _RATIO
-    return {"auc": _AREA, "r2": _UNEXPLAINED}.get(name, _SHARE)
+    return _RATIO if is_loss(name) else {"auc": _AREA, "r2": _UNEXPLAINED}.get(name, _SHARE)
 
 
 class Side(NamedTuple):
@@ -136,11 +134,8 @@ class MetricTest:
         `change` is on the scale of the comparison. No number will do where the baseline is too small.
         """
         critical = -NormalDist().inv_cdf(self.alpha)
-        told = self.relevant if change is None else change
-        remainder = (told / critical) ** 2 - self.baseline_error**2
-        if remainder <= 0.0:
-            return None
-        return math.ceil(rows * self.window_error**2 / remainder)
+        remainder = ((self.relevant if change is None else change) / critical) ** 2 - self.baseline_error**2
+        return None if remainder <= 0.0 else math.ceil(rows * self.window_error**2 / remainder)
 
     @property
     def interval_text(self) -> str:
@@ -155,9 +150,9 @@ class MetricTest:
 
     @property
     def is_open(self) -> bool:
-        """Return whether the metric is worse by as much as matters, but chance may explain it."""
-        if self.p_value < self.alpha:
-            return False
+        """Return whether the metric is worse by as much as matters, or seldom is, but perhaps by chance."""
+        if self.p_value < OPEN * self.alpha:
+            return self.p_value >= self.alpha and self.is_worse_by_more
         if _scale_of(self.name) in _RATIOS:
             return self.worse >= math.log1p(RELEVANT_RATIO)
         return shortfall(self.value, self.constraint) >= RELEVANT_POINTS
@@ -169,14 +164,19 @@ class MetricTest:
 
     @property
     def is_violated(self) -> bool:
-        """Return whether it is that, and by so much that somebody would act.
+        """Return whether it is that, and by so much that somebody would act."""
+        return self.is_certain and self.is_worse_by_more
+
+    @property
+    def is_worse_by_more(self) -> bool:
+        """Return whether the metric is beyond its threshold by more than nobody would act on.
 
         A threshold that is the baseline's own value leaves room: 0.03 of Cohen's h for shares and areas
         (0.806 to 0.794, 0.990 to 0.987), 2 % of an error and of what R² leaves unexplained. A threshold that
         somebody set is exact.
         """
-        if not self.is_certain or not self.is_own:
-            return self.is_certain
+        if not self.is_own or shortfall(self.value, self.constraint) <= 0.0:
+            return shortfall(self.value, self.constraint) > 0.0
         scale, threshold = _scale_of(self.name), self.constraint.threshold
         if scale in _RATIOS:
             return abs(scale.to(self.value) - scale.to(threshold)) > math.log1p(self.least)
@@ -211,8 +211,7 @@ def _test(name: str, constraint: MetricConstraint, window: Side, baseline: Side 
         ratio = known.statistics.item_count / window.statistics.item_count
         error = max(error, baseline_error * math.sqrt(ratio))
     if name in window.draws:
-        threshold = known.draws.get(name) if known else None
-        p_value = _drawn_p_value(window.draws[name], constraint, threshold)
+        p_value = _drawn_p_value(window.draws[name], constraint, known.draws.get(name) if known else None)
     else:
         if name == "auc" and len(window.outcomes) == 2:
             # Few positives all ranked last show no spread; as good a model as asked for has some.
@@ -358,8 +357,7 @@ def check_sound(
             comparison = replace(comparison, state=State.CHANGED)
         elif statistics.item_count < _FEWEST_ROWS and not test.is_certain:
             # Of so few rows nearly any result is one that holds.
-            few_rows = wording("quality_notes.few_rows")
-            comparison = replace(comparison, state=State.UNDECIDED, reason=few_rows)
+            comparison = replace(comparison, state=State.UNDECIDED, reason=wording("quality_notes.few_rows"))
         rows = None if baseline is None else baseline.item_count
         comparisons.append(replace(comparison, p_value=test.p_value, baseline_rows=rows))
     return Decision(Violations(violations), tuple(findings), tuple(notes), tuple(comparisons))
@@ -393,8 +391,7 @@ def _side(
     if statistics.problem_type == "BinaryClassification" and statistics.confusion_matrix:
         cells = binary_cells(statistics.confusion_matrix, positive)
         outcomes = tuple(filter(None, (int(cells[:2].sum()), int(cells[2:].sum()))))
-        effect = known.design_effect * far * far
-        draws = binary_metrics(table_draws(cells / effect, generator, resamples))
+        draws = binary_metrics(table_draws(cells / (known.design_effect * far * far), generator, resamples))
     return Side(statistics, draws, shared * far / student_ratio(Z_95, statistics.blocks), outcomes)
 
 
@@ -440,8 +437,7 @@ def _violation(test: MetricTest, now: QualityStatistics, baseline: QualityStatis
     text = f"{test.name} {crossed}: it is {found}"
     if baseline is not None and before is not None:
         text += f", and was {number(before)} over {baseline.item_count:,} at the baseline"
-    original = describe_comparison(test.name, test.metric, test.constraint)
-    text = f"{text}; {chance(test.p_value)}. {original}"
+    text = f"{text}; {chance(test.p_value)}. {describe_comparison(test.name, test.metric, test.constraint)}"
     return Violation(test.constraint.operator, text, metric_name=test.name)
 
 

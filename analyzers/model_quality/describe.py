@@ -99,8 +99,7 @@ def _describe_regression(run: _Run) -> None:
         used = np.flatnonzero(residuals.count)
         weights = np.zeros((intervals.SUBSAMPLES, BUCKETS))
         for sample in weights:
-            drawn = math.ceil(intervals.SUBSAMPLED_SHARE * used.size)
-            sample[run.generator.permutation(used)[:drawn]] = 1.0
+            sample[run.generator.permutation(used)[: math.ceil(intervals.SUBSAMPLED_SHARE * used.size)]] = 1.0
         run.put({name: values[name] for name in _ORIGINAL}, regression_metrics(residuals, weights))
         return
     run.put(values, {})
@@ -448,7 +447,7 @@ def describe(summary: QualitySummary, task: Task, *, rules: Rules, seed: int) ->
     statistics.unlabelled_count = summary.unlabelled
     statistics.unpredicted_count = summary.not_predicted
     unusable = (counts["ground_truth_attribute"] for counts in (summary.unusable, summary.infinite))
-    statistics.unusable_label_count = sum(unusable)
+    statistics.unusable_label_count, statistics.unscored_count = sum(unusable), summary.not_scored
     statistics.evaluation_time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
     statistics.notes = [*_row_notes(summary), *statistics.notes]
     if rules == "sound":
@@ -492,8 +491,7 @@ def _problem(summary: QualitySummary, task: Task) -> DatasetError | None:
             return DatasetError.of("quality_rows.no_numbers", field=setting, kind=kind, **of)
     if task.problem_type == "BinaryClassification":
         return label_problem(summary.confusion, task) or _scale_problem(summary.scores, task)
-    rows = sum(summary.confusion.values())
-    return vocabulary_problem(*_vocabularies(summary.confusion), rows=rows)
+    return vocabulary_problem(*_vocabularies(summary.confusion), rows=sum(summary.confusion.values()))
 
 
 def _scale_problem(histogram: metrics.ScoreHistogram, task: Task) -> DatasetError | None:
@@ -520,22 +518,19 @@ def _area_backwards(statistics: QualityStatistics, histogram: metrics.ScoreHisto
     if area is None or area.value is None:
         return None
     sizes = histogram.total_positives, histogram.total_negatives
-    spread = metrics.area_deviation(histogram)
-    _, high = area.interval or intervals.area_interval(area.value, spread, *sizes)
+    _, high = area.interval or intervals.area_interval(area.value, metrics.area_deviation(histogram), *sizes)
     return area.value if high < _NO_RANKING else None
 
 
 def _row_notes(summary: QualitySummary) -> list[str]:
-    notes = []
-    if summary.unlabelled:
-        notes.append(f"{summary.unlabelled} of {summary.rows} rows have no label and are not in the metrics.")
-    if summary.not_predicted:
-        notes.append(f"{summary.not_predicted} labelled rows have no prediction and are not in the metrics.")
-    if summary.not_scored:
-        notes.append(f"{summary.not_scored} rows have no score and are not in the metrics of scores.")
+    told = (
+        (summary.unlabelled, f"of {summary.rows} rows have no label and are not in the metrics."),
+        (summary.not_predicted, "labelled rows have no prediction and are not in the metrics."),
+        (summary.not_scored, "rows have no score and are not in the metrics of scores."),
+    )
+    notes = [f"{count} {text}" for count, text in told if count]
     for setting, count in summary.unusable.items():
         kind, example = _SETTING_OF_COLUMN[setting], summary.unusable_examples[setting]
         notes.append(wording("quality_notes.unusable", count=count, kind=kind, example=example))
-    for setting, count in summary.infinite.items():
-        notes.append(f"{count} {_SETTING_OF_COLUMN[setting]} are infinite, and count as missing.")
-    return notes
+    infinite = ((_SETTING_OF_COLUMN[setting], count) for setting, count in summary.infinite.items())
+    return [*notes, *(f"{count} {kind} are infinite, and count as missing." for kind, count in infinite)]

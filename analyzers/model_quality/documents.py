@@ -109,6 +109,8 @@ class QualityStatistics(schema.Kept):
         Rows with a label and without a usable prediction.
     unusable_label_count
         Labels that are no numbers, or infinite, where numbers are wanted; they count as missing.
+    unscored_count
+        Rows evaluated that lack a usable score, where there are scores.
     positive_label
         The label that counts as positive; None where there is none.
     probability_threshold
@@ -137,6 +139,7 @@ class QualityStatistics(schema.Kept):
     unlabelled_count: int = schema.member(schema.count, 0, inside="dataset", written="if any", ours=True)
     unpredicted_count: int = schema.member(schema.count, 0, inside="dataset", written="if any", ours=True)
     unusable_label_count: int = schema.member(schema.count, 0, inside="dataset", written="if any", ours=True)
+    unscored_count: int = schema.member(schema.count, 0, inside="dataset", written="if any", ours=True)
     positive_label: str | None = schema.member(schema.of_kind(str), inside="dataset", ours=True)
     probability_threshold: float | None = schema.member(schema.number, inside="dataset", ours=True)
     unknown_class_count: int = schema.member(schema.count, 0, inside="dataset", written="if any", ours=True)

@@ -34,8 +34,7 @@ def count_pairs(confusion: Confusion, actual: Coded, predicted: Coded, rows: Cod
         When there are more than 1000 classes.
     """
     width = predicted.size
-    pairs = actual.codes[rows] * width + predicted.codes[rows]
-    places, counts = np.unique(pairs, return_counts=True)
+    places, counts = np.unique(actual.codes[rows] * width + predicted.codes[rows], return_counts=True)
     for place, count in zip(places.tolist(), counts.tolist(), strict=True):
         confusion[str(actual.values[place // width - 1]), str(predicted.values[place % width - 1])] += count
     check_classes(confusion)
@@ -301,13 +300,12 @@ def regression_metrics(residuals: Residuals, weights: Floats) -> dict[str, Float
         r2 = np.where(spread > 0.0, 1.0 - mse * rows / spread, np.nan)
         mape = weights @ residuals.relative / (weights @ residuals.relative_count)
     metrics = {"mae": over + under, "mse": mse, "rmse": np.sqrt(mse), "r2": r2, "mape": mape}
-    for quantile in PINBALL_QUANTILES:
-        metrics[_pinball_name(quantile)] = quantile * over + (1.0 - quantile) * under
-    return metrics
+    return metrics | _pinball_losses(over, under)
 
 
-def _pinball_name(quantile: float) -> str:
-    return f"pinball_loss_{quantile}".replace(".", "_")
+def _pinball_losses(over: Floats, under: Floats) -> dict[str, Floats]:
+    losses = ((quantile, quantile * over + (1.0 - quantile) * under) for quantile in PINBALL_QUANTILES)
+    return {f"pinball_loss_{quantile}".replace(".", "_"): loss for quantile, loss in losses}
 
 
 def regression_spreads(residuals: Residuals) -> dict[str, Spread]:
@@ -323,8 +321,7 @@ def regression_spreads(residuals: Residuals) -> dict[str, Spread]:
         "rmse": (residuals.squares, count),  # of its square
         "mape": (residuals.relative, residuals.relative_count),
     }
-    for quantile in PINBALL_QUANTILES:
-        sums[_pinball_name(quantile)] = quantile * over + (1.0 - quantile) * under, count
+    sums |= {name: (loss, count) for name, loss in _pinball_losses(over, under).items()}
     spreads = {name: _spread_of_mean(total, rows) for name, (total, rows) in sums.items()}
     spreads["r2"] = _spread_of_unexplained(residuals)
     return {name: spread for name, spread in spreads.items() if spread is not None}
@@ -458,14 +455,12 @@ def area_deviation(histogram: ScoreHistogram) -> float | None:
         return None
     below = (np.cumsum(negatives) - negatives + negatives / 2.0) / total[1]
     above = (total[0] - np.cumsum(positives) + positives / 2.0) / total[0]
-    variance = _variance(below, positives) / total[0] + _variance(above, negatives) / total[1]
-    return math.sqrt(variance)
+    return math.sqrt(_variance(below, positives) / total[0] + _variance(above, negatives) / total[1])
 
 
 def _variance(values: Floats, counts: Codes) -> float:
     total = counts.sum()
-    mean = sum_of_products(values, counts) / total
-    return sum_of_products((values - mean) ** 2, counts) / (total - 1)
+    return sum_of_products((values - sum_of_products(values, counts) / total) ** 2, counts) / (total - 1)
 
 
 class Cumulative(NamedTuple):
@@ -648,8 +643,7 @@ class ProbabilitySums:
             Column of the predicted class, likewise.
         """
         known = actual >= 0
-        inside = ((probabilities >= 0.0) & (probabilities <= 1.0)).all(axis=1)
-        self.outside += int(actual.size - inside.sum())
+        self.outside += int(actual.size - ((probabilities >= 0.0) & (probabilities <= 1.0)).all(axis=1).sum())
         probabilities, actual, predicted = probabilities[known], actual[known], predicted[known]
         own = probabilities[np.arange(predicted.size), predicted]
         self.other_class += int(((predicted >= 0) & (own < probabilities.max(axis=1, initial=-np.inf))).sum())
@@ -658,8 +652,7 @@ class ProbabilitySums:
         for k in TOP_K:
             if k < probabilities.shape[1]:
                 self.top_k[k] += int((rank < k).sum())
-        brier = (probabilities**2).sum(axis=1) - 2.0 * given + 1.0
-        self._add_losses(given, brier)
+        self._add_losses(given, (probabilities**2).sum(axis=1) - 2.0 * given + 1.0)
 
     def _add_losses(self, given: Floats, brier: Floats) -> None:
         log_loss = -np.log(np.clip(given, _SMALLEST, 1.0 - _SMALLEST))
@@ -722,8 +715,7 @@ def calibrate(histogram: ScoreHistogram, kind: str) -> ScoreCalibration | None:
     rows = histogram.total_positives + histogram.total_negatives
     if not histogram.total_positives or not histogram.total_negatives:
         return None
-    entries = min(_MOST_ENTRIES, max(2, rows // _ROWS_PER_ENTRY))
-    coarse = histogram.compressed(entries)
+    coarse = histogram.compressed(min(_MOST_ENTRIES, max(2, rows // _ROWS_PER_ENTRY)))
     weights = (coarse.positives + coarse.negatives).astype(np.float64)
     rates = isotonic(coarse.positives / weights, weights)
     return ScoreCalibration(kind, rows, coarse.scores.tolist(), rates.tolist())

@@ -192,8 +192,7 @@ def _exact(schema: pa.Schema, name: str) -> int | None:
 
 def _path(attribute: str) -> str:
     """Return a path such as ``$.predictions[0].score`` the way readers name columns."""
-    dotted = re.sub(r"\[\s*['\"]?([^'\"\]]+)['\"]?\s*\]", r".\1", attribute)
-    return dotted.removeprefix("$").strip(".")
+    return re.sub(r"\[\s*['\"]?([^'\"\]]+)['\"]?\s*\]", r".\1", attribute).removeprefix("$").strip(".")
 
 
 def _is_positional(schema: pa.Schema) -> bool:

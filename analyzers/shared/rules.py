@@ -81,8 +81,7 @@ def unused_notes(constraints: Checked | None) -> list[str]:
     """Return the note on members of a constraints.json that have no effect, if there are any."""
     if constraints is None or not constraints.unused:
         return []
-    names = listing(constraints.unused, 20)
-    return [wording("members.unused", file=constraints.where, names=names)]
+    return [wording("members.unused", file=constraints.where, names=listing(constraints.unused, 20))]
 
 
 def why_unchecked(constraints: Checked | None, asks_for_any: bool) -> str:
@@ -115,11 +114,9 @@ def nothing_checked(
 
 def left_open(decision: Decision, reason_of: Callable[[Comparison], str]) -> Decision:
     """Return the decision without what does not violate and has a reason not to be decided."""
-    comparisons = []
-    for one in decision.comparisons:
-        reason = "" if one.state is State.VIOLATED else reason_of(one)
-        comparisons.append(replace(one, state=State.UNDECIDED, reason=reason, lost=True) if reason else one)
-    return replace(decision, comparisons=tuple(comparisons))
+    pairs = [(one, one.state is not State.VIOLATED and reason_of(one)) for one in decision.comparisons]
+    left = (replace(one, state=State.UNDECIDED, reason=why, lost=True) if why else one for one, why in pairs)
+    return replace(decision, comparisons=tuple(left))
 
 
 def require_same_threshold(then: float | None, now: float | None, file: str) -> None:

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 _FEWEST_DEGREES = 6
+# What so many times the false alarms would have found is not decided, rather than said to hold.
+OPEN = 10.0
 
 # Sums that come out the same to the last digit wherever they are computed.
 
@@ -75,8 +77,7 @@ def binomial_tail(successes: int, trials: int, rate: float) -> float:
         return 1.0 - binomial_tail(trials - successes + 1, trials, 1.0 - rate)
     log_first = _log_choose(trials, successes) + successes * math.log(rate)
     log_first += (trials - successes) * math.log1p(-rate)
-    deviation = math.sqrt(trials * rate * (1.0 - rate))
-    counts = _counts_from(successes, trials, deviation)
+    counts = _counts_from(successes, trials, math.sqrt(trials * rate * (1.0 - rate)))
     log_ratios = np.log(trials - counts) - np.log(counts + 1.0) + math.log(rate) - math.log1p(-rate)
     return _sum_of_terms(log_first, log_ratios)
 
@@ -97,8 +98,7 @@ def hypergeometric_tail(drawn_marked: int, drawn: int, marked: int, total: int) 
         return 1.0 - hypergeometric_tail(drawn - drawn_marked + 1, drawn, total - marked, total)
     log_first = _log_choose(marked, drawn_marked) + _log_choose(total - marked, drawn - drawn_marked)
     log_first -= _log_choose(total, drawn)
-    deviation = math.sqrt(drawn * share * (1.0 - share))
-    counts = _counts_from(drawn_marked, largest, deviation)
+    counts = _counts_from(drawn_marked, largest, math.sqrt(drawn * share * (1.0 - share)))
     log_ratios = np.log(marked - counts) + np.log(drawn - counts) - np.log(counts + 1.0)
     log_ratios -= np.log(total - marked - drawn + counts + 1.0)
     return _sum_of_terms(log_first, log_ratios)
@@ -106,8 +106,7 @@ def hypergeometric_tail(drawn_marked: int, drawn: int, marked: int, total: int) 
 
 def _counts_from(first: int, last: int, deviation: float) -> npt.NDArray[np.float64]:
     # Above the mean, fifty standard deviations hold all of the tail that a float can express.
-    end = min(last, first + int(50.0 * deviation) + 200)
-    return np.arange(first, end, dtype=np.float64)
+    return np.arange(first, min(last, first + int(50.0 * deviation) + 200), dtype=np.float64)
 
 
 def _sum_of_terms(log_first: float, log_ratios: npt.NDArray[np.float64]) -> float:
@@ -123,9 +122,7 @@ def chi_squared_tail(statistic: float, degrees_of_freedom: int) -> float:
     """Return the probability that a chi-squared variable exceeds `statistic`; NaN for no degrees."""
     if degrees_of_freedom < 1 or math.isnan(statistic):
         return math.nan
-    if statistic <= 0.0:
-        return 1.0
-    return gamma_tail(degrees_of_freedom / 2.0, statistic / 2.0)
+    return 1.0 if statistic <= 0.0 else gamma_tail(degrees_of_freedom / 2.0, statistic / 2.0)
 
 
 def gamma_tail(shape: float, x: float) -> float:
@@ -138,8 +135,7 @@ def gamma_tail(shape: float, x: float) -> float:
     powers = np.arange(shape % 1.0, shape)
     first = powers[:1] * math.log(x) - x - math.lgamma(shape % 1.0 + 1.0)
     logs = np.cumsum(np.append(first, math.log(x) - np.log(powers[1:])))
-    beyond = math.erfc(math.sqrt(x)) if shape % 1.0 else 0.0
-    return min(1.0, beyond + float(np.exp(logs).sum()))
+    return min(1.0, (math.erfc(math.sqrt(x)) if shape % 1.0 else 0.0) + float(np.exp(logs).sum()))
 
 
 def border(inside: float, outside: float, holds: Callable[[float], bool]) -> float:

@@ -62,8 +62,7 @@ def tree_shapley(
     if expected.shape != checked.shape[1:2]:
         return None
     answers = _scores(predict(instances[:_CHECKED_ROWS]))
-    base = _scores(predict(baselines)).mean(axis=0)
-    pairs = ((expected + checked.sum(axis=2), answers), (expected, base))
+    pairs = ((expected + checked.sum(axis=2), answers), (expected, _scores(predict(baselines)).mean(axis=0)))
     if not all(_same(ours, theirs, use_logit, _TREE_TOLERANCE) for ours, theirs in pairs):
         return None
     local = checked if len(rows) <= _CHECKED_ROWS else _local(explainer, rows)

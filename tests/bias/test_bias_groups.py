@@ -416,6 +416,20 @@ def test_labels_coded_anew_or_turned_round_are_told_without_predictions() -> Non
         assert any("turned round" in note for note in notes) is turned
 
 
+def test_predictions_coded_anew_are_refused_also_without_labels() -> None:
+    request = _request("g", "1", label_values=(1,), predicted_label="p", post_training=("DPPL",))
+    known = _people([0, 1]) | {"p": [0, 1, 1, 0] * 100}
+    for predictions, is_refused in (([1, 2], True), ([1, 0], False), ([1, 1], False)):
+        window = known | {"p": predictions * 200, "y": pa.nulls(400, pa.int64())}
+        with refused(DocumentError, "bias_documents.recoded") if is_refused else nullcontext():
+            _checked(window, known, request)
+
+
+def test_a_value_of_a_facet_written_as_a_range_says_how_thresholds_are_written() -> None:
+    statistics = _statistics(_people([0, 1]) | {"g": list(range(400))}, _request("g", "(18, 40]"))
+    assert says(statistics.notes, "bias_groups.range", least="18")
+
+
 def test_a_baseline_at_another_threshold_of_scores_is_refused() -> None:
     request = _request("g", "1", post_training=("DPPL",), probability="p", probability_threshold=0.5)
     known = _people([0, 1]) | {"p": [0.1, 0.2, 0.7, 0.9] * 100}

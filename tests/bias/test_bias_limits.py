@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from bias_tables import FAIR, HALVED, baseline_of, check, facet, names, notes, s
 from analyzers.bias.analyzer import suggest
 from analyzers.bias.check import limit_of
 from analyzers.bias.documents import BiasStatistics, MetricValue
+from contract.api import State
+from contract.errors import DocumentError
 
 METRIC_NAMES = ("DPPL", "RD", "SD", "DCA", "DCR", "DAR", "DRR", "AD", "TE", "GE", "CI", "DPL", "KL")
 
@@ -38,8 +41,62 @@ def test_a_range_and_a_threshold_of_ones_own_are_exact_limits() -> None:
         "doesn't meet the baseline constraint requirement [0.8, 1.25]"
     )
     assert names(check(window, baseline_of(before, DI={"threshold": 0.8}), rules="sound")) == ["DI"]
-    wide: dict[str, Any] = {name: {"threshold": 9.0} for name in METRIC_NAMES}
+    wide: dict[str, Any] = {name: {"threshold": 9.0 if name == "TE" else 1.0} for name in METRIC_NAMES}
     assert not set(names(check(window, baseline_of(before_halved, **wide), rules="sound"))) - {"DI"}
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "is_refused"),
+    [
+        ("DPL", {"threshold": 5.0}, True),
+        ("DPL", {"allowed": [-10.0, 10.0]}, True),
+        ("DPL", {"allowed": [-math.inf, 0.1]}, False),
+        ("DI", {"threshold": 5.0}, False),
+        ("KL", {"threshold": 5.0}, False),
+    ],
+)
+def test_limits_beyond_what_a_metric_can_be_are_refused(
+    name: str, limit: dict[str, Any], is_refused: bool
+) -> None:
+    before = statistics(facet(FAIR))
+    if not is_refused:
+        assert not names(check(before, baseline_of(before, **{name: limit}), rules="sound"))
+        return
+    with pytest.raises(DocumentError) as refused:
+        baseline_of(before, **{name: limit})
+    assert [one.code for one in refused.value.mistakes] == ["members.wrong"]
+    assert refused.value.field.endswith(next(iter(limit)))
+
+
+@pytest.mark.parametrize(
+    ("rejected", "limit", "state"),
+    [
+        (6, None, State.HOLDS),
+        (18, None, State.UNDECIDED),
+        (24, None, State.VIOLATED),
+        (6, {"allowed": [0.9, 1.1]}, State.UNDECIDED),
+        (6, {"allowed": [0.6, 1.4]}, State.HOLDS),
+    ],
+)
+def test_what_is_beyond_a_limit_and_seldom_by_chance_does_not_hold(
+    rejected: int, limit: dict[str, Any] | None, state: State
+) -> None:
+    counts = [[[60, 15], [18, 42]], [[40, 10], [12, 28]]]
+    counts[1][1] = [counts[1][1][0] + rejected, counts[1][1][1] - rejected]
+    baseline = baseline_of(statistics(facet(FAIR)), **({"DI": limit} if limit else {}))
+    decision = check(statistics(facet(counts)), baseline, rules="sound")
+    (found,) = [one for one in decision.comparisons if one.subject.startswith("DI of")]
+    assert (found.state, bool(found.reason)) == (state, state is State.UNDECIDED)
+
+
+def test_constraints_of_another_label_are_named() -> None:
+    baseline = baseline_of(statistics(facet(FAIR)))
+    assert baseline.constraints is not None
+    assert baseline.constraints.pre is not None
+    for label, is_named in (("", False), (baseline.constraints.pre.label, False), ("is_late", True)):
+        baseline.constraints.pre.label = label
+        said = notes(check(statistics(facet(FAIR)), baseline, rules="sound"))
+        assert is_named is ("'is_late'" in said)
 
 
 def test_the_flip_test_is_held_to_a_limit_of_ones_own_only() -> None:

@@ -186,6 +186,12 @@ THRESHOLD = "monitoring_config.comparison_threshold"
             {"field": THRESHOLD, "expected": "a number from 0 to 1, such as 0.1", "value": 30},
         ),
         (
+            {"monitoring_config": {"distribution_constraints": {"share_comparison_threshold": 5}}},
+            "members.wrong",
+            {"field": "monitoring_config.share_comparison_threshold", "value": 5}
+            | {"expected": "a number from 0 to 3.15, such as 0.1"},
+        ),
+        (
             {"comparison_threshold": 0.2},
             "members.misplaced",
             {"field": "comparison_threshold"}

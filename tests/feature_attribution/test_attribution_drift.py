@@ -32,8 +32,8 @@ from analyzers.feature_attribution.documents import (
     LabelAttributions,
     SamplingDesign,
 )
-from contract.api import Baseline, Decision
-from contract.errors import DocumentError
+from contract.api import Baseline, Decision, State
+from contract.errors import DocumentError, wording
 
 sizes = st.lists(st.floats(0.001, 10.0), min_size=2, max_size=12)
 
@@ -132,6 +132,17 @@ def test_sizes_of_nothing_do_not_change() -> None:
 
 
 # Decisions
+
+
+@pytest.mark.parametrize(("mean", "left"), [(0.5557, True), (0.25, False), (1.0, False), (None, False)])
+def test_answers_that_are_labels_are_not_compared_with_scores(mean: float | None, left: bool) -> None:
+    before = {"label0": replace(label({"a": 2.0, "b": 1.0}, 0.01), expected_value=mean)}
+    explained, notes = Explained(rows=500, rows_read=500), (wording("attributions.hard"),)
+    now = AttributionStatistics(before, explained, SamplingDesign(), notes)
+    decision = AttributionChecker("sound").check(now, Baseline(None, AttributionConstraints(before)))
+    order, *_ = (one.state for one in decision.comparisons if one.subject == "label0")
+    assert order is (State.UNDECIDED if left else State.HOLDS)
+    assert not left or decision.fails_gate
 
 
 def test_no_change_is_no_violation() -> None:

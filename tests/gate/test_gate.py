@@ -121,10 +121,10 @@ def test_a_check_without_the_baselines_statistics_leaves_the_baseline(
     assert content_of(registered) == before
 
 
-@pytest.mark.parametrize("register", [False, True])
+@pytest.mark.parametrize("register", ["no", "skip", "register"])
 @pytest.mark.parametrize("kind", ["cells", "payloads"])
 def test_a_baseline_without_any_value_is_refused(
-    tmp_path: Path, registered: Path, kind: str, register: bool
+    tmp_path: Path, registered: Path, kind: str, register: str
 ) -> None:
     before = content_of(registered)
     source = tmp_path / "now.txt"
@@ -134,9 +134,11 @@ def test_a_baseline_without_any_value_is_refused(
     else:
         source.write_text("".join(captured("1,2", number=at).replace('"CSV"', '"BASE64"') for at in range(9)))
         settings = {"dataset_format": CAPTURES}
-    if register:
+    if register != "no":
         settings |= {"baseline_constraints": registered, "baseline_statistics": registered}
-        settings |= {"register_new_baseline": registered, "skip_check": "Enabled"}
+        settings |= {"skip_check": "Enabled"}
+    if register == "register":
+        settings |= {"register_new_baseline": registered}
     result = run_job(tmp_path, source, **settings)
     assert result.exit_code == 2
     assert "has a value in any column, but a baseline needs some; point dataset_source at" in result.message

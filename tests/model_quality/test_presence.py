@@ -71,6 +71,21 @@ def test_labels_that_are_no_numbers(unusable: int, state: State, text: str) -> N
     assert window.unusable_label_count == unusable
 
 
+@pytest.mark.parametrize(("unscored", "state"), [(0, None), (3, State.HOLDS), (60, State.VIOLATED)])
+def test_scores_that_are_gone_are_compared_with_the_baseline(unscored: int, state: State | None) -> None:
+    def table(count: int, lacking: int) -> pa.RecordBatch:
+        label = np.random.default_rng(count).integers(0, 2, count)
+        score = [None if row < lacking else 0.2 + 0.6 * value for row, value in enumerate(label)]
+        return batch(label=label, prediction=label, score=pa.array(score, pa.float64()))
+
+    analyzer = binary_analyzer(probability_attribute="score")
+    before = measure(analyzer, table(2_000, 0))
+    window = measure(analyzer, table(400, unscored))
+    decision = analyzer.check(window, Baseline(before, analyzer.suggest(before, None)))
+    found = [one.state for one in decision.comparisons if one.subject == "scores"]
+    assert found == ([] if state is None else [state])
+
+
 def classes(count: int, names: str, seed: int) -> pa.RecordBatch:
     label = np.random.default_rng(seed).choice(list(names), count)
     return batch(label=label, prediction=np.where(np.arange(count) % 5, label, names[0]))
@@ -104,7 +119,15 @@ def test_labels_in_another_unit_than_the_baseline(unit: float) -> None:
     assert not is_said(
         analyzer.check(measure(analyzer, table(1.0)), baseline).notes, "quality_notes.other_unit"
     )
-    assert says(analyzer.check(measure(analyzer, table(unit)), baseline).notes, "quality_notes.other_unit")
+    decision = analyzer.check(measure(analyzer, table(unit)), baseline)
+    assert says(decision.notes, "quality_notes.other_unit")
+    states = {one.subject: one.state for one in decision.comparisons}
+    # An error of a thousandth holds nothing.
+    assert {states[name] for name in ("mae", "mse", "rmse")} == {
+        State.VIOLATED if unit > 1.0 else State.UNDECIDED
+    }
+    assert states["r2"] is State.HOLDS
+    assert decision.fails_gate or decision.violations.violations
 
 
 def test_why_metrics_of_probabilities_are_not_decided() -> None:

@@ -386,6 +386,11 @@ def test_a_metric_worse_by_as_much_as_matters_is_not_said_to_hold(
         assert again.comparisons[0].state is State.VIOLATED
 
 
+def test_what_seldom_becomes_worse_by_chance_does_not_hold() -> None:
+    states = {right: set_threshold(0.99, 600, right).comparisons[0].state for right in (592, 589, 578)}
+    assert list(states.values()) == [State.HOLDS, State.UNDECIDED, State.VIOLATED]
+
+
 def test_the_smallest_change_that_counts_is_a_member_of_the_constraints() -> None:
     analyzer = binary_analyzer(probability_attribute=None)
     baseline = baseline_of(analyzer, _right_and_wrong(200_000, 0.81, seed=1))
