@@ -27,12 +27,12 @@ from contract.window import CAPTURE_SLACK, Window, between, folder_overlaps
 from contract.wording import several
 from file_storage import s3, storage
 from job_runner.engine import available_processors
-from readers.arrow_json import text_buffer
 from readers.captures.envelope import Envelope
 from readers.captures.split import envelopes
 from readers.dataset import UNREAD
 from readers.flatten import loads
 from readers.labels import HOUR, UNKNOWN_HOUR, Hours, LabelIndex, Positions, hour_of, hour_text, index_labels
+from readers.lanes import text_buffer
 from readers.splitting import FileRange, LineBlock, divide, has_lines
 
 # Captures and their labels as merged records: the captured line with its label, byte for byte otherwise.

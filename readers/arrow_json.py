@@ -81,15 +81,6 @@ def read_json(data: bytes | pa.Buffer, schema: pa.Schema, others: str = "infer")
     return batch
 
 
-def text_buffer(array: pa.StringArray) -> pa.Buffer:
-    """Return the texts of an array, one after the other."""
-    _, offsets, data = array.buffers()
-    if len(array) == 0 or data is None:
-        return pa.py_buffer(b"")
-    edges = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
-    return data.slice(int(edges[0]), int(edges[-1] - edges[0]))
-
-
 def _learn_order(members: Iterable[pa.Field], order: MemberOrder) -> None:
     for member in members:
         kind = member.type

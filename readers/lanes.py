@@ -50,6 +50,15 @@ def found_in(text: bytes | pa.Buffer, marks: bytes) -> set[bytes]:
     return {mark for piece in pieces for mark in (b"%c" % each for each in marks) if mark in piece}
 
 
+def text_buffer(array: pa.StringArray) -> pa.Buffer:
+    """Return the texts of an array, one after the other."""
+    _, offsets, data = array.buffers()
+    if len(array) == 0 or data is None:
+        return pa.py_buffer(b"")
+    edges = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
+    return data.slice(int(edges[0]), int(edges[-1] - edges[0]))
+
+
 class MixedTypesError(NotBulkError):
     """Lanes have text and numbers in one column, whose original text is needed."""
 

@@ -21,8 +21,7 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from contract.errors import DatasetError
-from readers.arrow_json import text_buffer
-from readers.lanes import Counts, NotBulkError, found_in, require_alike
+from readers.lanes import Counts, NotBulkError, found_in, require_alike, text_buffer
 
 # Bytes that fit the processor's cache: lines of so many are compared at once.
 _TOGETHER = 1 << 20

@@ -18,7 +18,7 @@ from pyarrow import types
 from contract.dataset import GROUND_TRUTH, CallRows, Dataset
 from contract.dataset_format import Shape
 from contract.errors import DatasetError
-from readers.arrow_json import JsonFields, parse_json, text_buffer
+from readers.arrow_json import JsonFields, parse_json
 from readers.captures.envelope import Envelope
 from readers.captures.shapes import (
     CSV,
@@ -47,6 +47,7 @@ from readers.lanes import (
     of_kinds,
     require_alike,
     rows_of,
+    text_buffer,
 )
 from readers.like_lines import Lists, cells_of_lists
 from readers.paths import typed_text
