@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice, product
 from math import prod
 from operator import itemgetter
-from typing import Any
+from typing import Any, get_args
 
 from contract.dataset import CallRows, notice
 from contract.dataset_format import SHAPES, Shape
@@ -25,6 +25,7 @@ from contract.wording import as_float, several
 from readers.flatten import loads, scalar_text, without_surrogates
 
 Row = list[str | None] | dict[str, Any]
+_SHAPES: tuple[Shape, ...] = get_args(Shape)
 
 # What a payload is: nothing, CSV or JSON.
 NONE, CSV, JSON = 0, 1, 2
@@ -140,14 +141,18 @@ def parsed(text: str | None, kind: int) -> Payload:
     if kind == CSV:
         return Payload(kind, csv_rows(text), text.partition("\n")[0])
     values = [value for value in json_values(text) if value is not None]
-    for value in values:
-        table_rows(value)  # of tensors, the values must be as many as their shapes say
-    return Payload(kind, values)
+    tables = [table_rows(value) for value in values]
+    # Tables have the same rows by every shape.
+    rows = _of_one_kind([row for table in tables for row in table or ()]) if None not in tables else []
+    return Payload(kind, values, known=dict.fromkeys(_SHAPES, rows) if rows else {})
 
 
 def rows_of_values(values: list[Any], shape: Shape) -> list[Row]:
     """Return the rows of the JSON values in a payload."""
-    rows = [row for value in values for row in value_rows(value, shape)]
+    return _of_one_kind([row for value in values for row in value_rows(value, shape)])
+
+
+def _of_one_kind(rows: list[Row]) -> list[Row]:
     if any(isinstance(row, dict) for row in rows) and any(isinstance(row, list) for row in rows):
         return [row if isinstance(row, dict) else _by_position(row) for row in rows]
     return rows
@@ -318,26 +323,29 @@ def _row_at(place: int, length: int, value: Any) -> Any:
 
 
 def _is_tensor(tensor: Any) -> bool:
-    kinds = (("name", str), ("shape", list), ("data", list))
-    if not isinstance(tensor, dict) or not all(isinstance(tensor.get(name), kind) for name, kind in kinds):
+    if not isinstance(tensor, dict) or not isinstance(tensor.get("name"), str):
         return False
-    return bool(tensor["shape"]) and all(isinstance(size, int) and size > 0 for size in tensor["shape"])
+    shape, has_data = tensor.get("shape"), isinstance(tensor.get("data"), list)
+    if not isinstance(shape, list) or not shape:
+        return False
+    return has_data and all(isinstance(size, int) and size > 0 for size in shape)
 
 
 def _tensor_rows(tensors: list[dict[str, Any]]) -> list[Row]:
-    rows: list[dict[str, Any]] = [{} for _ in range(max(tensor["shape"][0] for tensor in tensors))]
+    columns: dict[str, list[Any]] = {}
+    longest = max(tensor["shape"][0] for tensor in tensors)
     for tensor in tensors:
         cells, count = tensor["data"], tensor["shape"][0]
         while any(isinstance(cell, list) for cell in cells):
             cells = list(chain.from_iterable(cell if isinstance(cell, list) else [cell] for cell in cells))
-        if len(cells) != prod(tensor["shape"]) or count not in (1, len(rows)):
+        if len(cells) != prod(tensor["shape"]) or count not in (1, longest):
             raise ValueError("tensors have another number of values than their shapes say")
         width = len(cells) // count
-        for number, row in enumerate(rows):
-            start = number % count * width  # one row belongs to all of the others
-            part = cells[start : start + width]
-            row[tensor["name"]] = part[0] if width == 1 and part else part
-    return list(rows)
+        parts = [cells[start : start + width] for start in range(0, len(cells), width)]
+        columns[tensor["name"]] = [part[0] for part in parts] if width == 1 else parts
+    # One row belongs to all of the others.
+    every = (parts if len(parts) == longest else parts * longest for parts in columns.values())
+    return [dict(zip(columns, row, strict=True)) for row in zip(*every, strict=True)]
 
 
 def _seldon_rows(data: dict[str, Any]) -> list[Row] | None:

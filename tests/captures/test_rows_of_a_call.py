@@ -465,14 +465,14 @@ def test_one_value_of_a_tensor_belongs_to_all_rows(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("cells", [[1, 2, 3], [1]])
-def test_tensors_with_another_number_of_values_are_not_read(tmp_path, cells):
-    short = {"name": "age", "shape": [2], "datatype": "FP64", "data": cells}
+@pytest.mark.parametrize(("cells", "rows"), [([1, 2, 3], 2), ([1], 2), ([1], 10**9)])
+def test_tensors_with_another_number_of_values_are_not_read(tmp_path, cells, rows):
+    short = {"name": "age", "shape": [rows], "datatype": "FP64", "data": cells}
     with heard() as said:
         table, _ = _table(_tensor_calls(tmp_path, short))
     assert table.column_names == ["p"]
     assert "could not be decoded count as missing: 20" in str(said.sentences["payloads"])
-    seldon = {"shape": [2, 1], "values": cells}
+    seldon = {"shape": [rows, 1], "values": cells}
     assert _table(_tensor_calls(tmp_path, seldon=seldon))[0].column_names == ["p"]
 
 
