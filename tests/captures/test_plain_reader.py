@@ -126,8 +126,10 @@ def _order(columns):
     """
     members = [name for name in columns if not name.startswith("_c")]
     names = [name for name in members or columns if _has_values(columns[name])]
+    short = [re.sub(r"\.\d+(\..*)?$", "", name.removeprefix("endpointOutput.")) for name in names]
+    # A member that is a list in one record and an object in another is one.
     return list(
-        dict.fromkeys(re.sub(r"\.\d+(\..*)?$", "", name.removeprefix("endpointOutput.")) for name in names)
+        dict.fromkeys(next((one for one in short if name.startswith(f"{one}.")), name) for name in short)
     )
 
 
