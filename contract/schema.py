@@ -97,7 +97,8 @@ class JsonObject:
         self.members: dict[str, Any] = value if self.is_object else {}
         self._known: dict[str, None] = {}
         if not self.is_object:
-            mistakes.add("members.no_object", field=path, place=path or "the file", value=shown(value))
+            place = path or "the file"
+            mistakes.add("members.no_object", field=path, place=place, value=shown(value))
 
     def place(self, key: str) -> str:
         """Return the path of a member."""
@@ -362,7 +363,8 @@ def member(
     ours
         Whether the originals' files do not have it.
     """
-    how = {"member": Member(read, key, tuple(inside.split(".")) if inside else (), write, written, ours)}
+    path = tuple(inside.split(".")) if inside else ()
+    how = {"member": Member(read, key, path, write, written, ours)}
     if isinstance(default, list | dict):
         return field(default_factory=type(default), metadata=how)
     return field(default=default, metadata=how)

@@ -399,7 +399,8 @@ class Program:
 
     def default_of(self, variable: Variable) -> str | None:
         """Return what stands for a variable that is not set, None for nothing."""
-        return next((text for offer, text in variable.defaults if offer in self.offers), variable.default)
+        found = (text for offer, text in variable.defaults if offer in self.offers)
+        return next(found, variable.default)
 
     def requires(self, variable: Variable) -> bool:
         """Return whether the command cannot do without a variable."""
@@ -411,7 +412,8 @@ class _Parser(argparse.ArgumentParser):
     """An argument parser whose mistakes join the others instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
-        raise ConfigurationError.of("flags.wrong", said=message[0].upper() + message[1:], program=self.prog)
+        said = message[0].upper() + message[1:]
+        raise ConfigurationError.of("flags.wrong", said=said, program=self.prog)
 
 
 def _parser(program: Program, *, with_help: bool) -> _Parser:
@@ -500,7 +502,8 @@ def read_settings(
             mistakes.add("setting.scheme", field=name, text=text)
 
     def read(variable: Variable) -> Any:
-        return mistakes.attempt(variable.read, given.get(variable.name, program.default_of(variable)))
+        text = given.get(variable.name, program.default_of(variable))
+        return mistakes.attempt(variable.read, text)
 
     values = {member: read(variable) for member, variable in _MEMBERS.items()}
     own = {variable.name: read(variable) for variable in program.own_variables}

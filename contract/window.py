@@ -240,7 +240,8 @@ def parse_duration(name: str, text: str, example: str) -> timedelta:
     match = _DURATION.fullmatch(stripped)
     parts = {unit: int(n) for unit, n in match.groupdict().items() if unit != "sign" and n} if match else {}
     if match is None or not parts:
-        raise ConfigurationError.of("setting.duration", field=name, text=text, hint=_fix(stripped, example))
+        hint = _fix(stripped, example)
+        raise ConfigurationError.of("setting.duration", field=name, text=text, hint=hint)
     duration = timedelta(**parts)
     return -duration if match["sign"] == "-" else duration
 

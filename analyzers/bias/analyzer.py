@@ -287,14 +287,16 @@ class BiasAnalyzer(SharesErrors, Analyzer[BiasSummary, BiasStatistics, BiasConst
         violated = [(extra.get("facet"), extra.get("facet_value")) for extra in about]
         facets = [facet for facet in statistics.facets if (facet.facet, facet.value_or_threshold) in violated]
         told = impact_findings(facets).values()
-        return replace(decision, notes=(*(note for note in notes if note not in told), *decision.notes))
+        said = [note for note in notes if note not in told]
+        return replace(decision, notes=(*said, *decision.notes))
 
     def unanswered(self, baseline: BiasBaseline, reason: str) -> tuple[Comparison, ...]:
         """Return what the constraints ask for, not decided for a reason."""
         constraints = constraints_to_check(baseline, self.rules, suggest)
         if constraints is None or why_unchecked(constraints, asks_for_any=True):
             return ()
-        asked = absent_groups(BiasStatistics(0, ""), constraints, is_sound=self.rules == "sound")
+        empty = BiasStatistics(0, "")
+        asked = absent_groups(empty, constraints, is_sound=self.rules == "sound")
         return tuple(replace(one, reason=reason) for one in asked)
 
     def facts(self, statistics: BiasStatistics) -> Facts:

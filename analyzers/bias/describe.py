@@ -298,7 +298,8 @@ def describe(summary: BiasSummary, plan: SummaryPlan) -> BiasStatistics:
         analysis.note(*(groups.spelt_alike(name, summary.columns[name]) for name in named))
         listed = [(f.columns[0], f.values) for f in request.facets if len(f.columns) == 1]
         for name, values in ((request.label, request.label_values), *listed):
-            about = (name, summary.columns[name], [value for value in values if not isinstance(value, tuple)])
+            single = [value for value in values if not isinstance(value, tuple)]
+            about = (name, summary.columns[name], single)
             analysis.note(groups.absent_values(*about), groups.several_numbers(*about))
         if (predicted := plan.prediction) and plan.columns[predicted].cut is None and reading.labels:
             label, prediction = summary.columns[request.label], (predicted, summary.columns[predicted])
@@ -337,7 +338,8 @@ def _read_outcomes(analysis: _Analysis) -> Reading:
     if plan.prediction is not None and plan.request.post_training is not None:
         predictions = analysis.attempt("post_training_bias", groups.select_predictions, labels)
         if predictions is not None and plan.rules == "sound":
-            analysis.note(groups.other_scale(plan.columns[plan.prediction], summary.columns[plan.prediction]))
+            column = plan.columns[plan.prediction]
+            analysis.note(groups.other_scale(column, summary.columns[plan.prediction]))
     return Reading(labels, predictions, analysis.reading.leave_out)
 
 

@@ -283,7 +283,8 @@ PRE = "pre_training_bias_metrics"
 
 def _groups(members: JsonObject, key: str) -> dict[str, list[FacetMetrics]] | None:
     facets, read = members.within(key), objects_of(FacetMetrics)
-    return None if members.raw(key) is None else {name: read(facets, name) or [] for name in facets.members}
+    found = {name: read(facets, name) or [] for name in facets.members}
+    return None if members.raw(key) is None else found
 
 
 @dataclass

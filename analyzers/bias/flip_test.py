@@ -89,7 +89,8 @@ def _by_tree(points: Floats, queries: Floats, k: int, order: Codes) -> Codes:
 def _by_blocks(points: Floats, queries: Floats, k: int) -> Codes:
     """Compare all with all; the k nearest are in the k chunks whose nearest row is nearest."""
     centre = points.mean(axis=0)
-    shifted = np.vstack((points - centre, np.zeros((-len(points) % _CHUNK, points.shape[1]))))
+    padded = -len(points) % _CHUNK
+    shifted = np.vstack((points - centre, np.zeros((padded, points.shape[1]))))
     lengths = (shifted**2).sum(axis=1)
     lengths[len(points) :] = np.inf
     turned = np.ascontiguousarray(-2.0 * shifted.T)
@@ -148,7 +149,8 @@ def flip_test(
         kept = np.isin(copies, asked)
         queries, copies = queries[asked], np.searchsorted(asked, copies[kept])
         own = own[kept]
-    vote = _votes(counts, positives, nearest(points, queries, min(k, len(points))), k)[copies]
+    votes = _votes(counts, positives, nearest(points, queries, min(k, len(points))), k)
+    vote = votes[copies]
     # To negative less to positive, as the vote would turn them.
     return (int((own & ~vote).sum()) - int((~own & vote).sum())) / len(own), len(own)
 
@@ -158,7 +160,8 @@ def _without_copies(others: Floats, answers: Flags, k: int) -> tuple[Floats, Cod
     points, inverse = distinct_rows(others)
     order = np.argsort(inverse, kind="stable")
     point_of = inverse[order]
-    rank = np.arange(len(order)) - np.searchsorted(point_of, np.arange(len(points)))[point_of]
+    starts = np.searchsorted(point_of, np.arange(len(points)))
+    rank = np.arange(len(order)) - starts[point_of]
     first = rank < k
     positives = np.zeros((len(points), k + 1), dtype=np.int64)
     positives[point_of[first], rank[first] + 1] = answers[order][first]

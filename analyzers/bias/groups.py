@@ -488,7 +488,8 @@ def unselected_outcomes(
     if plan.cut is not None:
         return ColumnError.of("bias_groups.no_score", field=plan.name, cut=plan.cut)
     asked = f"greater than {selection.threshold:g}" if selection.threshold is not None else selection.text
-    said = {"role": role, "asked": shorten(asked), "found": _occurring(column, selection)}
+    found = _occurring(column, selection)
+    said = {"role": role, "asked": shorten(asked), "found": found}
     return ColumnError.of("bias_groups.no_outcome", field=plan.name, **said)
 
 
@@ -505,7 +506,8 @@ def absent_values(name: str, column: ColumnSummary, values: Sequence[Value]) -> 
     nowhere = [value for value in values if label_of(value) not in texts]
     if column.collapsed or not nowhere or len(nowhere) == len(values):
         return None
-    found = _occurring(column, Selection(values_text(tuple(nowhere)), np.zeros(0, dtype=np.bool_)))
+    selection = Selection(values_text(tuple(nowhere)), np.zeros(0, dtype=np.bool_))
+    found = _occurring(column, selection)
     absent = listing(list(map(str, nowhere)))
     return wording("bias_groups.absent_values", name=name, values=absent, found=found)
 
@@ -673,7 +675,8 @@ def select_predictions(summary: BiasSummary, plan: SummaryPlan, labels: Selectio
         if problem and (is_misread or list(column.values) == [1]):
             raise problem
         return Selection("1", np.array([False, *(value == 1 for value in column.values)]))
-    threshold = plan.known_thresholds.get(request.label) if labels is None else labels.threshold is not None
+    known = plan.known_thresholds.get(request.label)
+    threshold = known if labels is None else labels.threshold is not None
     selection = select_sound(column, plan.columns[name], values, threshold=threshold)
     if selection.threshold is not None:
         return selection

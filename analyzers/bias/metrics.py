@@ -210,7 +210,8 @@ def conditional_disparity(strata: Floats) -> Floats:
     shares = quotient(strata[..., 1, :], outcome)
     sizes = outcome.sum(axis=-1)
     disparity = (sizes * (shares[..., 0] - shares[..., 1])).sum(axis=-1)
-    return np.where((outcome.sum(axis=-2) > 0).all(axis=-1), quotient(disparity, sizes.sum(axis=-1)), np.nan)
+    totals = outcome.sum(axis=-2)
+    return np.where((totals > 0).all(axis=-1), quotient(disparity, sizes.sum(axis=-1)), np.nan)
 
 
 def generalized_entropy(counts: Floats) -> Floats:

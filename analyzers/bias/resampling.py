@@ -269,7 +269,8 @@ class Disparity(NamedTuple):
             generator.beta(rows / effect * share + PRIOR, rows / effect * (1.0 - share) + PRIOR, size)
             for share, rows in zip(self.shares, self.rows, strict=True)
         )
-        return np.asarray(rejected - accepted + generator.normal(0.0, math.sqrt(self.between * effect), size))
+        between = generator.normal(0.0, math.sqrt(self.between * effect), size)
+        return np.asarray(rejected - accepted + between)
 
 
 def disparity(strata: Floats) -> Disparity | None:
@@ -285,7 +286,8 @@ def disparity(strata: Floats) -> Disparity | None:
     if not strata.size or not (outcomes.sum(axis=0) > 0).all():
         return None
     weights = sizes / rows
-    shares = strata[:, 1, :] / np.maximum(outcomes, 1.0)
+    occupied = np.maximum(outcomes, 1.0)
+    shares = strata[:, 1, :] / occupied
     means = weights @ shares
     by_outcome = zip(shares.T, outcomes.T, means.tolist(), strict=True)
     effective = [_effective_rows(weights, *one) for one in by_outcome]

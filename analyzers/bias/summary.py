@@ -399,7 +399,8 @@ def _join(left: ColumnSummary, right: ColumnSummary, plan: ColumnPlan) -> tuple[
     if merged.collapsed_extent is not None and later.collapsed_extent is not None:
         merged.collapsed_extent.join(later.collapsed_extent)
     if merged.missing_after is None and later.missing_after is not None:
-        merged.missing_after = max(len(left.values), int(later_places[: later.missing_after + 1].max()))
+        known = int(later_places[: later.missing_after + 1].max())
+        merged.missing_after = max(len(left.values), known)
     merged.seen = merged.seen or later.seen
     if merged.distinct is not None and later.distinct is not None:
         merged.distinct.add_all(later.distinct)
@@ -742,7 +743,8 @@ def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan, buffers
             table[at] += rows  # quicker, and right since no two codes have the same place
     summary.rows += batch.num_rows
     if summary.sample is not None:
-        summary.sample.take_in(batch, {name: lookups[name][coded[name].codes] for name in plan.sampled}, plan)
+        places = {name: lookups[name][coded[name].codes] for name in plan.sampled}
+        summary.sample.take_in(batch, places, plan)
 
 
 # Occupied cells of a batch: for each axis its codes, and the rows.
@@ -832,7 +834,8 @@ def merge(left: BiasSummary, right: BiasSummary, plan: SummaryPlan) -> BiasSumma
         tables = [left.tables[index], right.tables[index]]
         for side in range(2):
             for axis, name in enumerate(axes):
-                tables[side] = _moved(tables[side], axis, moves[name][side], len(columns[name].values) + 1)
+                size = len(columns[name].values) + 1
+                tables[side] = _moved(tables[side], axis, moves[name][side], size)
         merged.tables.append(tables[0] + tables[1])
     if left.sample is not None and right.sample is not None:
         merged.sample = left.sample.moved({name: moved for name, (moved, _) in moves.items()})

@@ -160,7 +160,8 @@ class DataQualityAnalyzer(SharesErrors, Analyzer[DatasetSummary, Statistics, Con
             decision = check_sagemaker(statistics, constraints, baseline.statistics)
         else:
             decision = check_sound(statistics, constraints, baseline.statistics, self.error_share)
-        return replace(decision, notes=(*decision.notes, *unused_notes(constraints), *_coarse(statistics)))
+        notes = (*decision.notes, *unused_notes(constraints), *_coarse(statistics))
+        return replace(decision, notes=notes)
 
     def unanswered(self, baseline: DataQualityBaseline, reason: str) -> tuple[Comparison, ...]:
         """Return what the constraints ask for, not decided for a reason."""

@@ -138,7 +138,8 @@ class ValueCounts:
         tables: list[dict[Any, int]] = [self.integers, self.floats, self.texts]
         values = [np.fromiter(table, np.float64, len(table)) for table in tables[:2]]
         if self.texts:
-            values.append(read_texts(pa.array(list(self.texts), pa.string()), hash_as_text=False).numbers)
+            texts = pa.array(list(self.texts), pa.string())
+            values.append(read_texts(texts, hash_as_text=False).numbers)
         counts = [np.fromiter(table.values(), np.int64, len(table)) for table in tables]
         every = np.concatenate(values)
         finite = np.isfinite(every)

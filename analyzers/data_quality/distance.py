@@ -129,8 +129,10 @@ def bucket_distance(baseline: NumericalStatistics, current: Distribution) -> tup
     if not counts.sum():
         return None
     bounds = as_float32([bucket.upper_bound for bucket in buckets[:-1]])
+    shares = np.cumsum(counts)[:-1] / counts.sum()
     # Buckets are open above, so a value on the bound counts as above it.
-    difference = np.abs((np.cumsum(counts)[:-1] / counts.sum()) - shares_at(current, bounds, side="left"))
+    below = shares_at(current, bounds, side="left")
+    difference = np.abs(shares - below)
     widest = int(np.argmax(difference))
     return float(difference[widest]), buckets[widest].upper_bound
 
@@ -155,7 +157,8 @@ def collapsed_distance(first: QuantileSketch, second: QuantileSketch, *, robust:
 
 def corrected(distance: float, first_count: float, second_count: float) -> float:
     """Return a distance less the originals' allowance for small samples, not below zero."""
-    return max(0.0, distance - 1.8 * math.sqrt((first_count + second_count) / (first_count * second_count)))
+    allowance = 1.8 * math.sqrt((first_count + second_count) / (first_count * second_count))
+    return max(0.0, distance - allowance)
 
 
 def category_shift(baseline: Mapping[str, int], current: Mapping[str, int]) -> dict[str, float]:
@@ -188,7 +191,8 @@ def homogeneity_p_value(baseline: Mapping[str, float], current: Mapping[str, flo
     if len(cells) < 2:
         return 1.0
     expected = cells.sum(axis=1, keepdims=True) * totals / totals.sum()
-    return chi_squared_tail(float(((cells - expected) ** 2 / expected).sum()), len(cells) - 1)
+    statistic = float(((cells - expected) ** 2 / expected).sum())
+    return chi_squared_tail(statistic, len(cells) - 1)
 
 
 def goodness_of_fit(

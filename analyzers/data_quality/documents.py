@@ -533,7 +533,8 @@ def read_constraints(value: dict[str, Any], where: str) -> Constraints:
         features = [_read_feature(each, mistakes, unused) for each in members.children("features")]
         others = {"features": features, "unused": unused, "where": where}
         document = schema.read_document(Constraints, members, **others)
-        for name, times in Counter(feature.name for feature in features).items():
+        names = Counter(feature.name for feature in features)
+        for name, times in names.items():
             if times > 1:
                 mistakes.add("data_quality_documents.feature_twice", field=f"feature {name!r}", count=times)
         _refuse_twice(document.monitoring_config, "monitoring_config", mistakes)

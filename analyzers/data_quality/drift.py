@@ -728,5 +728,6 @@ def changed_correlations(
         figures |= {"p_value": min(1.0, 2.0 * p_value), "rows": statistics.item_count}
         figures["baseline_rows"] = baseline.item_count
         figures["reason"] = columns.FEW_ROWS if state is State.UNDECIDED else ""
-        decided.append((one, Comparison(f"{one}, {other}", CheckType.BASELINE_DRIFT, state, text, **figures)))
+        comparison = Comparison(f"{one}, {other}", CheckType.BASELINE_DRIFT, state, text, **figures)
+        decided.append((one, comparison))
     return decided

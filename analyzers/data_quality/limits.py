@@ -195,7 +195,8 @@ def _carry_over_domains(
 ) -> list[str] | None:
     if previous.domains is None:
         # Somebody may have removed the domain on purpose; any text is allowed then, and stays so.
-        return None if untouched is not None and untouched.domains is not None else suggested.domains
+        removed = untouched is not None and untouched.domains is not None
+        return None if removed else suggested.domains
     own = set(untouched.domains or ()) if untouched else set()
     added = [value for value in previous.domains if value not in own]
     if suggested.domains is None:
@@ -283,7 +284,8 @@ def _usual_numbers(known: documents.FeatureStatistics) -> float | None:
     counts = columns.category_counts(known)
     if counts is None:
         return None
-    numeric = np.isfinite(read_texts(pa.array(list(counts), pa.string()), hash_as_text=True).numbers)
+    cells = read_texts(pa.array(list(counts), pa.string()), hash_as_text=True)
+    numeric = np.isfinite(cells.numbers)
     return float(np.fromiter(counts.values(), np.float64, len(counts))[numeric].sum() / known.num_present)
 
 
@@ -415,7 +417,8 @@ def _known_share(pair: columns.FeaturePair, domains: list[str]) -> tuple[float, 
     sampled = columns.category_counts(pair.baseline) if pair.baseline is not None else None
     if not sampled or set(sampled) != set(domains):
         return threshold, False
-    room = domain_threshold(list(sampled.values()), pair.baseline.sample if pair.baseline else None)
+    known = pair.baseline.sample if pair.baseline else None
+    room = domain_threshold(list(sampled.values()), known)
     if threshold < 1.0 or DOMAIN_THRESHOLD in pair.expected.overrides | pair.expected.string_overrides:
         return threshold, abs(threshold - room) <= _SAME
     return room, True

@@ -264,7 +264,8 @@ def _most_repeated(counts: Codes, rows: int) -> tuple[list[int], int]:
     order = np.argsort(-counts, kind="stable")[: _REPEATED_VALUES + 1]
     least = max(2, math.ceil(_LEAST_REPEATED * rows))
     listed = [int(place) for place in order[:_REPEATED_VALUES] if counts[place] >= least]
-    return listed, int(counts[order[len(listed)]]) if len(listed) < order.size else 0
+    following = int(counts[order[len(listed)]]) if len(listed) < order.size else 0
+    return listed, following
 
 
 def _first_in_order(numbers: Codes, most: int) -> Codes:

@@ -170,7 +170,8 @@ def _expected_raw_estimates() -> tuple[Floats, Floats]:
     probabilities = np.diff(at_most, axis=1, prepend=0.0)
     mean = probabilities @ np.exp2(-ranks)
     variance = probabilities @ np.exp2(-2 * ranks) - mean**2
-    return _ALPHA * REGISTERS / mean * (1 + variance / mean**2 / REGISTERS), cardinalities
+    expected = _ALPHA * REGISTERS / mean * (1 + variance / mean**2 / REGISTERS)
+    return expected, cardinalities
 
 
 # Quantiles.
@@ -223,7 +224,8 @@ class KllSketch:
         """Take `values` in order of arrival, exactly as the original containers."""
         position = 0
         while position < values.size:
-            taken = values[position : position + (self.capacity - self.stored + 1)]
+            room = self.capacity - self.stored + 1
+            taken = values[position : position + room]
             self._append(0, taken)
             position += taken.size
             if self.stored > self.capacity:
@@ -286,7 +288,8 @@ class KllSketch:
             self.levels.append(_EMPTY)
             self.compactions.append(0)
             self.capacity += level_capacity(len(self.levels) - 1)
-        self.levels[height] = np.concatenate((self.levels[height], items))
+        level = self.levels[height]
+        self.levels[height] = np.concatenate((level, items))
         self.stored += items.size
 
     def _condense(self) -> None:

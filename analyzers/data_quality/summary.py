@@ -276,7 +276,8 @@ def _add_counted(
         if not column.in_order:
             column.sketch.update_weighted(numbers[numeric], counts[numeric])
         return
-    column.count_values(column.values.texts, dictionary.take(arrow_of(used)).to_pylist(), counts.tolist())
+    texts = dictionary.take(arrow_of(used)).to_pylist()
+    column.count_values(column.values.texts, texts, counts.tolist())
 
 
 def _same(known: pa.Array | None, dictionary: pa.Array) -> bool:

@@ -116,7 +116,8 @@ def _hash_stripes(words: Hashes, starts: Codes, stripes: Codes) -> Hashes:
         for rows in _where(stripes > stripe):
             places = starts[rows] + _STRIPE * stripe
             for lane, state in enumerate(lanes):
-                state[rows] = _rotate(state[rows] + words[places + 8 * lane] * _PRIME_2, 31) * _PRIME_1
+                word = words[places + 8 * lane]
+                state[rows] = _rotate(state[rows] + word * _PRIME_2, 31) * _PRIME_1
     hashes = _rotate(lanes[0], 1) + _rotate(lanes[1], 7) + _rotate(lanes[2], 12) + _rotate(lanes[3], 18)
     for state in lanes:
         hashes = (hashes ^ _round(state)) * _PRIME_1 + _PRIME_4
@@ -265,7 +266,8 @@ def _mark_numbers(texts: pa.Array, rows: Rows, kinds: Bytes, numbers: Floats) ->
     candidates = texts if rows.size == len(texts) else texts.take(arrow_of(rows))
     is_number = pc.match_substring_regex(candidates, _NUMBER)
     if is_number.true_count < len(rows):
-        rows, candidates = rows[is_number.to_numpy(zero_copy_only=False)], candidates.filter(is_number)
+        keep = is_number.to_numpy(zero_copy_only=False)
+        rows, candidates = rows[keep], candidates.filter(is_number)
     if not rows.size:
         return
     values = _parse(candidates)

@@ -112,7 +112,8 @@ class AttributionChecker(Checker[AttributionStatistics, AttributionConstraints])
         notes = [*statistics.notes, *unused_notes(baseline.constraints), *others.notes]
         notes += [note for pair in pairs for note in pair.notes]
         notes += [*_other_reference(before, statistics), *decision.notes]
-        return replace(decision, notes=tuple(notes), comparisons=(*decision.comparisons, *others.comparisons))
+        comparisons = (*decision.comparisons, *others.comparisons)
+        return replace(decision, notes=tuple(notes), comparisons=comparisons)
 
     def unanswered(self, baseline: documents.AttributionBaseline, reason: str) -> tuple[Comparison, ...]:
         """Return what the baseline asks for, not decided for a reason."""

@@ -171,7 +171,8 @@ def _constrained_order(before: NDArray[np.bool_], priority: Floats) -> NDArray[n
     placed = np.zeros(priority.size, dtype=bool)
     order = np.empty(priority.size, dtype=np.intp)
     for position in range(priority.size):
-        chosen = int(np.argmax(np.where((waiting_for == 0) & ~placed, priority, -np.inf)))
+        candidates = np.where((waiting_for == 0) & ~placed, priority, -np.inf)
+        chosen = int(np.argmax(candidates))
         order[position] = chosen
         placed[chosen] = True
         waiting_for -= before[chosen]
@@ -610,7 +611,8 @@ def _size(
     sides = (pair.baseline, pair.live)
     errors = [side.total_error if place is None else float(side.errors[place]) for side in sides]
     is_open = _is_beyond(SizeChange(change.ratio, change.ratio), factor) and not _is_beyond(change, factor)
-    state, reason = _state(violated, change.nearest != 1.0, all(map(math.isfinite, errors)) and not is_open)
+    is_told = all(map(math.isfinite, errors)) and not is_open
+    state, reason = _state(violated, change.nearest != 1.0, is_told)
     about = {"reason": reason, "effect": moved, "limit": math.log(factor)}
     yield pair.compared(subject, MAGNITUDE_CHECK, state, f"The attribution {ratio}.", **about)
     if violated or not feature:

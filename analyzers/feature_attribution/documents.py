@@ -282,7 +282,8 @@ def analysis_to_json(document: AttributionConstraints) -> dict[str, Any]:
     shown = {name: replace(label, extra={}, order=()) for name, label in document.labels.items()}
     labels = {name: write_document(label, with_ours=False) for name, label in shown.items()}
     explanations = _values_to_json(document, labels) | document.further_explanations
-    return schema.in_order({"version": VERSION, EXPLANATIONS: explanations}, document.extra, document.order)
+    members = {"version": VERSION, EXPLANATIONS: explanations}
+    return schema.in_order(members, document.extra, document.order)
 
 
 # --- statistics.json --------------------------------------------------------------------------------------

@@ -256,7 +256,8 @@ def sampled_design(players: int, pairs: int, generator: np.random.Generator) -> 
             if _tells_apart(masks):
                 break
             masks, filled = draw_pairs(players, pairs, generator)
-    candidates = generator.permutation(np.arange(filled, pairs) if filled < pairs else np.arange(pairs))
+    sampled = np.arange(filled, pairs) if filled < pairs else np.arange(pairs)
+    candidates = generator.permutation(sampled)
     systems = -(-pairs // _PAIRS_PER_SYSTEM)
     if systems == 1:
         return _solve(masks, candidates[:RESIDUALS])
@@ -265,7 +266,8 @@ def sampled_design(players: int, pairs: int, generator: np.random.Generator) -> 
 
 def _tells_apart(masks: Masks) -> bool:
     """Return whether no two features, nor sums of them, come and go together in every coalition."""
-    return bool(np.linalg.matrix_rank(np.where(_with_all(masks), 1.0, -1.0)) == masks.shape[1])
+    signs = np.where(_with_all(masks), 1.0, -1.0)
+    return bool(np.linalg.matrix_rank(signs) == masks.shape[1])
 
 
 def _with_all(masks: Masks) -> Masks:
@@ -523,7 +525,8 @@ class Explanation:
     @property
     def standard_error(self) -> Floats:
         """Standard error of every local value from the choice of coalitions, shape of ``local``."""
-        return np.sqrt(np.mean(self.residuals**2, axis=2))[:, :, None] * self.spread[:, None, :]
+        scale = np.sqrt(np.mean(self.residuals**2, axis=2))
+        return scale[:, :, None] * self.spread[:, None, :]
 
 
 def exact_explanation(local: Floats, expected: Floats, model_rows: int = 0) -> Explanation:
@@ -676,7 +679,8 @@ def _explained(asked: _Asked, rows: Rows, expected: Floats, sampling: Sampling, 
     count, columns = differing.shape
     first = rows.first_alike()
     distinct = np.unique(first)
-    result = exact_explanation(np.zeros((count, len(expected), columns)), expected)
+    outputs = len(expected)
+    result = exact_explanation(np.zeros((count, outputs, columns)), expected)
     block_rows = max(64, BLOCK_BYTES // (_CELL_BYTES * max(1, columns)))
     for start in range(0, len(distinct), block_rows):
         block = distinct[start : start + block_rows]
@@ -705,7 +709,8 @@ def _pieces(
             design = sampled_design(size, pairs, generator)
             together = max(1, most_rows // max(1, 2 * len(design.masks)))
             # In groups that differ from the baseline in the same features.
-            _, inverse = np.unique(np.packbits(differing[chunk], axis=1), axis=0, return_inverse=True)
+            packed = np.packbits(differing[chunk], axis=1)
+            _, inverse = np.unique(packed, axis=0, return_inverse=True)
             order = np.argsort(inverse, kind="stable")
             for rows in np.split(chunk[order], np.flatnonzero(np.diff(inverse[order])) + 1):
                 for part in np.split(rows, range(together, len(rows), together)):
@@ -769,4 +774,5 @@ def _write(piece: _Piece, values: Floats, result: Explanation) -> None:
     used = len(design.residuals)
     if used:
         # Unused places hold zeros; their share of the mean square goes to the others.
-        result.residuals[piece.rows, :, :used] = (odd @ design.residuals.T) * np.sqrt(RESIDUALS / used)
+        scale = np.sqrt(RESIDUALS / used)
+        result.residuals[piece.rows, :, :used] = (odd @ design.residuals.T) * scale

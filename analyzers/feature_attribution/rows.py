@@ -331,7 +331,8 @@ def _clusters(cells: _Cells, count: int, generator: np.random.Generator) -> tupl
     if count == 1:
         everything = np.zeros(len(cells.numbers), dtype=np.int64)
         return everything, float(_distances(cells, *_means(cells, everything, 1)).sum())
-    return min([_refined(cells, count, generator) for _ in range(_STARTS)], key=lambda attempt: attempt[1])
+    attempts = [_refined(cells, count, generator) for _ in range(_STARTS)]
+    return min(attempts, key=lambda attempt: attempt[1])
 
 
 def _refined(cells: _Cells, count: int, generator: np.random.Generator) -> tuple[NDArray[np.int64], float]:

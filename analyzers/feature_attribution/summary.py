@@ -184,12 +184,15 @@ def _design_errors(explanation: Explanation, slope: Floats | None) -> DesignErro
         rows = explanation.design == design
         residuals, spread = explanation.residuals[rows], explanation.spread[rows][:, None, :]
         if slope is None:
-            variance = (np.sqrt(np.mean(residuals**2, axis=2))[:, :, None] * spread).sum(axis=0) ** 2
+            scale = np.sqrt(np.mean(residuals**2, axis=2))
+            variance = (scale[:, :, None] * spread).sum(axis=0) ** 2
         else:
-            variance = np.mean(np.einsum("nof,nor->ofr", slope[rows] * spread, residuals) ** 2, axis=2)
+            combined = np.einsum("nof,nor->ofr", slope[rows] * spread, residuals)
+            variance = np.mean(combined**2, axis=2)
         first = int(np.argmax(rows))
         kind = int(np.count_nonzero(explanation.spread[first])), int(explanation.coalitions[first]) // 2
-        found = _added(found, {kind: np.stack((variance, np.sqrt(variance), np.ones_like(variance)))})
+        errors = np.stack((variance, np.sqrt(variance), np.ones_like(variance)))
+        found = _added(found, {kind: errors})
     return found
 
 
@@ -532,7 +535,8 @@ def summarize(
                 summary.missing[name] += lacking
         if position is None:
             # A multiple of the window's length that depends on the first row only.
-            seed = xxhash.xxh64_intdigest(repr(features.slice(0, 1).to_pylist()).encode()) >> 24
+            text = repr(features.slice(0, 1).to_pylist())
+            seed = xxhash.xxh64_intdigest(text.encode()) >> 24
             position = WINDOW_ROWS * seed
         exact = None if shortcut is None else shortcut(features, baseline)
         windows = kernel.explain_windows(ask, features, baseline, request.sampling, position)
@@ -584,7 +588,8 @@ def _signs(rows: pa.RecordBatch, baseline: pa.RecordBatch, features: tuple[str, 
     for place, name in enumerate(features):
         column, known = rows.column(name), baseline.column(name)
         if is_number(column.type) and is_number(known.type):
-            signs[:, place] = np.nan_to_num(np.sign(floats(column) - (pc.mean(known).as_py() or 0.0)))
+            reference = pc.mean(known).as_py()
+            signs[:, place] = np.nan_to_num(np.sign(floats(column) - (reference or 0.0)))
     return signs
 
 
@@ -628,7 +633,8 @@ def _blocks(stream: FeatureStream, request: AttributionRequest, budget: Budget) 
             return
         if budget.is_limited:
             pace = max(budget.spent - before, 1e-6) / block.num_rows
-            count = max(1, min(_BLOCK_ROWS, 4 * count, int(_SHARE_OF_TIME * budget.left / pace)))
+            affordable = int(_SHARE_OF_TIME * budget.left / pace)
+            count = max(1, min(_BLOCK_ROWS, 4 * count, affordable))
 
 
 def describe(

@@ -56,7 +56,8 @@ def estimate(
     if statistics.problem_type == "BinaryClassification":
         values = _binary(unlabelled, chances)
     else:
-        values = {"accuracy": sum_of_products(chances, unlabelled.positives + unlabelled.negatives) / rows}
+        right = sum_of_products(chances, unlabelled.positives + unlabelled.negatives)
+        values = {"accuracy": right / rows}
     # Of the rows that calibration has seen, half an entry lies beyond the mean of the first and of the last.
     every, seen = unlabelled.positives + unlabelled.negatives, calibration.scores
     beyond = float(every[(unlabelled.scores < seen[0]) | (unlabelled.scores > seen[-1])].sum()) / rows

@@ -211,7 +211,8 @@ def _test(name: str, constraint: MetricConstraint, window: Side, baseline: Side 
         ratio = known.statistics.item_count / window.statistics.item_count
         error = max(error, baseline_error * math.sqrt(ratio))
     if name in window.draws:
-        p_value = _drawn_p_value(window.draws[name], constraint, known.draws.get(name) if known else None)
+        threshold = known.draws.get(name) if known else None
+        p_value = _drawn_p_value(window.draws[name], constraint, threshold)
     else:
         if name == "auc" and len(window.outcomes) == 2:
             # Few positives all ranked last show no spread; as good a model as asked for has some.
@@ -357,7 +358,8 @@ def check_sound(
             comparison = replace(comparison, state=State.CHANGED)
         elif statistics.item_count < _FEWEST_ROWS and not test.is_certain:
             # Of so few rows nearly any result is one that holds.
-            comparison = replace(comparison, state=State.UNDECIDED, reason=wording("quality_notes.few_rows"))
+            few_rows = wording("quality_notes.few_rows")
+            comparison = replace(comparison, state=State.UNDECIDED, reason=few_rows)
         rows = None if baseline is None else baseline.item_count
         comparisons.append(replace(comparison, p_value=test.p_value, baseline_rows=rows))
     return Decision(Violations(violations), tuple(findings), tuple(notes), tuple(comparisons))
@@ -437,7 +439,8 @@ def _violation(test: MetricTest, now: QualityStatistics, baseline: QualityStatis
     text = f"{test.name} {crossed}: it is {found}"
     if baseline is not None and before is not None:
         text += f", and was {number(before)} over {baseline.item_count:,} at the baseline"
-    text = f"{text}; {chance(test.p_value)}. {describe_comparison(test.name, test.metric, test.constraint)}"
+    original = describe_comparison(test.name, test.metric, test.constraint)
+    text = f"{text}; {chance(test.p_value)}. {original}"
     return Violation(test.constraint.operator, text, metric_name=test.name)
 
 

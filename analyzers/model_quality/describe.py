@@ -99,7 +99,8 @@ def _describe_regression(run: _Run) -> None:
         used = np.flatnonzero(residuals.count)
         weights = np.zeros((intervals.SUBSAMPLES, BUCKETS))
         for sample in weights:
-            sample[run.generator.permutation(used)[: math.ceil(intervals.SUBSAMPLED_SHARE * used.size)]] = 1.0
+            drawn = math.ceil(intervals.SUBSAMPLED_SHARE * used.size)
+            sample[run.generator.permutation(used)[:drawn]] = 1.0
         run.put({name: values[name] for name in _ORIGINAL}, regression_metrics(residuals, weights))
         return
     run.put(values, {})
@@ -491,7 +492,8 @@ def _problem(summary: QualitySummary, task: Task) -> DatasetError | None:
             return DatasetError.of("quality_rows.no_numbers", field=setting, kind=kind, **of)
     if task.problem_type == "BinaryClassification":
         return label_problem(summary.confusion, task) or _scale_problem(summary.scores, task)
-    return vocabulary_problem(*_vocabularies(summary.confusion), rows=sum(summary.confusion.values()))
+    rows = sum(summary.confusion.values())
+    return vocabulary_problem(*_vocabularies(summary.confusion), rows=rows)
 
 
 def _scale_problem(histogram: metrics.ScoreHistogram, task: Task) -> DatasetError | None:
@@ -518,7 +520,8 @@ def _area_backwards(statistics: QualityStatistics, histogram: metrics.ScoreHisto
     if area is None or area.value is None:
         return None
     sizes = histogram.total_positives, histogram.total_negatives
-    _, high = area.interval or intervals.area_interval(area.value, metrics.area_deviation(histogram), *sizes)
+    spread = metrics.area_deviation(histogram)
+    _, high = area.interval or intervals.area_interval(area.value, spread, *sizes)
     return area.value if high < _NO_RANKING else None
 
 

@@ -34,7 +34,8 @@ def count_pairs(confusion: Confusion, actual: Coded, predicted: Coded, rows: Cod
         When there are more than 1000 classes.
     """
     width = predicted.size
-    places, counts = np.unique(actual.codes[rows] * width + predicted.codes[rows], return_counts=True)
+    pairs = actual.codes[rows] * width + predicted.codes[rows]
+    places, counts = np.unique(pairs, return_counts=True)
     for place, count in zip(places.tolist(), counts.tolist(), strict=True):
         confusion[str(actual.values[place // width - 1]), str(predicted.values[place % width - 1])] += count
     check_classes(confusion)
@@ -455,7 +456,8 @@ def area_deviation(histogram: ScoreHistogram) -> float | None:
         return None
     below = (np.cumsum(negatives) - negatives + negatives / 2.0) / total[1]
     above = (total[0] - np.cumsum(positives) + positives / 2.0) / total[0]
-    return math.sqrt(_variance(below, positives) / total[0] + _variance(above, negatives) / total[1])
+    variance = _variance(below, positives) / total[0] + _variance(above, negatives) / total[1]
+    return math.sqrt(variance)
 
 
 def _variance(values: Floats, counts: Codes) -> float:
@@ -652,7 +654,8 @@ class ProbabilitySums:
         for k in TOP_K:
             if k < probabilities.shape[1]:
                 self.top_k[k] += int((rank < k).sum())
-        self._add_losses(given, (probabilities**2).sum(axis=1) - 2.0 * given + 1.0)
+        brier = (probabilities**2).sum(axis=1) - 2.0 * given + 1.0
+        self._add_losses(given, brier)
 
     def _add_losses(self, given: Floats, brier: Floats) -> None:
         log_loss = -np.log(np.clip(given, _SMALLEST, 1.0 - _SMALLEST))
@@ -715,7 +718,8 @@ def calibrate(histogram: ScoreHistogram, kind: str) -> ScoreCalibration | None:
     rows = histogram.total_positives + histogram.total_negatives
     if not histogram.total_positives or not histogram.total_negatives:
         return None
-    coarse = histogram.compressed(min(_MOST_ENTRIES, max(2, rows // _ROWS_PER_ENTRY)))
+    entries = min(_MOST_ENTRIES, max(2, rows // _ROWS_PER_ENTRY))
+    coarse = histogram.compressed(entries)
     weights = (coarse.positives + coarse.negatives).astype(np.float64)
     rates = isotonic(coarse.positives / weights, weights)
     return ScoreCalibration(kind, rows, coarse.scores.tolist(), rates.tolist())

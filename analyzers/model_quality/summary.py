@@ -192,7 +192,8 @@ def _exact(schema: pa.Schema, name: str) -> int | None:
 
 def _path(attribute: str) -> str:
     """Return a path such as ``$.predictions[0].score`` the way readers name columns."""
-    return re.sub(r"\[\s*['\"]?([^'\"\]]+)['\"]?\s*\]", r".\1", attribute).removeprefix("$").strip(".")
+    dotted = re.sub(r"\[\s*['\"]?([^'\"\]]+)['\"]?\s*\]", r".\1", attribute)
+    return dotted.removeprefix("$").strip(".")
 
 
 def _is_positional(schema: pa.Schema) -> bool:

@@ -176,7 +176,8 @@ def encode(array: pa.Array, out: Codes | None = None) -> Coded:
 
 def _plus_one(array: pa.Array, out: Codes | None) -> Codes:
     """Return integers plus one, 0 for null."""
-    numbers = (array.fill_null(-1) if array.null_count else array).to_numpy(zero_copy_only=False)
+    filled = array.fill_null(-1) if array.null_count else array
+    numbers = filled.to_numpy(zero_copy_only=False)
     codes: Codes = np.add(numbers, 1, out=out, dtype=np.int64)
     return codes
 

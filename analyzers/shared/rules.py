@@ -81,7 +81,8 @@ def unused_notes(constraints: Checked | None) -> list[str]:
     """Return the note on members of a constraints.json that have no effect, if there are any."""
     if constraints is None or not constraints.unused:
         return []
-    return [wording("members.unused", file=constraints.where, names=listing(constraints.unused, 20))]
+    names = listing(constraints.unused, 20)
+    return [wording("members.unused", file=constraints.where, names=names)]
 
 
 def why_unchecked(constraints: Checked | None, asks_for_any: bool) -> str:

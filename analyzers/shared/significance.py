@@ -77,7 +77,8 @@ def binomial_tail(successes: int, trials: int, rate: float) -> float:
         return 1.0 - binomial_tail(trials - successes + 1, trials, 1.0 - rate)
     log_first = _log_choose(trials, successes) + successes * math.log(rate)
     log_first += (trials - successes) * math.log1p(-rate)
-    counts = _counts_from(successes, trials, math.sqrt(trials * rate * (1.0 - rate)))
+    deviation = math.sqrt(trials * rate * (1.0 - rate))
+    counts = _counts_from(successes, trials, deviation)
     log_ratios = np.log(trials - counts) - np.log(counts + 1.0) + math.log(rate) - math.log1p(-rate)
     return _sum_of_terms(log_first, log_ratios)
 
@@ -98,7 +99,8 @@ def hypergeometric_tail(drawn_marked: int, drawn: int, marked: int, total: int) 
         return 1.0 - hypergeometric_tail(drawn - drawn_marked + 1, drawn, total - marked, total)
     log_first = _log_choose(marked, drawn_marked) + _log_choose(total - marked, drawn - drawn_marked)
     log_first -= _log_choose(total, drawn)
-    counts = _counts_from(drawn_marked, largest, math.sqrt(drawn * share * (1.0 - share)))
+    deviation = math.sqrt(drawn * share * (1.0 - share))
+    counts = _counts_from(drawn_marked, largest, deviation)
     log_ratios = np.log(marked - counts) + np.log(drawn - counts) - np.log(counts + 1.0)
     log_ratios -= np.log(total - marked - drawn + counts + 1.0)
     return _sum_of_terms(log_first, log_ratios)
@@ -106,7 +108,8 @@ def hypergeometric_tail(drawn_marked: int, drawn: int, marked: int, total: int) 
 
 def _counts_from(first: int, last: int, deviation: float) -> npt.NDArray[np.float64]:
     # Above the mean, fifty standard deviations hold all of the tail that a float can express.
-    return np.arange(first, min(last, first + int(50.0 * deviation) + 200), dtype=np.float64)
+    end = min(last, first + int(50.0 * deviation) + 200)
+    return np.arange(first, end, dtype=np.float64)
 
 
 def _sum_of_terms(log_first: float, log_ratios: npt.NDArray[np.float64]) -> float:
@@ -135,7 +138,8 @@ def gamma_tail(shape: float, x: float) -> float:
     powers = np.arange(shape % 1.0, shape)
     first = powers[:1] * math.log(x) - x - math.lgamma(shape % 1.0 + 1.0)
     logs = np.cumsum(np.append(first, math.log(x) - np.log(powers[1:])))
-    return min(1.0, (math.erfc(math.sqrt(x)) if shape % 1.0 else 0.0) + float(np.exp(logs).sum()))
+    beyond = math.erfc(math.sqrt(x)) if shape % 1.0 else 0.0
+    return min(1.0, beyond + float(np.exp(logs).sum()))
 
 
 def border(inside: float, outside: float, holds: Callable[[float], bool]) -> float:

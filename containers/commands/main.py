@@ -313,8 +313,10 @@ def monitor_backtest(arguments: Sequence[str] | None = None) -> int:
 def _add_replay(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say which windows are checked again, and how; ``action`` runs it."""
     parser.set_defaults(action=_replay)
-    add_flags(parser.add_argument_group("which windows"), "folders", "history", "selection", "checked")
-    add_flags(parser.add_argument_group("what is tried; what is not given stays as it was"), "edit")
+    windows = parser.add_argument_group("which windows")
+    add_flags(windows, "folders", "history", "selection", "checked")
+    edit = parser.add_argument_group("what is tried; what is not given stays as it was")
+    add_flags(edit, "edit")
     add_flags(parser, "replay")
 
 
@@ -478,4 +480,5 @@ def _write(given: argparse.Namespace) -> None:
     from orchestrators.import_schedule import describe, jobs
 
     options = jobs.Options(**{name: vars(given)[name] for name in vars(jobs.Options())})
-    sys.stdout.write(jobs.WRITERS[given.to](jobs.make_jobs(describe.combine(_documents(given)), options)))
+    found = jobs.make_jobs(describe.combine(_documents(given)), options)
+    sys.stdout.write(jobs.WRITERS[given.to](found))

@@ -541,7 +541,8 @@ def _make_analyzer(
     dependence = None
     if pdp is not None and columns and not settings.validate_only:
         some = sample_rows(plan, request, wanted.features, sampling.seed, MOST_ROWS)
-        dependence = Dependence(some, pdp.grid_resolution, tuple(map(str, pdp.features)), pdp.top_k_features)
+        asked_for = tuple(map(str, pdp.features))
+        dependence = Dependence(some, pdp.grid_resolution, asked_for, pdp.top_k_features)
     wanted = replace(wanted, baseline=baseline, unused=unused, notes=notes, model=model.where)
     return FeatureAttributionAnalyzer(
         rules=settings.rules,

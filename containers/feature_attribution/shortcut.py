@@ -62,7 +62,8 @@ def tree_shapley(
     if expected.shape != checked.shape[1:2]:
         return None
     answers = _scores(predict(instances[:_CHECKED_ROWS]))
-    pairs = ((expected + checked.sum(axis=2), answers), (expected, _scores(predict(baselines)).mean(axis=0)))
+    base = _scores(predict(baselines)).mean(axis=0)
+    pairs = ((expected + checked.sum(axis=2), answers), (expected, base))
     if not all(_same(ours, theirs, use_logit, _TREE_TOLERANCE) for ours, theirs in pairs):
         return None
     local = checked if len(rows) <= _CHECKED_ROWS else _local(explainer, rows)
