@@ -578,13 +578,13 @@ def check_sound(
 def _comparison(one: MetricTest, finding: Finding, level: float) -> Comparison:
     name, sides = one.metric.name, (one.group.window, one.group.before)
     state = State.CHANGED if one.is_certain(level) else State.HOLDS
-    state = State.VIOLATED if finding.violated else state
+    state = State.VIOLATED if finding.violated else State.UNDECIDED if one.is_open(level) else state
     value, effect = (each if math.isfinite(each) else None for each in (one.value, one.growth))
     rows, before = (int(side.of(name).sum()) if side else None for side in sides)
     figures: dict[str, Any] = {"value": value, "expected": finding.expected, "effect": effect}
     figures |= {"limit": 0.0 if one.limit.decided else _LEAST_GROWTH, "p_value": one.p_value}
-    if one.is_open(level):
-        state, figures["reason"] = State.UNDECIDED, wording("bias_notes.open", group=group_text(one.group.facet))
+    if state is State.UNDECIDED:
+        figures["reason"] = wording("bias_notes.open", group=group_text(one.group.facet))
     about = (subject_of(one.group.facet, name), CHECK_TYPE, state, finding.text)
     return Comparison(*about, rows=rows, baseline_rows=before, **figures)
 
