@@ -354,7 +354,8 @@ def _databricks(log: LogFiles) -> Iterator[Half]:
     served = set()
     for row, place in itertools.chain.from_iterable(map(_records, log.files)):
         identifier = row.get("databricks_request_id")
-        status = str(row.get("status_code") or 200)  # text, as exports write it
+        # Text or a float, as exports write it.
+        status = str(row.get("status_code") or 200).removesuffix(".0")
         if status != "200" or row.get("request") is None or row.get("response") is None:
             notice("reading.failed")
             continue
