@@ -192,7 +192,10 @@ def _how_much(run: Run) -> str:
     if worst is None or (worst.value is None and within_limit):  # what violates is no distance
         about = [one for one in run.violations if worst is not None and one.subject == worst.subject]
         first = (about or run.violations)[0]
-        return short(f"{first.subject}: {first.description}", 300).rstrip(".")
+        # The first clause says how much, and the last how sure that is.
+        clauses = first.description.replace(" -> ", " → ").split("; ")
+        text = "; ".join(clauses[:1] + clauses[1:][-1:])
+        return short(f"{first.subject}: {text}", 300).rstrip(".")
     name = short(worst.subject, 60)
     if worst.value is not None:
         sure = f" (95 % interval {' to '.join(map(number, worst.interval))})" if worst.interval else ""

@@ -14,6 +14,7 @@ from histories import FIRST, append, fleet, run_of
 from run_jobs import environment
 
 from containers.commands.main import monitor_history
+from contract.api import Violation
 from reporting.history.record import Alert, Run
 from reporting.report.overview import FIRST_PAGE, links_to, make_pages
 
@@ -40,6 +41,17 @@ def test_which_model_needs_me_first_since_when_how_much_and_how_sure() -> None:
     assert "flights" in first
     assert "calm" in second
     assert "3 violated, 7 without violations" in page
+
+
+def test_a_long_sentence_keeps_how_much_and_how_sure() -> None:
+    clauses = [
+        "Share of the value 0: 0.1 % -> 4.9 %",
+        *["values moved " * 9] * 3,
+        "chance does this never. End",
+    ]
+    found = Violation("baseline_drift_check", "; ".join(clauses), feature_name="age")
+    page = pages_of(run_of(0, accuracy=0.6, violations=(found,), findings=()))[FIRST_PAGE]
+    assert "age: Share of the value 0: 0.1 % → 4.9 %; chance does this never. End; violations since" in page
 
 
 def test_times_are_those_of_the_jobs_zone() -> None:
