@@ -134,8 +134,15 @@ def _moved(instant: datetime, text: str | None, duration: timedelta, zone: tzinf
     """Return an instant so much later; days and weeks follow the clock of the zone, hours are counted."""
     if "T" in (text or "T").upper():
         return instant.astimezone(UTC) + duration
-    shown = instant.astimezone(zone)
+    shown = _shown(instant, zone)
     return (shown + duration).replace(fold=shown.fold).astimezone(UTC)
+
+
+def _shown(instant: datetime, zone: tzinfo) -> datetime:
+    """Return an instant by the clock of the zone; where a day begins without its midnight, as midnight."""
+    shown = instant.astimezone(zone)
+    midnight = datetime.combine(shown, time(), zone)
+    return midnight if midnight.astimezone(UTC) == instant.astimezone(UTC) else shown
 
 
 # So many windows are a mistake; fewer say too little of what windows do by themselves.
@@ -152,7 +159,7 @@ def _edges(span: Window, field: str, text: str, zone: tzinfo) -> tuple[datetime,
     ConfigurationError
         When weeks do not begin on a Monday, or the windows do not end where the whole ends.
     """
-    step, first = parse_duration(field, text, "P1D"), span.start.astimezone(zone)
+    step, first = parse_duration(field, text, "P1D"), _shown(span.start, zone)
     if text.strip().upper().endswith("W") and (first.weekday(), first.time()) != (0, time()):
         monday = datetime.combine(first.date() - timedelta(days=first.weekday()), time())
         raise ConfigurationError.of("window.no_monday", field="start_time", start=first, monday=monday)
@@ -277,7 +284,7 @@ def folders_of(path: str, windows: Sequence[Window], zone: tzinfo) -> list[str]:
         When the path gives two windows one folder.
     """
     if not DATE_FIELD.search(path):
-        is_days = all(window.start.astimezone(zone).time() == time() for window in windows)
+        is_days = all(_shown(window.start, zone).time() == time() for window in windows)
         path = f"{path.rstrip('/')}/%Y-%m-%d{'' if is_days else 'T%H%MZ'}"
         zone = zone if is_days else UTC
     folders = [fill_in_start(path, window, zone) for window in windows]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable
 from contextlib import nullcontext
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,7 +19,7 @@ from sentences import said, says
 
 from containers.model_quality.main import main as monitor_model_quality
 from contract.errors import ConfigurationError, DatasetError, OutputError, wording
-from contract.window import Window, fill_in_start, read_instant, resolve_window
+from contract.window import Window, fill_in_start, folders_of, read_instant, resolve_window
 from file_storage import storage
 from job_runner import job, windows
 
@@ -486,3 +487,16 @@ def test_a_time_that_clocks_leave_out_or_show_twice_is_refused(text: str, fix: s
 def test_midnight_is_where_the_day_begins_whatever_clocks_do(day: str, hour: int) -> None:
     found = read_instant("start_time", day, ZoneInfo("America/Havana"))
     assert found == datetime.fromisoformat(day[:10]).replace(hour=hour, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("clock", ["America/Havana", "Africa/Cairo"])
+def test_days_that_begin_without_a_midnight_are_days(clock: str) -> None:
+    zone, first = ZoneInfo(clock), date(2026, 1, 1)
+    days = [(first + timedelta(days=number)).isoformat() for number in range(130)]
+    each = resolve_window(days[0], days[-1], "P1D", None, None, datetime.now(UTC), each="window", zone=zone)
+    assert each is not None
+    assert folders_of("out", each.each(), zone) == [f"out/{day}" for day in days[:-1]]
+    for (day, following), window in zip(itertools.pairwise(days), each.each(), strict=True):
+        now = window.end + timedelta(minutes=20)
+        for times in ((None, None), (day, None), (None, following), (day, following)):
+            assert resolve_window(*times, "P1D", None, None, now=now, zone=zone) == window
