@@ -253,14 +253,14 @@ def loads(text: str | bytes) -> Any:
     try:
         value = orjson.loads(text)
         with contextlib.suppress(orjson.JSONEncodeError):  # nested deeply
-            known = orjson.dumps(value).count(b'":')
+            known = orjson.dumps(value).count(b":")
     except orjson.JSONDecodeError:
         try:
             value = _repaired(json.loads(text))
         except RecursionError:
             raise ValueError("nested too deeply") from None
     # Nearly always this says cheaply that no object names a member twice.
-    if known != (text.count('":') if isinstance(text, str) else text.count(b'":')):
+    if known != (text.count(":") if isinstance(text, str) else text.count(b":")):
         with contextlib.suppress(RecursionError):
             json.loads(text, object_pairs_hook=_note_repeated)
     return value
@@ -416,16 +416,11 @@ def column_of(name: str, values: list[Any], *, text_only: bool = False) -> pa.Ar
         with contextlib.suppress(OverflowError, ValueError):  # integers beyond 64 bits, halves of surrogates
             return pa.array(values)
     if is_number:
-        return pa.array([None if value is None else _float(value) for value in values], pa.float64())
+        # By way of decimals those beyond the largest float are infinite.
+        floats = (None if value is None else float(decimal.Decimal(value)) for value in values)
+        return pa.array([*floats], pa.float64())
     texts = [scalar_text(name, value) for value in values]
     return pa.array([None if text is None else without_surrogates(text) for text in texts], pa.string())
-
-
-def _float(value: float) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
 
 
 def scalar_text(name: str, value: Any) -> str | None:

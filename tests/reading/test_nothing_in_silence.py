@@ -131,7 +131,13 @@ def test_a_member_that_is_a_value_and_an_object_is_said(tmp_path: Path, other: A
 
 @pytest.mark.parametrize(
     "text",
-    ['{"a":1,"b":2,"a":3}', '{"a": 1, "b": 2, "a": 3}', '{"b":{"a":1,"a":2}}', '{"b":[{"a":1,"a":2}]}'],
+    [
+        '{"a":1,"b":2,"a":3}',
+        '{"a": 1, "b": 2, "a": 3}',
+        '{"b" :2,"a":1,"a":":"}',
+        '{"b":{"a":1,"a":2}}',
+        '{"b":[{"a":1,"a":2}]}',
+    ],
 )
 @pytest.mark.parametrize("form", ["lines", "document", "payload"])
 def test_a_member_given_twice_is_said(tmp_path: Path, text: str, form: str) -> None:
