@@ -99,7 +99,7 @@ def _leave_out_header(calls: list[dict[str, Any]], side: str) -> list[str]:
             encoding == "CSV"
             and len(rows := list(csv.reader(io.StringIO(text.rstrip("\r\n"), newline="")))) > 1
         ):
-            tables[number] = (text.split("\n")[0], rows)
+            tables[number] = (text.split("\n")[0].rstrip("\r"), rows)
     every = [
         list(csv.reader(io.StringIO(text.rstrip("\r\n"), newline=""))) or [[""]]
         for text, encoding in texts.values()
@@ -116,12 +116,17 @@ def _leave_out_header(calls: list[dict[str, Any]], side: str) -> list[str]:
             all(cell and _is_number(cell) for cell in column) for column in zip(*below, strict=True)
         )
         usual, sure = count >= 0.9 * len(texts), count >= 10
-        alone = numeric and len(cells) - len(below) == count
-        if count >= 2 and named and ((usual and (numeric or sure)) or (sure and alone)):
-            for number, (first, _) in tables.items():
-                if first == line:
-                    text = texts[number][0].removeprefix(f"{line}\n")
-                    calls[number][side] = {"data": text, "encoding": "CSV"}
+        only = {
+            number
+            for number, (text, encoding) in texts.items()
+            if encoding == "CSV" and text.rstrip("\r\n") == line
+        }
+        alone = numeric and len(cells) - len(below) == count + len(only)
+        sure_first = sure and not any(names in rows[1:] for _, rows in tables.values())
+        if count >= 2 and named and ((usual and (numeric or sure_first)) or (sure and alone)):
+            for number in {number for number, (first, _) in tables.items() if first == line} | only:
+                text = texts[number][0].removeprefix(line).removeprefix("\r").removeprefix("\n")
+                calls[number][side] = {"data": text, "encoding": "CSV"}
             return names
     return []
 

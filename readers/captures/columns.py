@@ -155,9 +155,8 @@ def find_layout(
         rows = [row for record in records for row in record or ()]
         cells = Counter(len(row) for row in rows if isinstance(row, list))
         objects = [row for row in rows if isinstance(row, dict)]
-        named = rows_to_batch(objects).schema.names
-        if request.text_only:
-            named = sorted(named)  # as the originals' JSON reader does
+        seen = rows_to_batch(objects).schema.names
+        named = sorted(seen) if request.text_only else seen  # as the originals' JSON reader does
         # A few objects among cells do not tell what the cells are.
         is_named.append(bool(named) and (request.text_only or 2 * len(objects) >= len(rows)))
         widths.append(len(named) if is_named[-1] else max(cells, key=cells.__getitem__, default=0))
@@ -183,8 +182,7 @@ def find_layout(
         positional = request.text_only or final == columns
     else:
         final = _mixed_names(titles, unnamed, request) if unnamed or titles != columns else titles
-        renamed = {title: name for title, name in zip(titles, final, strict=True) if title != name}
-        if renamed:
+        if renamed := {title: name for title, name in zip(titles, final, strict=True) if title != name}:
             pairs = [f"{title} is {name}" for title, name in renamed.items()]
             request.said.say("reading.by_position", pairs=", ".join(pairs))
         known = (final, titles, columns)
@@ -498,8 +496,9 @@ def texts_of(envelope: Envelope, side: str, note: Note, header: str | None = Non
             decoded.append(content)
         text = pc.replace_with_mask(text, pa.array(is_odd), pa.array(decoded, pa.string()))
     if header is not None:
-        begins = pc.and_(pc.starts_with(text, f"{header}\n"), pa.array(kinds == CSV))
-        text = pc.if_else(begins, pc.utf8_slice_codeunits(text, len(header) + 1), text)
+        # Batches of no rows are names alone.
+        below = pc.replace_substring_regex(text, rf"\A\Q{header}\E\r?(\n|\z)", "")
+        text = pc.if_else(pa.array(kinds == CSV), below, text)
     return Texts(text, kinds)
 
 
@@ -550,7 +549,7 @@ def _json_rows(data: pa.StringArray, shape: Shape) -> Rows:
         require_alike(len(data) >= _WORTH_IT, "too few payloads")
         # Cells of a list are of one type in Arrow's JSON.
         found = cells_of_lists(data)
-        around = pc.binary_join_element_wise(found.before, found.after, "").dictionary_encode()
+        around = pc.binary_join_element_wise(found.before, found.after, str(_SAMPLE)).dictionary_encode()
         with contextlib.suppress(NotBulkError):
             return _like_samples(found, shape)
         values = json_array(around.dictionary).take(around.indices)
@@ -578,6 +577,8 @@ def _json_rows(data: pa.StringArray, shape: Shape) -> Rows:
         name, values = lists[0], others.pop(lists[0])
     element = values.type.value_type if types.is_list(values.type) else None
     if cells:
+        are_own = pc.list_flatten(values).equals(pa.repeat(_SAMPLE, len(values)))
+        require_alike(are_own, "cells of a list that is deeper")
         rows = pa.RecordBatch.from_arrays(cells, [f"{name}.{place}" for place in range(len(cells))])
     elif element is None or (name is None and shape == "row" and not types.is_nested(element)):
         return Rows(np.ones(len(values), np.int64), batch=_numbers(values), is_cells=True)
@@ -684,14 +685,23 @@ def _numbers(values: pa.Array) -> pa.RecordBatch:
 
 
 def _widest(columns: Sequence[pa.Array]) -> int:
-    """Return the most members of an object, or elements of a list, at any depth."""
+    """Return the most members of an object, or elements of a list, at any depth.
+
+    Raises
+    ------
+    NotBulkError
+        Where elements are floats, as Arrow reads integers beside them, that are too large to be exact ones.
+    """
     widest = len(columns)
     for array in columns:
         if types.is_struct(array.type):
             widest = max(widest, _widest(array.flatten()))
         elif types.is_list(array.type):
-            longest = pc.max(pc.list_value_length(array)).as_py() or 0
-            widest = max(widest, longest, _widest([pc.list_flatten(array)]))
+            longest, elements = pc.max(pc.list_value_length(array)).as_py() or 0, pc.list_flatten(array)
+            widest = max(widest, longest, _widest([elements]))
+            if types.is_floating(elements.type):
+                sizes = np.abs(elements.to_numpy(zero_copy_only=False))
+                require_alike(not ((sizes >= 2.0**53) & (sizes <= 2.0**64)).any(), "integers may lack digits")
     return widest
 
 

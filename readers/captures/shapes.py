@@ -139,7 +139,7 @@ def parsed(text: str | None, kind: int) -> Payload:
     if text is None or kind == NONE:
         return NOTHING
     if kind == CSV:
-        return Payload(kind, csv_rows(text), text.partition("\n")[0])
+        return Payload(kind, csv_rows(text), text.partition("\n")[0].rstrip("\r"))
     values = [value for value in json_values(text) if value is not None]
     tables = [table_rows(value) for value in values]
     # Tables have the same rows by every shape.
@@ -234,9 +234,8 @@ def is_series(value: dict[str, Any]) -> bool:
 def is_columns(value: Any) -> bool:
     """Return whether an object can be a table written column by column: lists of scalars of one length."""
     lists = list(value.values()) if isinstance(value, dict) else []
-    if not all(isinstance(each, list) and each for each in lists) or len(set(map(len, lists))) != 1:
-        return False
-    return not any(isinstance(item, dict | list) for each in lists for item in each)
+    are_filled = all(isinstance(each, list) and each for each in lists) and len(set(map(len, lists))) == 1
+    return are_filled and not any(isinstance(item, dict | list) for each in lists for item in each)
 
 
 def table_rows(value: Any) -> list[Row] | None:
@@ -285,9 +284,8 @@ def titled_rows(value: Any) -> list[Row] | None:
     if not isinstance(names, list) or len(cells) != 1 or not isinstance(cells[0], list):
         return None
     titles = ["_".join(map(str, name)) if isinstance(name, list) else str(name) for name in names]
-    if not all(isinstance(row, list) and len(row) == len(titles) for row in cells[0]):
-        return None
-    return [dict(zip(titles, row, strict=True)) for row in cells[0]]
+    are_rows = all(isinstance(row, list) and len(row) == len(titles) for row in cells[0])
+    return [dict(zip(titles, row, strict=True)) for row in cells[0]] if are_rows else None
 
 
 def column_rows(value: Any) -> list[Row] | None:
@@ -303,9 +301,7 @@ def column_rows(value: Any) -> list[Row] | None:
         return None
     if all(label.isdecimal() for label in first):
         return [{name: member[label] for name, member in value.items()} for label in first]
-    if len(value) > 1 and all(label.isdecimal() for label in value):
-        return list(value.values())
-    return None
+    return members if len(value) > 1 and all(label.isdecimal() for label in value) else None
 
 
 def _columns_within(value: dict[str, Any]) -> list[Row]:
@@ -403,8 +399,9 @@ def repeated_header(side: str, calls: Sequence[Call]) -> str | None:
     others = [row for row in rows if row != names]
     has_numbers = any(_numbers_in(column) == len(column) for column in zip(*others, strict=True))
     # Where some callers send names and others do not, these stand above numbers, and nowhere else.
-    is_header = (is_usual and (has_numbers or is_sure)) or (has_numbers and len(rows) - len(others) == count)
-    return line if is_header else None
+    is_apart = len(rows) - len(others) == sum(payload.first_line == line for payload in texts)
+    is_first = is_sure and not any(names in payload.values[1:] for payload in texts)
+    return line if (has_numbers and (is_usual or is_apart)) or (is_usual and is_first) else None
 
 
 def _numbers_in(cells: Sequence[str | None]) -> int:

@@ -65,6 +65,21 @@ def test_together_as_one_by_one(tmp_path_factory: pytest.TempPathFactory, reques
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize(
+    "request_of",
+    [
+        lambda at: {"c": [5] * (1 + at % 3), "inner": {"rows": [[at, "a"]] * (1 + at % 3)}, "n": at},
+        lambda at: [[0.5, 2**53 + 1], [at, 2**62 + at]],
+        lambda at: [{"row": [0.5, -(2**53) - 1 - at]}, {"row": [at, 1]}],
+    ],
+)
+def test_deeper_lists_and_long_integers_are_as_one_by_one(
+    tmp_path_factory: pytest.TempPathFactory, request_of: Callable[[int], Any]
+) -> None:
+    requests = [request_of(at) for at in range(40)]
+    test_together_as_one_by_one.hypothesis.inner_test(tmp_path_factory, requests)
+
+
 def _refuse(data: pa.StringArray, shape: str) -> columns.Rows:
     raise NotBulkError("for once")
 

@@ -362,6 +362,24 @@ def test_a_header_that_some_callers_send_is_no_row(tmp_path, encoded, share):
     assert f"{300 // share} of the 300 payloads" in str(said.document(with_sentences=True))
 
 
+@pytest.mark.parametrize("share", [1, 2])
+@pytest.mark.parametrize("empty", ["x,y", "x,y\n", "x,y\r\n"])
+@pytest.mark.parametrize("at", [3, 1500])
+def test_names_alone_are_a_batch_of_no_rows(tmp_path, share, empty, at):
+    texts = [f"{call},1\n{call},2" for call in range(2000)]
+    ends = ["\r\n" if call % 5 else "\n" for call in range(2000)]
+    texts = [text if call % share else f"x,y{ends[call]}{text}" for call, text in enumerate(texts)]
+    texts.insert(at, empty)
+    table, _ = _table(write(tmp_path / "c.jsonl", (record("1", text) for text in texts)))
+    rows = [number for number in range(2000) for _ in range(2)]
+    assert table.column("x").to_pylist() == [*rows[: 2 * at], None, *rows[2 * at :]]
+
+
+def test_a_first_row_that_comes_again_below_is_no_header(tmp_path):
+    texts = (f"yes,no\n{'yes,no' if call % 3 else 'no,no'}" for call in range(40))
+    assert _table(write(tmp_path / "c.jsonl", (record("1", text) for text in texts)))[0].num_rows == 80
+
+
 @pytest.mark.parametrize("rows", [["NA", "{n}"], ["NA", "{n}", "NA"], ["a,b", "x,{n}", "a,b"]])
 def test_texts_above_numbers_that_stand_elsewhere_too_are_rows(tmp_path, rows):
     calls = [rows if n % 3 else [*rows[1:], *rows[:1]] for n in range(40)]
