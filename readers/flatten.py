@@ -417,8 +417,7 @@ def column_of(name: str, values: list[Any], *, text_only: bool = False) -> pa.Ar
             return pa.array(values)
     if is_number:
         # By way of decimals those beyond the largest float are infinite.
-        floats = (None if value is None else float(decimal.Decimal(value)) for value in values)
-        return pa.array([*floats], pa.float64())
+        return pa.array([None if each is None else float(decimal.Decimal(each)) for each in values])
     texts = [scalar_text(name, value) for value in values]
     return pa.array([None if text is None else without_surrogates(text) for text in texts], pa.string())
 

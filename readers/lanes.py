@@ -38,6 +38,12 @@ def require_alike(fits: object, otherwise: str) -> None:
         raise NotBulkError(otherwise)
 
 
+def require_exact(cells: pa.Array) -> None:
+    """Raise NotBulkError where floats, as Arrow reads integers beside them, are too large to be exact."""
+    sizes = np.abs(cells.to_numpy(zero_copy_only=False)) if types.is_floating(cells.type) else np.empty(0)
+    require_alike(not ((sizes >= 2.0**53) & (sizes <= 2.0**64)).any(), "integers may lack digits")
+
+
 def pieces_of(data: bytes | pa.Buffer) -> Iterator[npt.NDArray[np.uint8]]:
     """Yield bytes in pieces that fit the processor's cache."""
     text = np.frombuffer(data, dtype=np.uint8)

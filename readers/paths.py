@@ -26,7 +26,7 @@ from contract.errors import ConfigurationError, DatasetError, wording
 from contract.wording import several
 from readers.captures.shapes import CSV, NOTHING, Payload, rows_of_values
 from readers.flatten import batch_of, column_of, columns_of, flatten_batch, rows_to_batch
-from readers.lanes import Counts, NotBulkError, Table, like_first, require_alike
+from readers.lanes import Counts, NotBulkError, Table, like_first, require_alike, require_exact
 
 PREFIX = "column_"
 
@@ -298,6 +298,7 @@ def _bulk_features(
     width, *others = pc.unique(pc.list_value_length(rows)).to_pylist() or [0]
     require_alike(width and not others, "rows differ in their number of features")
     cells = pc.list_flatten(rows)
+    require_exact(cells)
     is_dense = not cells.null_count and (types.is_integer(cells.type) or types.is_floating(cells.type))
     # Much faster than element by element.
     table = np.ascontiguousarray(cells.to_numpy().reshape(-1, width).T) if is_dense else None

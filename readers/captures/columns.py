@@ -46,6 +46,7 @@ from readers.lanes import (
     like_first,
     of_kinds,
     require_alike,
+    require_exact,
     rows_of,
     text_buffer,
 )
@@ -421,8 +422,7 @@ class Decoder:
                     require_alike(at == last or batch.num_columns == widths[at], "more cells than expected")
                     start = sum(widths[:at])
                     found[at] = {cell_name(start + cell): each for cell, each in enumerate(batch.columns)}
-                named, kinds = found[at].items(), self.kinds
-                found[at] = {name: like_first(column, kinds.get(name)) for name, column in named}
+                found[at] = {name: like_first(each, self.kinds.get(name)) for name, each in found[at].items()}
         columns = dict(chain.from_iterable(each.items() for each in found))
         total = int(counts.sum())
         batch = batch_of(columns, total)
@@ -518,8 +518,7 @@ def json_array(data: pa.StringArray) -> pa.Array:
     nulls = {"null_handling": "replace", "null_replacement": "null"}
     wrapped = pc.binary_join_element_wise('{"p":', data, "}\n", "", **nulls)
     batch = parse_json(text_buffer(wrapped), JsonFields())
-    is_single = batch.num_rows == len(data) and batch.schema.names == ["p"]
-    require_alike(is_single, "a payload holds several values")
+    require_alike(batch.num_rows == len(data) and batch.schema.names == ["p"], "several values in a payload")
     return batch.column(0)
 
 
@@ -690,7 +689,7 @@ def _widest(columns: Sequence[pa.Array]) -> int:
     Raises
     ------
     NotBulkError
-        Where elements are floats, as Arrow reads integers beside them, that are too large to be exact ones.
+        Where elements may be integers that lack digits.
     """
     widest = len(columns)
     for array in columns:
@@ -699,9 +698,7 @@ def _widest(columns: Sequence[pa.Array]) -> int:
         elif types.is_list(array.type):
             longest, elements = pc.max(pc.list_value_length(array)).as_py() or 0, pc.list_flatten(array)
             widest = max(widest, longest, _widest([elements]))
-            if types.is_floating(elements.type):
-                sizes = np.abs(elements.to_numpy(zero_copy_only=False))
-                require_alike(not ((sizes >= 2.0**53) & (sizes <= 2.0**64)).any(), "integers may lack digits")
+            require_exact(elements)
     return widest
 
 

@@ -11,6 +11,7 @@ from capture_data import read_columns, record, write
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contract.dataset import ColumnPaths
 from readers.captures import columns
 from readers.lanes import NotBulkError
 from readers.like_lines import cells_of_lists
@@ -78,6 +79,13 @@ def test_deeper_lists_and_long_integers_are_as_one_by_one(
 ) -> None:
     requests = [request_of(at) for at in range(40)]
     test_together_as_one_by_one.hypothesis.inner_test(tmp_path_factory, requests)
+
+
+def test_long_integers_that_a_path_finds_are_exact(tmp_path: Path) -> None:
+    requests = [{"instances": [{"features": [0.5, 2**53 + 1 + at]}]} for at in range(300)]
+    write(tmp_path / "a.jsonl", [record("1", request) for request in requests])
+    found = read_columns(tmp_path, locations=ColumnPaths("instances[*].features"))
+    assert found["column_1"] == [2**53 + 1 + at for at in range(300)]
 
 
 def _refuse(data: pa.StringArray, shape: str) -> columns.Rows:
