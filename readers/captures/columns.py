@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -497,7 +498,7 @@ def texts_of(envelope: Envelope, side: str, note: Note, header: str | None = Non
         text = pc.replace_with_mask(text, pa.array(is_odd), pa.array(decoded, pa.string()))
     if header is not None:
         # Batches of no rows are names alone.
-        below = pc.replace_substring_regex(text, rf"\A\Q{header}\E\r?(\n|\z)", "")
+        below = pc.replace_substring_regex(text, rf"\A{re.escape(header)}\r?(\n|\z)", "")
         text = pc.if_else(pa.array(kinds == CSV), below, text)
     return Texts(text, kinds)
 
