@@ -700,7 +700,7 @@ def ask_model(
         start=not settings.validate_only and (is_given or bool(plan_dataset(request).splits)),
     )
     request.said.say("reading.model", model=model.where, names=listing(features))
-    as_label = predictor.probability is None and predictor.label is not None
+    as_label = model.only_labels or (predictor.probability is None and predictor.label is not None)
     if not as_label and first is not None:
         try:  # more than one column is the class, and not the score of one
             as_label = model.predict(first.slice(0, 1).select(list(features))).shape[1] > 1

@@ -360,7 +360,7 @@ def require_one_schedule(windows: Sequence[PastWindow], edit: Edit) -> None:
         if (run := window.run) is not None
     }
     if len(found) > 1:
-        jobs = [" ".join(f"{name} {text}" for name, text in labels[:-1]) for labels in sorted(found)]
+        jobs = [" ".join(f"{name} {text}" for name, text in labels if text) for labels in sorted(found)]
         raise ConfigurationError.of("replay.several_jobs", jobs=some_of(jobs, _LISTED))
 
 

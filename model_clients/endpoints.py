@@ -174,8 +174,7 @@ class RequestBatcher:
         """Divide rows evenly into requests of the usual size, or as many as can run at once."""
         rows = table.num_rows
         share = max(_FEWEST_ROWS, -(-rows // self.policy.concurrency))
-        most = min(share, self.usual_rows(table))
-        count = -(-rows // most)
+        count = -(-rows // min(share, self.usual_rows(table)))
         bounds = [number * rows // count for number in range(count + 1)]
         return [range(start, stop) for start, stop in pairwise(bounds)]
 
@@ -310,6 +309,8 @@ class EndpointModel:
         Called with the rows answered and the rows in all of a call.
     reopen
         A function and its arguments that make the same model in another process.
+    only_labels
+        Never known before it is asked.
     """
 
     channel: transport.Channel
@@ -318,6 +319,7 @@ class EndpointModel:
     policy: Policy
     progress: Progress | None = None
     reopen: tuple[Callable[..., Any], tuple[Any, ...]] = (object, ())
+    only_labels: bool = False
     # Called once it is closed.
     at_close: Callable[[], object] = object
     # Of the features in the model's order, where it is known to have any.
@@ -337,14 +339,13 @@ class EndpointModel:
         if table.num_rows == 0:
             return np.empty((0, 1))
         answers, kinds = self._ask(table, self.codec.scores)
-        widths = {scores.shape[1] for scores in answers}
+        widths = {str(scores.shape[1]) for scores in answers}
         if len(widths) > 1:
-            listed = " or ".join(map(str, sorted(widths)))
-            raise ModelError.of("model_answer.widths", model=self.where, widths=listed)
+            raise ModelError.of("model_answer.widths", model=self.where, widths=" or ".join(sorted(widths)))
         scores = np.concatenate(answers)
-        told = (self.predictor.label, self.predictor.probability)
         # Outputs that have names may be any numbers.
         may_be_pair = not self.predictor.label_headers or bool(((scores >= 0) & (scores <= 1)).all())
+        told = (self.predictor.label, self.predictor.probability)
         if len(scores) >= _ROWS_THAT_TELL and told == (None, None) and may_be_pair:
             model.require_no_label(scores, self.where)
         return model.require_finite(scores if kinds is None else scores[kinds], self.where)

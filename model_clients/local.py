@@ -61,6 +61,8 @@ class LocalModel:
         The classes in the order of the scores, as the model says.
     names, count
         The features' names, when the model knows them, and their number, when it says.
+    only_labels
+        Whether what it answers are labels and no scores.
     numeric_trees
         Whether it is a sum of trees that split by numbers only, which ``shap.TreeExplainer`` needs.
     """
@@ -75,6 +77,7 @@ class LocalModel:
     classes: Sequence[str | int] = ()
     names: Sequence[str] | None = None
     count: int | None = None
+    only_labels: bool = False
     numeric_trees: bool = False
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -84,16 +87,21 @@ class LocalModel:
         """Return the scores; see `Model.predict`."""
         if not table.num_rows:
             return np.empty((0, 1))
-        scores = np.asarray(self._ask(self.score, table), dtype=np.float64).reshape(table.num_rows, -1)
+        answer = self._ask(self.score, table)
+        told = {"model": self.where, "label": lambda error: repr(answer.item(0))}
+        with ModelError.instead_of("model_answer.only_labels", ValueError, **told):
+            scores = answer.astype(np.float64).reshape(table.num_rows, -1)
+            if self.only_labels and not np.isin(scores, (0, 1)).all():
+                raise ValueError
         if len(self.classes) == scores.shape[1]:
             scores = scores[:, models.order_of_classes(self.classes, self.label_headers, self.where)]
         return models.require_finite(scores, self.where)
 
     def predict_labels(self, table: pa.RecordBatch) -> pa.Array:
         """Return the labels; see `Model.predict_labels`."""
-        if self.label is None or self.label_headers:
+        if self.label is None or (self.label_headers and not self.only_labels):
             return models.largest_labels(self.predict(table), self.label_headers, self.where)
-        return pa.array(np.asarray(self._ask(self.label, table)).reshape(table.num_rows))
+        return pa.array(self._ask(self.label, table).reshape(table.num_rows))
 
     def close(self) -> None:
         """Let go of the library's object."""
@@ -104,7 +112,12 @@ class LocalModel:
         say = _named_line if self.kind == "pickled" else first_line
         # Libraries have errors of their own, pickled models any.
         with ModelError.instead_of("model_answer.failed", Exception, problem=say, model=self.where):
-            return function(columns)
+            answer = np.asarray(function(columns))
+        rows = table.num_rows
+        # Another shape would mix the answers to different rows.
+        if answer.size != rows and (function is self.label or (rows > 1 and len(answer) != rows)):
+            raise ModelError.of("model_answer.shape", model=self.where, shape=answer.shape, rows=rows)
+        return answer
 
 
 def first_line(error: Exception) -> str:
@@ -444,13 +457,20 @@ def open_pickled(content: bytes, where: str, allowed: bool) -> LocalModel:
         require("pandas", "pandas", where)
         return table.to_pandas()
 
-    opened = LocalModel(where, "pickled", model, lambda table: method(features(table)))
-    if getattr(model, "classes_", None) is not None:
-        opened.classes = np.asarray(model.classes_).tolist()
+    opened = LocalModel(where, "pickled", model, lambda table: _beside(method(features(table))))
+    if (classes := getattr(model, "classes_", None)) is not None:
+        # A list of arrays is of several outputs.
+        opened.classes = [] if np.ndim(classes[0]) else np.asarray(classes).tolist()
         opened.label = lambda table: model.predict(features(table))
+        opened.only_labels = not hasattr(model, "predict_proba")
     opened.names = None if names is None else [str(name) for name in names]
     opened.count = getattr(model, "n_features_in_", None)
     return opened
+
+
+def _beside(answer: Any) -> Any:
+    """Return the tables of several outputs side by side, so that each row has its own scores."""
+    return np.hstack(answer) if isinstance(answer, list) and np.ndim(answer[0]) == 2 else answer
 
 
 # What CatBoost's own classes predict by the loss of training; anything else as the trees add up.
@@ -474,8 +494,7 @@ def open_catboost(content: bytes, where: str, threads: int) -> LocalModel:
 
     with _whole(where, "CatBoost", content, catboost.CatBoostError, load, _NOTHING, _NOTHING):
         model = load()
-    loss = model.get_all_params()["loss_function"].partition(":")[0]
-    kind = _PREDICTIONS.get(loss, "RawFormulaVal")
+    kind = _PREDICTIONS.get(model.get_all_params()["loss_function"].partition(":")[0], "RawFormulaVal")
     texts = {*model.get_cat_feature_indices(), *model.get_text_feature_indices()}
 
     def score(table: pa.RecordBatch) -> Any:
@@ -534,9 +553,8 @@ class LinearModel(NamedTuple):
         """Return the scores of rows, shape (rows, outputs)."""
         from scipy.special import expit, softmax
 
-        sums: NDArray[np.float64] = matrix @ self.weights + self.bias
         links = {"logistic": expit, "softmax": functools.partial(softmax, axis=1)}
-        scores: NDArray[np.float64] = links.get(self.link, np.asarray)(sums)
+        scores: NDArray[np.float64] = links.get(self.link, np.asarray)(matrix @ self.weights + self.bias)
         return scores
 
 
@@ -618,7 +636,7 @@ _TYPES |= {"tensor(bool)": np.bool_, "tensor(string)": np.str_}
 LONGEST_RUN = 600.0
 _TRIAL_ROWS = 64
 _LABELS = ("tensor(int64)", "tensor(string)")
-_SCORES = ("tensor(float)", "tensor(double)", "tensor(float16)", "seq(map(")
+_SCORES = ("tensor(float)", "tensor(double)", "tensor(float16)", "seq(")
 
 
 def open_onnx(source: str | bytes, where: str, predictor: PredictorConfig, threads: int) -> LocalModel:
@@ -654,10 +672,11 @@ def open_onnx(source: str | bytes, where: str, predictor: PredictorConfig, threa
         raise ModelError.of("onnx.damaged", file=where, problem="it has no outputs")
     floats = [output.name for output in outputs if output.type.startswith(_SCORES)]
     score_output = str(floats[-1] if floats else outputs[-1].name)
+    others = [one.name for one in outputs if one.type in _LABELS]
+    only_labels = not floats and score_output in others and predictor.probability is None
     if predictor.probability is not None:
         score_output = _named(outputs, predictor.probability, "predictor.probability", where)
-    others = [one.name for one in outputs if one.type in _LABELS and one.name != score_output]
-    label_output = str(others[0]) if others else None
+    label_output = next((name for name in others if only_labels or name != score_output), None)
     if predictor.label is not None:
         label_output = _named(outputs, predictor.label, "predictor.label", where)
     is_matrix = len(inputs) == 1 and len(inputs[0].shape) == 2 and inputs[0].shape[1] != 1
@@ -669,9 +688,14 @@ def open_onnx(source: str | bytes, where: str, predictor: PredictorConfig, threa
         for tensor, columns in zip(inputs, parts, strict=True):
             values = models.tensor_values(columns, _TYPES[tensor.type], where)
             feeds[tensor.name] = values if len(tensor.shape) == 2 else values[:, 0]
-        return _run_batches(session, feeds, output, inputs[0].shape[0], table.num_rows)
+        answer = _run_batches(session, feeds, output, inputs[0].shape[0], table.num_rows)
+        return np.hstack(list(answer)) if is_fixed[output] == [True, False, True] else answer
 
-    model = LocalModel(where, "onnx", session, lambda table: run(table, score_output))
+    # Converters put the tables of several outputs one upon the other.
+    is_fixed = {one.name: [isinstance(size, int) for size in one.shape] for one in outputs}
+    model = LocalModel(
+        where, "onnx", session, lambda table: run(table, score_output), only_labels=only_labels
+    )
     if label_output:
         model.label = lambda table: run(table, label_output)
     model.classes = onnx_classes(content)
@@ -745,9 +769,8 @@ def _run(session: Any, feeds: dict[str, NDArray[Any]], output: str) -> NDArray[A
         watch.cancel()
     if isinstance(values, list) and values and isinstance(values[0], dict):
         # scikit-learn's converter writes one map of class to probability per row, classes ascending.
-        classes = list(values[0])
-        return np.array([[row[name] for name in classes] for row in values])
-    return np.asarray(values)
+        return np.array([[row[name] for name in values[0]] for row in values])
+    return np.asarray(_beside(values))
 
 
 def onnx_classes(content: bytes) -> list[str | int]:

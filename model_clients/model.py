@@ -80,6 +80,8 @@ class Model(Protocol):
 
     # What it is as a user would write it: the address of an endpoint, the path of a file.
     where: str
+    # Whether it is known to answer labels and no scores.
+    only_labels: bool
 
     def predict(self, table: pa.RecordBatch) -> Scores:
         """Return the scores, shape (rows, outputs), in the order of the rows, all of them finite.
@@ -287,11 +289,8 @@ def _plain(key: str) -> str:
 
 
 # What is true, and what is false, in either spelling.
-_TRUTHS = (("true", "1"), ("false", "0"))
-_TRUE_OR_FALSE = {
-    None,
-    *(spelt for text in ("true", "false") for spelt in (text, text.title(), text.upper())),
-}
+_TRUTHS = (("true", "1"), ("1", "true"), ("false", "0"), ("0", "false"))
+_TRUE_OR_FALSE = {None, "true", "True", "TRUE", "false", "False", "FALSE"}
 
 
 def category_codes(
@@ -322,9 +321,7 @@ def category_codes(
         if len(codes) < len(known):
             raise ModelError.of("model_columns.twin_categories", model=where, field=name)
         if codes.keys() <= {"true", "false", "1", "0"}:
-            codes |= {
-                other: codes[one] for pair in _TRUTHS for one, other in (pair, pair[::-1]) if one in codes
-            }
+            codes |= {other: codes[one] for one, other in _TRUTHS if one in codes}
         column = pc.dictionary_encode(table.column(number))
         values = [category_key(value) for value in column.dictionary.to_pylist()]
         if unseen := [value for value in values if value not in codes]:
@@ -332,10 +329,8 @@ def category_codes(
             text = f"column {name!r} holds {unseen[0]!r}, {why}"
             spelt = {_plain(key): key for key in codes}
             if other := next((value for value in unseen if _plain(value) in spelt), None):
-                known = spelt[_plain(other)]
-                raise ModelError.of(
-                    "model_columns.spelt_category", model=where, field=name, other=other, known=known
-                )
+                told = {"field": name, "other": other, "known": spelt[_plain(other)]}
+                raise ModelError.of("model_columns.spelt_category", model=where, **told)
             if refuse_unseen:
                 raise ModelError.of("model_columns.unseen_category", problem=text)
             _say_once(f"{text}; its library takes such as missing values.", f"{where} {name}")

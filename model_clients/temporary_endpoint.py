@@ -158,6 +158,8 @@ def open_shadow(
 class ModelToStart:
     """A model whose endpoint a dry run leaves unstarted; to ask it is to look whether it exists."""
 
+    only_labels = False
+
     def __init__(self, predictor: PredictorConfig) -> None:
         self._predictor = predictor
         self.where = f"SageMaker model {predictor.model_name}"

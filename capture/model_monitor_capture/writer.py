@@ -323,9 +323,8 @@ class CaptureWriter:
         event_id = event_id or new_id()
         inference_id = None if inference_id in (None, "") else str(inference_id)
         known = inference_id or event_id
-        if not self.selection.takes_id(known):
-            return None
-        if not (self.selection.takes_type(request_type) and self.selection.takes_type(response_type)):
+        is_taken = self.selection.takes_id(known) and self.selection.takes_type(request_type)
+        if not (is_taken and self.selection.takes_type(response_type)):
             return None
         parts: dict[str, dict[str, Any]] = {}
         for data, kind, mode in ((request, request_type, "INPUT"), (response, response_type, "OUTPUT")):
@@ -339,10 +338,11 @@ class CaptureWriter:
                 return None
             if (part := payload(raw, kind, mode, self._masking)) is None:
                 self.counts["masked"] += 1
+                _warn_once("A call is left out: masking needs JSON or CSV, by Content-Type, to look into it.")
                 return None
             first, cells = raw.partition(b"\n")[0], self._masking.cells
             if cells and mode == "OUTPUT" and part["encoding"] == "CSV" and min(cells) <= first.count(b","):
-                _warn_of_masked_answers()
+                _warn_once("Masking(cells=...) empties cells of CSV answers, too, predictions among them.")
             parts["endpointInput" if mode == "INPUT" else "endpointOutput"] = part
         seconds = time.time() if seconds is None else seconds
         return known if self._put(seconds, line_of(parts, inference_id, event_id, seconds)) else None
@@ -590,9 +590,8 @@ def complete_if_abandoned(path: Path) -> None:
 
 
 @functools.cache
-def _warn_of_masked_answers() -> None:
-    """Say once that masking takes cells of answers, which may be predictions."""
-    _log.warning("Masking(cells=...) empties cells of CSV answers, too, predictions among them.")
+def _warn_once(text: str) -> None:
+    _log.warning("%s", text)
 
 
 def _close_all() -> None:

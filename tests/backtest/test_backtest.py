@@ -253,6 +253,13 @@ def test_one_baseline_is_not_tried_on_several_schedules(
     assert len(world.backtest("--rules=sagemaker")["windows"]) == 2
 
 
+def test_nor_on_jobs_that_differ_by_their_segments(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    for segments in ({}, {"segment_by": "town"}):
+        world.monitor(1, **segments)
+    world.backtest(f"--baseline-constraints={world.edit(tolerate)}", code=2)
+    assert "(monitor data-quality, monitor data-quality segments ['town'])" in capsys.readouterr().err
+
+
 def test_nor_on_several_models(world: World) -> None:
     edited = world.edit(tolerate)
     for name in ("churn", "fraud"):

@@ -129,12 +129,24 @@ def test_a_member_is_masked_by_its_path_too(tmp_path):
 
 
 def test_predictions_that_masking_takes_are_told(tmp_path, caplog):
-    writing._warn_of_masked_answers.cache_clear()
+    writing._warn_once.cache_clear()
     kinds = {"request_type": "text/csv", "response_type": "text/csv"}
     one_record(tmp_path / "1", "a,b", "0.5", masking=Masking(cells={1}), **kinds)
     assert "predictions among them" not in caplog.text
     one_record(tmp_path / "2", "a,b", "0.5", masking=Masking(cells={0}), **kinds)
     assert "predictions among them" in caplog.text
+
+
+def test_calls_that_cannot_be_masked_are_told_once(tmp_path, caplog):
+    writing._warn_once.cache_clear()
+    writer = CaptureWriter(tmp_path, masking=Masking(members={"ssn"}))
+    assert writer.capture(b'{"ssn": 1}', b"1", request_type="application/json")
+    assert "left out" not in caplog.text
+    for _ in range(2):
+        assert writer.capture(b'{"ssn": 1}', b"1", request_type="text/plain") is None
+    writer.close()
+    assert writer.counts["masked"] == 2
+    assert caplog.text.count("left out") == 1
 
 
 def test_ids_may_be_numbers_and_times_are_seconds(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import pickle
 import re
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +17,7 @@ from jobs.attribution_runs import run, table
 from models.model_matrix import BY_NAME, HAS_CATBOOST, KINDS, LIBRARIES, Trained, broken, drawn, trained
 from models.model_server import serving
 from run_jobs import run_job
+from sklearn.linear_model import RidgeClassifier
 
 from containers.bias import main as bias
 
@@ -96,3 +98,28 @@ def test_a_cell(tmp_path: Path, library: str, kind: str, where: str) -> None:
     correct = positive == (labelled.late == 1)
     assert values["DPPL"] == pytest.approx(positive[~group].mean() - positive[group].mean(), abs=1e-9)
     assert values["AD"] == pytest.approx(correct[~group].mean() - correct[group].mean(), abs=1e-9)
+
+
+@pytest.mark.parametrize("classes", [["low", "high"], [1, 2], [0, 1]])
+def test_labels_of_a_model_without_scores(tmp_path: Path, classes: list[object]) -> None:
+    frame = pd.DataFrame(np.random.default_rng(3).normal(size=(400, 3)), columns=["x1", "x2", "x3"])
+    answers = np.where(frame.x1 + frame.x3 > 0, classes[1], classes[0])
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(RidgeClassifier().fit(frame, answers)))
+    frame.assign(late=answers).to_csv(tmp_path / "data.csv", index=False)
+    config = {
+        "dataset_type": "text/csv",
+        "label": "late",
+        "label_values_or_threshold": [classes[1]],
+        "facet": [{"name_or_index": "x3", "value_or_threshold": [0]}],
+        "methods": {"post_training_bias": {"methods": ["AD", "DPPL"]}},
+    }
+    (tmp_path / "analysis_config.json").write_text(json.dumps(config))
+    settings = {"analysis_config": tmp_path, "model": tmp_path / "model.pkl", "dataset_format": None}
+    settings |= {"allow_pickled_model": "Enabled", "output_path": tmp_path / "bias"}
+    result = run_job(tmp_path, tmp_path / "data.csv", command=bias.main, **settings)
+    assert result.exit_code == 0, result.message
+    (facet,) = result.document("analysis.json")["post_training_bias_metrics"]["facets"]["x3"]
+    values = {metric["name"]: metric["value"] for metric in facet["metrics"]}
+    positive = pickle.loads((tmp_path / "model.pkl").read_bytes()).predict(frame) == classes[1]
+    group = frame.x3 > 0
+    assert values["DPPL"] == pytest.approx(positive[~group].mean() - positive[group].mean(), abs=1e-9)

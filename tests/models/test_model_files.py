@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 from fixtures import ROOT, fixture
 from models.model_files import ROWS, linear_onnx, table
+from refusals import refused
 
 from contract.errors import ModelError
+from model_clients import local
+from model_clients.local import LocalModel
 from model_clients.opening import open_model
 
 
@@ -40,6 +43,51 @@ class Doubling:
 
     def predict(self, rows: np.ndarray) -> np.ndarray:
         return 2.0 * rows[:, 0]
+
+
+class Classifier:
+    """A classifier with scikit-learn's members, and an answer of its own choice."""
+
+    def __init__(self, classes: object, answer: object, scores: object = None) -> None:
+        self.classes_ = classes
+        self.answer = answer
+        if scores is not None:
+            self.predict_proba = lambda rows: scores
+
+    def predict(self, rows: np.ndarray) -> object:
+        return self.answer
+
+
+def opened(path: Path, *args: object, **kinds: object) -> LocalModel:
+    path.write_bytes(b"a pickle")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pickle, "loads", lambda content: Classifier(*args, **kinds))
+        return local.open_pickled(path.read_bytes(), "model.pkl", allowed=True)
+
+
+def test_scores_of_several_outputs_stay_with_their_rows(tmp_path: Path) -> None:
+    two, three = np.random.default_rng(1).random((300, 2)), np.random.default_rng(2).random((300, 3))
+    outputs = [np.array([0, 1]), np.array(["a", "b", "c"])]
+    model = opened(tmp_path / "model.pkl", outputs, np.zeros((300, 2)), scores=[two, three])
+    assert np.array_equal(model.predict(table()), np.hstack([two, three]))
+    with refused(ModelError, "model_answer.shape"):
+        model.predict_labels(table())
+    model = opened(tmp_path / "model.pkl", [0, 1], None, scores=two.T)
+    with refused(ModelError, "model_answer.shape"):
+        model.predict(table())
+
+
+@pytest.mark.parametrize(("classes", "label"), [(["high", "low"], "'low'"), ([1, 2], "2")])
+def test_labels_alone_are_no_scores(tmp_path: Path, classes: list[object], label: str) -> None:
+    answer = np.resize(classes[::-1], 300)
+    model = opened(tmp_path / "model.pkl", classes, answer)
+    assert model.only_labels
+    assert model.predict_labels(table()).to_pylist() == answer.tolist()
+    with refused(ModelError, "model_answer.only_labels") as caught:
+        model.predict(table())
+    assert f" {label}," in str(caught.value)
+    # Two classes of 0 and 1 have a shape that is told elsewhere.
+    assert set(opened(tmp_path / "model.pkl", [0, 1], np.resize([0, 1], 300)).predict(table()).flat) == {0, 1}
 
 
 def test_pickles_need_consent(tmp_path: Path) -> None:

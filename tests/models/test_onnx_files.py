@@ -150,6 +150,42 @@ def test_a_network_that_wants_all_memory(tmp_path: Path) -> None:
         open_model(saved(graph, tmp_path / "model.onnx"))
 
 
+@pytest.mark.parametrize("sequence", [False, True])
+def test_outputs_one_upon_the_other_stay_with_their_rows(tmp_path: Path, sequence: bool) -> None:
+    """As converters write the probabilities of several targets: (targets, rows, classes)."""
+    weights = numpy_helper.from_array(WEIGHTS.T[:2, :, None].astype(np.float32), "w")  # (2, 4, 1)
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["scores"])]
+    output = helper.make_tensor_value_info("scores", TensorProto.FLOAT, [2, "rows", 1])
+    if sequence:
+        nodes.append(helper.make_node("SplitToSequence", ["scores"], ["parts"], axis=0, keepdims=0))
+        kind = helper.make_sequence_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, None))
+        output = helper.make_value_info("parts", kind)
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4])
+    model = open_model(
+        saved(helper.make_graph(nodes, "two", [x], [output], [weights]), tmp_path / "model.onnx")
+    )
+    for rows in (2, 300):
+        expected = ROWS[:rows] @ WEIGHTS[:, :2]
+        np.testing.assert_allclose(model.predict(table(ROWS[:rows])), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("classes", [["mid", "high", "low"], [7, -1, 3]])
+def test_a_file_of_labels_alone(tmp_path: Path, classes: list[Any]) -> None:
+    path, expected = classifier(tmp_path, classes)
+    graph = onnx.load(path)
+    del graph.graph.output[1]
+    onnx.save(graph, path)
+    model = open_model(path)
+    assert model.only_labels
+    assert model.predict_labels(table()).to_pylist() == [classes[one] for one in expected.argmax(axis=1)]
+    with refused(ModelError, "model_answer.only_labels"):
+        model.predict(table())
+    named = open_model(path, PredictorConfig(probability="label"))
+    assert not named.only_labels
+    if isinstance(classes[0], int):
+        assert set(named.predict(table()).flat) == set(classes)
+
+
 def classifier(folder: Path, classes: list[str] | list[int], *, maps: bool = False) -> tuple[str, np.ndarray]:
     """Write what converters make of a linear classifier; return it, and its scores in the classes' order."""
     name = "classlabels_strings" if isinstance(classes[0], str) else "classlabels_ints"
