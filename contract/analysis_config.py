@@ -178,7 +178,8 @@ def _segment_values(members: JsonObject, key: str) -> tuple[tuple[str | int, ...
         cells = segment if isinstance(segment, list) else []
         return bool(cells) and all(isinstance(cell, str | int) for cell in cells)
 
-    found = values(fits, "lists of values or intervals", '[["a","b"],["[1, 4]","(5, 6]"]]')(members, key)
+    example = '[["a","b"],["[1, 4]","(5, 6]"]]'
+    found = values(fits, "lists of values or intervals", example)(members, key)
     return tuple(tuple(segment) for segment in found)
 
 

@@ -1,6 +1,5 @@
 """The merge of captures with labels that came later, as a job: read, join, write, report."""
 
-import itertools
 import logging
 import re
 import threading
@@ -9,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -128,12 +126,19 @@ def _write(
 ) -> None:
     lines = _replaced(_lines(envelope.block).take(pa.array(envelope.numbers)))
     lines = _with_labels(lines, *index.take(positions).flatten())
-    sources = envelope.block.sources(envelope.numbers)
-    for source, hour in sorted({*zip(sources.tolist(), hours.tolist(), strict=True)}):
+    targets = np.stack([envelope.block.sources(envelope.numbers), hours.astype(np.int64)], axis=1)
+    order = np.lexsort((targets[:, 1], targets[:, 0]))
+    if (order[1:] < order[:-1]).any():
+        lines, targets = lines.take(pa.array(order)), targets[order]
+    edges = np.flatnonzero((targets[1:] != targets[:-1]).any(axis=1)) + 1
+    offsets = np.frombuffer(lines.buffers()[1], np.int32)[lines.offset :]
+    content = lines.buffers()[2]
+    for start, end in zip([0, *edges.tolist()], [*edges.tolist(), len(lines)], strict=True):
+        source, hour = targets[start].tolist()
         target = (envelope.block.segments[source].path, hour)
         [part] = merged.parts.setdefault(target, [folder / str(len(merged.parts))])
         with part.open("ab") as file:
-            file.write(text_buffer(lines.filter(pa.array((sources == source) & (hours == hour)))))
+            file.write(content.slice(int(offsets[start]), int(offsets[end] - offsets[start])))
 
 
 def _with_labels(lines: pa.BinaryArray, data: pa.StringArray, encodings: pa.StringArray) -> pa.BinaryArray:
@@ -163,7 +168,7 @@ def coverage_report(merged: Merged, index: LabelIndex) -> dict[str, Any]:
     hours = []
     for hour in sorted(captures.keys() | labels.keys()):
         counts = {name: of[hour] for name, of in by_hour.items()}
-        coverage = joined[hour] / captures[hour] if captures[hour] else None
+        coverage = _share(joined[hour], captures[hour])
         hours.append({"hour": hour_text(hour), **counts, "coverage": coverage})
     return {
         "version": 0.0,
@@ -175,7 +180,7 @@ def coverage_report(merged: Merged, index: LabelIndex) -> dict[str, Any]:
         "changed_labels": index.changed,
         "joined": joined.total(),
         "orphan_labels": orphans.total(),
-        "coverage": joined.total() / captures.total() if captures.total() else None,
+        "coverage": _share(joined.total(), captures.total()),
         "hours": hours,
     }
 
@@ -267,11 +272,17 @@ def _joined_parts(parts: dict[Target, list[Path]], settings: Settings) -> dict[s
         in_time = [] if hour == UNKNOWN_HOUR else [hour_text(hour)[:13].replace("-", "/").replace("T", "/")]
         name = _ENDINGS.sub("", path.rpartition("/")[2])
         stem = "/".join([folders[-1] if folders else endpoint, *in_time, name])
-        numbered = (f"{stem}-{number}.jsonl" for number in itertools.count(2))
-        names = itertools.chain([f"{stem}.jsonl"], numbered)  # files of one name from different folders
-        taken[next(name for name in names if name not in taken)] = files
+        name, number = f"{stem}.jsonl", 1
+        while name in taken:  # files of one name from different folders
+            number += 1
+            name = f"{stem}-{number}.jsonl"
+        taken[name] = files
     with ThreadPoolExecutor(_MOST_WORKERS, thread_name_prefix="join") as executor:
         return dict(zip(taken, executor.map(storage.join_parts, taken.values()), strict=True))
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
 
 
 def _log_report(report: dict[str, Any]) -> None:
@@ -294,8 +305,9 @@ def _log_report(report: dict[str, Any]) -> None:
 
 def _coverage_table(hours: list[dict[str, Any]], totals: tuple[int, ...]) -> str:
     columns = ("captures", "labels", "joined", "orphans")
-    rows = [("hour", *columns), *map(itemgetter("hour", *columns), hours), ("total", *totals)]
-    return "\n".join(f"{first:<20}" + "".join(f"{cell:>12}" for cell in cells) for first, *cells in rows)
+    lines = [f"{'hour':<20}" + "".join(f"{column:>12}" for column in columns)]
+    lines += [f"{hour['hour']:<20}" + "".join(f"{hour[column]:>12}" for column in columns) for hour in hours]
+    return "\n".join([*lines, f"{'total':<20}" + "".join(f"{total:>12}" for total in totals)])
 
 
 def _message(

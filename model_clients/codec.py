@@ -123,9 +123,10 @@ def json_renderer(content: Template | None, record: Template) -> Render:
     def render(table: pa.RecordBatch) -> bytes:
         if content is None:
             return _records(table, record, b"\n")
+        names = orjson.dumps(table.schema.names)
         records = _records(table, record, b",")
-        values = {"records": b"[%b]" % records, "record": records}
-        return _filled(content, values | {"feature_names": orjson.dumps(table.schema.names)})
+        values = {"records": b"[%b]" % records, "record": records, "feature_names": names}
+        return _filled(content, values)
 
     return render
 
@@ -296,11 +297,14 @@ def _json_locator(expression: str | int | None, field: str, is_lines: bool) -> C
             if found is None or (is_lines and any(value is None for value in found)):
                 there = _describe(document, is_lines)
                 raise AnswerError(f"holds nothing at {field} {expression!r}; it {there}")
-        elif any(isinstance(one, dict) for one in (document if isinstance(document, list) else [document])):
-            unsaid = "predictor.probability does not say which to take; give its JMESPath"
-            raise AnswerError(f"{_describe(document, is_lines)}, and {unsaid}")
-        is_row = isinstance(found, list) and (rows > 1 or len(found) < 2 or list in map(type, found))
-        return [found] if rows == 1 and may_be_lone and not is_row else found
+        elif isinstance(document, dict) or (
+            isinstance(document, list) and any(isinstance(value, dict) for value in document)
+        ):
+            there = _describe(document, is_lines)
+            raise AnswerError(
+                f"{there}, and predictor.probability does not say which to take; give its JMESPath"
+            )
+        return [found] if rows == 1 and may_be_lone and _is_lone(found) else found
 
     return find
 
@@ -365,6 +369,12 @@ def _require_rows(found: Any, rows: int) -> Any:
     return found
 
 
+def _is_lone(found: Any) -> bool:
+    return not isinstance(found, list) or (
+        len(found) > 1 and not any(isinstance(value, list) for value in found)
+    )
+
+
 def _as_scores(found: Any) -> Scores:
     """Return scores of shape (rows, outputs); null becomes NaN."""
     if isinstance(found, np.ndarray) and found.dtype != object:
@@ -372,8 +382,7 @@ def _as_scores(found: Any) -> Scores:
     else:
         values = list(found)
         try:
-            is_list = re.compile(r"\[.*\]", re.DOTALL).fullmatch
-            values = [orjson.loads(one) if isinstance(one, str) and is_list(one) else one for one in values]
+            values = [orjson.loads(value) if _is_list_text(value) else value for value in values]
             scores = np.array(values, dtype=np.float64)
         except (TypeError, ValueError) as error:
             leaves = (value for value in _leaves(values) if value is not None)
@@ -388,6 +397,10 @@ def _as_scores(found: Any) -> Scores:
     if scores.ndim != 2 or scores.shape[1] == 0:
         raise AnswerError("holds neither a number nor a list of numbers for each record")
     return scores
+
+
+def _is_list_text(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("[") and value.endswith("]")
 
 
 def _leaves(values: Sequence[Any]) -> list[Any]:

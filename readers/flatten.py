@@ -69,9 +69,19 @@ def flatten_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
             try:
                 yield from ((field, name, flat) for name, flat in _flatten(field, array))
             except RecursionError:
-                raise DatasetError.of("tables.too_deep", field=field[:40], deepest=DEEPEST) from None
+                raise too_deep(field) from None
 
     return batch_of(_by_name(flattened()), batch.num_rows, batch.schema.metadata)
+
+
+def too_deep(name: str) -> DatasetError:
+    """Return the error for a field whose values are nested deeper than `DEEPEST`."""
+    return DatasetError.of("tables.too_deep", field=name[:40], deepest=DEEPEST)
+
+
+def too_long(name: str, length: int) -> DatasetError:
+    """Return the error for a field whose lists are longer than `LONGEST_LIST`."""
+    return DatasetError.of("tables.too_long", field=name[:40], length=length, longest=LONGEST_LIST)
 
 
 def _by_name(found: Iterable[tuple[str, str, pa.Array]]) -> dict[str, pa.Array]:
@@ -142,7 +152,7 @@ def _flatten_list(name: str, array: pa.Array) -> _Columns:
     starts = np.cumsum(lengths, dtype=np.int64) - lengths
     longest = int(lengths.max(initial=0))
     if longest > LONGEST_LIST:
-        raise DatasetError.of("tables.too_long", field=name[:40], length=longest, longest=LONGEST_LIST)
+        raise too_long(name, longest)
     for position in range(longest):
         elements = values.take(pa.array(starts + position, mask=lengths <= position))
         yield from _flatten(f"{name}.{position}", elements)
@@ -355,7 +365,7 @@ def _expand(
 ) -> Iterator[tuple[str, list[Any]]]:
     """Yield the flat columns of a field; without others that are alike, its values decide on the order."""
     if depth > DEEPEST:
-        raise DatasetError.of("tables.too_deep", field=name[:40], deepest=DEEPEST)
+        raise too_deep(name)
     if {type(value) for value in values} <= {str, int, float, bool, type(None)}:
         yield name, values
         return
@@ -373,7 +383,7 @@ def _expand(
     alike = alike or _Alike(values)
     longest = max((len(value) for value in lists if value is not None), default=0)
     if longest > LONGEST_LIST:
-        raise DatasetError.of("tables.too_long", field=name[:40], length=longest, longest=LONGEST_LIST)
+        raise too_long(name, longest)
     for position, children in enumerate(itertools.zip_longest(*(value or () for value in lists))):
         yield from _expand(f"{name}.{position}", list(children), alike.items, depth + 1)
 

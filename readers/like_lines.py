@@ -34,7 +34,6 @@ _OPEN, _CLOSE = b"[]"
 _IS_MARK, _IS_BRACE, _IS_DIGIT = (
     np.bincount(list(marks), minlength=256) > 0 for marks in (b"[]{},", b"{}", b"0123456789")
 )
-_MARKS_ALONE = _IS_MARK.tobytes()
 # Of rows that differ in length, so many times as many cells as there are may be missing.
 _MOST_MISSING = 4
 _UNESCAPED_QUOTE = re.compile(rb'(?<!\\)"')
@@ -268,7 +267,7 @@ def cells_of_lists(data: pa.StringArray) -> Lists:
     whole = bytes(text_buffer(data))
     text = np.frombuffer(whole, np.uint8)
     is_quote = _are_quotes(whole, 0, None)
-    places = np.flatnonzero(np.frombuffer(whole.translate(_MARKS_ALONE), np.bool) | is_quote)
+    places = np.flatnonzero(np.frombuffer(whole.translate(_IS_MARK.tobytes()), np.bool) | is_quote)
     is_quote = is_quote[places]
     quotes = places[is_quote]
     marks = places[~is_quote & (np.cumsum(is_quote, dtype=np.uint8) % 2 == 0)]

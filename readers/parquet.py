@@ -144,9 +144,11 @@ def _encoded_text(source: pa.NativeFile, metadata: pq.FileMetaData) -> list[str]
     next(file.iter_batches(1, row_groups=[0], columns=list(text.values()), use_threads=False), None)
     group = metadata.row_group(0)
     chunks = {path: group.column(position) for position, path in text.items()}
-    coded = {path: chunk for path, chunk in chunks.items() if chunk.has_dictionary_page}
-    most = {path: _ENCODED * max(1, chunk.num_values) for path, chunk in coded.items()}
-    return [path for path, chunk in coded.items() if chunk.total_uncompressed_size <= most[path]]
+    return [
+        path
+        for path, chunk in chunks.items()
+        if chunk.has_dictionary_page and chunk.total_uncompressed_size <= _ENCODED * max(1, chunk.num_values)
+    ]
 
 
 def parquet_rows(path: str, rows: int) -> Iterator[list[dict[str, Any]]]:

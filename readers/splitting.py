@@ -211,8 +211,10 @@ def line_blocks(
         # Large parts of a local file are read without copying them to cut them off.
         path, is_large = piece.path, size >= BLOCK_SIZE and not storage.is_s3(piece.path)
         is_copied = piece.is_whole_file and not (is_large and find_cut is None)
-        copied, ranges = _stream_blocks(path, begin, size, find_cut), _range_blocks(piece, begin, size)
-        for block in copied if is_copied else ranges:
+        blocks = (
+            _stream_blocks(path, begin, size, find_cut) if is_copied else _range_blocks(piece, begin, size)
+        )
+        for block in blocks:
             # Some programs put a mark before UTF-8.
             has_mark = block.offset == 0 and block.data.startswith(UTF8_MARK)
             yield block._replace(data=block.data.removeprefix(UTF8_MARK)) if has_mark else block
@@ -278,9 +280,7 @@ def _stream_blocks(path: str, begin: int, size: int, find_cut: FindCut | None) -
             data = rest + chunk
             cut = find_cut(data) if find_cut else data.rfind(b"\n") + 1
             if not cut and len(data) > LONGEST_LINE:
-                raise DatasetError.of(
-                    "data_files.long_line", file=path, size=LONGEST_LINE >> 20, offset=offset
-                )
+                raise _too_long(path, offset)
             if cut:
                 yield Segment(path, offset, data[:cut])
             offset, rest = offset + cut, data[cut:]
@@ -300,10 +300,13 @@ def _range_blocks(piece: FileRange, begin: int, size: int) -> Iterator[Segment]:
             # Finding the end first saves copying the block to cut it off there.
             stop = total if offset + size >= total == end else _next_line(file, min(offset + size, end))
             if stop - offset > size + LONGEST_LINE:
-                told: dict[str, Any] = {"size": LONGEST_LINE >> 20, "offset": offset}
-                raise DatasetError.of("data_files.long_line", file=piece.path, **told)
+                raise _too_long(piece.path, offset)
             yield Segment(piece.path, offset, file.read_at(stop - offset, offset))
             offset = stop
+
+
+def _too_long(path: str, offset: int) -> DatasetError:
+    return DatasetError.of("data_files.long_line", file=path, size=LONGEST_LINE >> 20, offset=offset)
 
 
 def _next_line(file: pa.NativeFile, start: int) -> int:

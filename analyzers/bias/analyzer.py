@@ -182,8 +182,10 @@ def _size(group: documents.FacetStatistics) -> tuple[int, int]:
 
 def _sizes(statistics: BiasStatistics) -> dict[str, list[tuple[int, int]]]:
     """Return by facet the sizes of its groups."""
-    names = dict.fromkeys(one.facet for one in statistics.facets)
-    return {name: [_size(one) for one in statistics.facets if one.facet == name] for name in names}
+    sizes: dict[str, list[tuple[int, int]]] = {}
+    for group in statistics.facets:
+        sizes.setdefault(group.facet, []).append(_size(group))
+    return sizes
 
 
 @dataclass(frozen=True)

@@ -250,7 +250,8 @@ def rows_lacking(name: str, tables: Tables) -> int | None:
     counts = tables.of(name) / tables.effect
     sizes = counts.sum(axis=(1, 2))
     total = float(tables.of(name).sum())
-    factor = SMALLEST_GROUP / max(float(sizes.sum()) if name in ("CI", "GE") else float(sizes.min()), 0.5)
+    smallest = float(sizes.sum()) if name in ("CI", "GE") else float(sizes.min())
+    factor = SMALLEST_GROUP / max(smallest, 0.5)
     rate = RATES.get(name)
     if rate is not None:
         base = rate.of(counts) + (rate.hits(counts) if name == "TE" else 0.0)
@@ -720,8 +721,8 @@ def check_sagemaker(statistics: BiasStatistics, constraints: BiasConstraints) ->
             growth = size - limit if math.isfinite(size) else None
             findings.append(Finding(f"{metric.name} of {group_text(facet)}", text, growth, violated=True))
     notes = unmatched(statistics, constraints)
-    told = ((group, ", ".join(names)) for group, names in without.items())
-    notes += [wording("bias_notes.without", group=group, names=names) for group, names in told]
+    for group, names in without.items():
+        notes.append(wording("bias_notes.without", group=group, names=", ".join(names)))
     given = (metric for _, member in constraints.groups() for metric in member.metrics)
     if ignored := [one.name for one in given if one.allowed is not None or one.threshold is not None]:
         notes.append(wording("bias_notes.ignored", names=", ".join(dict.fromkeys(ignored))))

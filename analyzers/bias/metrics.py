@@ -240,7 +240,9 @@ NO_GROUP_VARIABLE = "Group variable is empty or not provided"
 def _empty_facet(empty_d: str, empty_a: str) -> Problem:
     def problem(counts: Floats) -> str | None:
         rest, sensitive = facet_sizes(counts)
-        return empty_d if sensitive == 0 else empty_a if rest == 0 else None
+        if sensitive == 0:
+            return empty_d
+        return empty_a if rest == 0 else None
 
     return problem
 
@@ -264,7 +266,9 @@ def _one_sided_strata(strata: Floats) -> str | None:
 
 def _no_benefit(counts: Floats) -> str | None:
     rows = counts.sum(axis=0)
-    return "Every row is a false negative, so the mean benefit is zero" if rows[1, 0] == rows.sum() else None
+    if rows[1, 0] == rows.sum():
+        return "Every row is a false negative, so the mean benefit is zero"
+    return None
 
 
 _CLASS = _empty_facet(

@@ -333,7 +333,10 @@ def _add_numbers(summary: ColumnSummary, array: pa.Array, plan: ColumnPlan) -> C
         lookup[code] = summary.place(_reduced(float(known[np.argmax(classes == code)]), plan, listed=False))
     places = np.zeros(numbers.size, dtype=np.int64)
     places[present] = lookup[classes]
-    for value in [found for text in sorted(plan.listed) if (found := as_number(text)) is not None]:
+    for text in sorted(plan.listed):
+        value = as_number(text)
+        if value is None:
+            continue
         equal = numbers == value
         if equal.any():
             places[equal] = summary.place(int(value) if integer else value)
@@ -393,8 +396,10 @@ def _join(left: ColumnSummary, right: ColumnSummary, plan: ColumnPlan) -> tuple[
     if left.rows == 0:
         merged.first = right.first
     later_places = np.array([0, *(merged.place(value) for value in later.values)], dtype=np.int64)
-    for count in ("rows", "missing", "unusable", "outside"):
-        setattr(merged, count, getattr(left, count) + getattr(right, count))
+    merged.rows += later.rows
+    merged.missing += later.missing
+    merged.unusable += later.unusable
+    merged.outside += later.outside
     merged.kinds |= later.kinds
     if merged.collapsed_extent is not None and later.collapsed_extent is not None:
         merged.collapsed_extent.join(later.collapsed_extent)
@@ -727,17 +732,19 @@ def _add(summary: BiasSummary, batch: pa.RecordBatch, plan: SummaryPlan, buffers
         summary.columns[name].rows += batch.num_rows
         summary.columns[name].missing += int(rows[0])
     for index, (axes, (codes, rows)) in enumerate(zip(plan.axes, tables, strict=True)):
-        shrunk = [*_shrink(summary.columns, axes, plan)]
-        for name, moved in shrunk:
+        has_shrunk = False
+        for name, moved in _shrink(summary.columns, axes, plan):
             _move(summary, name, moved, plan)
             lookups[name] = moved[lookups[name]]
+            has_shrunk = True
         table = summary.tables[index]
-        sizes = [len(summary.columns[name].values) + 1 for name in axes]
-        if table.shape != tuple(sizes):
-            grown = [(0, size - before) for size, before in zip(sizes, table.shape, strict=True)]
-            table = summary.tables[index] = np.pad(table, grown)
+        shape = tuple(len(summary.columns[name].values) + 1 for name in axes)
+        if table.shape != shape:
+            grown = np.zeros(shape)
+            grown[tuple(slice(size) for size in table.shape)] = table
+            table = summary.tables[index] = grown
         at = tuple(lookups[name][each] for name, each in zip(axes, codes, strict=True))
-        if shrunk:
+        if has_shrunk:
             np.add.at(table, at, rows)
         else:
             table[at] += rows  # quicker, and right since no two codes have the same place

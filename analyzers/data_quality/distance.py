@@ -106,7 +106,8 @@ def numeric_distance(
     sides = [np.concatenate(pair) for pair in pairs]
     difference = np.abs(sides[0] - sides[1])
     widest = int(np.argmax(difference))
-    rank = float(np.dot((padded[0][up_to] + padded[0][below]) / 2.0, np.diff(padded[1])))
+    middles = (padded[0][up_to] + padded[0][below]) / 2.0
+    rank = float(np.dot(middles, np.diff(padded[1])))
     shares = float(sides[0][widest]), float(sides[1][widest])
     return float(difference[widest]), float(both[widest]), shares, rank
 

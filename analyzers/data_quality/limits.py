@@ -357,7 +357,9 @@ def _growth(
 
 def _ended(p_value: float, alpha: float) -> State:
     """Return how a share beyond its limit ends."""
-    return State.VIOLATED if p_value < alpha else State.UNDECIDED if p_value < OPEN * alpha else State.HOLDS
+    if p_value < alpha:
+        return State.VIOLATED
+    return State.UNDECIDED if p_value < OPEN * alpha else State.HOLDS
 
 
 def _evidence(before: tuple[int, int], now: tuple[int, int], found: Dependence) -> float:

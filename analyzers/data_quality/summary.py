@@ -229,7 +229,8 @@ class TextRun:
             self.finish()
             self._dictionary = array.dictionary
             self._counts = np.zeros(len(array.dictionary), dtype=np.int64)
-        codes = (array.indices.drop_null() if array.indices.null_count else array.indices).to_numpy()
+        indices = array.indices.drop_null() if array.indices.null_count else array.indices
+        codes = indices.to_numpy()
         self._column.cells[CellKind.MISSING] += len(array) - codes.size
         self._counts += np.bincount(codes, minlength=self._counts.size)
         if self._column.in_order:

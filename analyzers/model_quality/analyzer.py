@@ -89,7 +89,8 @@ _MOST_UNKNOWN = 0.01
 def _why_other_classes(now: QualityStatistics, before: QualityStatistics | None) -> str:
     """Return why metrics of probabilities are of other classes than at the baseline; empty where not."""
     then, count = before.unknown_class_count if before else 0, now.unknown_class_count
-    if count / max(1, now.item_count) - then / max(1, before.item_count if before else 0) <= _MOST_UNKNOWN:
+    usual = then / max(1, before.item_count) if before else 0.0
+    if count / max(1, now.item_count) - usual <= _MOST_UNKNOWN:
         return ""
     return wording("quality_notes.other_classes", count=count, rows=now.item_count, then=then)
 
@@ -107,8 +108,10 @@ def _classes_gone(now: QualityStatistics, before: QualityStatistics) -> dict[str
     return {label: counts[label] for label in lost if counts[label] * part >= _FEWEST_OF_CLASS}
 
 
-_LACKS = {"predictions": "labelled rows lack a usable label or prediction"}
-_LACKS["scores"] = "labelled rows with a prediction lack a usable score"
+_LACKS = {
+    "predictions": "labelled rows lack a usable label or prediction",
+    "scores": "labelled rows with a prediction lack a usable score",
+}
 
 
 def _lacking(one: QualityStatistics) -> dict[str, tuple[int, int]]:
@@ -253,8 +256,9 @@ class ModelQualityAnalyzer(
         if constraints is None or why:
             return both_rules.nothing_checked(why, notes)
         if not statistics.item_count:
-            why = f"no row has a label{'' if statistics.unlabelled_count else ' and a prediction'}"
-            why = "no row with a label has a usable prediction" if statistics.unpredicted_count else why
+            why = "no row with a label has a usable prediction"
+            if not statistics.unpredicted_count:
+                why = f"no row has a label{'' if statistics.unlabelled_count else ' and a prediction'}"
             return both_rules.nothing_checked(why, notes, comparisons=self.unanswered(baseline, why))
         if self.rules == "sagemaker":
             decision = check_sagemaker(statistics, constraints)

@@ -535,5 +535,6 @@ def _row_notes(summary: QualitySummary) -> list[str]:
     for setting, count in summary.unusable.items():
         kind, example = _SETTING_OF_COLUMN[setting], summary.unusable_examples[setting]
         notes.append(wording("quality_notes.unusable", count=count, kind=kind, example=example))
-    infinite = ((_SETTING_OF_COLUMN[setting], count) for setting, count in summary.infinite.items())
-    return [*notes, *(f"{count} {kind} are infinite, and count as missing." for kind, count in infinite)]
+    for setting, count in summary.infinite.items():
+        notes.append(f"{count} {_SETTING_OF_COLUMN[setting]} are infinite, and count as missing.")
+    return notes

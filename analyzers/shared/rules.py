@@ -115,9 +115,11 @@ def nothing_checked(
 
 def left_open(decision: Decision, reason_of: Callable[[Comparison], str]) -> Decision:
     """Return the decision without what does not violate and has a reason not to be decided."""
-    pairs = [(one, one.state is not State.VIOLATED and reason_of(one)) for one in decision.comparisons]
-    left = (replace(one, state=State.UNDECIDED, reason=why, lost=True) if why else one for one, why in pairs)
-    return replace(decision, comparisons=tuple(left))
+    comparisons = []
+    for one in decision.comparisons:
+        reason = "" if one.state is State.VIOLATED else reason_of(one)
+        comparisons.append(replace(one, state=State.UNDECIDED, reason=reason, lost=True) if reason else one)
+    return replace(decision, comparisons=tuple(comparisons))
 
 
 def require_same_threshold(then: float | None, now: float | None, file: str) -> None:

@@ -125,7 +125,9 @@ def chi_squared_tail(statistic: float, degrees_of_freedom: int) -> float:
     """Return the probability that a chi-squared variable exceeds `statistic`; NaN for no degrees."""
     if degrees_of_freedom < 1 or math.isnan(statistic):
         return math.nan
-    return 1.0 if statistic <= 0.0 else gamma_tail(degrees_of_freedom / 2.0, statistic / 2.0)
+    if statistic <= 0.0:
+        return 1.0
+    return gamma_tail(degrees_of_freedom / 2.0, statistic / 2.0)
 
 
 def gamma_tail(shape: float, x: float) -> float:

@@ -549,9 +549,9 @@ def _json_rows(data: pa.StringArray, shape: Shape) -> Rows:
         require_alike(len(data) >= _WORTH_IT, "too few payloads")
         # Cells of a list are of one type in Arrow's JSON.
         found = cells_of_lists(data)
-        around = pc.binary_join_element_wise(found.before, found.after, str(_SAMPLE)).dictionary_encode()
         with contextlib.suppress(NotBulkError):
             return _like_samples(found, shape)
+        around = pc.binary_join_element_wise(found.before, found.after, str(_SAMPLE)).dictionary_encode()
         values = json_array(around.dictionary).take(around.indices)
         fits = types.is_struct(values.type) and (found.deep == 1) == (shape == "row")
         require_alike(fits, "rows of another kind")

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice, product
 from math import prod
 from operator import itemgetter
-from typing import Any, get_args
+from typing import Any
 
 from contract.dataset import CallRows, notice
 from contract.dataset_format import SHAPES, Shape
@@ -25,7 +25,6 @@ from contract.wording import as_float, several
 from readers.flatten import loads, scalar_text, without_surrogates
 
 Row = list[str | None] | dict[str, Any]
-_SHAPES: tuple[Shape, ...] = get_args(Shape)
 
 # What a payload is: nothing, CSV or JSON.
 NONE, CSV, JSON = 0, 1, 2
@@ -144,7 +143,7 @@ def parsed(text: str | None, kind: int) -> Payload:
     tables = [table_rows(value) for value in values]
     # Tables have the same rows by every shape.
     rows = _of_one_kind([row for table in tables for row in table or ()]) if None not in tables else []
-    return Payload(kind, values, known=dict.fromkeys(_SHAPES, rows) if rows else {})
+    return Payload(kind, values, known=dict.fromkeys(SHAPES, rows) if rows else {})
 
 
 def rows_of_values(values: list[Any], shape: Shape) -> list[Row]:

@@ -252,9 +252,10 @@ class Run:
     @property
     def label_coverage(self) -> float | None:
         """Return the share of rows with a label, None where the monitor needs none or there are no rows."""
-        labelled = self.labelled or 0
-        total = labelled + (self.unlabelled or 0)
-        return labelled / total if total else None
+        if self.labelled is None or self.unlabelled is None:
+            return None
+        total = self.labelled + self.unlabelled
+        return self.labelled / total if total else None
 
     def compared_with(self, documents: Mapping[str, bytes]) -> "Run":
         """Return the run with the digests of the baseline's documents."""
