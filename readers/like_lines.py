@@ -207,7 +207,8 @@ def _are_quotes(data: bytes, start: int, end: int | None) -> npt.NDArray[np.bool
         is_escaping = text == _BACKSLASH
         is_escaped = is_escaping[:-1] & is_quote[1:]
         is_quote[1:] ^= is_escaped
-        require_alike(is_escaped.sum() == is_escaping.sum(), "it escapes other than quotes")
+        is_all = np.count_nonzero(is_escaped) == np.count_nonzero(is_escaping)
+        require_alike(is_all, "it escapes other than quotes")
     return is_quote
 
 
@@ -270,14 +271,14 @@ def cells_of_lists(data: pa.StringArray) -> Lists:
     places = np.flatnonzero(np.frombuffer(whole.translate(_IS_MARK.tobytes()), np.bool) | is_quote)
     is_quote = is_quote[places]
     quotes = places[is_quote]
-    marks = places[~is_quote & (np.cumsum(is_quote, dtype=np.uint8) % 2 == 0)]
+    marks = places[~(is_quote | np.logical_xor.accumulate(is_quote))]
     kinds = text[marks]
     opens, closes = kinds == _OPEN, kinds == _CLOSE
     first, last, deep = opens, closes, 1
     if (opens[:-1] & opens[1:]).any():
         first, last, deep = opens & np.append(opens[1:], False), closes & np.append(False, closes[:-1]), 2
     is_lone = np.count_nonzero(first) == np.count_nonzero(last) == len(data)
-    require_alike(is_lone and not (text < _BLANK).any(), "not one list in each object")
+    require_alike(is_lone and text.min() >= _BLANK, "not one list in each object")
     ends = np.cumsum(pc.binary_length(data).to_numpy(zero_copy_only=False))
     edges = np.stack([ends - np.diff(ends, prepend=0), marks[first] + 1, marks[last], ends], axis=1)
     within = np.cumsum(first.astype(np.int8) - last, dtype=np.int32) > 0
@@ -314,7 +315,8 @@ def _cells(data: bytes, starts: Counts, stops: Counts, heads: Counts, quotes: in
     follow = text[digits[lead == _ZERO] + 1]
     is_odd = np.count_nonzero(_IS_DIGIT[follow] | (follow == ord("x")) | (follow == ord("X")))
     require_alike(is_closed and not is_odd and fits.all(), "cells that are no JSON")
-    slices = _cut(data, np.stack([starts + is_text, stops - is_text], axis=1)).view(pa.string())
+    edges = np.stack([starts + is_text, stops - is_text], axis=1, dtype=np.int32, casting="unsafe")
+    slices = _cut(data, edges).view(pa.string())
     nulls = slices.take(pa.array(2 * np.flatnonzero(is_null)))
     require_alike(pc.all(pc.equal(nulls, "null"), min_count=0).as_py(), "cells that are no JSON")
     lengths = np.diff(heads, append=len(starts))
