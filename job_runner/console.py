@@ -247,8 +247,8 @@ def _arrange_process(settings: Settings, message_path: str) -> None:
     # Numerical libraries have one thread each: the splits are the one level of parallelism.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
-    # Arrow would take memory in pages of 2 MB, of which a small part may be used.
-    os.environ.setdefault("MIMALLOC_ARENA_EAGER_COMMIT", "0")
+    # Arrow's own allocator holds more memory, and hands back what the next block then takes page by page.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     # Code of the user's may want pandas: scripts, a model's own inference.py, whatever is pickled.
     scripts = settings.record_preprocessor_script or settings.post_analytics_processor_script
     is_archive = (settings.model or "").endswith((".tar.gz", ".tgz"))
