@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from contract.errors import DatasetError
 from file_storage import storage
+from readers.lanes import line_ends
 
 # The originals' engine reads less than this as one partition.
 SMALL = 4 << 20
@@ -367,14 +368,14 @@ class LineBlock:
 
     def sources(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return in which segment each of some lines is."""
-        lines = [segment.data.count(b"\n") for segment in self.segments[:-1]]
+        lines = [line_ends(segment.data) for segment in self.segments[:-1]]
         return np.searchsorted(np.cumsum(lines), numbers, side="right")
 
     def file_and_line(self, number: int) -> tuple[str, int]:
         """Return the path, and the number in that file (from 1), of a line of the block (from 0)."""
         at = int(self.sources(np.array([number]))[0])
         segment = self.segments[at]
-        number -= sum(earlier.data.count(b"\n") for earlier in self.segments[:at])
+        number -= sum(line_ends(earlier.data) for earlier in self.segments[:at])
         if segment.numbers:
             return segment.path, segment.numbers[number]
         return segment.path, storage.lines_before(segment.path, segment.offset) + number + 1

@@ -25,10 +25,10 @@ from contract.window import (
     microseconds,
     parse_instant,
 )
-from readers.arrow_json import line_ends, read_json
+from readers.arrow_json import read_json
 from readers.dataset import UNREAD, window_places
 from readers.flatten import json_text, loads, scalar_text
-from readers.lanes import Counts, NotBulkError, in_lanes, merged, require_alike
+from readers.lanes import Counts, NotBulkError, in_lanes, line_ends, merged, require_alike
 from readers.like_lines import like_lines
 from readers.splitting import Line, LineBlock, Segment
 
