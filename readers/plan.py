@@ -205,7 +205,7 @@ def _beside_folder(batch: pa.RecordBatch, values: pa.RecordBatch) -> pa.RecordBa
 def _extended(splits: Splits, request: Dataset, whole_files: bool) -> Splits:
     """Return splits with the columns that are added to what the files hold."""
     if request.typed_labels:
-        from readers.captures.columns import with_typed_labels
+        from readers.captures.label_columns import with_typed_labels
 
         splits = _then(splits, each(with_typed_labels))
     if request.beside:

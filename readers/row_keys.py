@@ -74,7 +74,7 @@ def keyed_rows(
         names = enumerate(batch.schema.names)
         found = found.select([name for at, name in names if name in known or at not in (identifier, time)])
         if index is not None and ids is not None:
-            from readers.captures.columns import with_label_columns
+            from readers.captures.label_columns import with_label_columns
             from readers.labels import id_texts, labels_of
 
             labels = labels_of(index, id_texts(ids))

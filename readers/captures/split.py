@@ -26,17 +26,11 @@ from contract.wording import shorten
 from file_storage.storage import SourceFile
 from readers import paths, splitting
 from readers.captures import shapes
-from readers.captures.columns import (
-    Decoder,
-    Note,
-    Texts,
-    find_layout,
-    json_array,
-    label_columns,
-    texts_of,
-    with_label_columns,
-)
+from readers.captures.columns import Decoder, Note, Texts, texts_of
 from readers.captures.envelope import PAYLOAD, Envelope, open_envelope, payload_part, record_of_line
+from readers.captures.label_columns import label_columns, with_label_columns
+from readers.captures.layout import find_layout
+from readers.captures.rows import json_array
 from readers.csv_records import CellParser, CellsError
 from readers.labels import LabelIndex, labels_of
 from readers.lanes import Counts, Table, of_kinds, require_alike

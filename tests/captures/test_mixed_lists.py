@@ -58,10 +58,10 @@ def test_together_as_one_by_one(tmp_path_factory: pytest.TempPathFactory, reques
     folder = tmp_path_factory.mktemp("captures")
     write(folder / "a.jsonl", [record(answer(request), request) for request in requests])
     found = []
-    for json_rows in (columns._json_rows, _refuse):
+    for json_rows in (columns.rows_of_json, _refuse):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(columns, "_WORTH_IT", 0)
-            patch.setattr(columns, "_json_rows", json_rows)
+            patch.setattr("readers.captures.rows._WORTH_IT", 0)
+            patch.setattr(columns, "rows_of_json", json_rows)
             found.append({name: [*map(repr, cells)] for name, cells in read_columns(folder).items()})
     assert found[0] == found[1]
 

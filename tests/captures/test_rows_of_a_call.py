@@ -16,7 +16,7 @@ from dataset_reading import heard
 from contract.dataset import ColumnPaths, Location
 from contract.dataset_format import DatasetFormat, parse_rows
 from contract.errors import ConfigurationError, DatasetError
-from readers.captures.columns import distinct_names
+from readers.captures.layout import distinct_names
 from readers.dataset import Dataset
 from readers.plan import plan_dataset
 

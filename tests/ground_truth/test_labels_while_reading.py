@@ -21,8 +21,8 @@ from contract.window import Window
 from file_storage.scripts import load_preprocessor
 from readers import arrow_json
 from readers.captures import envelope
-from readers.captures.columns import label_columns
 from readers.captures.envelope import PAYLOAD
+from readers.captures.label_columns import label_columns
 from readers.plan import plan_dataset
 
 OUTPUT = '{"sagemakerCaptureJson":{"captureIndexNames":["endpointOutput"]}}'
