@@ -373,7 +373,7 @@ class MonitoringConfig:
     correlation_comparison_threshold: float = member(_distance, 0.2)
 
     def share_threshold(self, *, text: bool) -> float:
-        """Return by how much any share of rows may change, as Cohen's h.
+        """Return how far any share of rows may drift, as Cohen's h. Missing cells and unknown values are no drift.
 
         Who allows a larger distance than usual allows a share of one half to move by that much.
         """

@@ -350,7 +350,7 @@ def _growth(
     effect = float(effect_size(*shares))
     p_value = math.exp(-_evidence(before, now, found)) if effect > 0.0 else 1.0
     state = _ended(p_value, math.exp(-found.least_evidence(2.0 * alpha)))
-    if effect > config.share_threshold(text=False):
+    if effect > config.share_comparison_threshold:
         return p_value, state
     return p_value, State.CHANGED if state is State.VIOLATED else State.HOLDS
 
@@ -395,7 +395,7 @@ def check_categories(pair: columns.FeaturePair, alpha: float) -> columns.Found |
     ratio = 1.0 - outside / present
     p_value, state = _tail((outside, present), 1.0 - threshold, dependence(pair), alpha)
     change = float(effect_size(1.0 - threshold, 1.0 - ratio))
-    if is_sampled and change <= pair.config.share_threshold(text=True):
+    if is_sampled and change <= pair.config.share_comparison_threshold:
         state = State.CHANGED if state is State.VIOLATED else State.HOLDS
     # A list that somebody edited is not what those rows had.
     is_own = pair.baseline and set(columns.category_counts(pair.baseline) or ()) == set(domains)
