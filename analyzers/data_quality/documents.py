@@ -373,9 +373,10 @@ class MonitoringConfig:
     correlation_comparison_threshold: float = member(_distance, 0.2)
 
     def share_threshold(self, *, text: bool) -> float:
-        """Return how far any share of rows may drift, as Cohen's h. Missing cells and unknown values are no drift.
+        """Return how far any share of rows may drift, as Cohen's h.
 
-        Who allows a larger distance than usual allows a share of one half to move by that much.
+        Who allows a larger distance than usual allows a share of one half to move by that much. The limit of
+        missing cells and unknown values, which are no drift, is `share_comparison_threshold` itself.
         """
         threshold = self.categorical_threshold if text else self.comparison_threshold
         usual = MonitoringConfig.comparison_threshold

@@ -187,7 +187,7 @@ def _carry_over_feature(
 
 
 def _close(first: float | None, second: float | None) -> bool:
-    return first is second if first is None or second is None else abs(first - second) <= 1e-9
+    return first is second if first is None or second is None else abs(first - second) <= _SAME
 
 
 def _carry_over_domains(
@@ -376,9 +376,8 @@ def _tail(now: tuple[int, int], share: float, found: Dependence, alpha: float) -
 def sampled_completeness(pair: columns.FeaturePair) -> documents.FeatureStatistics | None:
     """Return the baseline when the limit is what its sample showed, so that its own noise counts as well."""
     known = pair.baseline
-    if known is None or pair.expected.completeness is None or not known.rows:
-        return None
-    return known if abs(known.completeness - pair.expected.completeness) <= _SAME else None
+    is_own = known and known.rows and _close(known.completeness, pair.expected.completeness)
+    return known if is_own else None
 
 
 def check_categories(pair: columns.FeaturePair, alpha: float) -> columns.Found | None:
@@ -387,7 +386,7 @@ def check_categories(pair: columns.FeaturePair, alpha: float) -> columns.Found |
     if domains is None or not pair.current.num_present:
         return None
     threshold, is_sampled = _known_share(pair, domains)
-    unseen = _unseen(pair, domains)
+    unseen = unseen_values(pair, domains)
     if unseen is None:
         return _check_count(pair, domains, threshold)
     present = pair.current.num_present
@@ -426,7 +425,7 @@ def _known_share(pair: columns.FeaturePair, domains: list[str]) -> tuple[float, 
     return room, True
 
 
-def _unseen(pair: columns.FeaturePair, domains: list[str]) -> dict[str, int] | None:
+def unseen_values(pair: columns.FeaturePair, domains: list[str]) -> dict[str, int] | None:
     """Return the rows of each value outside the domain; None when the window lists no values."""
     numbers = pair.current.numerical
     if numbers is None:
