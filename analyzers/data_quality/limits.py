@@ -34,8 +34,7 @@ from contract.wording import chance, counted, number, percent
 
 # Suggested constraints.
 
-
-DOMAIN_THRESHOLD = "domain_content_threshold"
+_DOMAIN_THRESHOLD = documents.DOMAIN_THRESHOLD
 _MOSTLY_DIFFERENT = 0.9
 
 _CONFIG = Path(__file__).with_name("monitoring_config.json").read_text("utf-8")
@@ -99,7 +98,7 @@ def _suggest_feature(
         suggested.domains = [category.value for category in categories]
         if rules == "sound" and categories:
             threshold = domain_threshold([category.count for category in categories], feature.sample)
-            suggested.overrides = {DOMAIN_THRESHOLD: threshold}
+            suggested.overrides = {_DOMAIN_THRESHOLD: threshold}
     return suggested
 
 
@@ -166,8 +165,8 @@ def _carry_over_feature(
     overrides, own = copy.deepcopy(previous.overrides), untouched.overrides if untouched else {}
     # What an expert has taken out stays out.
     anew = {name: one for name, one in suggested.overrides.items() if name in overrides or name not in own}
-    if DOMAIN_THRESHOLD in own and overrides.get(DOMAIN_THRESHOLD) == own[DOMAIN_THRESHOLD]:
-        del overrides[DOMAIN_THRESHOLD]
+    if _DOMAIN_THRESHOLD in own and overrides.get(_DOMAIN_THRESHOLD) == own[_DOMAIN_THRESHOLD]:
+        del overrides[_DOMAIN_THRESHOLD]
     kept = ("string_overrides", "extra", "numeric_extra", "string_extra", "order")
     carried = replace(
         suggested,
@@ -267,8 +266,7 @@ def _check_no_numbers(pair: columns.FeaturePair, alpha: float) -> columns.Found 
     known = pair.baseline
     if known is None or not known.num_present or numbers < _ALL_NUMBERS * present:
         return None
-    usual = _usual_numbers(known)
-    if usual is None or usual > _FEW_NUMBERS:
+    if (usual := _usual_numbers(known)) is None or usual > _FEW_NUMBERS:
         return None
     p_value = binomial_tail(numbers, present, max(usual, 1.0 / known.num_present))
     state = _ended(p_value, alpha)
@@ -301,8 +299,7 @@ def _listed(kinds: dict[str, int]) -> str:
 
 def check_completeness(pair: columns.FeaturePair, alpha: float) -> columns.Found | None:
     """Report a share of values significantly below the expected one."""
-    expected = pair.expected.completeness
-    observed = pair.current.completeness
+    expected, observed = pair.expected.completeness, pair.current.completeness
     if expected is None or not pair.current.rows:
         return None
     missing, rows = pair.current.num_missing, pair.current.rows
@@ -325,8 +322,7 @@ def smallest_completeness_p_value(pair: columns.FeaturePair) -> float:
 
     1.0 where nothing can be wrong by chance. Tarone's correction for many discrete tests needs it.
     """
-    expected = pair.expected.completeness
-    rows = pair.current.rows
+    expected, rows = pair.expected.completeness, pair.current.rows
     if expected is None or not rows:
         return 1.0
     sampled = sampled_completeness(pair)
@@ -418,9 +414,8 @@ def _known_share(pair: columns.FeaturePair, domains: list[str]) -> tuple[float, 
     sampled = columns.category_counts(pair.baseline) if pair.baseline is not None else None
     if not sampled or set(sampled) != set(domains):
         return threshold, False
-    known = pair.baseline.sample if pair.baseline else None
-    room = domain_threshold(list(sampled.values()), known)
-    if threshold < 1.0 or DOMAIN_THRESHOLD in pair.expected.overrides | pair.expected.string_overrides:
+    room = domain_threshold(list(sampled.values()), pair.baseline and pair.baseline.sample)
+    if threshold < 1.0 or _DOMAIN_THRESHOLD in pair.expected.all_overrides:
         return threshold, abs(threshold - room) <= _SAME
     return room, True
 

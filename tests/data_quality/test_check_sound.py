@@ -130,8 +130,12 @@ def test_room_for_unseen_categories_and_its_end():
     assert listed(decision) == [("town", "categorical_values_check")]
     assert "such as 'c' (30), 'd' (20); chance would do this less than" in only(decision).description
     baseline.constraints.features[0].overrides = {"domain_content_threshold": 1.0}
-    strict = check(document(text("town", {"a": 3_000, "b": 1_999, "c": 1})), baseline)
+    strict_window = document(text("town", {"a": 3_000, "b": 1_999, "c": 1}))
+    strict = check(strict_window, baseline)
     assert listed(strict) == [("town", "categorical_values_check")]
+    baseline.constraints.features[0].overrides = {}
+    baseline.constraints.features[0].string_extra = {"monitoringConfigOverrides": {"min_domain_mass": 1.0}}
+    assert listed(check(strict_window, baseline)) == [("town", "categorical_values_check")]
 
 
 def test_values_spelt_otherwise_are_said():
