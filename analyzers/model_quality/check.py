@@ -433,12 +433,12 @@ def _refuse_unknown(statistics: QualityStatistics, constraints: QualityConstrain
 def _violation(test: MetricTest, now: QualityStatistics, baseline: QualityStatistics | None) -> Violation:
     """Say what happened in rounded numbers; the end is the originals' sentence, which parsers read."""
     is_low = test.constraint.operator == documents.LESS
-    before = baseline.value(test.name) if baseline else None
     crossed = f"{'fell below' if is_low else 'rose above'} {number(test.constraint.threshold)}"
     found = f"{number(test.value)}{test.interval_text} over {now.item_count:,} rows"
     text = f"{test.name} {crossed}: it is {found}"
-    if baseline is not None and before is not None:
-        text += f", and was {number(before)} over {baseline.item_count:,} at the baseline"
+    if baseline is not None and (before := baseline.value(test.name)) is not None:
+        rows = f" over {baseline.item_count:,}" if baseline.item_count else ""
+        text += f", and was {number(before)}{rows} at the baseline"
     original = describe_comparison(test.name, test.metric, test.constraint)
     text = f"{text}; {chance(test.p_value)}. {original}"
     return Violation(test.constraint.operator, text, metric_name=test.name)

@@ -165,6 +165,19 @@ def test_constraints_alone_are_exact() -> None:
     assert any("thresholds are taken as exact" in note for note in decision.notes)
 
 
+def test_statistics_that_tell_no_rows_are_not_called_statistics_of_none() -> None:
+    """Some files of the originals have no `dataset`."""
+    generator = np.random.default_rng(7)
+    analyzer = binary_analyzer()
+    baseline = baseline_of(analyzer, binary_batch(generator, 5000))
+    assert baseline.statistics is not None
+    baseline.statistics.item_count = 0
+    window = measure(analyzer, turned(binary_batch(generator, 5000), 0.2, generator))
+    described = [one.description for one in analyzer.check(window, baseline).violations.violations]
+    assert described
+    assert not any("over 0" in text for text in described)
+
+
 def test_a_smaller_share_of_the_budget_asks_for_more() -> None:
     generator = np.random.default_rng(8)
     analyzer = binary_analyzer()
