@@ -410,11 +410,11 @@ def _known_share(pair: columns.FeaturePair, domains: list[str]) -> tuple[float, 
     A domain that is what the baseline's sample showed, in a file without an override for the feature (as the
     originals wrote them), gets the room that `suggest` leaves. A domain that an expert edited is complete.
     """
-    threshold = pair.config.domain_content_threshold
-    sampled = columns.category_counts(pair.baseline) if pair.baseline is not None else None
-    if not sampled or set(sampled) != set(domains):
+    known, threshold = pair.baseline, pair.config.domain_content_threshold
+    sampled = columns.category_counts(known) if known is not None else None
+    if known is None or not sampled or set(sampled) != set(domains):
         return threshold, False
-    room = domain_threshold(list(sampled.values()), pair.baseline and pair.baseline.sample)
+    room = domain_threshold(list(sampled.values()), known.sample)
     if threshold < 1.0 or _DOMAIN_THRESHOLD in pair.expected.all_overrides:
         return threshold, abs(threshold - room) <= _SAME
     return room, True
