@@ -370,7 +370,8 @@ def _why_open(tests: list[MetricTest], statistics: QualityStatistics) -> str:
     rows = statistics.item_count
     needed = [test.rows_needed(rows, test.worse) for test in tests if test.is_open]
     alike = ", which depend on each other," if statistics.design_effect > 1.0 else ""
-    enough = [count for count in needed if count is not None]
+    # Where far fewer rows than these would do, it is the draws of a small baseline that vary.
+    enough = [count for count in needed if count is not None and 2 * count > rows]
     could = f"about {max(rows + 1, *enough, 0):,} could"
     tell = could if enough else "the baseline is too small for any to do so"
     return f"{several(rows, 'row')}{alike} cannot tell so large a change from chance; {tell}"
