@@ -6,7 +6,7 @@ Where the wording or the rule of the originals is unknown, `docs/compatibility.m
 from analyzers.data_quality import columns
 from analyzers.data_quality.distance import category_shift, collapsed_distance, corrected, goodness_of_fit
 from analyzers.data_quality.documents import Constraints, Statistics
-from analyzers.data_quality.limits import unmet_type
+from analyzers.data_quality.limits import unmet_type, unseen_values
 from contract.api import CheckType, Decision, Finding, Violation, Violations
 from contract.errors import wording
 from contract.json_layout import java_double
@@ -82,16 +82,14 @@ def _check_categories(pair: columns.FeaturePair) -> str | None:
         return None
     threshold = pair.config.domain_content_threshold
     match = java_double(threshold * 100)
-    counts = columns.category_counts(pair.current)
-    if counts is None:
+    unseen = unseen_values(pair, domains)
+    if unseen is None:
         # Too many distinct values to be listed: some are outside, but not how many.
         if threshold < 1.0:
             return None
         distinct = int(pair.current.string.distinct_count or 0)
         return wording("limits.unlisted", match=match, distinct=distinct, domains=len(domains))
-    known = set(domains)
-    unseen = {value: count for value, count in counts.items() if value not in known}
-    ratio = 1.0 - sum(unseen.values()) / max(1, sum(counts.values()))
+    ratio = 1.0 - sum(unseen.values()) / pair.current.num_present
     if not unseen or ratio >= threshold:
         return None
     observed = java_double(ratio * 100)

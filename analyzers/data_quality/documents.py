@@ -354,6 +354,7 @@ def _distance(members: JsonObject, key: str) -> float | None:
 
 
 _A_DISTANCE = "a number such as 0.1"
+DOMAIN_THRESHOLD = "domain_content_threshold"
 
 
 @dataclass(frozen=True)
@@ -373,9 +374,10 @@ class MonitoringConfig:
     correlation_comparison_threshold: float = member(_distance, 0.2)
 
     def share_threshold(self, *, text: bool) -> float:
-        """Return by how much any share of rows may change, as Cohen's h.
+        """Return how far any share of rows may drift, as Cohen's h.
 
-        Who allows a larger distance than usual allows a share of one half to move by that much.
+        Who allows a larger distance than usual allows a share of one half to move by that much. The limit of
+        missing cells and unknown values, which are no drift, is `share_comparison_threshold` itself.
         """
         threshold = self.categorical_threshold if text else self.comparison_threshold
         usual = MonitoringConfig.comparison_threshold
@@ -538,7 +540,10 @@ def read_constraints(value: dict[str, Any], where: str) -> Constraints:
             if times > 1:
                 mistakes.add("data_quality_documents.feature_twice", field=f"feature {name!r}", count=times)
         _refuse_twice(document.monitoring_config, "monitoring_config", mistakes)
-        document.read_config(None, mistakes)
+        whole = document.read_config(None, mistakes)
+        are_own = [DOMAIN_THRESHOLD in each.all_overrides for each in features if each.domains is not None]
+        if whole.domain_content_threshold < 1.0 and are_own and all(are_own):
+            unused.append(f"monitoring_config.{DOMAIN_THRESHOLD}, as each feature with domains has its own")
         # Of a feature only what its own overrides add, as the rest was said of the whole.
         for feature in features if not mistakes.found else ():
             document.read_config(feature, mistakes)

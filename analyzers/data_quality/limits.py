@@ -34,8 +34,7 @@ from contract.wording import chance, counted, number, percent
 
 # Suggested constraints.
 
-
-DOMAIN_THRESHOLD = "domain_content_threshold"
+_DOMAIN_THRESHOLD = documents.DOMAIN_THRESHOLD
 _MOSTLY_DIFFERENT = 0.9
 
 _CONFIG = Path(__file__).with_name("monitoring_config.json").read_text("utf-8")
@@ -99,7 +98,7 @@ def _suggest_feature(
         suggested.domains = [category.value for category in categories]
         if rules == "sound" and categories:
             threshold = domain_threshold([category.count for category in categories], feature.sample)
-            suggested.overrides = {DOMAIN_THRESHOLD: threshold}
+            suggested.overrides = {_DOMAIN_THRESHOLD: threshold}
     return suggested
 
 
@@ -166,8 +165,8 @@ def _carry_over_feature(
     overrides, own = copy.deepcopy(previous.overrides), untouched.overrides if untouched else {}
     # What an expert has taken out stays out.
     anew = {name: one for name, one in suggested.overrides.items() if name in overrides or name not in own}
-    if DOMAIN_THRESHOLD in own and overrides.get(DOMAIN_THRESHOLD) == own[DOMAIN_THRESHOLD]:
-        del overrides[DOMAIN_THRESHOLD]
+    if _DOMAIN_THRESHOLD in own and overrides.get(_DOMAIN_THRESHOLD) == own[_DOMAIN_THRESHOLD]:
+        del overrides[_DOMAIN_THRESHOLD]
     kept = ("string_overrides", "extra", "numeric_extra", "string_extra", "order")
     carried = replace(
         suggested,
@@ -187,7 +186,7 @@ def _carry_over_feature(
 
 
 def _close(first: float | None, second: float | None) -> bool:
-    return first is second if first is None or second is None else abs(first - second) <= 1e-9
+    return first is second if first is None or second is None else abs(first - second) <= _SAME
 
 
 def _carry_over_domains(
@@ -267,8 +266,7 @@ def _check_no_numbers(pair: columns.FeaturePair, alpha: float) -> columns.Found 
     known = pair.baseline
     if known is None or not known.num_present or numbers < _ALL_NUMBERS * present:
         return None
-    usual = _usual_numbers(known)
-    if usual is None or usual > _FEW_NUMBERS:
+    if (usual := _usual_numbers(known)) is None or usual > _FEW_NUMBERS:
         return None
     p_value = binomial_tail(numbers, present, max(usual, 1.0 / known.num_present))
     state = _ended(p_value, alpha)
@@ -301,8 +299,7 @@ def _listed(kinds: dict[str, int]) -> str:
 
 def check_completeness(pair: columns.FeaturePair, alpha: float) -> columns.Found | None:
     """Report a share of values significantly below the expected one."""
-    expected = pair.expected.completeness
-    observed = pair.current.completeness
+    expected, observed = pair.expected.completeness, pair.current.completeness
     if expected is None or not pair.current.rows:
         return None
     missing, rows = pair.current.num_missing, pair.current.rows
@@ -325,8 +322,7 @@ def smallest_completeness_p_value(pair: columns.FeaturePair) -> float:
 
     1.0 where nothing can be wrong by chance. Tarone's correction for many discrete tests needs it.
     """
-    expected = pair.expected.completeness
-    rows = pair.current.rows
+    expected, rows = pair.expected.completeness, pair.current.rows
     if expected is None or not rows:
         return 1.0
     sampled = sampled_completeness(pair)
@@ -350,7 +346,7 @@ def _growth(
     effect = float(effect_size(*shares))
     p_value = math.exp(-_evidence(before, now, found)) if effect > 0.0 else 1.0
     state = _ended(p_value, math.exp(-found.least_evidence(2.0 * alpha)))
-    if effect > config.share_threshold(text=False):
+    if effect > config.share_comparison_threshold:
         return p_value, state
     return p_value, State.CHANGED if state is State.VIOLATED else State.HOLDS
 
@@ -376,9 +372,8 @@ def _tail(now: tuple[int, int], share: float, found: Dependence, alpha: float) -
 def sampled_completeness(pair: columns.FeaturePair) -> documents.FeatureStatistics | None:
     """Return the baseline when the limit is what its sample showed, so that its own noise counts as well."""
     known = pair.baseline
-    if known is None or pair.expected.completeness is None or not known.rows:
-        return None
-    return known if abs(known.completeness - pair.expected.completeness) <= _SAME else None
+    is_own = known and known.rows and _close(known.completeness, pair.expected.completeness)
+    return known if is_own else None
 
 
 def check_categories(pair: columns.FeaturePair, alpha: float) -> columns.Found | None:
@@ -387,7 +382,7 @@ def check_categories(pair: columns.FeaturePair, alpha: float) -> columns.Found |
     if domains is None or not pair.current.num_present:
         return None
     threshold, is_sampled = _known_share(pair, domains)
-    unseen = _unseen(pair, domains)
+    unseen = unseen_values(pair, domains)
     if unseen is None:
         return _check_count(pair, domains, threshold)
     present = pair.current.num_present
@@ -395,7 +390,7 @@ def check_categories(pair: columns.FeaturePair, alpha: float) -> columns.Found |
     ratio = 1.0 - outside / present
     p_value, state = _tail((outside, present), 1.0 - threshold, dependence(pair), alpha)
     change = float(effect_size(1.0 - threshold, 1.0 - ratio))
-    if is_sampled and change <= pair.config.share_threshold(text=True):
+    if is_sampled and change <= pair.config.share_comparison_threshold:
         state = State.CHANGED if state is State.VIOLATED else State.HOLDS
     # A list that somebody edited is not what those rows had.
     is_own = pair.baseline and set(columns.category_counts(pair.baseline) or ()) == set(domains)
@@ -415,18 +410,17 @@ def _known_share(pair: columns.FeaturePair, domains: list[str]) -> tuple[float, 
     A domain that is what the baseline's sample showed, in a file without an override for the feature (as the
     originals wrote them), gets the room that `suggest` leaves. A domain that an expert edited is complete.
     """
-    threshold = pair.config.domain_content_threshold
-    sampled = columns.category_counts(pair.baseline) if pair.baseline is not None else None
-    if not sampled or set(sampled) != set(domains):
+    known, threshold = pair.baseline, pair.config.domain_content_threshold
+    sampled = columns.category_counts(known) if known is not None else None
+    if known is None or not sampled or set(sampled) != set(domains):
         return threshold, False
-    known = pair.baseline.sample if pair.baseline else None
-    room = domain_threshold(list(sampled.values()), known)
-    if threshold < 1.0 or DOMAIN_THRESHOLD in pair.expected.overrides | pair.expected.string_overrides:
+    room = domain_threshold(list(sampled.values()), known.sample)
+    if threshold < 1.0 or _DOMAIN_THRESHOLD in pair.expected.all_overrides:
         return threshold, abs(threshold - room) <= _SAME
     return room, True
 
 
-def _unseen(pair: columns.FeaturePair, domains: list[str]) -> dict[str, int] | None:
+def unseen_values(pair: columns.FeaturePair, domains: list[str]) -> dict[str, int] | None:
     """Return the rows of each value outside the domain; None when the window lists no values."""
     numbers = pair.current.numerical
     if numbers is None:

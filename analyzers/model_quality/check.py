@@ -370,7 +370,8 @@ def _why_open(tests: list[MetricTest], statistics: QualityStatistics) -> str:
     rows = statistics.item_count
     needed = [test.rows_needed(rows, test.worse) for test in tests if test.is_open]
     alike = ", which depend on each other," if statistics.design_effect > 1.0 else ""
-    enough = [count for count in needed if count is not None]
+    # Where far fewer rows than these would do, it is the draws of a small baseline that vary.
+    enough = [count for count in needed if count is not None and 2 * count > rows]
     could = f"about {max(rows + 1, *enough, 0):,} could"
     tell = could if enough else "the baseline is too small for any to do so"
     return f"{several(rows, 'row')}{alike} cannot tell so large a change from chance; {tell}"
@@ -433,12 +434,12 @@ def _refuse_unknown(statistics: QualityStatistics, constraints: QualityConstrain
 def _violation(test: MetricTest, now: QualityStatistics, baseline: QualityStatistics | None) -> Violation:
     """Say what happened in rounded numbers; the end is the originals' sentence, which parsers read."""
     is_low = test.constraint.operator == documents.LESS
-    before = baseline.value(test.name) if baseline else None
     crossed = f"{'fell below' if is_low else 'rose above'} {number(test.constraint.threshold)}"
     found = f"{number(test.value)}{test.interval_text} over {now.item_count:,} rows"
     text = f"{test.name} {crossed}: it is {found}"
-    if baseline is not None and before is not None:
-        text += f", and was {number(before)} over {baseline.item_count:,} at the baseline"
+    if baseline is not None and (before := baseline.value(test.name)) is not None:
+        rows = f" over {baseline.item_count:,}" if baseline.item_count else ""
+        text += f", and was {number(before)}{rows} at the baseline"
     original = describe_comparison(test.name, test.metric, test.constraint)
     text = f"{text}; {chance(test.p_value)}. {original}"
     return Violation(test.constraint.operator, text, metric_name=test.name)

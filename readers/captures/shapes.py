@@ -162,8 +162,7 @@ def value_rows(value: Any, shape: Shape) -> list[Row]:
     if isinstance(value, dict) and {dict, list}.isdisjoint(map(type, value.values())):
         is_column = shape == "columns" and is_series(value)
         return [{"0": cell} for cell in value.values()] if is_column else [value]
-    table = table_rows(value)
-    if table is not None:
+    if (table := table_rows(value)) is not None:
         return list(table)
     if isinstance(value, dict):
         if shape == "columns" and (by_column := column_rows(value) or _columns_within(value)):
@@ -320,10 +319,9 @@ def _row_at(place: int, length: int, value: Any) -> Any:
 def _is_tensor(tensor: Any) -> bool:
     if not isinstance(tensor, dict) or not isinstance(tensor.get("name"), str):
         return False
-    shape, has_data = tensor.get("shape"), isinstance(tensor.get("data"), list)
-    if not isinstance(shape, list) or not shape:
-        return False
-    return has_data and all(isinstance(size, int) and size > 0 for size in shape)
+    shape, cells = tensor.get("shape", []), tensor.get("data")
+    are_lists = bool(shape) and isinstance(shape, list) and isinstance(cells, list)
+    return are_lists and all(isinstance(size, int) and size > 0 for size in shape)
 
 
 def _tensor_rows(tensors: list[dict[str, Any]]) -> list[Row]:
@@ -510,7 +508,10 @@ def _require_read(side: str, calls: Sequence[tuple[Call, int]]) -> None:
     varies = len({count for _, count in calls}) > 1
     # Lines of CSV have as many cells as there are features, unless their number varies.
     payloads = [call.payloads[side] for call, _ in calls]
-    held = [payload.values if varies or payload.kind == JSON else [] for payload in payloads]
+    held = [
+        payload.values if varies or payload.kind == JSON else [*chain.from_iterable(payload.values)]
+        for payload in payloads
+    ]
     lengths = [_lengths(values, objects=varies) for values in held]
     are_held = all(count in some for (_, count), some in zip(calls, lengths, strict=True))
     if are_held and sum(count for _, count in calls) >= _LEAST_ROWS:
@@ -519,9 +520,14 @@ def _require_read(side: str, calls: Sequence[tuple[Call, int]]) -> None:
 
 
 def _lengths(values: Iterable[Any], *, objects: bool) -> set[int]:
-    """Return how long the lists are, or the objects as well, that JSON values hold at any depth."""
+    """Return how long the lists are, or the objects as well, that values hold at any depth.
+
+    Numbers in one text, such as ``3 11 3``, ``3;11;3`` and ``[3 11 3]``, are a list as well.
+    """
     held = [value for value in values if isinstance(value, dict | list)]
     lengths = {len(value) for value in held if objects or isinstance(value, list)}
+    texts = [re.split(r"[;|\s]+", value.strip("[] ")) for value in values if isinstance(value, str)]
+    lengths |= {len(numbers) for numbers in texts if _numbers_in(numbers) == len(numbers)}
     inner = (value.values() if isinstance(value, dict) else value for value in held)
     return lengths.union(*(_lengths(each, objects=objects) for each in inner))
 

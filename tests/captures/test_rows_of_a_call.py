@@ -277,6 +277,23 @@ def test_a_list_longer_than_any_table_is_named(tmp_path):
         list(plan_dataset(Dataset(str(tmp_path), DatasetFormat("json"))).splits[0].batches())
 
 
+@pytest.mark.parametrize("sizes", [[3], [1, 3], [1, 2, 3]])
+@pytest.mark.parametrize("answer", ["3 11 3", "3;11;3", "3|11|3", "3\t11\t3", "[3 11 3]"])
+def test_numbers_in_one_text_as_many_as_rows_are_refused(tmp_path, answer, sizes):
+    """One row would belong to all of the other side's, each of which then had the answers of all."""
+    numbers = answer.replace("11", "3").split("3")
+    calls = []
+    for size in sizes * 6:
+        text = numbers[0] + numbers[1].join("7" * size) + numbers[-1]
+        calls.append(record(part(text, "CSV"), part("1,2\n" * size, "CSV")))
+    path = write(tmp_path / "calls.jsonl", calls)
+    with pytest.raises(DatasetError) as caught:
+        _table(path)
+    assert caught.value.code == "captures.rows_within"
+    table, _ = _table(path, rows=parse_rows("row"))
+    assert table.num_rows == sum(sizes) * 6
+
+
 @pytest.mark.parametrize(("short", "refused"), [(100, True), (5, False)])
 def test_answers_that_are_one_short_are_refused_or_counted(tmp_path, short, refused):
     """Of 1000 calls, so many have one answer less than rows; all answers of a call are cells of one line."""

@@ -130,8 +130,12 @@ def test_room_for_unseen_categories_and_its_end():
     assert listed(decision) == [("town", "categorical_values_check")]
     assert "such as 'c' (30), 'd' (20); chance would do this less than" in only(decision).description
     baseline.constraints.features[0].overrides = {"domain_content_threshold": 1.0}
-    strict = check(document(text("town", {"a": 3_000, "b": 1_999, "c": 1})), baseline)
+    strict_window = document(text("town", {"a": 3_000, "b": 1_999, "c": 1}))
+    strict = check(strict_window, baseline)
     assert listed(strict) == [("town", "categorical_values_check")]
+    baseline.constraints.features[0].overrides = {}
+    baseline.constraints.features[0].string_extra = {"monitoringConfigOverrides": {"min_domain_mass": 1.0}}
+    assert listed(check(strict_window, baseline)) == [("town", "categorical_values_check")]
 
 
 def test_values_spelt_otherwise_are_said():
@@ -244,6 +248,16 @@ def test_overrides_hold_for_one_feature(overrides):
     baseline.constraints.features[0].overrides = overrides
     window = document(numeric("x", normal(1.0)), numeric("y", normal(1.0)))
     assert listed(check(window, baseline)) == [("y", "baseline_drift_check")]
+
+
+@pytest.mark.parametrize("overrides", [{}, {"categorical_comparison_threshold": 1.0}])
+def test_drift_that_is_allowed_allows_no_missing_cells_and_no_unknown_values(overrides):
+    baseline = baseline_of(numeric("x", normal(rows=1_000)), text("town", {"a": 600, "b": 400}))
+    for feature in baseline.constraints.features:
+        feature.overrides = {"comparison_threshold": 1.0} | overrides
+    towns = text("town", {"a": 500, "b": 350, "c": 150})
+    found = listed(check(document(numeric("x", normal(rows=850), missing=150), towns), baseline))
+    assert sorted(found) == [("town", "categorical_values_check"), ("x", "completeness_check")]
 
 
 def test_everything_switched_off_but_one_feature():

@@ -268,3 +268,23 @@ def test_members_that_are_null_are_named() -> None:
     features = [{"name": "age", "inferred_type": "Integral", "completeness": None}]
     found = read_constraints({"version": 0.0, "features": features}, "constraints.json")
     assert found.unused == ["feature 'age'.completeness, which is null"]
+
+
+@pytest.mark.parametrize(
+    ("config", "overrides", "is_unused"),
+    [
+        ({"domain_content_threshold": 0.8}, {"domain_content_threshold": 0.99}, True),
+        ({"distribution_constraints": {"min_domain_mass": 0.8}}, {"domain_content_threshold": 0.99}, True),
+        ({"domain_content_threshold": 1.0}, {"domain_content_threshold": 0.99}, False),
+        ({"domain_content_threshold": 0.8}, {"comparison_threshold": 0.2}, False),
+    ],
+)
+def test_a_share_of_known_values_that_each_feature_overrides_is_named(config, overrides, is_unused) -> None:
+    texts = {"string_constraints": {"domains": ["a"]}, "monitoringConfigOverrides": overrides}
+    features = [
+        {"name": "city", "inferred_type": "String", **texts},
+        {"name": "x", "inferred_type": "Integral"},
+    ]
+    file = {"version": 0.0, "features": features, "monitoring_config": config}
+    found = read_constraints(file, "constraints.json").unused
+    assert any("domain_content_threshold" in name for name in found) == is_unused

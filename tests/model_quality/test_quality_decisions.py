@@ -165,6 +165,33 @@ def test_constraints_alone_are_exact() -> None:
     assert any("thresholds are taken as exact" in note for note in decision.notes)
 
 
+def test_statistics_that_tell_no_rows_are_not_called_statistics_of_none() -> None:
+    """Some files of the originals have no `dataset`."""
+    generator = np.random.default_rng(7)
+    analyzer = binary_analyzer()
+    baseline = baseline_of(analyzer, binary_batch(generator, 5000))
+    assert baseline.statistics is not None
+    baseline.statistics.item_count = 0
+    window = measure(analyzer, turned(binary_batch(generator, 5000), 0.2, generator))
+    described = [one.description for one in analyzer.check(window, baseline).violations.violations]
+    assert described
+    assert not any("over 0" in text for text in described)
+
+
+def test_no_number_of_rows_is_promised_where_the_baseline_is_too_small() -> None:
+    """The originals write no spread of few rows, but their confusion matrix tells how few they were."""
+    generator = np.random.default_rng(7)
+    analyzer = binary_analyzer()
+    before = batch(label=[0, 0, 1, 1], prediction=[0, 0, 1, 1], score=[0.1, 0.2, 0.8, 0.9])
+    baseline = baseline_of(analyzer, before)
+    assert baseline.statistics is not None
+    for metric in baseline.statistics.metrics.values():
+        metric.standard_deviation = metric.interval = None
+    decision = analyzer.check(measure(analyzer, binary_batch(generator, 5000)), baseline)
+    [why] = {one.reason for one in decision.comparisons if one.subject == "accuracy"}
+    assert why.endswith("the baseline is too small for any to do so")
+
+
 def test_a_smaller_share_of_the_budget_asks_for_more() -> None:
     generator = np.random.default_rng(8)
     analyzer = binary_analyzer()
