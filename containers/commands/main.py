@@ -247,6 +247,8 @@ def _show(given: argparse.Namespace) -> None:
 
 
 def _report(given: argparse.Namespace) -> None:
+    from datetime import UTC, datetime
+
     from file_storage import storage
     from reporting.report.overview import links_to, make_pages
 
@@ -257,7 +259,8 @@ def _report(given: argparse.Namespace) -> None:
         raise ConfigurationError.of("command.link", text=wrong[0])
     runs = _wanted_runs(given)
     zone = read_zone("--time-zone", given.time_zone) if given.time_zone else None
-    pages = make_pages(runs, links_to(given.output, runs, moved), given.windows, zone)
+    now = None if given.until or given.last else datetime.now(UTC)
+    pages = make_pages(runs, links_to(given.output, runs, moved), given.windows, zone, now)
     storage.prepare_output(given.output, "--output")
     storage.write_files_atomically(given.output, pages)
     wrote, about = several(len(pages), "page"), several(len(runs), "run")
