@@ -17,6 +17,8 @@ _CALENDAR = re.compile(r"[+-]?P[^T]*\d[YM]")
 # The end of a time that names its zone.
 ZONED = r"([zZ]|UTC|GMT|[+-]\d\d(:?\d\d)?)\s*$"
 DATE_FIELD = re.compile("%[YmdHM]")
+# Fields of strftime that no path has, and not "%2F" or "%E4", which stand for a letter.
+_OTHER_FIELD = re.compile("%(?![YmdHM]|[0-9A-Fa-f]{2})[A-Za-z]")
 # Ways to say in a path when its rows are from, each with an hour or without.
 _DAY_PATHS = (
     re.compile(r"(?:^|/)(\d{4})/(\d{2})/(\d{2})(?:/(\d{2}))?(?=/)"),
@@ -262,8 +264,10 @@ def fill_in_start(path: str, window: Window | None, zone: tzinfo = UTC) -> str:
     Raises
     ------
     ConfigurationError
-        When there is something to replace but no window.
+        When there is something to replace but no window, or something else that looks like it.
     """
+    if other := _OTHER_FIELD.search(path):
+        raise ConfigurationError.of("window.other_field", field="output_path", path=path, sign=other[0])
     found = DATE_FIELD.search(path)
     if found is None:
         return path
