@@ -233,9 +233,8 @@ def replay(window: PastWindow, edit: Edit, monitors: Mapping[str, api.Monitor]) 
     if before is None:
         raise ConfigurationError.of("replay.no_violations", file=window.name)
     lasting = [one.subject for one in before if one.constraint_check_type == api.LASTING_CHECK]
-    if lasting:  # a backtest looks at each window alone
-        before = tuple(one for one in before if one.constraint_check_type != api.LASTING_CHECK)
-        notes.append(wording("replay.lasting", subjects=some_of(lasting)))
+    notes += [wording("replay.lasting", subjects=some_of(lasting))] if lasting else []
+    before = tuple(one for one in before if one.constraint_check_type != api.LASTING_CHECK)
     if unedited is not None and (_without(unedited, before) or _without(before, unedited)):
         then = f" of version {window.run.version}" if window.run else ""
         now = several(len(unedited), "violation")

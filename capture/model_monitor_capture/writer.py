@@ -214,8 +214,6 @@ _UPLOAD_SECONDS = 5.0
 _LATE_SECONDS = 10.0
 # Files of as many hours are written side by side, as when logs of the past are captured.
 _MOST_OPEN = 200
-# How seldom the folder is searched for what killed writers left: it may hold years.
-_COMPLETE_SECONDS = 60.0
 _COUNTED = ("captured", "dropped", "paused", "failed", "too_large", "masked", "encoded", "unread")
 _log = logging.getLogger("model_monitor_capture")
 _writers: weakref.WeakSet["CaptureWriter"] = weakref.WeakSet()
@@ -293,7 +291,6 @@ class CaptureWriter:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._files: dict[int, _OpenFile] = {}  # by hour, the one written last at the end
-        self._completed = time.monotonic()
         self._paused = self._failing = False
 
     def capture(
@@ -386,7 +383,7 @@ class CaptureWriter:
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
                 self._write(self._waiting)
-                self._finish_all()
+                self._finish([*self._files.values()])
             yield
 
     def _run(self) -> None:
@@ -401,9 +398,10 @@ class CaptureWriter:
             if time.monotonic() - checked >= 1.0:
                 checked = time.monotonic()
                 self._look_at_disk()
-                for file in list(self._files.values()):
-                    if file.is_over(time.time(), self._limits[2]):
-                        self._finish(file)
+                now, oldest = time.time(), self._limits[2]
+                if over := [file for file in self._files.values() if file.is_over(now, oldest)]:
+                    self._finish(over)
+                    self._complete_abandoned()
             with self._lock:
                 batch, self._waiting, self._waiting_bytes = self._waiting, deque(), 0
                 ends = self._closed
@@ -411,7 +409,7 @@ class CaptureWriter:
                 self._write(batch)
             if ends and not batch:
                 break
-        self._finish_all()
+        self._finish([*self._files.values()])
         if uploader is not None:
             uploader.close()
 
@@ -425,9 +423,8 @@ class CaptureWriter:
                 file.append(b"".join(line for _, line in calls))
                 self.counts["captured"] += len(calls)
                 if file.size >= self._limits[1]:
-                    self._finish(file)
-                elif len(self._files) > _MOST_OPEN:
-                    self._finish(next(iter(self._files.values())))
+                    self._finish([file])
+                self._finish([*self._files.values()][:-_MOST_OPEN])
                 self._failing = False
             except OSError as error:
                 if not self._failing:
@@ -436,16 +433,11 @@ class CaptureWriter:
                 self.counts["failed"] += len(calls)
         batch.clear()
 
-    def _finish(self, file: "_OpenFile") -> None:
-        del self._files[file.hour]
-        with contextlib.suppress(OSError):
-            file.finish()
-        if time.monotonic() - self._completed >= _COMPLETE_SECONDS:
-            self._complete_abandoned()
-
-    def _finish_all(self) -> None:
-        for file in list(self._files.values()):
-            self._finish(file)
+    def _finish(self, files: Collection["_OpenFile"]) -> None:
+        for file in files:
+            del self._files[file.hour]
+            with contextlib.suppress(OSError):
+                file.finish()
 
     def _look_at_disk(self) -> None:
         try:
@@ -463,7 +455,6 @@ class CaptureWriter:
 
     def _complete_abandoned(self) -> None:
         """Complete what killed writers left in the folder of this endpoint."""
-        self._completed = time.monotonic()
         with contextlib.suppress(OSError):
             for path in sorted(self._base.rglob(f".*{_OPEN}")):
                 with contextlib.suppress(OSError):

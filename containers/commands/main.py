@@ -221,14 +221,11 @@ def _wanted_runs(given: argparse.Namespace) -> list[Run]:
     if runs := read_runs(history, selection_of(given)):
         return runs
     every = read_runs(history)
-    if not every:
-        print(wording("command.empty_history", file=history), file=sys.stderr)
-        return []
     known = {(place, name) for run in every for place, name in enumerate(run.names) if name}
     names = [f"--{('model', 'endpoint', 'schedule')[place]} {name}" for place, name in sorted(known)]
     shown = some_of(names, 12) or "none names a model, an endpoint or a schedule"
-    text = wording("command.no_run", runs=several(len(every), "run"), file=history, names=shown)
-    print(text, file=sys.stderr)
+    code = "command.no_run" if every else "command.empty_history"
+    print(wording(code, runs=several(len(every), "run"), file=history, names=shown), file=sys.stderr)
     return []
 
 

@@ -35,8 +35,8 @@ Link = Callable[[Run, str], str]
 class Track(NamedTuple):
     """The runs of one monitor of a model by one schedule, the earliest first.
 
-    `runs` are those that are shown, of `every` one; `steps` says how time went, `due` what time the last
-    run should be about by now, and `step` how far runs are apart where one alone does not tell.
+    `runs` are those that are shown, of `every` one; `steps` says how time went, `usual` how far its runs are
+    apart as a rule, and `due` what time the last one should be about by now.
     """
 
     monitor: str
@@ -44,8 +44,8 @@ class Track(NamedTuple):
     every: list[Run]
     runs: list[Run]
     steps: list[str]
+    usual: timedelta
     due: datetime
-    step: timedelta
     zone: tzinfo
 
     @property
@@ -59,11 +59,6 @@ class Track(NamedTuple):
         return self.runs[-1]
 
     @property
-    def usual(self) -> timedelta:
-        """Return how far its runs are apart as a rule."""
-        return statistics.median_high(_gaps(self.every[-50:]) or [self.step])
-
-    @property
     def is_silent(self) -> bool:
         """Return whether runs stopped: nothing for longer than three of its own usual steps."""
         return self.due - self.last.at > 3 * self.usual
@@ -71,9 +66,8 @@ class Track(NamedTuple):
     @property
     def idle(self) -> int:
         """Return how many of its usual steps had no run, from the first that is shown until now."""
-        between = sum(round(gap / self.usual) - 1 for gap in _gaps(self.runs))
-        since = (self.due - self.last.at) / self.usual
-        return between + max(0, int(since + 0.1))  # a day may have 23 hours
+        due = int((self.due - self.runs[0].at) / self.usual + 0.1) + 1  # a day may have 23 hours
+        return max(0, due - len({run.at for run in self.runs}))
 
     @property
     def need(self) -> tuple[int, float]:
@@ -168,7 +162,8 @@ def make_pages(
             place = place_of(run.at) - first
             steps[place] = min(steps[place], state_of(run), key=STATES.index)
         # What stopped long ago, or runs seldom, is shown by its last run.
-        track = Track(*about[1:], every, shown or every[-1:], steps, due[about], step, zone)
+        usual = statistics.median_high(_gaps(every[-50:]) or [step])
+        track = Track(*about[1:], every, shown or every[-1:], steps, usual, due[about], zone)
         models[about[0]].append(track)
     for tracks in models.values():
         tracks.sort(key=lambda track: track.need, reverse=True)

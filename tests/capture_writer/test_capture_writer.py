@@ -311,6 +311,14 @@ def test_the_file_of_an_hour_that_is_over_waits_for_calls_that_began_in_it(tmp_p
     writer.close()
 
 
+def test_a_file_that_is_old_enough_appears_while_the_service_runs(tmp_path):
+    writer = CaptureWriter(tmp_path, "churn", disk_share=1, file_seconds=0.01)
+    writer.capture("1", "1")
+    wait_until(lambda: list(tmp_path.rglob("*.jsonl")))
+    writer.close()
+    assert len(records_of(tmp_path)) == 1
+
+
 def test_each_time_the_disk_begins_to_refuse_is_told(tmp_path, caplog):
     writer = CaptureWriter(tmp_path, "churn", disk_share=1)
     for number in range(2):
