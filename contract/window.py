@@ -317,12 +317,10 @@ def path_span(path: str) -> Window | None:
 
 def _start(found: list[tuple[str, str, str, str]]) -> datetime | None:
     """Return the time that year, month, day and hour name, None for digits that are no date."""
-    if not found:
-        return None
     try:
         year, month, day, hour = (int(digits or 0) for digits in found[0])
         return datetime(year, month, day, hour, tzinfo=UTC)
-    except ValueError:
+    except (IndexError, ValueError):
         return None
 
 

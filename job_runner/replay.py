@@ -15,7 +15,7 @@ from file_storage import storage
 from job_runner import earlier_windows
 from job_runner.segments import SegmentedAnalyzer, segmented_documents
 from reporting.history import folder
-from reporting.history.record import Run, digest
+from reporting.history.record import Run, digest, told
 from reporting.history.tables import aligned, window_text
 
 # Past windows that can be checked again: from a history, or from the folders that jobs wrote.
@@ -279,9 +279,8 @@ def _check(window: PastWindow, material: Material, edit: Edit, monitor: api.Moni
         if (usual := own.pop(api.VARIATION, None)) is not None:
             baseline = replace(baseline, variation=earlier_windows.read_variation(usual, where))
         baseline = replace(baseline, constraints=documents.read_constraints(own, where))
-    checking = dict(window.checking)
-    if edit.attribution_drift_threshold is not None:
-        checking["attribution_drift_threshold"] = edit.attribution_drift_threshold
+    threshold = {"attribution_drift_threshold": edit.attribution_drift_threshold}
+    checking = {**window.checking, **told(threshold)}
     parts = [statistics]
     if segmented:
         parts = [statistics.whole, *(segment.statistics for segment in statistics.segments)]

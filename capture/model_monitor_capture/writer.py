@@ -129,13 +129,11 @@ class Masking:
         return text if encoding != "BASE64" or not (self.members or self.cells) else None
 
     def _without(self, value: Any, path: str) -> Any:
+        if any(path.endswith(f".{member}") for member in self.members):
+            return None
         if isinstance(value, dict):
-            return {name: self._hidden(entry, f"{path}.{name}", name) for name, entry in value.items()}
+            return {name: self._without(entry, f"{path}.{name}") for name, entry in value.items()}
         return [self._without(entry, path) for entry in value] if isinstance(value, list) else value
-
-    def _hidden(self, value: Any, path: str, name: str) -> Any:
-        named = name in self.members or any(path.endswith(f".{member}") for member in self.members)
-        return None if named else self._without(value, path)
 
 
 def _require_several(name: str, value: object) -> None:
@@ -546,9 +544,7 @@ class Uploader:
         self._upload_all()
 
     def _upload_all(self) -> bool:
-        for path in sorted(self._folder.rglob("*.jsonl")):
-            if path.name.startswith("."):
-                continue
+        for path in sorted(self._folder.rglob("[!.]*.jsonl")):
             try:
                 self._upload(path)
             except FileNotFoundError:

@@ -127,8 +127,7 @@ def add_flags(parser: argparse._ActionsContainer, *groups: str) -> None:
     """Add the flags of some groups of ``flags.toml``."""
     for name, options in (flag for group in groups for flag in _FLAGS[group].items()):
         parser.add_argument(name, **{**options, "type": _TYPES[options.get("type", "text")]})
-    history = os.environ.get("history_path")  # noqa: SIM112 - the contract's are lower-case
-    parser.set_defaults(history_path=history or None)
+    parser.set_defaults(history_path=os.environ.get("history_path") or None)  # noqa: SIM112 - lower-case is ours
 
 
 def selection_of(given: argparse.Namespace) -> Selection:
@@ -220,12 +219,13 @@ def _wanted_runs(given: argparse.Namespace) -> list[Run]:
     history = _history_of(given)
     if runs := read_runs(history, selection_of(given)):
         return runs
-    every = read_runs(history)
-    known = {(place, name) for run in every for place, name in enumerate(run.names) if name}
-    names = [f"--{('model', 'endpoint', 'schedule')[place]} {name}" for place, name in sorted(known)]
-    shown = some_of(names, 12) or "none names a model, an endpoint or a schedule"
-    code = "command.no_run" if every else "command.empty_history"
-    print(wording(code, runs=several(len(every), "run"), file=history, names=shown), file=sys.stderr)
+    text = wording("command.empty_history", file=history)
+    if every := read_runs(history):
+        known = {(place, name) for run in every for place, name in enumerate(run.names) if name}
+        names = [f"--{('model', 'endpoint', 'schedule')[place]} {name}" for place, name in sorted(known)]
+        shown = some_of(names, 12) or "none names a model, an endpoint or a schedule"
+        text = wording("command.no_run", runs=several(len(every), "run"), file=history, names=shown)
+    print(text, file=sys.stderr)
     return []
 
 

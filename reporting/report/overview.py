@@ -35,13 +35,14 @@ Link = Callable[[Run, str], str]
 class Track(NamedTuple):
     """The runs of one monitor of a model by one schedule, the earliest first.
 
-    `runs` are those that are shown, of `every` one; `steps` says how time went, `usual` how far its runs are
-    apart as a rule, and `due` what time the last one should be about by now.
+    `runs` are those that are shown, of `every` one, and `last` is the latest; `steps` says how time went,
+    `usual` how far its runs are apart as a rule, and `due` what time the last one should be about by now.
     """
 
     monitor: str
     schedule: str
     every: list[Run]
+    last: Run
     runs: list[Run]
     steps: list[str]
     usual: timedelta
@@ -52,11 +53,6 @@ class Track(NamedTuple):
     def title(self) -> str:
         """Return which monitor it is, and by which schedule."""
         return f"{self.monitor} ({short(self.schedule, 60)})" if self.schedule else self.monitor
-
-    @property
-    def last(self) -> Run:
-        """Return the latest run."""
-        return self.runs[-1]
 
     @property
     def is_silent(self) -> bool:
@@ -163,7 +159,7 @@ def make_pages(
             steps[place] = min(steps[place], state_of(run), key=STATES.index)
         # What stopped long ago, or runs seldom, is shown by its last run.
         usual = statistics.median_high(_gaps(every[-50:]) or [step])
-        track = Track(*about[1:], every, shown or every[-1:], steps, usual, due[about], zone)
+        track = Track(*about[1:], every, every[-1], shown or every[-1:], steps, usual, due[about], zone)
         models[about[0]].append(track)
     for tracks in models.values():
         tracks.sort(key=lambda track: track.need, reverse=True)
