@@ -17,6 +17,8 @@ _CALENDAR = re.compile(r"[+-]?P[^T]*\d[YM]")
 # The end of a time that names its zone.
 ZONED = r"([zZ]|UTC|GMT|[+-]\d\d(:?\d\d)?)\s*$"
 DATE_FIELD = re.compile("%[YmdHM]")
+# Fields of strftime that no path has, and not "%2F" or "%E4", which stand for a letter.
+_OTHER_FIELD = re.compile("%(?![YmdHM]|[0-9A-Fa-f]{2})[A-Za-z]")
 # Ways to say in a path when its rows are from, each with an hour or without.
 _DAY_PATHS = (
     re.compile(r"(?:^|/)(\d{4})/(\d{2})/(\d{2})(?:/(\d{2}))?(?=/)"),
@@ -262,8 +264,10 @@ def fill_in_start(path: str, window: Window | None, zone: tzinfo = UTC) -> str:
     Raises
     ------
     ConfigurationError
-        When there is something to replace but no window.
+        When there is something to replace but no window, or something else that looks like it.
     """
+    if other := _OTHER_FIELD.search(path):
+        raise ConfigurationError.of("window.other_field", field="output_path", path=path, sign=other[0])
     found = DATE_FIELD.search(path)
     if found is None:
         return path
@@ -313,12 +317,10 @@ def path_span(path: str) -> Window | None:
 
 def _start(found: list[tuple[str, str, str, str]]) -> datetime | None:
     """Return the time that year, month, day and hour name, None for digits that are no date."""
-    if not found:
-        return None
     try:
         year, month, day, hour = (int(digits or 0) for digits in found[0])
         return datetime(year, month, day, hour, tzinfo=UTC)
-    except ValueError:
+    except (IndexError, ValueError):
         return None
 
 

@@ -15,7 +15,7 @@ from file_storage import storage
 from job_runner import earlier_windows
 from job_runner.segments import SegmentedAnalyzer, segmented_documents
 from reporting.history import folder
-from reporting.history.record import Run, digest
+from reporting.history.record import Run, digest, told
 from reporting.history.tables import aligned, window_text
 
 # Past windows that can be checked again: from a history, or from the folders that jobs wrote.
@@ -232,7 +232,8 @@ def replay(window: PastWindow, edit: Edit, monitors: Mapping[str, api.Monitor]) 
     before = unedited if window.violations is None else window.violations
     if before is None:
         raise ConfigurationError.of("replay.no_violations", file=window.name)
-    # A backtest looks at each window alone.
+    lasting = [one.subject for one in before if one.constraint_check_type == api.LASTING_CHECK]
+    notes += [wording("replay.lasting", subjects=some_of(lasting))] if lasting else []
     before = tuple(one for one in before if one.constraint_check_type != api.LASTING_CHECK)
     if unedited is not None and (_without(unedited, before) or _without(before, unedited)):
         then = f" of version {window.run.version}" if window.run else ""
@@ -278,9 +279,8 @@ def _check(window: PastWindow, material: Material, edit: Edit, monitor: api.Moni
         if (usual := own.pop(api.VARIATION, None)) is not None:
             baseline = replace(baseline, variation=earlier_windows.read_variation(usual, where))
         baseline = replace(baseline, constraints=documents.read_constraints(own, where))
-    checking = dict(window.checking)
-    if edit.attribution_drift_threshold is not None:
-        checking["attribution_drift_threshold"] = edit.attribution_drift_threshold
+    threshold = {"attribution_drift_threshold": edit.attribution_drift_threshold}
+    checking = {**window.checking, **told(threshold)}
     parts = [statistics]
     if segmented:
         parts = [statistics.whole, *(segment.statistics for segment in statistics.segments)]

@@ -21,7 +21,6 @@ import ipaddress
 import json
 import math
 import os
-import sys
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, MutableMapping
@@ -183,8 +182,7 @@ class Receiver:
         first = self._forget(key)
         if not first or side in first:
             # The same half again takes the place of the first.
-            self._halves[key] = (time.monotonic(), half)
-            self._waiting_bytes += _size(half)
+            self._keep(key, half)
             while self._waiting_bytes > self.most_waiting:
                 self._write_alone(next(iter(self._halves)))
             return
@@ -193,8 +191,7 @@ class Receiver:
             self._write(key, whole)
         except Refused:
             # The half that came now may come again.
-            self._halves[key] = (time.monotonic(), first)
-            self._waiting_bytes += _size(first)
+            self._keep(key, first)
             raise
 
     def _take_call(self, event: dict[str, Any]) -> None:
@@ -235,6 +232,10 @@ class Receiver:
         )
         if taken is None:
             raise Refused(503, "captures cannot be written now; try again later\n")
+
+    def _keep(self, key: tuple[str, str, str], half: dict[str, Any]) -> None:
+        self._halves[key] = (time.monotonic(), half)
+        self._waiting_bytes += _size(half)
 
     def _forget(self, key: tuple[str, str, str]) -> dict[str, Any]:
         """Take a half from those that wait; empty where none does."""
@@ -330,24 +331,20 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     token = os.environ.get(TOKEN_VARIABLE, "").strip() or None
     if token is None and not _is_loopback(given.host):
-        print(
+        parser.error(
             f"--host {given.host} can be reached from elsewhere; set {TOKEN_VARIABLE}, "
-            "which requests then carry as a bearer token or as the password of basic authentication.",
-            file=sys.stderr,
+            "which requests then carry as a bearer token or as the password of basic authentication."
         )
-        return 2
     try:
         Path(given.folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        print(f"--folder {given.folder} cannot be made: {error.strerror}.", file=sys.stderr)
-        return 2
+        parser.error(f"--folder {given.folder} cannot be made: {error.strerror}.")
     try:
         receiver = Receiver(given.folder, token, most_bytes=given.most_bytes)
         import uvicorn
     except (ValueError, ImportError) as error:
         fix = "; pip install 'model-monitor-capture[receiver]'" if isinstance(error, ImportError) else ""
-        print(f"{error}{fix}.", file=sys.stderr)
-        return 2
+        parser.error(f"{error}{fix}.")
     uvicorn.run(receiver, host=given.host, port=given.port, log_level="warning", access_log=False)
     return 0
 

@@ -10,6 +10,7 @@ import base64
 import contextlib
 import fcntl
 import functools
+import itertools
 import json
 import logging
 import mmap
@@ -128,13 +129,11 @@ class Masking:
         return text if encoding != "BASE64" or not (self.members or self.cells) else None
 
     def _without(self, value: Any, path: str) -> Any:
+        if any(path.endswith(f".{member}") for member in self.members):
+            return None
         if isinstance(value, dict):
-            return {name: self._hidden(entry, f"{path}.{name}", name) for name, entry in value.items()}
+            return {name: self._without(entry, f"{path}.{name}") for name, entry in value.items()}
         return [self._without(entry, path) for entry in value] if isinstance(value, list) else value
-
-    def _hidden(self, value: Any, path: str, name: str) -> Any:
-        named = name in self.members or any(path.endswith(f".{member}") for member in self.members)
-        return None if named else self._without(value, path)
 
 
 def _require_several(name: str, value: object) -> None:
@@ -209,6 +208,10 @@ _ABANDONED_SECONDS = 2 * 3600.0
 # How long the first record waits for others: a thread that wakes for each would slow the service down.
 _GATHER_SECONDS = 0.05
 _UPLOAD_SECONDS = 5.0
+# How long the file of an hour that is over waits for calls that began in it.
+_LATE_SECONDS = 10.0
+# Files of as many hours are written side by side, as when logs of the past are captured.
+_MOST_OPEN = 200
 _COUNTED = ("captured", "dropped", "paused", "failed", "too_large", "masked", "encoded", "unread")
 _log = logging.getLogger("model_monitor_capture")
 _writers: weakref.WeakSet["CaptureWriter"] = weakref.WeakSet()
@@ -285,8 +288,8 @@ class CaptureWriter:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._closed = False
-        self._file: _OpenFile | None = None
-        self._paused = False
+        self._files: dict[int, _OpenFile] = {}  # by hour, the one written last at the end
+        self._paused = self._failing = False
 
     def capture(
         self,
@@ -378,7 +381,7 @@ class CaptureWriter:
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
                 self._write(self._waiting)
-                self._finish()
+                self._finish([*self._files.values()])
             yield
 
     def _run(self) -> None:
@@ -393,8 +396,10 @@ class CaptureWriter:
             if time.monotonic() - checked >= 1.0:
                 checked = time.monotonic()
                 self._look_at_disk()
-                if self._file is not None and self._file.is_over(time.time(), self._limits[2]):
-                    self._finish()
+                now, oldest = time.time(), self._limits[2]
+                if over := [file for file in self._files.values() if file.is_over(now, oldest)]:
+                    self._finish(over)
+                    self._complete_abandoned()
             with self._lock:
                 batch, self._waiting, self._waiting_bytes = self._waiting, deque(), 0
                 ends = self._closed
@@ -402,37 +407,35 @@ class CaptureWriter:
                 self._write(batch)
             if ends and not batch:
                 break
-        self._finish()
+        self._finish([*self._files.values()])
         if uploader is not None:
             uploader.close()
 
     def _write(self, batch: deque[tuple[float, bytes]]) -> None:
-        while batch:
-            seconds = batch[0][0]
-            hour = int(seconds // 3600)
-            lines: list[bytes] = []
-            while batch and int(batch[0][0] // 3600) == hour and len(lines) < 4096:
-                lines.append(batch.popleft()[1])
+        """Write what waits, hour by hour: calls that end as an hour does come with those of the next."""
+        for hour, group in itertools.groupby(sorted(batch, key=_hour_of), _hour_of):
+            calls = list(group)
             try:
-                if self._file is not None and self._file.hour != hour:
-                    self._finish()
-                if self._file is None:
-                    self._file = _OpenFile(self._base, seconds)
-                self._file.append(b"".join(lines))
-                self.counts["captured"] += len(lines)
-                if self._file.size >= self._limits[1]:
-                    self._finish()
+                file = self._files.pop(hour, None) or _OpenFile(self._base, calls[0][0])
+                self._files[hour] = file
+                file.append(b"".join(line for _, line in calls))
+                self.counts["captured"] += len(calls)
+                if file.size >= self._limits[1]:
+                    self._finish([file])
+                self._finish([*self._files.values()][:-_MOST_OPEN])
+                self._failing = False
             except OSError as error:
-                if not self.counts["failed"]:
+                if not self._failing:
                     _log.error("Captures cannot be written below %s: %s.", self._base, error)
-                self.counts["failed"] += len(lines)
+                self._failing = True
+                self.counts["failed"] += len(calls)
+        batch.clear()
 
-    def _finish(self) -> None:
-        file, self._file = self._file, None
-        if file is not None:
+    def _finish(self, files: Collection["_OpenFile"]) -> None:
+        for file in files:
+            del self._files[file.hour]
             with contextlib.suppress(OSError):
                 file.finish()
-            self._complete_abandoned()
 
     def _look_at_disk(self) -> None:
         try:
@@ -456,11 +459,15 @@ class CaptureWriter:
                     complete_if_abandoned(path)
 
 
+def _hour_of(call: tuple[float, bytes]) -> int:
+    return int(call[0] // 3600)
+
+
 class _OpenFile:
     """An unfinished file of one hour, with its lock held."""
 
     def __init__(self, base: Path, seconds: float) -> None:
-        self.hour = int(seconds // 3600)
+        self.hour = _hour_of((seconds, b""))
         folder = base / time.strftime("%Y/%m/%d/%H", time.gmtime(seconds))
         folder.mkdir(parents=True, exist_ok=True)
         moment = f"{time.strftime('%M-%S', time.gmtime(seconds))}-{int(seconds * 1000) % 1000:03d}"
@@ -470,11 +477,13 @@ class _OpenFile:
         with contextlib.suppress(OSError):
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.size = 0
-        self._began = time.monotonic()
+        self._began = self._written = time.monotonic()
 
     def is_over(self, now: float, oldest: float) -> bool:
-        """Return whether its hour is over for good, or it is old enough."""
-        return now // 3600 > self.hour or time.monotonic() - self._began >= oldest
+        """Return whether its hour is over and no call of it came lately, or it is old enough."""
+        elapsed = time.monotonic()
+        is_past = now // 3600 > self.hour and elapsed - self._written >= _LATE_SECONDS
+        return is_past or elapsed - self._began >= oldest
 
     def append(self, data: bytes) -> None:
         """Append whole lines; what a full disk took of them is cut off again."""
@@ -487,6 +496,7 @@ class _OpenFile:
             os.lseek(self._descriptor, self.size, os.SEEK_SET)
             raise
         self.size += len(data)
+        self._written = time.monotonic()
 
     def finish(self) -> None:
         """Let the file appear under its name, or vanish when nothing is in it."""
@@ -534,9 +544,7 @@ class Uploader:
         self._upload_all()
 
     def _upload_all(self) -> bool:
-        for path in sorted(self._folder.rglob("*.jsonl")):
-            if path.name.startswith("."):
-                continue
+        for path in sorted(self._folder.rglob("[!.]*.jsonl")):
             try:
                 self._upload(path)
             except FileNotFoundError:
@@ -616,8 +624,8 @@ def _on_termination(number: int, frame: object) -> None:
 
 def _begin_in_child() -> None:
     for writer in list(_writers):
-        if writer._file is not None:
-            writer._file.forget()
+        for file in writer._files.values():
+            file.forget()
         writer._begin()
 
 

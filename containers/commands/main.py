@@ -127,8 +127,7 @@ def add_flags(parser: argparse._ActionsContainer, *groups: str) -> None:
     """Add the flags of some groups of ``flags.toml``."""
     for name, options in (flag for group in groups for flag in _FLAGS[group].items()):
         parser.add_argument(name, **{**options, "type": _TYPES[options.get("type", "text")]})
-    history = os.environ.get("history_path")  # noqa: SIM112 - the contract's are lower-case
-    parser.set_defaults(history_path=history or None)
+    parser.set_defaults(history_path=os.environ.get("history_path") or None)  # noqa: SIM112 - lower-case is ours
 
 
 def selection_of(given: argparse.Namespace) -> Selection:
@@ -220,14 +219,12 @@ def _wanted_runs(given: argparse.Namespace) -> list[Run]:
     history = _history_of(given)
     if runs := read_runs(history, selection_of(given)):
         return runs
-    every = read_runs(history)
-    if not every:
-        print(wording("command.empty_history", file=history), file=sys.stderr)
-        return []
-    known = {(place, name) for run in every for place, name in enumerate(run.names) if name}
-    names = [f"--{('model', 'endpoint', 'schedule')[place]} {name}" for place, name in sorted(known)]
-    shown = some_of(names, 12) or "none names a model, an endpoint or a schedule"
-    text = wording("command.no_run", runs=several(len(every), "run"), file=history, names=shown)
+    text = wording("command.empty_history", file=history)
+    if every := read_runs(history):
+        known = {(place, name) for run in every for place, name in enumerate(run.names) if name}
+        names = [f"--{('model', 'endpoint', 'schedule')[place]} {name}" for place, name in sorted(known)]
+        shown = some_of(names, 12) or "none names a model, an endpoint or a schedule"
+        text = wording("command.no_run", runs=several(len(every), "run"), file=history, names=shown)
     print(text, file=sys.stderr)
     return []
 
@@ -247,6 +244,8 @@ def _show(given: argparse.Namespace) -> None:
 
 
 def _report(given: argparse.Namespace) -> None:
+    from datetime import UTC, datetime
+
     from file_storage import storage
     from reporting.report.overview import links_to, make_pages
 
@@ -257,7 +256,8 @@ def _report(given: argparse.Namespace) -> None:
         raise ConfigurationError.of("command.link", text=wrong[0])
     runs = _wanted_runs(given)
     zone = read_zone("--time-zone", given.time_zone) if given.time_zone else None
-    pages = make_pages(runs, links_to(given.output, runs, moved), given.windows, zone)
+    now = None if given.until or given.last else datetime.now(UTC)
+    pages = make_pages(runs, links_to(given.output, runs, moved), given.windows, zone, now)
     storage.prepare_output(given.output, "--output")
     storage.write_files_atomically(given.output, pages)
     wrote, about = several(len(pages), "page"), several(len(runs), "run")

@@ -386,10 +386,8 @@ def _replace(history: str, lines: dict[str, bytes], sources: list[str], done: Co
     if len(sources) < 2:
         return done
     # Named after its last run, so that whoever looks for later ones need not open it.
-    last = max(lines)
-    time = last.partition("-")[0]
-    name = f"{time}-{len(lines)}{COMPACTED}{secrets.token_hex(6)}.jsonl.gz"
-    path = join(history, RUNS, name)
+    ended = max(lines).partition("-")[0]
+    path = join(history, RUNS, f"{ended}-{len(lines)}{COMPACTED}{secrets.token_hex(6)}.jsonl.gz")
     content = b"".join(lines[run] + b"\n" for run in sorted(lines))
     storage.write_file(path, compress(content))
     for source in sources:

@@ -39,8 +39,6 @@ def list_runs(runs: Sequence[Run]) -> str:
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:
     """Return a table with columns as wide as their widest cell."""
-    if not lines:
-        return ""
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     texts = (_GAP.join(map(str.ljust, line, widths)).rstrip() for line in lines)
     return "\n".join(texts) + "\n"

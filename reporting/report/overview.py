@@ -33,12 +33,20 @@ Link = Callable[[Run, str], str]
 
 
 class Track(NamedTuple):
-    """The runs of one monitor of a model by one schedule, the earliest first; `steps` says how time went."""
+    """The runs of one monitor of a model by one schedule, the earliest first.
+
+    `runs` are those that are shown, of `every` one, and `last` is the latest; `steps` says how time went,
+    `usual` how far its runs are apart as a rule, and `due` what time the last one should be about by now.
+    """
 
     monitor: str
     schedule: str
+    every: list[Run]
+    last: Run
     runs: list[Run]
     steps: list[str]
+    usual: timedelta
+    due: datetime
     zone: tzinfo
 
     @property
@@ -47,16 +55,15 @@ class Track(NamedTuple):
         return f"{self.monitor} ({short(self.schedule, 60)})" if self.schedule else self.monitor
 
     @property
-    def last(self) -> Run:
-        """Return the latest run."""
-        return self.runs[-1]
-
-    @property
     def is_silent(self) -> bool:
         """Return whether runs stopped: nothing for longer than three of its own usual steps."""
-        ran = [place for place, step in enumerate(self.steps) if step != "none"]
-        usual = (ran[-1] - ran[0] + 1) / len(ran)
-        return len(self.steps) - 1 - ran[-1] > 3 * usual
+        return self.due - self.last.at > 3 * self.usual
+
+    @property
+    def idle(self) -> int:
+        """Return how many of its usual steps had no run, from the first that is shown until now."""
+        due = int((self.due - self.runs[0].at) / self.usual + 0.1) + 1  # a day may have 23 hours
+        return max(0, due - len({run.at for run in self.runs}))
 
     @property
     def need(self) -> tuple[int, float]:
@@ -69,7 +76,7 @@ class Track(NamedTuple):
     def since(self) -> datetime:
         """Return when the verdict it has now began."""
         now = state_of(self.last)
-        return list(itertools.takewhile(lambda run: state_of(run) == now, reversed(self.runs)))[-1].at
+        return list(itertools.takewhile(lambda run: state_of(run) == now, reversed(self.every)))[-1].at
 
     @property
     def is_violated(self) -> bool:
@@ -89,11 +96,10 @@ class Track(NamedTuple):
     @property
     def in_words(self) -> str:
         """Return what it found last, since when, and how often before."""
-        before = sum(bool(run.violations) for run in self.runs if run.at < self.since)
+        since = self.since
+        before = sum(bool(run.violations) for run in self.every if run.at < since)
         often = f", and {several(before, 'time')} before" if before else ""
-        return (
-            f"{self.monitor}: {_how_much(self.last)}; violations since {_time(self.since, self.zone)}{often}"
-        )
+        return f"{self.monitor}: {_how_much(self.last)}; violations since {_time(since, self.zone)}{often}"
 
 
 def state_of(run: Run) -> str:
@@ -104,7 +110,11 @@ def state_of(run: Run) -> str:
 
 
 def make_pages(
-    runs: Sequence[Run], link: Link, windows: int = MOST_WINDOWS, zone: tzinfo | None = None
+    runs: Sequence[Run],
+    link: Link,
+    windows: int = MOST_WINDOWS,
+    zone: tzinfo | None = None,
+    now: datetime | None = None,
 ) -> dict[str, bytes]:
     """Return the pages by name, ``index.html`` first.
 
@@ -118,6 +128,8 @@ def make_pages(
         How many steps of time are shown, the latest: hours, days or weeks, as most windows follow each other.
     zone
         Whose clock times are shown by; None for that of the jobs, where all have one.
+    now
+        What time it is, to tell which schedules have stopped; None where it is not about now.
     """
     names = {run.time_zone for run in runs}
     zone = zone or read_zone("time_zone", names.pop() if len(names) == 1 else "UTC")
@@ -126,24 +138,29 @@ def make_pages(
         if run.violations is not None or run.has_failed:
             # Of a window that ran again, what was found last.
             found[run.about, run.monitor, run.schedule or ""][run.window or run.run] = run
-    step = _step([list(again.values()) for again in found.values()])
+    ran = {about: list(again.values()) for about, again in found.items()}
+    step = _step(ran.values())
     # Hours are counted, as a clock that is put back has one twice.
     clock = UTC if step < timedelta(days=1) else zone
-    places = {
-        run.run: (run.at.astimezone(clock).replace(tzinfo=None) - _MONDAY) // step
-        for again in found.values()
-        for run in again.values()
-    }
-    last = max(places.values(), default=0)
-    first = max(min(places.values(), default=0), last - windows + 1)
+
+    def place_of(at: datetime) -> int:
+        return (at.astimezone(clock).replace(tzinfo=None) - _MONDAY) // step
+
+    latest = max((every[-1].at for every in ran.values()), default=datetime.now(UTC))
+    due = {about: _due(every, latest, now) for about, every in ran.items()}
+    last = max(place_of(at) for at in (latest, *due.values()))
+    first = max(min((place_of(every[0].at) for every in ran.values()), default=last), last - windows + 1)
     models: dict[str, list[Track]] = defaultdict(list)
-    for (model, monitor, schedule), again in found.items():
-        if shown := [run for run in again.values() if places[run.run] >= first]:
-            steps = ["none"] * (last - first + 1)
-            for run in shown:
-                place = places[run.run] - first
-                steps[place] = min(steps[place], state_of(run), key=STATES.index)
-            models[model].append(Track(monitor, schedule, shown, steps, zone))
+    for about, every in ran.items():
+        steps = ["none"] * (last - first + 1)
+        shown = [run for run in every if place_of(run.at) >= first]
+        for run in shown:
+            place = place_of(run.at) - first
+            steps[place] = min(steps[place], state_of(run), key=STATES.index)
+        # What stopped long ago, or runs seldom, is shown by its last run.
+        usual = statistics.median_high(_gaps(every[-50:]) or [step])
+        track = Track(*about[1:], every, every[-1], shown or every[-1:], steps, usual, due[about], zone)
+        models[about[0]].append(track)
     for tracks in models.values():
         tracks.sort(key=lambda track: track.need, reverse=True)
     # How many monitors violate, then the worst.
@@ -167,10 +184,28 @@ def _section(track: Track) -> Section:
     return Section(track.title, text, charts)
 
 
-def _step(found: Iterable[list[Run]]) -> timedelta:
+def _gaps(runs: Sequence[Run]) -> list[timedelta]:
+    """Return how far what runs are about is apart, one from the next."""
+    return [after.at - before.at for before, after in itertools.pairwise(runs) if after.at != before.at]
+
+
+def _due(runs: Sequence[Run], latest: datetime, now: datetime | None) -> datetime:
+    """Return the time that the last run of a schedule should be about.
+
+    A schedule's runs end as far apart as their windows begin, and as late after these as ever, such as
+    three days for labels. Other runs, such as those of one job about months, are held to the `latest`.
+    """
+    lately = runs[-10:]
+    about, ended = lately[-1].at - lately[0].at, [run.finished for run in lately]
+    if now is None or not timedelta() < about <= 2 * (max(ended) - min(ended)):
+        return latest
+    return now - statistics.median_high([run.finished - run.at for run in lately])
+
+
+def _step(tracks: Iterable[list[Run]]) -> timedelta:
     """Return the step of time that most runs follow each other in."""
-    gaps = [after.at - before.at for one in found for before, after in itertools.pairwise(one)]
-    usual = statistics.median_high([gap for gap in gaps if gap] or [timedelta(days=1)])
+    gaps = [gap for runs in tracks for gap in _gaps(runs)]
+    usual = statistics.median_high(gaps or [timedelta(days=1)])
     return max((step for step in _STEPS if step <= usual), default=timedelta(hours=1))
 
 

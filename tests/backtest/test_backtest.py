@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from collections.abc import Callable
@@ -320,3 +321,20 @@ def test_a_window_of_which_nothing_is_decided_is_not_ok(
     assert first.split("  ")[-1] == "decides nothing"
     assert second.endswith("not decided  falls silent")
     assert third.split()[-4:] == ["not", "decided", "not", "decided"]
+
+
+def test_changes_that_last_are_said_and_in_neither_column(world: World) -> None:
+    """A history says that a window violates; without a word, a backtest called it fine at the time."""
+    world.monitor(0)
+    (record,) = (world.history / "runs").iterdir()
+    run = json.loads(gzip.decompress(record.read_bytes()))
+    lasting = {
+        "feature_name": "income",
+        "constraint_check_type": "lasting_change_check",
+        "description": "...",
+    }
+    run["violations"].append(lasting)
+    record.write_bytes(gzip.compress(json.dumps(run).encode()))
+    (window,) = world.backtest()["windows"]
+    assert window["before"]["violations"] == window["after"]["violations"] == []
+    assert says(window["notes"][0], "replay.lasting", subjects="income")

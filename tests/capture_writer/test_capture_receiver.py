@@ -226,17 +226,20 @@ def test_metrics_count_what_came(tmp_path):
 
 
 def test_a_size_of_nothing_is_refused_at_the_start(tmp_path, capsys):
-    assert main(["--folder", str(tmp_path), "--most-bytes", "0"]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        main(["--folder", str(tmp_path), "--most-bytes", "0"])
     assert "most_bytes is 0; it is a number of bytes" in capsys.readouterr().err
 
 
 def test_a_server_that_is_not_installed_is_named(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    assert main(["--folder", str(tmp_path)]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        main(["--folder", str(tmp_path)])
     assert "pip install 'model-monitor-capture[receiver]'" in capsys.readouterr().err
 
 
 def test_it_listens_to_others_only_with_a_token(tmp_path, capsys, monkeypatch):
     monkeypatch.delenv("CAPTURE_TOKEN", raising=False)
-    assert main(["--folder", str(tmp_path), "--host", "0.0.0.0"]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        main(["--folder", str(tmp_path), "--host", "0.0.0.0"])
     assert "CAPTURE_TOKEN" in capsys.readouterr().err

@@ -276,6 +276,64 @@ def test_a_clock_set_back_mixes_no_hours(tmp_path):
     assert len(records_of(tmp_path)) == 4
 
 
+def test_calls_of_hours_that_come_by_turns_share_the_file_of_their_hour(tmp_path):
+    """Calls that end as an hour does, and logs of the past; each file cost a search of the folder, too."""
+    writer = CaptureWriter(tmp_path, "churn", disk_share=1)
+    for number in range(40):
+        writer.capture(str(number), "1", seconds=3590 + 20 * (number % 2))
+        if number % 10 == 0:
+            wait_until(lambda: not writer._waiting)
+    writer.close()
+    assert [path.parent.name for path in sorted(tmp_path.rglob("*.jsonl"))] == ["00", "01"]
+    assert len(records_of(tmp_path)) == 40
+
+
+def test_more_hours_than_files_may_be_open_lose_nothing(tmp_path):
+    writer = CaptureWriter(tmp_path, "churn", disk_share=1)
+    with mock.patch.object(writing, "_MOST_OPEN", 3):
+        for hour in range(10):
+            writer.capture(str(hour), "1", seconds=hour * 3600)
+        wait_until(lambda: writer.counts["captured"] == 10)
+        assert len(writer._files) == 3
+        writer.close()
+    assert len(records_of(tmp_path)) == 10
+
+
+def test_the_file_of_an_hour_that_is_over_waits_for_calls_that_began_in_it(tmp_path):
+    writer = CaptureWriter(tmp_path, "churn", disk_share=1)
+    writer.capture("1", "1", seconds=3590)
+    wait_until(lambda: writer.counts["captured"])
+    (file,) = writer._files.values()
+    assert not file.is_over(7300, 3600.0)
+    with mock.patch.object(writing, "_LATE_SECONDS", 0.0):
+        assert file.is_over(7300, 3600.0)
+        assert not file.is_over(3599, 3600.0)
+    writer.close()
+
+
+def test_a_file_that_is_old_enough_appears_while_the_service_runs(tmp_path):
+    writer = CaptureWriter(tmp_path, "churn", disk_share=1, file_seconds=0.01)
+    writer.capture("1", "1")
+    wait_until(lambda: list(tmp_path.rglob("*.jsonl")))
+    writer.close()
+    assert len(records_of(tmp_path)) == 1
+
+
+def test_each_time_the_disk_begins_to_refuse_is_told(tmp_path, caplog):
+    writer = CaptureWriter(tmp_path, "churn", disk_share=1)
+    for number in range(2):
+        with mock.patch.object(
+            writing._OpenFile, "append", side_effect=OSError(28, "No space left on device")
+        ):
+            for failed in (1, 2):
+                writer.capture("1", "1")
+                wait_until(lambda count=2 * number + failed: writer.counts["failed"] == count)
+        writer.capture("1", "1")
+        wait_until(lambda count=number + 1: writer.counts["captured"] == count)
+    writer.close()
+    assert caplog.text.count("cannot be written") == 2
+
+
 def test_unfinished_files_are_cut_at_their_last_line_and_completed_by_the_next_writer(tmp_path):
     folder = tmp_path / "churn/AllTraffic/2026/03/02/01"
     folder.mkdir(parents=True)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from history_runs import make_run
 from run_jobs import Result, baseline_of, environment, run_job
+from sentences import SENTENCES
 
 from analyzers.data_quality.distance import Distribution, numeric_distance
 from analyzers.data_quality.drift import Dependence, _shift
@@ -259,7 +260,7 @@ def test_jobs_tell_of_it_in_files_on_pages_and_to_others(
     assert states == {"income": "violated", "age": "holds"}
     page = (last / "report.html").read_text()
     assert "% of pairs a value of the last 24 windows" in page
-    assert "the change is small and stays, and no single window shows it" in page
+    assert SENTENCES["page_advice.lasting_change_check"].rstrip(".") in page
     first = result.output / "2026-05-06T2200Z"
     assert not json.loads((first / "constraint_violations.json").read_text())["violations"]
     with environment({"history_path": str(tmp_path / "history")}):

@@ -468,6 +468,15 @@ def test_no_hour_is_left_out_or_written_over_where_a_clock_shows_it_twice() -> N
     assert found == ["24/23", "25/00", "25/01", "25/02", "25/02+0100", "25/03"]
 
 
+@pytest.mark.parametrize("path", ["out/%y/%m/%d", "out/%j", "out/%d%b", "%F"])
+def test_fields_that_no_path_has_are_refused(path: str) -> None:
+    window = Window(datetime(2026, 3, 2, tzinfo=UTC), datetime(2026, 3, 3, tzinfo=UTC))
+    with pytest.raises(ConfigurationError) as refused:
+        fill_in_start(path, window)
+    assert (refused.value.code, refused.value.field) == ("window.other_field", "output_path")
+    assert fill_in_start("100%/a%20b%E4/%d", window) == "100%/a%20b%E4/02"
+
+
 @pytest.mark.parametrize(
     ("text", "fix"),
     [

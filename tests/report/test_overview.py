@@ -24,6 +24,11 @@ def pages_of(*runs: Run, windows: int = 90) -> dict[str, str]:
     return {name: html.unescape(page.decode()) for name, page in made.items()}
 
 
+def page_at(now: datetime, *runs: Run) -> str:
+    made = make_pages(sorted(runs, key=lambda run: run.at), lambda *_: "", now=now)
+    return html.unescape(made[FIRST_PAGE].decode())
+
+
 def rows_of(page: str) -> list[str]:
     body = re.search(r"<tbody>(.*?)</tbody>", page, re.DOTALL)
     assert body is not None
@@ -107,6 +112,59 @@ def test_what_was_not_looked_at_is_said() -> None:
     assert "no run since 2026-01-08" in next(row for row in rows.values() if "stopped" in row)
     assert "6 steps without a run" in next(row for row in rows.values() if "stopped" in row)
     assert "The key is wrong." in next(row for row in rows.values() if "failed" in row)
+
+
+def test_schedules_that_have_stopped_are_told_though_no_other_model_ran_since() -> None:
+    runs = [run_of(day, monitor) for day in range(10) for monitor in ("data-quality", "bias")]
+    noon = runs[-1].finished + timedelta(hours=12)
+    assert "No violations in 1 model<" in page_at(noon, *runs)
+    late = page_at(noon + timedelta(days=10), *runs)
+    assert "No violations in 1 model; in 1, something was not decided or did not run" in late
+    assert [
+        "no run since 2026-01-14" in row and "10 steps without a run" in row for row in rows_of(late)
+    ] == [True] * 2
+    # Nobody waits for a run where one job was about all of it.
+    at_once = [run_of(day, finished=FIRST + timedelta(days=30, seconds=day)) for day in range(10)]
+    assert "No violations in 1 model<" in page_at(noon + timedelta(days=100), *at_once)
+
+
+def test_a_schedule_that_waits_for_labels_is_not_silent() -> None:
+    soon = [run_of(day, "data-quality") for day in range(20)]
+    late = [run_of(day, finished=FIRST + timedelta(days=day + 8, minutes=5)) for day in range(13)]
+    page = page_at(FIRST + timedelta(days=20, hours=9), *soon, *late)
+    assert "No violations in 1 model<" in page
+    assert "without a run<" not in page
+
+
+def test_what_runs_seldom_or_stopped_long_ago_is_shown_beside_what_runs_often() -> None:
+    hours = [FIRST + timedelta(hours=hour) for hour in range(400)]
+    hourly = [
+        run_of(place, "data-quality", window=(at, at + timedelta(hours=1)), finished=at + timedelta(hours=2))
+        for place, at in enumerate(hours)
+    ]
+    weekly = [
+        run_of(7 * week, "bias", finished=FIRST + timedelta(weeks=week + 1, hours=1)) for week in range(2)
+    ]
+    page = page_at(hours[-1] + timedelta(hours=2), *hourly, *hourly[:100], *weekly)
+    assert "No violations in 1 model<" in page
+    assert len(rows_of(page)) == 2
+    stopped = [Run(**{**vars(run), "run": f"{run.run}x", "model": "stopped"}) for run in hourly[:100]]
+    page = page_at(hours[-1] + timedelta(hours=2), *hourly, *weekly, *stopped)
+    assert "No violations in 2 models; in 1, something was not decided or did not run" in page
+    assert "no run since 2026-01-09 03:00" in page
+
+
+def test_violations_are_older_than_what_is_shown() -> None:
+    runs = [run_of(day, accuracy=0.6 if day > 4 or day == 2 else 0.8) for day in range(200)]
+    assert "violations since 2026-01-10, and 1 time before" in pages_of(*runs)[FIRST_PAGE]
+
+
+def test_a_monitor_that_is_new_did_not_run_before() -> None:
+    old, new = (
+        [run_of(day, model="old") for day in range(50)],
+        [run_of(day, model="new") for day in (47, 48, 49)],
+    )
+    assert "without a run<" not in pages_of(*old, *new)[FIRST_PAGE]
 
 
 def test_a_window_that_ran_again_counts_once_and_a_baseline_never() -> None:
