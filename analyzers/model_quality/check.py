@@ -14,7 +14,7 @@ import numpy as np
 
 from analyzers.model_quality import documents
 from analyzers.model_quality.documents import MetricConstraint, QualityConstraints, QualityStatistics
-from analyzers.model_quality.intervals import TABLE_RESAMPLES, Z_95, area_variance, table_draws
+from analyzers.model_quality.intervals import TABLE_RESAMPLES, Z_95, area_variance, share_draws, table_draws
 from analyzers.model_quality.metrics import binary_cells, binary_metrics
 from analyzers.shared.cells import Floats
 from analyzers.shared.rules import SMALL_MAP, category_order
@@ -76,7 +76,7 @@ def _scale_of(name: str) -> _Scale:
 
 
 class Side(NamedTuple):
-    """A window or a baseline: its statistics, and the metrics of its resampled confusion matrix.
+    """A window or a baseline: its statistics, and the metrics of its resampled table of two classes.
 
     `outcomes` are its numbers of positive and negative labels, where it has some. `widening` is what its
     intervals lack of the error that decides: for dependence of rows that the other side shows, and for far
@@ -85,6 +85,7 @@ class Side(NamedTuple):
 
     statistics: QualityStatistics
     draws: Mapping[str, Floats]
+    resamples: int
     widening: float = 1.0
     outcomes: tuple[int, ...] = ()
 
@@ -146,6 +147,8 @@ class MetricTest:
     @property
     def worse(self) -> float:
         """Return by how much the metric is beyond its threshold, on the scale of the comparison."""
+        if (scale := _scale_of(self.name)) is _SHARE:
+            return scale.slope(self.value) * shortfall(self.value, self.constraint)
         return _worse(self.name, self.value, self.constraint)
 
     @property
@@ -184,7 +187,13 @@ class MetricTest:
         return abs(angles[1] - angles[0]) > self.least
 
 
-def _test(name: str, constraint: MetricConstraint, window: Side, baseline: Side | None) -> MetricTest | None:
+def _test(
+    name: str,
+    constraint: MetricConstraint,
+    window: Side,
+    baseline: Side | None,
+    generator: np.random.Generator,
+) -> MetricTest | None:
     """Return the comparison of a metric, None when the window does not define it or its spread.
 
     Parameters
@@ -195,6 +204,8 @@ def _test(name: str, constraint: MetricConstraint, window: Side, baseline: Side 
         The rows at hand.
     baseline
         Where the threshold comes from, None when that is not known; its own error then counts as none.
+    generator
+        Draws shares.
     """
     metric = window.statistics.metrics.get(name)
     if metric is None or metric.value is None:
@@ -203,27 +214,82 @@ def _test(name: str, constraint: MetricConstraint, window: Side, baseline: Side 
         return None  # one row: nothing tells how far it would move by chance
     own = baseline is not None and is_own_value(constraint, baseline.statistics.value(name))
     known = baseline if own else None
+    compare = _compare_shares if _scale_of(name) is _SHARE else _compare_on_scale
+    p_value, error, baseline_error = compare(name, metric, constraint, window, known, generator)
+    scale = _scale_of(name)
+    relevant = RELEVANT_RATIO if scale in _RATIOS else RELEVANT_POINTS * scale.slope(metric.value)
+    return MetricTest(name, metric, constraint, p_value, error, baseline_error, relevant, metric.value, own)
+
+
+def _compare_shares(
+    name: str,
+    metric: documents.MetricValue,
+    constraint: MetricConstraint,
+    window: Side,
+    known: Side | None,
+    generator: np.random.Generator,
+) -> tuple[float, float, float]:
+    """Return the p-value of a share, and the errors of both sides (of log-odds, at the window's value).
+
+    A share that is not of the cells of a 2 x 2 table is drawn as one of so many rows as have its interval. A
+    row tells no more on one side than on the other: few rows without an error show no spread.
+    """
+    value, before = metric.value or 0.0, known.statistics.metrics.get(name) if known else None
+    rows, rows_before = _rows_like(metric, window), math.inf
+    if known and before:
+        ratio = known.statistics.item_count / window.statistics.item_count
+        rows_before = min(_rows_like(before, known), rows * ratio)
+        rows = min(rows, rows_before / ratio)
+    drawn = window.draws.get(name)
+    threshold = known.draws.get(name) if known else None
+    if drawn is None:
+        drawn = share_draws(value, rows, generator, window.resamples)
+        if before:
+            threshold = share_draws(before.value or 0.0, rows_before, generator, window.resamples)
+    error, baseline_error = (math.sqrt(_SHARE.slope(value) / count) for count in (rows, rows_before))
+    return _drawn_p_value(drawn, constraint, threshold), error, baseline_error
+
+
+def _rows_like(metric: documents.MetricValue, side: Side) -> float:
+    """Return of how many rows a share has such an interval (Wilson's, by its bound towards one half)."""
+    value, rows = metric.value or 0.0, float(side.statistics.item_count)
+    if metric.interval is not None:
+        bound = metric.interval[0 if value > 0.5 else 1]
+        gap, spread = abs(value - bound) / Z_95, bound * (1.0 - bound)
+    else:
+        gap, spread = _SUBSAMPLE_FACTOR * (metric.standard_deviation or 0.0), value * (1.0 - value)
+    return (spread / gap**2 if gap and spread > 0.0 else rows) / side.widening**2
+
+
+def _compare_on_scale(
+    name: str,
+    metric: documents.MetricValue,
+    constraint: MetricConstraint,
+    window: Side,
+    known: Side | None,
+    _: np.random.Generator,
+) -> tuple[float, float, float]:
+    """Return the p-value of a metric whose error is normal on its scale, and the errors of both sides."""
+    scale, value = _scale_of(name), metric.value or 0.0
+    worse, short = _worse(name, value, constraint), shortfall(value, constraint)
     error = window.widening * _error(name, metric)
     before = known.statistics.metrics.get(name) if known else None
     baseline_error = known.widening * _error(name, before) if known and before else 0.0
     if known and baseline_error:
-        # A window of few rows may lack those that show how far the metric varies.
-        ratio = known.statistics.item_count / window.statistics.item_count
-        error = max(error, baseline_error * math.sqrt(ratio))
-    if name in window.draws:
-        threshold = known.draws.get(name) if known else None
-        p_value = _drawn_p_value(window.draws[name], constraint, threshold)
-    else:
-        if name == "auc" and len(window.outcomes) == 2:
-            # Few positives all ranked last show no spread; as good a model as asked for has some.
-            error = max(error, math.sqrt(area_variance(constraint.threshold, *window.outcomes)))
-        worse, total = _worse(name, metric.value, constraint), math.hypot(error, baseline_error)
-        p_value = _SMALLEST_P if worse > 0.0 else 1.0
-        if total != 0.0:
-            p_value = max(_SMALLEST_P, NormalDist().cdf(-worse / total))
-    scale = _scale_of(name)
-    relevant = RELEVANT_RATIO if scale in _RATIOS else RELEVANT_POINTS * scale.slope(metric.value)
-    return MetricTest(name, metric, constraint, p_value, error, baseline_error, relevant, metric.value, own)
+        # Few rows may lack those that show how far the metric varies, on either side. What the window shows
+        # of it is an error beside its own value, which the scale makes too little of beside a smaller one.
+        ratio = math.sqrt(known.statistics.item_count / window.statistics.item_count)
+        stretch = worse / (scale.slope(value) * short) if short > 0.0 else 1.0
+        error, shown = max(error, baseline_error * ratio), error / ratio * stretch
+        baseline_error = max(baseline_error, shown)
+    if name == "auc" and len(window.outcomes) == 2:
+        # Few positives all ranked last show no spread; as good a model as asked for has some.
+        error = max(error, math.sqrt(area_variance(constraint.threshold, *window.outcomes)))
+    total = math.hypot(error, baseline_error)
+    p_value = _SMALLEST_P if worse > 0.0 else 1.0
+    if total != 0.0:
+        p_value = max(_SMALLEST_P, NormalDist().cdf(-worse / total))
+    return p_value, error, baseline_error
 
 
 def is_loss(name: str) -> bool:
@@ -320,16 +386,16 @@ def check_sound(
     _refuse_unknown(statistics, constraints)
     least = _least_changes(constraints)
     for resamples in (_FIRST_RESAMPLES, TABLE_RESAMPLES):
-        generators = np.random.default_rng([seed, 1]).spawn(2)
+        generators = np.random.default_rng([seed, 1]).spawn(3)
         window = _side(statistics, baseline, positive, generators[0], resamples)
         before = None if baseline is None else _side(baseline, None, positive, generators[1], resamples)
         tests = [
             replace(test, least=least[_scale_of(name) in _RATIOS])
             for name, constraint in constraints.metrics.items()
-            if (test := _test(name, constraint, window, before)) is not None
+            if (test := _test(name, constraint, window, before, generators[2])) is not None
         ]
         # Many resamples only where a few do not settle the tests.
-        if all(test.p_value > _SETTLED for test in tests if test.name in window.draws):
+        if all(test.p_value > _SETTLED for test in tests if _scale_of(test.name) is _SHARE):
             break
     questions = {_SAME_TEST.get(test.name, test.name) for test in tests}
     alpha = FALSE_ALARM_RATE * error_share / max(1, len(questions))
@@ -394,7 +460,8 @@ def _side(
         cells = binary_cells(statistics.confusion_matrix, positive)
         outcomes = tuple(filter(None, (int(cells[:2].sum()), int(cells[2:].sum()))))
         draws = binary_metrics(table_draws(cells / (known.design_effect * far * far), generator, resamples))
-    return Side(statistics, draws, shared * far / student_ratio(Z_95, statistics.blocks), outcomes)
+    widening = shared * far / student_ratio(Z_95, statistics.blocks)
+    return Side(statistics, draws, resamples, widening, outcomes)
 
 
 def _least_changes(constraints: QualityConstraints) -> list[float]:
