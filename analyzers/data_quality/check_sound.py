@@ -12,7 +12,12 @@ from analyzers.data_quality import columns
 from analyzers.data_quality.columns import FeaturePair, compare_columns, comparisons, pair_features
 from analyzers.data_quality.documents import Constraints, Statistics
 from analyzers.data_quality.drift import Change, changed_correlations, compares_drift, measure_drifts
-from analyzers.data_quality.limits import LIMITS, sampled_completeness, smallest_completeness_p_value
+from analyzers.data_quality.limits import (
+    LIMITS,
+    may_find_types_by_chance,
+    sampled_completeness,
+    smallest_completeness_p_value,
+)
 from analyzers.shared.rules import nothing_checked
 from analyzers.shared.significance import rows_to_tell
 from contract.api import CheckType, Comparison, Decision, Finding, State, Violation, Violations
@@ -152,7 +157,7 @@ def _share_budget(pairs: list[FeaturePair], part: float) -> dict[str, float]:
     """Return the probability of a false alarm that one comparison of each family may have."""
     rates = {family: rate * part for family, rate in FALSE_ALARM_RATES.items()}
     values = [one.expected.domains is not None for one in pairs]
-    values += [one.config.datatype_check_threshold < 1.0 for one in pairs]
+    values += map(may_find_types_by_chance, pairs)
     counts = {"drift": sum(map(compares_drift, pairs)), "values": sum(values), "ranges": len(pairs)}
     alphas = {family: rate / max(1, counts.get(family, 1)) for family, rate in rates.items()}
     smallest = [smallest_completeness_p_value(pair) for pair in pairs]
