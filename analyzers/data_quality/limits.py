@@ -239,7 +239,8 @@ def check_type(pair: columns.FeaturePair, alpha: float) -> columns.Found | None:
     edited = known is not None and known.inferred_type not in (expected, "Unknown")
     before = _wrong_kinds(known, expected) if known is not None else {}
     total, p_value, state = sum(before.values()), 1.0, State.HOLDS
-    if known is None or edited or not (total or _is_sampled_type(pair)):
+    asked = threshold < 1.0 or _TYPE_THRESHOLD in pair.expected.all_overrides
+    if known is None or edited or (asked and not total):
         p_value, state = _tail(now, 1.0 - threshold, dependence(pair), 1.0 if edited else alpha)
     elif ratio < threshold:
         rows = known.num_present
@@ -256,17 +257,9 @@ def check_type(pair: columns.FeaturePair, alpha: float) -> columns.Found | None:
     return columns.Found(text, ratio, threshold, p_value, state)
 
 
-def _is_sampled_type(pair: columns.FeaturePair) -> bool:
-    """Return whether all cells are to be of the type only because those of a sample were."""
-    asked = pair.config.datatype_check_threshold < 1.0 or _TYPE_THRESHOLD in pair.expected.all_overrides
-    return pair.baseline is not None and not asked
-
-
-def may_find_types_by_chance(pair: columns.FeaturePair) -> bool:
-    """Return whether the check of types can raise a false alarm."""
+def has_other_types(pair: columns.FeaturePair) -> bool:
+    """Return whether a side has cells of another type than expected; else no check of types can alarm."""
     expected, sides = pair.expected.inferred_type, (pair.baseline, pair.current)
-    if not _is_sampled_type(pair):
-        return pair.config.datatype_check_threshold < 1.0
     return expected in CLASSES and any(sum(_wrong_kinds(one, expected).values()) for one in sides if one)
 
 

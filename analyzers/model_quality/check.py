@@ -213,83 +213,36 @@ def _test(
     if metric.interval is None and metric.standard_deviation is None:
         return None  # one row: nothing tells how far it would move by chance
     own = baseline is not None and is_own_value(constraint, baseline.statistics.value(name))
-    known = baseline if own else None
-    compare = _compare_shares if _scale_of(name) is _SHARE else _compare_on_scale
-    p_value, error, baseline_error = compare(name, metric, constraint, window, known, generator)
-    scale = _scale_of(name)
-    relevant = RELEVANT_RATIO if scale in _RATIOS else RELEVANT_POINTS * scale.slope(metric.value)
-    return MetricTest(name, metric, constraint, p_value, error, baseline_error, relevant, metric.value, own)
-
-
-def _compare_shares(
-    name: str,
-    metric: documents.MetricValue,
-    constraint: MetricConstraint,
-    window: Side,
-    known: Side | None,
-    generator: np.random.Generator,
-) -> tuple[float, float, float]:
-    """Return the p-value of a share, and the errors of both sides (of log-odds, at the window's value).
-
-    A share that is not of the cells of a 2 x 2 table is drawn as one of so many rows as have its interval. A
-    row tells no more on one side than on the other: few rows without an error show no spread.
-    """
-    value, before = metric.value or 0.0, known.statistics.metrics.get(name) if known else None
-    rows, rows_before = _rows_like(metric, window), math.inf
-    if known and before:
-        ratio = known.statistics.item_count / window.statistics.item_count
-        rows_before = min(_rows_like(before, known), rows * ratio)
-        rows = min(rows, rows_before / ratio)
-    drawn = window.draws.get(name)
-    threshold = known.draws.get(name) if known else None
-    if drawn is None:
-        drawn = share_draws(value, rows, generator, window.resamples)
-        if before:
-            threshold = share_draws(before.value or 0.0, rows_before, generator, window.resamples)
-    error, baseline_error = (math.sqrt(_SHARE.slope(value) / count) for count in (rows, rows_before))
-    return _drawn_p_value(drawn, constraint, threshold), error, baseline_error
-
-
-def _rows_like(metric: documents.MetricValue, side: Side) -> float:
-    """Return of how many rows a share has such an interval (Wilson's, by its bound towards one half)."""
-    value, rows = metric.value or 0.0, float(side.statistics.item_count)
-    if metric.interval is not None:
-        bound = metric.interval[0 if value > 0.5 else 1]
-        gap, spread = abs(value - bound) / Z_95, bound * (1.0 - bound)
-    else:
-        gap, spread = _SUBSAMPLE_FACTOR * (metric.standard_deviation or 0.0), value * (1.0 - value)
-    return (spread / gap**2 if gap and spread > 0.0 else rows) / side.widening**2
-
-
-def _compare_on_scale(
-    name: str,
-    metric: documents.MetricValue,
-    constraint: MetricConstraint,
-    window: Side,
-    known: Side | None,
-    _: np.random.Generator,
-) -> tuple[float, float, float]:
-    """Return the p-value of a metric whose error is normal on its scale, and the errors of both sides."""
-    scale, value = _scale_of(name), metric.value or 0.0
-    worse, short = _worse(name, value, constraint), shortfall(value, constraint)
-    error = window.widening * _error(name, metric)
+    known, scale = baseline if own else None, _scale_of(name)
     before = known.statistics.metrics.get(name) if known else None
-    baseline_error = known.widening * _error(name, before) if known and before else 0.0
+    worse, short = _worse(name, metric.value, constraint), shortfall(metric.value, constraint)
+    error = _error(name, metric, window)
+    baseline_error = _error(name, before, known) if known and before else 0.0
     if known and baseline_error:
         # Few rows may lack those that show how far the metric varies, on either side. What the window shows
         # of it is an error beside its own value, which the scale makes too little of beside a smaller one.
         ratio = math.sqrt(known.statistics.item_count / window.statistics.item_count)
-        stretch = worse / (scale.slope(value) * short) if short > 0.0 else 1.0
-        error, shown = max(error, baseline_error * ratio), error / ratio * stretch
-        baseline_error = max(baseline_error, shown)
-    if name == "auc" and len(window.outcomes) == 2:
-        # Few positives all ranked last show no spread; as good a model as asked for has some.
-        error = max(error, math.sqrt(area_variance(constraint.threshold, *window.outcomes)))
-    total = math.hypot(error, baseline_error)
-    p_value = _SMALLEST_P if worse > 0.0 else 1.0
-    if total != 0.0:
-        p_value = max(_SMALLEST_P, NormalDist().cdf(-worse / total))
-    return p_value, error, baseline_error
+        is_bent = short > 0.0 and scale is not _SHARE
+        shown = error / ratio * (worse / (scale.slope(metric.value) * short) if is_bent else 1.0)
+        error, baseline_error = max(error, baseline_error * ratio), max(baseline_error, shown)
+    relevant = RELEVANT_RATIO if scale in _RATIOS else RELEVANT_POINTS * scale.slope(metric.value)
+    if scale is _SHARE:
+        drawn, threshold = window.draws.get(name), known.draws.get(name) if known else None
+        if drawn is None:
+            drawn = share_draws(metric.value, error**-2, generator, window.resamples)
+            if before and before.value is not None:
+                threshold = share_draws(before.value, baseline_error**-2, generator, window.resamples)
+        p_value, unit = _drawn_p_value(drawn, constraint, threshold), math.sqrt(scale.slope(metric.value))
+        error, baseline_error = unit * error, unit * baseline_error
+    else:
+        if name == "auc" and len(window.outcomes) == 2:
+            # Few positives all ranked last show no spread; as good a model as asked for has some.
+            error = max(error, math.sqrt(area_variance(constraint.threshold, *window.outcomes)))
+        total = math.hypot(error, baseline_error)
+        p_value = _SMALLEST_P if worse > 0.0 else 1.0
+        if total != 0.0:
+            p_value = max(_SMALLEST_P, NormalDist().cdf(-worse / total))
+    return MetricTest(name, metric, constraint, p_value, error, baseline_error, relevant, metric.value, own)
 
 
 def is_loss(name: str) -> bool:
@@ -325,16 +278,25 @@ def widened(name: str, value: float, bound: float, factor: float) -> float:
     return scale.back(scale.to(value) + factor * (scale.to(bound) - scale.to(value)))
 
 
-def _error(name: str, metric: documents.MetricValue) -> float:
-    """Return the standard error of a metric on its scale."""
-    scale, deviation = _scale_of(name), metric.standard_deviation or 0.0
-    if metric.value is None:
-        return 0.0
+def _error(name: str, metric: documents.MetricValue, side: Side) -> float:
+    """Return the standard error of a metric on its scale.
+
+    Of a share the root of 1 / rows: of how many rows it has such an interval (Wilson's, by its bound towards
+    one half). On the log-odds scale one that is 0 or 1 would be infinitely far from any other.
+    """
+    scale, deviation, value = _scale_of(name), metric.standard_deviation or 0.0, metric.value or 0.0
+    if scale is _SHARE:
+        gap, spread = _SUBSAMPLE_FACTOR * deviation, value * (1.0 - value)
+        if metric.interval is not None:
+            bound = metric.interval[0 if value > 0.5 else 1]
+            gap, spread = abs(value - bound) / Z_95, bound * (1.0 - bound)
+        rows = spread / gap**2 if gap and spread > 0.0 else side.statistics.item_count
+        return side.widening / math.sqrt(rows)
     if metric.interval is None:
-        return deviation * _SUBSAMPLE_FACTOR * scale.slope(metric.value)
+        return side.widening * deviation * _SUBSAMPLE_FACTOR * scale.slope(value)
     low, high = (scale.to(bound) for bound in metric.interval)
     error = (high - low) / (2.0 * Z_95)
-    return max(deviation, error) if scale is _AREA else abs(error)
+    return side.widening * (max(deviation, error) if scale is _AREA else abs(error))
 
 
 # Probability that a window without any change raises a violation.

@@ -368,13 +368,10 @@ def _describe_multiclass(run: _Run) -> None:
     _put_probabilities(run)
     sums = run.summary.probabilities
     statistics.unknown_class_count = sums.unknown_class.total()
-    lacking = [
-        listing(metrics.label_order(set(one)), 3) for one in (sums.unknown_class, sums.unknown_prediction)
-    ]
-    if count := statistics.unknown_class_count:
-        statistics.notes.append(wording("quality_notes.unknown_class", count=count, names=lacking[0]))
-    if count := sums.unknown_prediction.total():
-        statistics.notes.append(wording("quality_notes.unknown_prediction", count=count, names=lacking[1]))
+    for kind, found in (("class", sums.unknown_class), ("prediction", sums.unknown_prediction)):
+        if count := found.total():
+            names = listing(metrics.label_order(set(found)), 3)
+            statistics.notes.append(wording(f"quality_notes.unknown_{kind}", count=count, names=names))
     if sums.other_class * 2 > sums.count > 0:
         of = {"count": sums.other_class, "rows": sums.count}
         statistics.notes.append(wording("quality_notes.class_order", **of))
@@ -397,10 +394,12 @@ def _put_classes(run: _Run, cells: metrics.Cells, suffix: str) -> None:
         metric = run.statistics.metrics[name]
         if metric.value is None or metric.standard_deviation is None:
             continue
+        metric.interval = intervals.share_interval(metric.value, metric.standard_deviation)
         if metric.value in (0.0, 1.0):
             # As far as one row that is different would move it.
-            metric.standard_deviation = max(metric.standard_deviation, 1.0 / run.statistics.item_count)
-        metric.interval = intervals.share_interval(metric.value, metric.standard_deviation)
+            rows = run.statistics.item_count
+            metric.standard_deviation = max(metric.standard_deviation, 1.0 / rows)
+            metric.interval = intervals.proportion_interval(metric.value * rows, rows)
 
 
 _SETTING_OF_COLUMN = topic("quality_cells")
