@@ -238,11 +238,11 @@ def check_type(pair: columns.FeaturePair, alpha: float) -> columns.Found | None:
     # A type that the baseline does not have is somebody's decision, so that its limit is exact.
     edited = known is not None and known.inferred_type not in (expected, "Unknown")
     before = _wrong_kinds(known, expected) if known is not None else {}
-    total, p_value, state = sum(before.values()), 1.0, State.HOLDS
+    total = sum(before.values())
     asked = threshold < 1.0 or _TYPE_THRESHOLD in pair.expected.all_overrides
-    if known is None or edited or (asked and not total):
+    if known is None or edited or ratio >= threshold or (asked and not total):
         p_value, state = _tail(now, 1.0 - threshold, dependence(pair), 1.0 if edited else alpha)
-    elif ratio < threshold:
+    else:
         rows = known.num_present
         then = wording("limits.types_before", found=_listed(before) or "none", rows=rows)
         # Each kind by itself too: as many texts as there were infinities are news.

@@ -8,9 +8,10 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from analyzers.model_quality import documents
 from analyzers.model_quality.documents import MetricConstraint, QualityConstraints, QualityStatistics
@@ -45,9 +46,9 @@ class _Scale(NamedTuple):
     ends: tuple[float, float] = (-math.inf, math.inf)
 
 
-def _log_odds(share: float) -> float:
-    inside = min(1.0 - 1e-9, max(1e-9, share))
-    return math.log(inside / (1.0 - inside))
+def _log_odds(share: npt.ArrayLike) -> Any:
+    inside = np.clip(share, 1e-9, 1.0 - 1e-9)
+    return np.log(inside / (1.0 - inside))
 
 
 def _log_odds_slope(share: float) -> float:
@@ -161,14 +162,11 @@ class MetricTest:
         return shortfall(self.value, self.constraint) >= RELEVANT_POINTS
 
     @property
-    def is_certain(self) -> bool:
-        """Return whether the metric is beyond its threshold by more than chance explains."""
-        return shortfall(self.value, self.constraint) > 0.0 and self.p_value < self.alpha
-
-    @property
-    def is_violated(self) -> bool:
-        """Return whether it is that, and by so much that somebody would act."""
-        return self.is_certain and self.is_worse_by_more
+    def state(self) -> State:
+        """Return how it ended: beyond chance, and if so, by so much that somebody would act."""
+        if shortfall(self.value, self.constraint) > 0.0 and self.p_value < self.alpha:
+            return State.VIOLATED if self.is_worse_by_more else State.CHANGED
+        return State.UNDECIDED if self.is_open else State.HOLDS
 
     @property
     def is_worse_by_more(self) -> bool:
@@ -222,9 +220,8 @@ def _test(
         # Few rows may lack those that show how far the metric varies, on either side. What the window shows
         # of it is an error beside its own value, which the scale makes too little of beside a smaller one.
         ratio = math.sqrt(known.statistics.item_count / window.statistics.item_count)
-        is_bent = short > 0.0 and scale is not _SHARE
-        shown = error / ratio * (worse / (scale.slope(metric.value) * short) if is_bent else 1.0)
-        error, baseline_error = max(error, baseline_error * ratio), max(baseline_error, shown)
+        bent = worse / (scale.slope(metric.value) * short) if scale in _RATIOS and short > 0.0 else 1.0
+        error, baseline_error = max(error, baseline_error * ratio), max(baseline_error, error / ratio * bent)
     relevant = RELEVANT_RATIO if scale in _RATIOS else RELEVANT_POINTS * scale.slope(metric.value)
     if scale is _SHARE:
         drawn, threshold = window.draws.get(name), known.draws.get(name) if known else None
@@ -257,9 +254,7 @@ def _drawn_p_value(drawn: Floats, constraint: MetricConstraint, threshold: Float
     if beyond.any():
         return p_value
     # No draw is beyond, and a small share of the budget may ask for less than one in so many.
-    inside = [np.clip(shares, 1e-9, 1.0 - 1e-9) for shares in (drawn, np.asarray(limit))]
-    logits = [np.log(shares / (1.0 - shares)) for shares in inside]
-    apart = logits[0] - logits[1]
+    apart = _log_odds(drawn) - _log_odds(limit)
     ratio = abs(float(apart.mean())) / max(1e-12, float(apart.std()))
     return max(_SMALLEST_P, min(p_value, NormalDist().cdf(-ratio)))
 
@@ -352,7 +347,7 @@ def check_sound(
         window = _side(statistics, baseline, positive, generators[0], resamples)
         before = None if baseline is None else _side(baseline, None, positive, generators[1], resamples)
         tests = [
-            replace(test, least=least[_scale_of(name) in _RATIOS])
+            test
             for name, constraint in constraints.metrics.items()
             if (test := _test(name, constraint, window, before, generators[2])) is not None
         ]
@@ -361,9 +356,9 @@ def check_sound(
             break
     questions = {_SAME_TEST.get(test.name, test.name) for test in tests}
     alpha = FALSE_ALARM_RATE * error_share / max(1, len(questions))
-    tested = {test.name: replace(test, alpha=alpha) for test in tests}
-    tests = list(tested.values())
-    violations = [_violation(test, statistics, baseline) for test in tests if test.is_violated]
+    tests = [replace(test, alpha=alpha, least=least[_scale_of(test.name) in _RATIOS]) for test in tests]
+    tested = {test.name: test for test in tests}
+    violations = [_violation(test, statistics, baseline) for test in tests if test.state is State.VIOLATED]
     found = {test.name: _finding(test) for test in tests}
     findings = sorted(found.values(), key=lambda finding: (not finding.violated, -(finding.distance or 0.0)))
     notes = _small_window(statistics, tests)
@@ -379,15 +374,12 @@ def check_sound(
                 unanswered = replace(unanswered, reason=wording("quality_notes.few_rows"), lost=False)
             comparisons.append(unanswered)
             continue
-        test, comparison = tested[name], compared(found[name], constraint, statistics)
-        if test.is_open:
-            comparison = replace(comparison, state=State.UNDECIDED, reason=why_open)
-        elif test.is_certain and not test.is_violated:
-            comparison = replace(comparison, state=State.CHANGED)
-        elif statistics.item_count < _FEWEST_ROWS and not test.is_certain:
+        test, state, reason = tested[name], tested[name].state, why_open
+        if state is State.HOLDS and statistics.item_count < _FEWEST_ROWS:
             # Of so few rows nearly any result is one that holds.
-            few_rows = wording("quality_notes.few_rows")
-            comparison = replace(comparison, state=State.UNDECIDED, reason=few_rows)
+            state, reason = State.UNDECIDED, wording("quality_notes.few_rows")
+        comparison = compared(found[name], constraint, statistics)
+        comparison = replace(comparison, state=state, reason=reason if state is State.UNDECIDED else "")
         rows = None if baseline is None else baseline.item_count
         comparisons.append(replace(comparison, p_value=test.p_value, baseline_rows=rows))
     return Decision(Violations(violations), tuple(findings), tuple(notes), tuple(comparisons))
@@ -473,30 +465,33 @@ def _violation(test: MetricTest, now: QualityStatistics, baseline: QualityStatis
     return Violation(test.constraint.operator, text, metric_name=test.name)
 
 
+# Of a metric that is worse than its threshold.
+_VERDICTS = {
+    State.VIOLATED: "is worse than chance explains",
+    State.CHANGED: "is worse, but by less than anybody would act on",
+    State.UNDECIDED: "is worse by as much as matters, but so few rows do not tell that from chance",
+    State.HOLDS: "is worse, but no more than chance explains",
+}
+
+
 def _finding(test: MetricTest) -> Finding:
     value, constraint = test.value, test.constraint
     limit = "at least" if constraint.operator == documents.LESS else "at most"
-    verdict = "holds"
-    if test.is_violated:
-        verdict = "is worse than chance explains"
-    elif test.is_certain:
-        verdict = "is worse, but by less than anybody would act on"
-    elif test.is_open:
-        verdict = "is worse by as much as matters, but so few rows do not tell that from chance"
-    elif shortfall(value, constraint) > 0.0:
-        verdict = "is worse, but no more than chance explains"
+    verdict = _VERDICTS[test.state] if shortfall(value, constraint) > 0.0 else "holds"
     expected = f"expected {limit} {number(constraint.threshold)}"
     text = f"{test.name} {number(value)}{test.interval_text}, {expected}: {verdict}"
     worse = shortfall(value, constraint)
     if is_loss(test.name) and constraint.threshold > 0.0:
         worse /= constraint.threshold  # what has a unit of its own compares by its relative increase
-    found = Finding(test.name, text, worse, test.is_violated, value=value, expected=constraint.threshold)
+    found = Finding(
+        test.name, text, worse, test.state is State.VIOLATED, value=value, expected=constraint.threshold
+    )
     return replace(found, interval=test.metric.interval)
 
 
 def _small_window(statistics: QualityStatistics, tests: list[MetricTest]) -> list[str]:
     rows = statistics.item_count
-    open_tests = [test for test in tests if test.name not in _SAME_TEST and not test.is_violated]
+    open_tests = [test for test in tests if test.name not in _SAME_TEST and test.state is not State.VIOLATED]
     needed = {test.name: test.rows_needed(rows) for test in open_tests}
     undecided = [f"{name} ({count:,} rows)" for name, count in needed.items() if count and count > rows]
     hopeless = [name for name, count in needed.items() if count is None]
