@@ -223,12 +223,12 @@ def vocabulary_problem(
     `most` is how many labels there can be; None where nobody knows, and `rows` without a right answer tell.
     """
     fractions = [metrics.label_order(set(filter(_is_fraction, texts))) for texts in (actual, predicted)]
-    for side, code, field in (
-        (1, "quality_labels.scores", "inference_attribute"),
-        (0, "quality_labels.amounts", "ground_truth_attribute"),
-    ):
-        if not fractions[1 - side] and len(fractions[side]) > (most or 2):
-            return DatasetError.of(code, field=field, some=listing(fractions[side], 3))
+    if not fractions[0] and len(fractions[1]) > (most or 2):
+        some = listing(fractions[1], 3)
+        return DatasetError.of("quality_labels.scores", field="inference_attribute", some=some)
+    if not fractions[1] and len(fractions[0]) > (most or 2):
+        some = listing(fractions[0], 3)
+        return DatasetError.of("quality_labels.amounts", field="ground_truth_attribute", some=some)
     folded = [{normalize("NFC", text).casefold(): text for text in labels} for labels in (actual, predicted)]
     # Where two labels of one side differ in letter case only, letter case tells labels apart.
     is_told = len(folded[0]) < len(actual) or len(folded[1]) < len(predicted)
@@ -368,13 +368,13 @@ def _describe_multiclass(run: _Run) -> None:
     _put_probabilities(run)
     sums = run.summary.probabilities
     statistics.unknown_class_count = sums.unknown_class.total()
-    for code, found in (
-        ("quality_notes.unknown_class", sums.unknown_class),
-        ("quality_notes.unknown_prediction", sums.unknown_prediction),
-    ):
-        if count := found.total():
-            names = listing(metrics.label_order(set(found)), 3)
-            statistics.notes.append(wording(code, count=count, names=names))
+    lacking = [
+        listing(metrics.label_order(set(one)), 3) for one in (sums.unknown_class, sums.unknown_prediction)
+    ]
+    if count := statistics.unknown_class_count:
+        statistics.notes.append(wording("quality_notes.unknown_class", count=count, names=lacking[0]))
+    if count := sums.unknown_prediction.total():
+        statistics.notes.append(wording("quality_notes.unknown_prediction", count=count, names=lacking[1]))
     if sums.other_class * 2 > sums.count > 0:
         of = {"count": sums.other_class, "rows": sums.count}
         statistics.notes.append(wording("quality_notes.class_order", **of))
