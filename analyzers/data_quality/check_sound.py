@@ -8,11 +8,10 @@ is shared by three families of comparisons, and equally (Bonferroni) by the comp
 from collections.abc import Iterator
 from dataclasses import replace
 
-from analyzers.data_quality import columns
+from analyzers.data_quality import columns, limits
 from analyzers.data_quality.columns import FeaturePair, compare_columns, comparisons, pair_features
 from analyzers.data_quality.documents import Constraints, Statistics
 from analyzers.data_quality.drift import Change, changed_correlations, compares_drift, measure_drifts
-from analyzers.data_quality.limits import LIMITS, sampled_completeness, smallest_completeness_p_value
 from analyzers.shared.rules import nothing_checked
 from analyzers.shared.significance import rows_to_tell
 from contract.api import CheckType, Comparison, Decision, Finding, State, Violation, Violations
@@ -60,7 +59,7 @@ def check_sound(
     pairs = pair_features(statistics, constraints, baseline)
     alphas = _share_budget(pairs, error_share)
     violations = compare_columns(statistics, constraints) if constraints.config().evaluate_constraints else []
-    every = ((pair, *limit) for limit in LIMITS for pair in pairs)
+    every = ((pair, *limit) for limit in limits.LIMITS for pair in pairs)
     told = {(pair.name, code): check(pair, alphas[family]) for pair, code, check, family in every}
     found = {about: one for about, one in told.items() if one is not None}
     below = [about for about, one in found.items() if one.state is State.VIOLATED]
@@ -118,7 +117,7 @@ def _notes(
         yield "There is no baseline_statistics, so drift was not measured."
         return
     sampled = [pair for pair in pairs if pair.baseline and pair.baseline.completeness < 1.0]
-    if len(sampled) > 1 and not any(sampled_completeness(pair) for pair in sampled):
+    if len(sampled) > 1 and not any(limits.sampled_completeness(pair) for pair in sampled):
         yield wording("baseline_files.other_job")
     threshold = config.comparison_threshold
     is_tested = config.perform_comparison and config.comparison_method != "Simple" and threshold > 0.0
@@ -152,10 +151,10 @@ def _share_budget(pairs: list[FeaturePair], part: float) -> dict[str, float]:
     """Return the probability of a false alarm that one comparison of each family may have."""
     rates = {family: rate * part for family, rate in FALSE_ALARM_RATES.items()}
     values = [one.expected.domains is not None for one in pairs]
-    values += [one.config.datatype_check_threshold < 1.0 for one in pairs]
+    values += [one.config.datatype_check_threshold < 1.0 or limits.has_other_types(one) for one in pairs]
     counts = {"drift": sum(map(compares_drift, pairs)), "values": sum(values), "ranges": len(pairs)}
     alphas = {family: rate / max(1, counts.get(family, 1)) for family, rate in rates.items()}
-    smallest = [smallest_completeness_p_value(pair) for pair in pairs]
+    smallest = [limits.smallest_completeness_p_value(pair) for pair in pairs]
     return alphas | {"completeness": _tarone(smallest, rates["completeness"])}
 
 

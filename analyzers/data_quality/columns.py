@@ -164,16 +164,15 @@ def comparisons(
             reason, lost = ("", False) if violation else _obstacle(pair, check, drift, moved)
             state = State.VIOLATED if violation else State.UNDECIDED if reason else moved
             is_of_all = check is CheckType.COMPLETENESS
-            figures_of_limit = (limit.value, limit.expected, limit.p_value) if limit else (None, None, None)
-            value, expected, p_value = figures_of_limit
+            value, expected, p_value = limit[1:4] if limit else (None, None, None)
             if limit is None and pair and is_of_all:
                 value, expected = pair.current.completeness, feature.completeness
             rows = [None if side is None else side.rows if is_of_all else side.num_present for side in sides]
             text = violation.description if violation else told.text if told else ""
             figures: dict[str, Any] = {"value": value, "expected": expected, "p_value": p_value}
+            figures |= {"rows": rows[0], "baseline_rows": rows[1]}
             if limit is not None and state is State.UNDECIDED:
                 figures |= {"effect": abs(limit.value - limit.expected), "limit": 0.0}
-            figures |= {"rows": rows[0], "baseline_rows": rows[1]}
             if drift:
                 figures |= {"effect": drift.distance, "limit": drift.limit, "noise": drift.noise}
             found.append(Comparison(feature.name, check, state, text, reason=reason, lost=lost, **figures))

@@ -35,6 +35,7 @@ from contract.wording import chance, counted, number, percent
 # Suggested constraints.
 
 _DOMAIN_THRESHOLD = documents.DOMAIN_THRESHOLD
+_TYPE_THRESHOLD = "datatype_check_threshold"
 _MOSTLY_DIFFERENT = 0.9
 
 _CONFIG = Path(__file__).with_name("monitoring_config.json").read_text("utf-8")
@@ -232,26 +233,33 @@ def check_type(pair: columns.FeaturePair, alpha: float) -> columns.Found | None:
     mismatches = sum(wrong.values())
     threshold = pair.config.datatype_check_threshold
     ratio = 1.0 - mismatches / present
-    then, now = "", (mismatches, present)
+    then, now, known = "", (mismatches, present), pair.baseline
     # A type that the baseline does not have is somebody's decision, so that its limit is exact.
-    edited = pair.baseline is not None and pair.baseline.inferred_type not in (expected, "Unknown")
-    is_sampled = ratio < threshold and not edited
-    kinds = _wrong_kinds(pair.baseline, expected) if pair.baseline and is_sampled else {}
-    if pair.baseline is not None and (known := sum(kinds.values())):
-        rows = pair.baseline.num_present
-        then = wording("limits.types_before", found=_listed(kinds), rows=rows)
+    edited = known is not None and known.inferred_type not in (expected, "Unknown")
+    before = _wrong_kinds(known, expected) if known is not None else {}
+    total = sum(before.values())
+    asked = threshold < 1.0 or _TYPE_THRESHOLD in pair.expected.all_overrides
+    if known is None or edited or ratio >= threshold or (asked and not total):
+        p_value, state = _tail(now, 1.0 - threshold, dependence(pair), 1.0 if edited else alpha)
+    else:
+        rows = known.num_present
+        then = wording("limits.types_before", found=_listed(before) or "none", rows=rows)
         # Each kind by itself too: as many texts as there were infinities are news.
-        grown = [(was, wrong[kind]) for kind, was in kinds.items() if wrong.get(kind)]
-        sides = [((was, rows), (is_now, present)) for was, is_now in sorted({(known, mismatches), *grown})]
+        grown = [(was, wrong[kind]) for kind, was in before.items() if wrong.get(kind)]
+        sides = [((was, rows), (is_now, present)) for was, is_now in sorted({(total, mismatches), *grown})]
         ends = [_growth(*each, dependence(pair), alpha / len(sides), pair.config) for each in sides]
         p_value, state = min(ends, key=lambda end: (_WORST_FIRST.index(end[1]), end[0]))
-    else:
-        p_value, state = _tail(now, 1.0 - threshold, dependence(pair), 1.0 if edited else alpha)
     found = _listed(wrong)
     text = wording("limits.other_types", present=present, found=found, then=then, sure=chance(p_value))
     if state is State.VIOLATED:
         text = f"{unmet_type(expected, threshold, ratio)} {text}"
     return columns.Found(text, ratio, threshold, p_value, state)
+
+
+def has_other_types(pair: columns.FeaturePair) -> bool:
+    """Return whether a side has cells of another type than expected; else no check of types can alarm."""
+    expected, sides = pair.expected.inferred_type, (pair.baseline, pair.current)
+    return expected in CLASSES and any(sum(_wrong_kinds(one, expected).values()) for one in sides if one)
 
 
 def unmet_type(expected: str, threshold: float, ratio: float) -> str:

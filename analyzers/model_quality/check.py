@@ -8,13 +8,14 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from analyzers.model_quality import documents
 from analyzers.model_quality.documents import MetricConstraint, QualityConstraints, QualityStatistics
-from analyzers.model_quality.intervals import TABLE_RESAMPLES, Z_95, area_variance, table_draws
+from analyzers.model_quality.intervals import TABLE_RESAMPLES, Z_95, area_variance, share_draws, table_draws
 from analyzers.model_quality.metrics import binary_cells, binary_metrics
 from analyzers.shared.cells import Floats
 from analyzers.shared.rules import SMALL_MAP, category_order
@@ -45,9 +46,9 @@ class _Scale(NamedTuple):
     ends: tuple[float, float] = (-math.inf, math.inf)
 
 
-def _log_odds(share: float) -> float:
-    inside = min(1.0 - 1e-9, max(1e-9, share))
-    return math.log(inside / (1.0 - inside))
+def _log_odds(share: npt.ArrayLike) -> Any:
+    inside = np.clip(share, 1e-9, 1.0 - 1e-9)
+    return np.log(inside / (1.0 - inside))
 
 
 def _log_odds_slope(share: float) -> float:
@@ -76,7 +77,7 @@ def _scale_of(name: str) -> _Scale:
 
 
 class Side(NamedTuple):
-    """A window or a baseline: its statistics, and the metrics of its resampled confusion matrix.
+    """A window or a baseline: its statistics, and the metrics of its resampled table of two classes.
 
     `outcomes` are its numbers of positive and negative labels, where it has some. `widening` is what its
     intervals lack of the error that decides: for dependence of rows that the other side shows, and for far
@@ -85,6 +86,7 @@ class Side(NamedTuple):
 
     statistics: QualityStatistics
     draws: Mapping[str, Floats]
+    resamples: int
     widening: float = 1.0
     outcomes: tuple[int, ...] = ()
 
@@ -146,6 +148,8 @@ class MetricTest:
     @property
     def worse(self) -> float:
         """Return by how much the metric is beyond its threshold, on the scale of the comparison."""
+        if (scale := _scale_of(self.name)) is _SHARE:
+            return scale.slope(self.value) * shortfall(self.value, self.constraint)
         return _worse(self.name, self.value, self.constraint)
 
     @property
@@ -158,14 +162,11 @@ class MetricTest:
         return shortfall(self.value, self.constraint) >= RELEVANT_POINTS
 
     @property
-    def is_certain(self) -> bool:
-        """Return whether the metric is beyond its threshold by more than chance explains."""
-        return shortfall(self.value, self.constraint) > 0.0 and self.p_value < self.alpha
-
-    @property
-    def is_violated(self) -> bool:
-        """Return whether it is that, and by so much that somebody would act."""
-        return self.is_certain and self.is_worse_by_more
+    def state(self) -> State:
+        """Return how it ended: beyond chance, and if so, by so much that somebody would act."""
+        if shortfall(self.value, self.constraint) > 0.0 and self.p_value < self.alpha:
+            return State.VIOLATED if self.is_worse_by_more else State.CHANGED
+        return State.UNDECIDED if self.is_open else State.HOLDS
 
     @property
     def is_worse_by_more(self) -> bool:
@@ -184,7 +185,13 @@ class MetricTest:
         return abs(angles[1] - angles[0]) > self.least
 
 
-def _test(name: str, constraint: MetricConstraint, window: Side, baseline: Side | None) -> MetricTest | None:
+def _test(
+    name: str,
+    constraint: MetricConstraint,
+    window: Side,
+    baseline: Side | None,
+    generator: np.random.Generator,
+) -> MetricTest | None:
     """Return the comparison of a metric, None when the window does not define it or its spread.
 
     Parameters
@@ -195,6 +202,8 @@ def _test(name: str, constraint: MetricConstraint, window: Side, baseline: Side 
         The rows at hand.
     baseline
         Where the threshold comes from, None when that is not known; its own error then counts as none.
+    generator
+        Draws shares.
     """
     metric = window.statistics.metrics.get(name)
     if metric is None or metric.value is None:
@@ -202,27 +211,34 @@ def _test(name: str, constraint: MetricConstraint, window: Side, baseline: Side 
     if metric.interval is None and metric.standard_deviation is None:
         return None  # one row: nothing tells how far it would move by chance
     own = baseline is not None and is_own_value(constraint, baseline.statistics.value(name))
-    known = baseline if own else None
-    error = window.widening * _error(name, metric)
+    known, scale = baseline if own else None, _scale_of(name)
     before = known.statistics.metrics.get(name) if known else None
-    baseline_error = known.widening * _error(name, before) if known and before else 0.0
+    worse, short = _worse(name, metric.value, constraint), shortfall(metric.value, constraint)
+    error = _error(name, metric, window)
+    baseline_error = _error(name, before, known) if known and before else 0.0
     if known and baseline_error:
-        # A window of few rows may lack those that show how far the metric varies.
-        ratio = known.statistics.item_count / window.statistics.item_count
-        error = max(error, baseline_error * math.sqrt(ratio))
-    if name in window.draws:
-        threshold = known.draws.get(name) if known else None
-        p_value = _drawn_p_value(window.draws[name], constraint, threshold)
+        # Few rows may lack those that show how far the metric varies, on either side. What the window shows
+        # of it is an error beside its own value, which the scale makes too little of beside a smaller one.
+        ratio = math.sqrt(known.statistics.item_count / window.statistics.item_count)
+        bent = worse / (scale.slope(metric.value) * short) if scale in _RATIOS and short > 0.0 else 1.0
+        error, baseline_error = max(error, baseline_error * ratio), max(baseline_error, error / ratio * bent)
+    relevant = RELEVANT_RATIO if scale in _RATIOS else RELEVANT_POINTS * scale.slope(metric.value)
+    if scale is _SHARE:
+        drawn, threshold = window.draws.get(name), known.draws.get(name) if known else None
+        if drawn is None:
+            drawn = share_draws(metric.value, error**-2, generator, window.resamples)
+            if before and before.value is not None:
+                threshold = share_draws(before.value, baseline_error**-2, generator, window.resamples)
+        p_value, unit = _drawn_p_value(drawn, constraint, threshold), math.sqrt(scale.slope(metric.value))
+        error, baseline_error = unit * error, unit * baseline_error
     else:
         if name == "auc" and len(window.outcomes) == 2:
             # Few positives all ranked last show no spread; as good a model as asked for has some.
             error = max(error, math.sqrt(area_variance(constraint.threshold, *window.outcomes)))
-        worse, total = _worse(name, metric.value, constraint), math.hypot(error, baseline_error)
+        total = math.hypot(error, baseline_error)
         p_value = _SMALLEST_P if worse > 0.0 else 1.0
         if total != 0.0:
             p_value = max(_SMALLEST_P, NormalDist().cdf(-worse / total))
-    scale = _scale_of(name)
-    relevant = RELEVANT_RATIO if scale in _RATIOS else RELEVANT_POINTS * scale.slope(metric.value)
     return MetricTest(name, metric, constraint, p_value, error, baseline_error, relevant, metric.value, own)
 
 
@@ -238,9 +254,7 @@ def _drawn_p_value(drawn: Floats, constraint: MetricConstraint, threshold: Float
     if beyond.any():
         return p_value
     # No draw is beyond, and a small share of the budget may ask for less than one in so many.
-    inside = [np.clip(shares, 1e-9, 1.0 - 1e-9) for shares in (drawn, np.asarray(limit))]
-    logits = [np.log(shares / (1.0 - shares)) for shares in inside]
-    apart = logits[0] - logits[1]
+    apart = _log_odds(drawn) - _log_odds(limit)
     ratio = abs(float(apart.mean())) / max(1e-12, float(apart.std()))
     return max(_SMALLEST_P, min(p_value, NormalDist().cdf(-ratio)))
 
@@ -259,16 +273,25 @@ def widened(name: str, value: float, bound: float, factor: float) -> float:
     return scale.back(scale.to(value) + factor * (scale.to(bound) - scale.to(value)))
 
 
-def _error(name: str, metric: documents.MetricValue) -> float:
-    """Return the standard error of a metric on its scale."""
-    scale, deviation = _scale_of(name), metric.standard_deviation or 0.0
-    if metric.value is None:
-        return 0.0
+def _error(name: str, metric: documents.MetricValue, side: Side) -> float:
+    """Return the standard error of a metric on its scale.
+
+    Of a share the root of 1 / rows: of how many rows it has such an interval (Wilson's, by its bound towards
+    one half). On the log-odds scale one that is 0 or 1 would be infinitely far from any other.
+    """
+    scale, deviation, value = _scale_of(name), metric.standard_deviation or 0.0, metric.value or 0.0
+    if scale is _SHARE:
+        gap, spread = _SUBSAMPLE_FACTOR * deviation, value * (1.0 - value)
+        if metric.interval is not None:
+            bound = metric.interval[0 if value > 0.5 else 1]
+            gap, spread = abs(value - bound) / Z_95, bound * (1.0 - bound)
+        rows = spread / gap**2 if gap and spread > 0.0 else side.statistics.item_count
+        return side.widening / math.sqrt(rows)
     if metric.interval is None:
-        return deviation * _SUBSAMPLE_FACTOR * scale.slope(metric.value)
+        return side.widening * deviation * _SUBSAMPLE_FACTOR * scale.slope(value)
     low, high = (scale.to(bound) for bound in metric.interval)
     error = (high - low) / (2.0 * Z_95)
-    return max(deviation, error) if scale is _AREA else abs(error)
+    return side.widening * (max(deviation, error) if scale is _AREA else abs(error))
 
 
 # Probability that a window without any change raises a violation.
@@ -320,22 +343,22 @@ def check_sound(
     _refuse_unknown(statistics, constraints)
     least = _least_changes(constraints)
     for resamples in (_FIRST_RESAMPLES, TABLE_RESAMPLES):
-        generators = np.random.default_rng([seed, 1]).spawn(2)
+        generators = np.random.default_rng([seed, 1]).spawn(3)
         window = _side(statistics, baseline, positive, generators[0], resamples)
         before = None if baseline is None else _side(baseline, None, positive, generators[1], resamples)
         tests = [
-            replace(test, least=least[_scale_of(name) in _RATIOS])
+            test
             for name, constraint in constraints.metrics.items()
-            if (test := _test(name, constraint, window, before)) is not None
+            if (test := _test(name, constraint, window, before, generators[2])) is not None
         ]
         # Many resamples only where a few do not settle the tests.
-        if all(test.p_value > _SETTLED for test in tests if test.name in window.draws):
+        if all(test.p_value > _SETTLED for test in tests if _scale_of(test.name) is _SHARE):
             break
     questions = {_SAME_TEST.get(test.name, test.name) for test in tests}
     alpha = FALSE_ALARM_RATE * error_share / max(1, len(questions))
-    tested = {test.name: replace(test, alpha=alpha) for test in tests}
-    tests = list(tested.values())
-    violations = [_violation(test, statistics, baseline) for test in tests if test.is_violated]
+    tests = [replace(test, alpha=alpha, least=least[_scale_of(test.name) in _RATIOS]) for test in tests]
+    tested = {test.name: test for test in tests}
+    violations = [_violation(test, statistics, baseline) for test in tests if test.state is State.VIOLATED]
     found = {test.name: _finding(test) for test in tests}
     findings = sorted(found.values(), key=lambda finding: (not finding.violated, -(finding.distance or 0.0)))
     notes = _small_window(statistics, tests)
@@ -351,15 +374,12 @@ def check_sound(
                 unanswered = replace(unanswered, reason=wording("quality_notes.few_rows"), lost=False)
             comparisons.append(unanswered)
             continue
-        test, comparison = tested[name], compared(found[name], constraint, statistics)
-        if test.is_open:
-            comparison = replace(comparison, state=State.UNDECIDED, reason=why_open)
-        elif test.is_certain and not test.is_violated:
-            comparison = replace(comparison, state=State.CHANGED)
-        elif statistics.item_count < _FEWEST_ROWS and not test.is_certain:
+        test, state, reason = tested[name], tested[name].state, why_open
+        if state is State.HOLDS and statistics.item_count < _FEWEST_ROWS:
             # Of so few rows nearly any result is one that holds.
-            few_rows = wording("quality_notes.few_rows")
-            comparison = replace(comparison, state=State.UNDECIDED, reason=few_rows)
+            state, reason = State.UNDECIDED, wording("quality_notes.few_rows")
+        comparison = compared(found[name], constraint, statistics)
+        comparison = replace(comparison, state=state, reason=reason if state is State.UNDECIDED else "")
         rows = None if baseline is None else baseline.item_count
         comparisons.append(replace(comparison, p_value=test.p_value, baseline_rows=rows))
     return Decision(Violations(violations), tuple(findings), tuple(notes), tuple(comparisons))
@@ -395,7 +415,8 @@ def _side(
         cells = binary_cells(statistics.confusion_matrix, positive)
         outcomes = tuple(filter(None, (int(cells[:2].sum()), int(cells[2:].sum()))))
         draws = binary_metrics(table_draws(cells / (known.design_effect * far * far), generator, resamples))
-    return Side(statistics, draws, shared * far / student_ratio(Z_95, statistics.blocks), outcomes)
+    widening = shared * far / student_ratio(Z_95, statistics.blocks)
+    return Side(statistics, draws, resamples, widening, outcomes)
 
 
 def _least_changes(constraints: QualityConstraints) -> list[float]:
@@ -445,30 +466,33 @@ def _violation(test: MetricTest, now: QualityStatistics, baseline: QualityStatis
     return Violation(test.constraint.operator, text, metric_name=test.name)
 
 
+# Of a metric that is worse than its threshold.
+_VERDICTS = {
+    State.VIOLATED: "is worse than chance explains",
+    State.CHANGED: "is worse, but by less than anybody would act on",
+    State.UNDECIDED: "is worse by as much as matters, but so few rows do not tell that from chance",
+    State.HOLDS: "is worse, but no more than chance explains",
+}
+
+
 def _finding(test: MetricTest) -> Finding:
     value, constraint = test.value, test.constraint
     limit = "at least" if constraint.operator == documents.LESS else "at most"
-    verdict = "holds"
-    if test.is_violated:
-        verdict = "is worse than chance explains"
-    elif test.is_certain:
-        verdict = "is worse, but by less than anybody would act on"
-    elif test.is_open:
-        verdict = "is worse by as much as matters, but so few rows do not tell that from chance"
-    elif shortfall(value, constraint) > 0.0:
-        verdict = "is worse, but no more than chance explains"
+    verdict = _VERDICTS[test.state] if shortfall(value, constraint) > 0.0 else "holds"
     expected = f"expected {limit} {number(constraint.threshold)}"
     text = f"{test.name} {number(value)}{test.interval_text}, {expected}: {verdict}"
     worse = shortfall(value, constraint)
     if is_loss(test.name) and constraint.threshold > 0.0:
         worse /= constraint.threshold  # what has a unit of its own compares by its relative increase
-    found = Finding(test.name, text, worse, test.is_violated, value=value, expected=constraint.threshold)
+    found = Finding(
+        test.name, text, worse, test.state is State.VIOLATED, value=value, expected=constraint.threshold
+    )
     return replace(found, interval=test.metric.interval)
 
 
 def _small_window(statistics: QualityStatistics, tests: list[MetricTest]) -> list[str]:
     rows = statistics.item_count
-    open_tests = [test for test in tests if test.name not in _SAME_TEST and not test.is_violated]
+    open_tests = [test for test in tests if test.name not in _SAME_TEST and test.state is not State.VIOLATED]
     needed = {test.name: test.rows_needed(rows) for test in open_tests}
     undecided = [f"{name} ({count:,} rows)" for name, count in needed.items() if count and count > rows]
     hopeless = [name for name, count in needed.items() if count is None]

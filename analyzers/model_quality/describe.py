@@ -397,10 +397,12 @@ def _put_classes(run: _Run, cells: metrics.Cells, suffix: str) -> None:
         metric = run.statistics.metrics[name]
         if metric.value is None or metric.standard_deviation is None:
             continue
+        metric.interval = intervals.share_interval(metric.value, metric.standard_deviation)
         if metric.value in (0.0, 1.0):
             # As far as one row that is different would move it.
-            metric.standard_deviation = max(metric.standard_deviation, 1.0 / run.statistics.item_count)
-        metric.interval = intervals.share_interval(metric.value, metric.standard_deviation)
+            rows = run.statistics.item_count
+            metric.standard_deviation = max(metric.standard_deviation, 1.0 / rows)
+            metric.interval = intervals.proportion_interval(metric.value * rows, rows)
 
 
 _SETTING_OF_COLUMN = topic("quality_cells")

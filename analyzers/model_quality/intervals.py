@@ -253,6 +253,12 @@ def table_draws(cells: Codes | Floats, generator: np.random.Generator, resamples
     return generator.standard_gamma(cells + 0.5, size=(resamples, cells.size))
 
 
+def share_draws(share: float, rows: float, generator: np.random.Generator, resamples: int) -> Floats:
+    """Return a resampled share of so many rows, which need not be whole, shape ``(resamples,)``."""
+    weights = table_draws(np.array([share * rows, (1.0 - share) * rows]), generator, resamples)
+    return np.asarray(weights[:, 0] / weights.sum(axis=1))
+
+
 def cell_blocks(counts: Codes, generator: np.random.Generator) -> list[Floats]:
     """Return resampled counts in blocks of shape ``(resamples, cells)``.
 

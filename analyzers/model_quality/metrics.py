@@ -160,7 +160,9 @@ def multiclass_metrics(cells: Cells, counts: Floats) -> dict[str, Floats]:
         accuracy = right.sum(axis=1) / total
     by_class = {"recall": recall, "precision": precision}
     by_class |= {name: f_beta(beta, precision, recall) for name, beta in _BETAS.items()}
-    weighted = {f"weighted_{name}": (shares * values).sum(axis=1) for name, values in by_class.items()}
+    # Shares add up to one but for the last digit.
+    sums = {f"weighted_{name}": (shares * values).sum(axis=1) for name, values in by_class.items()}
+    weighted = {name: np.minimum(1.0, found) for name, found in sums.items()}
     return {"accuracy": accuracy, **weighted}
 
 

@@ -257,10 +257,9 @@ class QualitySummary:
 
 def merge(left: QualitySummary, right: QualitySummary) -> QualitySummary:
     """Return the summary of the rows of both; may reuse the memory of `left`."""
-    metrics.add_up(left, right, "rows", "unlabelled", "not_predicted", "not_scored")
-    left.unusable.update(right.unusable)
+    counts = ("rows", "unlabelled", "not_predicted", "not_scored", "unusable", "infinite")
+    metrics.add_up(left, right, *counts)
     left.unusable_examples = right.unusable_examples | left.unusable_examples
-    left.infinite.update(right.infinite)
     left.confusion.update(right.confusion)
     metrics.check_classes(left.confusion)
     left.scores.merge(right.scores)

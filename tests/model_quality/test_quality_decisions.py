@@ -557,3 +557,49 @@ def test_a_threshold_that_no_value_can_be_beyond_is_refused(name: str, threshold
     window = measure(analyzer, binary_batch(np.random.default_rng(5), 500))
     with refused(DocumentError, "quality_documents.range", field=name):
         analyzer.check(window, baseline)
+
+
+def _wrong_of(rows: int, wrong: int) -> pa.RecordBatch:
+    """Return rows of four classes, so many of them predicted wrong, spread evenly."""
+    labels, is_wrong = np.arange(rows) % 4, np.zeros(rows, bool)
+    is_wrong[np.linspace(0, rows - 1, wrong).astype(int)] = True
+    return batch(label=labels, prediction=np.where(is_wrong, (labels + 1) % 4, labels))
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "is_violated"),
+    [
+        ((10_000, 0), (100, 100), True),
+        ((10_000, 0), (500, 25), True),
+        ((10_000, 10), (500, 25), True),
+        # As Fisher's exact test has it, by chance in 8 and 4 of 10 windows.
+        ((107, 0), (15_672, 38), False),
+        ((587, 0), (2_912, 5), False),
+    ],
+)
+def test_a_share_at_the_end_of_its_range_is_told_from_chance_by_rows(
+    before: tuple[int, int], now: tuple[int, int], is_violated: bool
+) -> None:
+    analyzer = multiclass_analyzer()
+    baseline = baseline_of(analyzer, _wrong_of(*before))
+    decision = analyzer.check(measure(analyzer, _wrong_of(*now)), baseline)
+    violated = {violation.metric_name for violation in decision.violations.violations}
+    assert ("accuracy" in violated, "weighted_precision" in violated) == (is_violated, is_violated)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_no_weighted_metric_of_a_perfect_model_is_above_one(seed: int) -> None:
+    generator, analyzer = np.random.default_rng(seed), multiclass_analyzer()
+    labels = generator.choice(9, 300, p=generator.dirichlet(np.ones(9)))
+    baseline = baseline_of(analyzer, batch(label=labels, prediction=labels))
+    assert max(value.value or 0.0 for value in baseline.statistics.metrics.values()) == 1.0
+    assert not analyzer.check(baseline.statistics, baseline).violations.violations
+
+
+def test_losses_of_a_rare_class_that_a_small_baseline_missed_do_not_alarm() -> None:
+    analyzer, rows = binary_analyzer(), np.arange(2_000)
+    scores = 0.001 + 0.002 * (rows % 7 == 0)
+    window = batch(label=(rows % 200 == 100) * 1, prediction=0 * rows, score=scores)
+    baseline = baseline_of(analyzer, window.slice(0, 100))
+    violated = analyzer.check(measure(analyzer, window), baseline).violations.violations
+    assert not [one for one in violated if one.metric_name in {"log_loss", "brier_score"}]
