@@ -491,18 +491,38 @@ def _choose(
             _require_read(side, [(call, count) for call, own, count in counts if own == 1 < count])
         return natural, "the shape of the payloads, whose numbers of rows differ"
     best, *others = (chosen for _, _, chosen in agreeing)
+    is_single = bool(both) and all(set(rows[side][best[side]]) == {1} for side in pair)
+    about = ""
+    if is_single and natural not in (best, *others):
+        # One row on each side is no evidence where most calls with several rows agree on these.
+        for _, _, chosen in sorted(readings, key=itemgetter(0, 1)):
+            counts = list(zip(*(rows[side][chosen[side]] for side in pair), strict=True))
+            if single := _single_rows(counts):
+                best, others, is_single = chosen, [best, *others], False
+                about = f"; in {single} of {len(both)} calls one side has a single row, for all of the other"
+                break
     for other in others if not fits_baseline(best) else ():
         # Shapes that make no difference to any call are one reading.
         if _differs(other, natural, calls) and fits_baseline(other):
             return other, "the baseline's columns"
     why = "the shape of the payloads" if best == natural else "the numbers of rows on both sides"
-    if both and all(set(rows[side][best[side]]) == {1} for side in pair) and not fits_baseline(best):
+    why += about
+    if is_single and not fits_baseline(best):
         fitting = (one for one in others if all(min(rows[side][one[side]]) > 1 for side in pair))
         for other in islice(fitting, 1):
             names = {side: "request" if side.endswith("Input") else "response" for side in pair}
             told = ",".join(f"{names[side]}={shape}" for side, shape in sorted(other.items()))
             why += f"; as several rows they fit each other, too: rows={told}"
     return best, why
+
+
+def _single_rows(counts: Sequence[tuple[int, ...]]) -> int:
+    """Return in how many calls one side has a row at most, such as an error, where most agree on several."""
+    several = [count for count in counts if max(count) > 1]
+    alike = sum(len(set(count)) == 1 for count in several)
+    single = sum(min(count) <= 1 for count in several)
+    is_usual = len(several) - alike - single <= MOST_CONTRADICTIONS * len(counts)
+    return single if is_usual and single <= _MOST_MISTAKEN * len(several) else 0
 
 
 def _require_read(side: str, calls: Sequence[tuple[Call, int]]) -> None:
