@@ -364,9 +364,7 @@ def _column(name: str, column: pa.Array, kinds: Kinds, rules: CellRules) -> pa.A
     if kind == "number":
         return _numbers(name, column, declared, rules)
     if kind == "date":
-        without = _without(name, column, rules.markers)
-        found = _convert(without, _times)
-        return found if found is not without else _dates_of(name, without)
+        return _dates_of(name, _without(name, column, rules.markers))
     markers = rules.markers if rules.like_pandas else rules.markers_in_text(name)
     return _without(name, column, markers) if markers else column
 
@@ -437,6 +435,13 @@ def _parse_numbers(texts: pa.Array) -> pa.Array:
         return texts.cast(pa.float64())
 
 
+def typed_text(column: pa.Array) -> pa.Array:
+    """Return text as numbers where every cell is one, and none a code such as ``007``; else as it is."""
+    if not _is_text(column.type) or column.null_count == len(column) or _any(_distinct(column), _CODE):
+        return column
+    return _convert(column, _parse_numbers)
+
+
 def _booleans(name: str, column: pa.Array, declared: Declared | None, rules: CellRules) -> pa.Array:
     if types.is_null(column.type):
         return column
@@ -478,6 +483,8 @@ def _truth(texts: pa.Array) -> pa.Array:
 
 def _dates_of(name: str, column: pa.Array) -> pa.Array:
     """Return instants of texts of which some are none, and count these: they are missing values."""
+    if (found := _convert(column, _times)) is not column:
+        return found
     texts = pc.utf8_trim_whitespace(column.cast(pa.string()))
     dates = _only_dates(texts)
     blank = pc.equal(texts, "").true_count
@@ -517,6 +524,11 @@ def _times(texts: pa.Array) -> pa.Array | None:
         without = pc.if_else(zoned, pa.scalar(None, present.type), present)
         return pc.coalesce(with_zone.cast(pa.timestamp("us", "UTC")).cast(_TIME), without.cast(_TIME))
     return None
+
+
+def instants_among(texts: pa.Array) -> pa.Array:
+    """Return texts as instants in UTC, missing where one is no time."""
+    return _times(_only_dates(_as_iso(texts)))
 
 
 def _as_iso(texts: pa.Array) -> pa.Array:

@@ -286,10 +286,9 @@ def _keep_codes_text(data: Text, columns: CsvColumns) -> None:
     if len(places) and not found_in(data, b'"'):
         begun = _columns_at(places, text)
         numeric = [name for at, name in enumerate(columns.names) if at in begun and name in numeric]
-    followers = bytes(np.unique(text[places + 1]))
-    patterns = [r"0[xX]"] if any(letter in followers for letter in b"xX") else []
-    if columns.numbers is not None and any(digit in followers for digit in b"0123456789"):
-        patterns.append(_CODE)
+    followers = {chr(mark) for mark in np.unique(text[places + 1])}
+    patterns = [r"0[xX]"] if followers & {*"xX"} else []
+    patterns += [_CODE] if columns.numbers is not None and followers & {*"0123456789"} else []
     if not patterns or not numeric:
         return
     table = _read(data, columns.names, dict.fromkeys(numeric, pa.string()))

@@ -1,6 +1,5 @@
 """JSON files as record batches: JSON Lines in byte ranges, or one document that holds all rows."""
 
-import contextlib
 import functools
 import itertools
 import json

@@ -35,6 +35,7 @@ from readers.captures.shapes import (
     parsed,
     rows_of_values,
 )
+from readers.cell_types import typed_text
 from readers.csv_records import CellParser, CellsError
 from readers.dataset import POSITIONAL, excluded_positions, named_by_position, positional_names
 from readers.flatten import LONGEST_LIST, batch_of, columns_of, flatten_batch, json_text, rows_to_batch
@@ -52,7 +53,6 @@ from readers.lanes import (
     text_buffer,
 )
 from readers.like_lines import Lists, cells_of_lists
-from readers.paths import typed_text
 
 # Columns that the first records do not have are read up to this number.
 _UNEXPECTED = 100

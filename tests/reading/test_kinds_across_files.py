@@ -253,6 +253,36 @@ def test_codes_of_twenty_digits_are_text(tmp_path: Path) -> None:
     assert (found["x"]["inferred_type"], found["y"]["inferred_type"]) == ("String", "Fractional")
 
 
+def test_labels_that_are_codes_stay_text_in_bias(tmp_path: Path) -> None:
+    groups, labels = ["a", "b", "a", "b", "b"], ["01", "02", "02", "01", "01"]
+    calls, truth = [], []
+    for number in range(300):
+        group, label = groups[number % 5], labels[number % 5]
+        calls.append(captured({"g": group, "x": number}, {"out": label}, number))
+        data = {"data": label, "encoding": "CSV"}
+        truth.append(json.dumps({"groundTruthData": data, "eventMetadata": {"eventId": f"e{number}"}}) + "\n")
+    config = {
+        "label": "groundTruthData",
+        "predictor": {"label": "out"},
+        "label_values_or_threshold": ["01"],
+        "facet": [{"name_or_index": "g", "value_or_threshold": ["b"]}],
+        "methods": {"pre_training_bias": {"methods": ["DPL"]}},
+    }
+    write(tmp_path / "config/analysis_config.json", json.dumps(config))
+    result = run_job(
+        tmp_path,
+        write(tmp_path / "calls/a.jsonl", "".join(calls)),
+        command=monitor_bias,
+        dataset_format=CAPTURES,
+        analysis_config=tmp_path / "config",
+        inference_attribute="out",
+        ground_truth_source=write(tmp_path / "labels/a.jsonl", "".join(truth)).parent,
+    )
+    assert result.exit_code == 0, result.message
+    [facet] = result.document("analysis.json")["pre_training_bias_metrics"]["facets"]["g"]
+    assert facet["metrics"][0]["value"] == pytest.approx(1 / 2 - 2 / 3)
+
+
 def test_decimals_with_leading_zeros_are_numbers(tmp_path: Path) -> None:
     rows = [[f"{number / 8:08.3f}", f"{number}"] for number in range(300)]
     assert (
