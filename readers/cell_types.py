@@ -487,8 +487,7 @@ def _dates_of(name: str, column: pa.Array) -> pa.Array:
         return found
     texts = pc.utf8_trim_whitespace(column.cast(pa.string()))
     dates = _only_dates(texts)
-    blank = pc.equal(texts, "").true_count
-    notice("reading.undated", dates.null_count - texts.null_count - blank, field=name)
+    notice("reading.undated", dates.null_count - texts.null_count, field=name)
     return _convert(dates, _times)
 
 

@@ -164,8 +164,6 @@ _MOSTLY_DISTINCT = 0.5
 _TOO_FEW = 4
 _SCANNED = 1 << 17
 _CODE = r"^\s*[+-]?0\d+\s*$"
-_BEFORE_NUMBERS = np.zeros(256, dtype=bool)
-_BEFORE_NUMBERS[list(b',"\r\n\t +')] = True
 
 
 @dataclass
@@ -312,13 +310,11 @@ def _leading_zeros(text: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
         begins = piece[1:-1] == ord("0")
         begins &= piece[:-2] < ord("-")
         begins &= piece[2:] > ord("/")
-        places = np.flatnonzero(begins)
-        found.append(places[_BEFORE_NUMBERS[piece[places]]] + start + 1)
+        found.append(np.flatnonzero(begins) + start + 1)
     places = np.concatenate(found)
     # The hour of a time, behind a date and a blank, begins no cell.
     is_hour = (places > 1) & (text[places - 1] == ord(" ")) & (text[places - 2] > ord("/"))
-    begun: npt.NDArray[np.int64] = places[~is_hour]
-    return begun
+    return np.extract(~is_hour, places)
 
 
 def _columns_at(places: npt.NDArray[np.int64], text: npt.NDArray[np.uint8]) -> set[int]:
