@@ -364,7 +364,10 @@ def _column(name: str, column: pa.Array, kinds: Kinds, rules: CellRules) -> pa.A
     if kind == "number":
         return _numbers(name, column, declared, rules)
     if kind == "date":
-        return _dates_of(name, _without(name, column, rules.markers))
+        column = _without(name, column, rules.markers)
+        found = instants_of(column)
+        notice("reading.undated", found.null_count - column.null_count, field=name)
+        return found
     markers = rules.markers if rules.like_pandas else rules.markers_in_text(name)
     return _without(name, column, markers) if markers else column
 
@@ -481,16 +484,6 @@ def _truth(texts: pa.Array) -> pa.Array:
     return pc.match_substring_regex(pc.utf8_trim_whitespace(texts), r"^(?i:true|1|1\.0)$")
 
 
-def _dates_of(name: str, column: pa.Array) -> pa.Array:
-    """Return instants of texts of which some are none, and count these: they are missing values."""
-    if (found := _convert(column, _times)) is not column:
-        return found
-    texts = pc.utf8_trim_whitespace(column.cast(pa.string()))
-    dates = _only_dates(texts)
-    notice("reading.undated", dates.null_count - texts.null_count, field=name)
-    return _convert(dates, _times)
-
-
 def _only_dates(texts: pa.Array) -> pa.Array:
     """Return texts without those that are no dates."""
     days = pc.utf8_slice_codeunits(texts, 0, len("2026-01-01"))
@@ -525,11 +518,6 @@ def _times(texts: pa.Array) -> pa.Array | None:
     return None
 
 
-def instants_among(texts: pa.Array) -> pa.Array:
-    """Return texts as instants in UTC, missing where one is no time."""
-    return _times(_only_dates(_as_iso(texts)))
-
-
 def _as_iso(texts: pa.Array) -> pa.Array:
     """Return times as services write them as ISO 8601 with an offset in full and at most microseconds."""
     texts = pc.utf8_trim_whitespace(texts)
@@ -538,15 +526,12 @@ def _as_iso(texts: pa.Array) -> pa.Array:
     return texts
 
 
-def instants_of(column: pa.Array) -> pa.Array | None:
-    """Return a column of times as instants without a time zone, in UTC; None when one is no time."""
+def instants_of(column: pa.Array) -> pa.Array:
+    """Return a column of times as instants without a time zone, in UTC, missing where a text is no time."""
     if types.is_timestamp(column.type):
         return column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(_TIME)
-    if not _is_text(column.type):
-        return None
-    found = _convert(column, _times)
-    found = _convert(column, lambda texts: _times(_as_iso(texts))) if found is column else found
-    return None if found is column else found
+    found = _convert(column, _times) if _is_text(column.type) else column
+    return _times(_only_dates(_as_iso(column.cast(pa.string())))) if found is column else found
 
 
 def _convert(column: pa.Array, convert: Callable[[pa.Array], pa.Array | None]) -> pa.Array:

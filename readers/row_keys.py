@@ -19,7 +19,7 @@ from contract.errors import DatasetError
 from contract.schema import hint
 from contract.window import ZONED, Window, microseconds
 from contract.wording import as_float, some_of
-from readers.cell_types import instants_among, instants_of
+from readers.cell_types import instants_of
 from readers.dataset import UNREAD, window_places
 
 if TYPE_CHECKING:
@@ -135,15 +135,13 @@ def _instants(column: pa.Array, attribute: str, label: str) -> pa.Array:
             example = f"{numbers.drop_null()[0].as_py():.15g}"
             raise DatasetError.of("windowed_rows.no_time", file=label, example=example, field=attribute)
         return found.cast(pa.int64(), safe=False)
-    if (found := instants_of(column)) is None:
-        texts = column.cast(pa.string())
-        found = instants_among(texts)
-        odd = texts.filter(pc.and_(texts.is_valid(), found.is_null())).to_pylist()
-        if len(odd) > 1 + _MOST_WITHOUT * len(texts):
-            # Among numbers since 1970, it is the text that is odd.
-            some = texts.drop_null().to_pylist() if as_float(odd[0]) is not None else odd
-            example = next((text for text in some if text and as_float(text) is None), odd[0])[:40]
-            raise DatasetError.of("windowed_rows.no_time", file=label, example=example, field=attribute)
+    found = instants_of(column)
+    odd = column.filter(pc.and_(column.is_valid(), found.is_null())).cast(pa.string()).to_pylist()
+    if len(odd) > 1 + _MOST_WITHOUT * len(column):
+        # Among numbers since 1970, it is the text that is odd.
+        some = column.cast(pa.string()).drop_null().to_pylist() if as_float(odd[0]) is not None else odd
+        example = next((text for text in some if text and as_float(text) is None), odd[0])[:40]
+        raise DatasetError.of("windowed_rows.no_time", file=label, example=example, field=attribute)
     return found.cast(pa.int64())
 
 
