@@ -31,7 +31,7 @@ DATAFRAME_HANDLER = "preprocess_dataframe"
 ColumnKind = Literal["number", "boolean", "date", "text"]
 
 # What people and programs write where there is no value; the setting missing_values lists others.
-MARKERS = ("NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "None", "?", "-", "nan", "NaN")
+MARKERS = ("NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "None", "?", "-", "nan", "NaN", "NaT", r"\N")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|(?i:[+-]?inf(inity)?)")
 # The label of a capture, and the column of labels that were joined.
 GROUND_TRUTH = "groundTruthData"

@@ -5,7 +5,7 @@ A column is one kind in the whole dataset. The baseline's type wins; else the fi
 ======= ==================================================================================================
 number  nine of ten cells or more, apart from missing ones, are numbers; none is a code such as ``007``
 boolean all are ``true`` or ``false`` in any letter case
-date    all are ISO 8601 dates or times (data quality only)
+date    nine of ten or more are ISO 8601 dates or times (data quality only)
 text    anything else
 ======= ==================================================================================================
 
@@ -17,7 +17,7 @@ import contextlib
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ MOSTLY = 0.9
 _HALF = 0.5
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^(?i:[+-]?(inf|infinity|nan))$"
-_CODE = r"^[+-]?0\d"
+_CODE = r"^[+-]?0\d+$"
 _CURRENCY = r"[$€£¥₹]|USD|EUR|GBP|JPY|CHF|INR|CNY|kr"
 # Numbers as people write them: with a currency, a sign of percent, or separators of thousands and decimals.
 _AMOUNT = (
@@ -54,7 +54,11 @@ _OTHER_DATES = (
     r"^(\d{1,2}[./-]\d{1,2}[./-](\d{4}|\d{2})|\d{4}[./]\d{1,2}[./]\d{1,2}"
     rf"|\d{{1,2}}\.?[ -]?{_MONTH}[ -]?(\d{{4}}|\d{{2}})|{_MONTH} \d{{1,2}},? \d{{4}})([ T,].*)?$"
 )
-_DATES = r"^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?$"
+_HOUR, _OF_SIXTY = r"(?:[01]\d|2[0-3])", r"[0-5]\d"
+_DATES = (
+    rf"^\d{{4}}-\d\d-\d\d(?:[T ]{_HOUR}:{_OF_SIXTY}(?::{_OF_SIXTY}(?:\.\d{{1,9}})?)?"
+    rf"(?:Z|[+-]{_HOUR}:?{_OF_SIXTY})?)?$"
+)
 _BOOLEAN = r"^(?i:true|false)$"
 _DIGIT = r"^[01](\.0)?$"
 _BOOLEAN_OR_DIGIT = r"^(?i:true|false|[01](\.0)?)$"
@@ -329,7 +333,7 @@ def _kind(columns: list[pa.Array], rules: CellRules) -> ColumnKind | None:
         return None if is_boolean[0] else "number"
     if _share(texts, _NUMBER) >= (1.0 if rules.like_pandas else MOSTLY):
         return "text" if not rules.like_pandas and _any(texts, _CODE) else "number"
-    is_dates = rules.dates and all(is_text) and _times(pc.unique(texts)) is not None
+    is_dates = rules.dates and all(is_text) and _only_dates(texts).null_count <= (1.0 - MOSTLY) * len(texts)
     return "date" if is_dates else "text"
 
 
@@ -360,9 +364,10 @@ def _column(name: str, column: pa.Array, kinds: Kinds, rules: CellRules) -> pa.A
     if kind == "number":
         return _numbers(name, column, declared, rules)
     if kind == "date":
-        without = _without(name, column, rules.markers)
-        found = _convert(without, _times)
-        return found if found is not without else _dates_of(name, without)
+        column = _without(name, column, rules.markers)
+        found = instants_of(column)
+        notice("reading.undated", found.null_count - column.null_count, field=name)
+        return found
     markers = rules.markers if rules.like_pandas else rules.markers_in_text(name)
     return _without(name, column, markers) if markers else column
 
@@ -397,7 +402,8 @@ def _without_numbers(name: str, column: pa.Array, rules: CellRules) -> pa.Array:
 def _numbers(name: str, column: pa.Array, declared: Declared | None, rules: CellRules) -> pa.Array:
     column = _without(name, column, rules.markers)
     if declared is None and not rules.like_pandas and _any(_distinct(column), _CODE):
-        _say_unlike(name, column, "codes")
+        texts = _present(column, ())
+        _say_unlike(name, texts.filter(pc.match_substring_regex(texts, _CODE)), "codes")
         return column  # whoever summarizes knows them
     if _share(_distinct(column), _NUMBER) == 1.0:
         return _convert(column, _parse_numbers)
@@ -430,6 +436,13 @@ def _parse_numbers(texts: pa.Array) -> pa.Array:
         return texts.cast(pa.int64())
     except pa.ArrowInvalid:
         return texts.cast(pa.float64())
+
+
+def typed_text(column: pa.Array) -> pa.Array:
+    """Return text as numbers where every cell is one, and none a code such as ``007``; else as it is."""
+    if not _is_text(column.type) or column.null_count == len(column) or _any(_distinct(column), _CODE):
+        return column
+    return _convert(column, _parse_numbers)
 
 
 def _booleans(name: str, column: pa.Array, declared: Declared | None, rules: CellRules) -> pa.Array:
@@ -471,17 +484,18 @@ def _truth(texts: pa.Array) -> pa.Array:
     return pc.match_substring_regex(pc.utf8_trim_whitespace(texts), r"^(?i:true|1|1\.0)$")
 
 
-def _dates_of(name: str, column: pa.Array) -> pa.Array:
-    """Return instants of texts of which some are none, and count these: they are missing values."""
-    texts = pc.utf8_trim_whitespace(column.cast(pa.string())).to_pylist()
-    dates = pa.array([text if text and _is_date(text) else None for text in texts], pa.string())
-    notice("reading.undated", sum(map(bool, texts)) - (len(dates) - dates.null_count), field=name)
-    return _convert(dates, _times)
+def _only_dates(texts: pa.Array) -> pa.Array:
+    """Return texts without those that are no dates."""
+    days = pc.utf8_slice_codeunits(texts, 0, len("2026-01-01"))
+    is_like_date = pc.match_substring_regex(texts, _DATES)
+    known = list(filter(_is_day, pc.unique(days.filter(is_like_date)).to_pylist()))
+    is_date = pc.and_(is_like_date, pc.is_in(days, pa.array(known, pa.string())))
+    return pc.if_else(is_date, texts, pa.scalar(None, pa.string()))
 
 
-def _is_date(text: str) -> bool:
+def _is_day(text: str | None) -> bool:
     with contextlib.suppress(ValueError):
-        return bool(re.match(_DATES, text) and datetime.fromisoformat(text[:19]))
+        return text is not None and bool(date.fromisoformat(text))
     return False
 
 
@@ -512,15 +526,12 @@ def _as_iso(texts: pa.Array) -> pa.Array:
     return texts
 
 
-def instants_of(column: pa.Array) -> pa.Array | None:
-    """Return a column of times as instants without a time zone, in UTC; None when one is no time."""
+def instants_of(column: pa.Array) -> pa.Array:
+    """Return a column of times as instants without a time zone, in UTC, missing where a text is no time."""
     if types.is_timestamp(column.type):
         return column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(_TIME)
-    if not _is_text(column.type):
-        return None
-    found = _convert(column, _times)
-    found = _convert(column, lambda texts: _times(_as_iso(texts))) if found is column else found
-    return None if found is column else found
+    found = _convert(column, _times) if _is_text(column.type) else column
+    return _times(_only_dates(_as_iso(column.cast(pa.string())))) if found is column else found
 
 
 def _convert(column: pa.Array, convert: Callable[[pa.Array], pa.Array | None]) -> pa.Array:

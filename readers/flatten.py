@@ -248,6 +248,7 @@ def bytes_text(value: bytes) -> str:
 # From Python rows to flat columns, by the same rules, for data that fits no bulk reader.
 
 
+_OF_JSON = {str, int, float, bool, type(None), dict, list}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -390,6 +391,8 @@ def _expand(
 
 def _simple(value: Any) -> Any:
     """Return what JSON could have held for values that only a script can make."""
+    if type(value) in _OF_JSON:
+        return value
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
     if isinstance(value, bytes | bytearray):

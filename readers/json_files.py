@@ -1,6 +1,5 @@
 """JSON files as record batches: JSON Lines in byte ranges, or one document that holds all rows."""
 
-import contextlib
 import functools
 import itertools
 import json
@@ -44,6 +43,8 @@ _MEMBERS_WITH_ROWS = ("rows", "data", "records")
 # A column of the second element in a list of lists or objects, or in a batch.
 _BATCH = "|".join(BATCH_MEMBERS)
 _SECOND_ROW = re.compile(rf"^(.+?)\.1(?=\.)|^((?:.+\.)?(?:{_BATCH}))\.1$")
+# What Arrow says of a column of text, numbers or booleans, unless that is a list.
+_MIXED_COLUMN = re.compile(r"\(/[^\[\]]*\) changed from (number|string|boolean) to (number|string|boolean) ")
 # Of so many lines the types of features are learnt.
 _LEARNT_LINES = 100
 
@@ -99,8 +100,11 @@ class _LineReader:
         data = splitting.without_marks(block.data)
         is_bulk = self._finder is None or self._finder.is_bulk
         if is_bulk and not splitting.is_blank(data, _BLANK):
-            with contextlib.suppress(NotBulkError, DatasetError):
+            try:
                 return self._together(data).batch
+            except (NotBulkError, DatasetError) as error:
+                # The text of a column's numbers is needed beside other text, and lanes would lose it.
+                is_bulk = self._finder is not None or not _MIXED_COLUMN.search(str(error))
         place = splitting.LineBlock((block,), data).place
         numbered = enumerate(data.split(b"\n"))
         lines = [(line, functools.partial(place, at)) for at, line in numbered if line.strip(_BLANK)]

@@ -25,6 +25,7 @@ from contract.dataset_format import Shape
 from contract.errors import ConfigurationError, DatasetError, wording
 from contract.wording import several
 from readers.captures.shapes import CSV, NOTHING, Payload, rows_of_values
+from readers.cell_types import typed_text
 from readers.flatten import batch_of, column_of, columns_of, flatten_batch, rows_to_batch
 from readers.lanes import Counts, NotBulkError, Table, like_first, require_alike, require_exact
 
@@ -181,17 +182,6 @@ def feature_rows(value: Any, *, document: bool = False) -> list[FeatureRow] | No
     if value and all(isinstance(row, list | dict) for row in value):
         return value
     return [[cell] for cell in value] if document else [value]
-
-
-def typed_text(column: pa.Array) -> pa.Array:
-    """Return a column of text as integers or floats where every cell is one, else as it is."""
-    is_text = types.is_string(column.type) or types.is_large_string(column.type)
-    if not is_text or column.null_count == len(column):
-        return column
-    for kind in (pa.int64(), pa.float64()):
-        with contextlib.suppress(pa.ArrowInvalid):
-            return pc.cast(pc.utf8_trim_whitespace(column), kind)
-    return column
 
 
 def _compiled(path: str | None, variable: str) -> Find | None:

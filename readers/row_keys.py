@@ -135,28 +135,14 @@ def _instants(column: pa.Array, attribute: str, label: str) -> pa.Array:
             example = f"{numbers.drop_null()[0].as_py():.15g}"
             raise DatasetError.of("windowed_rows.no_time", file=label, example=example, field=attribute)
         return found.cast(pa.int64(), safe=False)
-    if (found := instants_of(column)) is not None:
-        return found.cast(pa.int64())
-    texts = column.dictionary_decode() if types.is_dictionary(column.type) else column
-    odd: list[str] = []
-
-    def read(part: pa.Array) -> list[pa.Array]:
-        """Return instants by halves, null for what is no time, as long as that is little."""
-        if part.null_count == len(part):
-            return [pa.nulls(len(part), pa.int64())]
-        if (found := instants_of(part)) is not None:
-            return [found.cast(pa.int64())]
-        if len(part) > 1:
-            return read(part[: len(part) // 2]) + read(part[len(part) // 2 :])
-        odd.append(str(part[0].as_py()))
-        if len(odd) <= 1 + _MOST_WITHOUT * len(texts):
-            return [pa.nulls(1, pa.int64())]
+    found = instants_of(column)
+    odd = column.filter(pc.and_(column.is_valid(), found.is_null())).cast(pa.string()).to_pylist()
+    if len(odd) > 1 + _MOST_WITHOUT * len(column):
         # Among numbers since 1970, it is the text that is odd.
-        some = texts.cast(pa.string()).drop_null().to_pylist() if as_float(odd[0]) is not None else odd
+        some = column.cast(pa.string()).drop_null().to_pylist() if as_float(odd[0]) is not None else odd
         example = next((text for text in some if text and as_float(text) is None), odd[0])[:40]
         raise DatasetError.of("windowed_rows.no_time", file=label, example=example, field=attribute)
-
-    return pa.concat_arrays(read(texts))
+    return found.cast(pa.int64())
 
 
 def _require_whole_days(

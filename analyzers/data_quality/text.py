@@ -147,7 +147,7 @@ def _avalanche(hashes: Hashes) -> Hashes:
 
 
 _INTEGRAL = r"^[+-]? ?[0-9]+$"
-_CODE = r"^[+-]? ?0[0-9]"
+_CODE = r"^[+-]? ?0[0-9]+$"
 _NUMBER = r"^[+-]? ?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 
 

@@ -216,7 +216,7 @@ def _test(
     worse, short = _worse(name, metric.value, constraint), shortfall(metric.value, constraint)
     error = _error(name, metric, window)
     baseline_error = _error(name, before, known) if known and before else 0.0
-    if known and baseline_error:
+    if known and baseline_error and known.statistics.item_count:
         # Few rows may lack those that show how far the metric varies, on either side. What the window shows
         # of it is an error beside its own value, which the scale makes too little of beside a smaller one.
         ratio = math.sqrt(known.statistics.item_count / window.statistics.item_count)
@@ -227,7 +227,7 @@ def _test(
         drawn, threshold = window.draws.get(name), known.draws.get(name) if known else None
         if drawn is None:
             drawn = share_draws(metric.value, error**-2, generator, window.resamples)
-            if before and before.value is not None:
+            if before and before.value is not None and baseline_error:
                 threshold = share_draws(before.value, baseline_error**-2, generator, window.resamples)
         p_value, unit = _drawn_p_value(drawn, constraint, threshold), math.sqrt(scale.slope(metric.value))
         error, baseline_error = unit * error, unit * baseline_error
@@ -286,7 +286,7 @@ def _error(name: str, metric: documents.MetricValue, side: Side) -> float:
             bound = metric.interval[0 if value > 0.5 else 1]
             gap, spread = abs(value - bound) / Z_95, bound * (1.0 - bound)
         rows = spread / gap**2 if gap and spread > 0.0 else side.statistics.item_count
-        return side.widening / math.sqrt(rows)
+        return side.widening / math.sqrt(rows) if rows else 0.0
     if metric.interval is None:
         return side.widening * deviation * _SUBSAMPLE_FACTOR * scale.slope(value)
     low, high = (scale.to(bound) for bound in metric.interval)

@@ -34,10 +34,11 @@ from job_runner.engine import available_processors
 from model_clients.endpoints import EndpointModel
 from model_clients.model import Model, Policy
 from model_clients.opening import open_model
+from readers.cell_types import typed_text
 from readers.csv import decide_dialect, header_evidence
 from readers.dataset import NotSplittable
 from readers.flatten import column_of
-from readers.paths import compile_path, feature_rows, typed_text
+from readers.paths import compile_path, feature_rows
 from readers.plan import CAPTURES, plan_dataset
 
 # One pass over the dataset before the model is asked: how many rows there are, and some of them.

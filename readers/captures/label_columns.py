@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 from contract.dataset import GROUND_TRUTH
 from contract.dataset_format import Shape
 from readers.captures.shapes import Row, decode, parsed
+from readers.cell_types import typed_text
 from readers.flatten import batch_of, columns_of, rows_to_batch
 from readers.lanes import Counts, Table, found_in, of_kinds, rows_of, text_buffer
-from readers.paths import typed_text
 
 # The first of these that gives as many labels as the call has rows.
 _SHAPES: tuple[Shape, ...] = ("list", "row", "columns")

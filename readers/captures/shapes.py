@@ -469,11 +469,14 @@ def _choose(
     # Of CSV, answers alone are written as cells of one line, unless requests have a cell a row as well.
     texts = {side for side in pair if all(one.kind == CSV for one in found[side])}
     is_text = [side.endswith("Input") and natural[side] == "row" and side in texts for side in pair]
+
+    def counts_of(chosen: Mapping[str, Shape]) -> list[tuple[int, ...]]:
+        return list(zip(*(rows[side][chosen[side]] for side in pair), strict=True))
+
     readings: list[tuple[float, int, dict[str, Shape]]] = []
     for shapes in product(*(("row",) if only_rows else SHAPES for only_rows in is_text)):
         chosen = dict(zip(pair, shapes, strict=True))
-        counts = zip(*(rows[side][shape] for side, shape in chosen.items()), strict=True)
-        wrong = sum(len(set(count)) > 1 for count in counts) / max(1, len(both))
+        wrong = sum(len(set(count)) > 1 for count in counts_of(chosen)) / max(1, len(both))
         # The request's own shape decides where those of both sides contradict each other.
         liked = sum((2 if side.endswith("Input") else 1) * (chosen[side] == natural[side]) for side in pair)
         readings.append((wrong if both else float(chosen != natural), -liked, chosen))
@@ -489,18 +492,37 @@ def _choose(
             _require_read(side, [(call, count) for call, own, count in counts if own == 1 < count])
         return natural, "the shape of the payloads, whose numbers of rows differ"
     best, *others = (chosen for _, _, chosen in agreeing)
+    is_single = {*chain.from_iterable(counts_of(best))} == {1}
+    about = ""
+    if is_single and natural not in (best, *others):
+        # One row on each side is no evidence where most calls with several rows agree on these.
+        for _, _, chosen in sorted(readings, key=itemgetter(0, 1)):
+            if single := _single_rows(counts_of(chosen)):
+                best, others, is_single = chosen, [best, *others], False
+                about = f"; in {single} of {len(both)} calls one side has a single row, for all of the other"
+                break
     for other in others if not fits_baseline(best) else ():
         # Shapes that make no difference to any call are one reading.
         if _differs(other, natural, calls) and fits_baseline(other):
             return other, "the baseline's columns"
     why = "the shape of the payloads" if best == natural else "the numbers of rows on both sides"
-    if both and all(set(rows[side][best[side]]) == {1} for side in pair) and not fits_baseline(best):
-        fitting = (one for one in others if all(min(rows[side][one[side]]) > 1 for side in pair))
+    why += about
+    if is_single and not fits_baseline(best):
+        fitting = (one for one in others if min(chain.from_iterable(counts_of(one))) > 1)
         for other in islice(fitting, 1):
             names = {side: "request" if side.endswith("Input") else "response" for side in pair}
             told = ",".join(f"{names[side]}={shape}" for side, shape in sorted(other.items()))
             why += f"; as several rows they fit each other, too: rows={told}"
     return best, why
+
+
+def _single_rows(counts: Sequence[tuple[int, ...]]) -> int:
+    """Return in how many calls one side has a row at most, such as an error, where most agree on several."""
+    several = [count for count in counts if max(count) > 1]
+    alike = sum(len(set(count)) == 1 for count in several)
+    single = sum(min(count) <= 1 for count in several)
+    is_usual = len(several) - alike - single <= MOST_CONTRADICTIONS * len(counts)
+    return single if is_usual and single <= _MOST_MISTAKEN * len(several) else 0
 
 
 def _require_read(side: str, calls: Sequence[tuple[Call, int]]) -> None:

@@ -31,6 +31,7 @@ from readers.captures.envelope import PAYLOAD, Envelope, open_envelope, payload_
 from readers.captures.label_columns import label_columns, with_label_columns
 from readers.captures.layout import find_layout
 from readers.captures.rows import json_array
+from readers.cell_types import typed_text
 from readers.csv_records import CellParser, CellsError
 from readers.labels import LabelIndex, labels_of
 from readers.lanes import Counts, Table, of_kinds, require_alike
@@ -411,7 +412,7 @@ def _labels_at(truth: Texts, path: paths.Find | None, counts: Counts) -> pa.Arra
         columns, unlike = label_columns(labels, counts)
         is_single = not len(unlike) and list(columns) == [GROUND_TRUTH]
         require_alike(is_single, "labels of several cells, or of another number than rows")
-        return paths.typed_text(columns[GROUND_TRUTH])
+        return typed_text(columns[GROUND_TRUTH])
     require_alike(not (truth.kinds == shapes.CSV).any(), "labels of several encodings, or without a path")
     values, found = paths.values_at(json_array(truth.text.drop_null()), path)
     require_alike(np.array_equal(found, counts[present]), "another number of labels than rows")

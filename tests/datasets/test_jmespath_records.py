@@ -17,7 +17,8 @@ from contract.dataset_format import DatasetFormat
 from contract.errors import ConfigurationError, DatasetError
 from file_storage.storage import list_files
 from readers.captures.split import first_sides
-from readers.paths import RESPONSE, compile_path, typed_text
+from readers.cell_types import typed_text
+from readers.paths import RESPONSE, compile_path
 from readers.plan import plan_dataset
 
 JSON = DatasetFormat("json")
@@ -300,6 +301,7 @@ def test_a_line_that_repeats_the_names_is_no_row(tmp_path: Path) -> None:
         (["1", None, " 2"], [1, None, 2]),
         (["1", "2.5"], [1.0, 2.5]),
         (["1", "a"], ["1", "a"]),
+        (["01", "13"], ["01", "13"]),
         ([None, None], [None, None]),
     ],
 )

@@ -21,6 +21,7 @@ from run_jobs import Result, baseline_of, run_job
 
 from containers.bias.main import main as monitor_bias
 from containers.model_quality.main import main as monitor_model_quality
+from contract.dataset import MARKERS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reading.md").read_text(encoding="utf-8")
 SECTIONS = (
@@ -136,7 +137,6 @@ def joined(own: Callable[[int], Any], theirs: Callable[[int], Any]) -> Row:
     )
 
 
-MARKED = ("NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "None", "?", "-", "nan", "NaN")
 UUID = "{:08x}-536e-45df-80b2-d002cc92d33d"
 INSIDE = "2026-03-02T10:00:00Z"
 
@@ -335,7 +335,7 @@ EXPECTED: dict[str, Row] = {
         lambda at: "bad" if at == 7 else at, said="x is numbers, as 98.9% of its first cells are"
     ),
     "numbers and `NA`": one(
-        lambda at: MARKED[at % 12] if at % 30 == 7 else at,
+        lambda at: MARKERS[at % len(MARKERS)] if at % 30 == 7 else at,
         said="of 90 cells of x hold",
         then=kind("Integral"),
     ),
@@ -390,8 +390,12 @@ EXPECTED: dict[str, Row] = {
         "10 lines hold nothing and are no rows",
         then=count(80),
     ),
-    "dates among which": one(
-        lambda at: "0000-00-00" if at % 9 == 0 else f"2026-03-{1 + at % 28:02}", said="such as 2026-02-30 or"
+    "nine dates in ten": one(
+        lambda at: "soon" if at % 20 == 0 else f"2026-03-{1 + at % 28:02d}",
+        said="cells of x are no dates, and count as missing",
+    ),
+    "dates of which more": one(
+        lambda at: "0000-00-00" if at % 7 == 0 else f"2026-03-{1 + at % 28:02}", said="such as 2026-02-30 or"
     ),
     "UUID": Row(
         {"a.parquet": parquet(x=pa.array([bytes(15) + bytes([at]) for at in range(90)], pa.uuid()))},

@@ -15,12 +15,24 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reading_inputs import HEADER, LINES, checks, common, csv_table, features, reading, write
+from reading_inputs import (
+    CAPTURES,
+    HEADER,
+    LINES,
+    captured,
+    checks,
+    common,
+    csv_table,
+    features,
+    reading,
+    write,
+)
 from run_jobs import Result, baseline_of, run_job
 from sentences import says
 
 from containers.bias.main import main as monitor_bias
 from containers.model_quality.main import main as monitor_model_quality
+from contract.dataset import MARKERS
 from readers.flatten import flatten_batch
 from readers.splitting import SMALL
 
@@ -201,6 +213,89 @@ def test_dates_in_no_calendar_among_others_are_missing(tmp_path: Path) -> None:
         result = run_job(tmp_path / f"{number}", window, **baseline_of(baseline))
         assert checks(result) == [("x", "completeness_check")]
         assert "167 of 2000 cells of x are no dates, and count as missing" in reading(result)["types"]
+
+
+@pytest.mark.parametrize("odd", ["NaT", "soon", "0000-00-00", "7", "2026-03-02T25:00:00"])
+@pytest.mark.parametrize("at", [0, 5999])
+def test_one_cell_among_dates_is_missing_wherever_it_stands(tmp_path: Path, odd: str, at: int) -> None:
+    cells = [f"2026-03-{1 + number % 28:02d}" for number in range(6000)]
+    cells[at] = odd
+    result = run_job(tmp_path, csv_table(tmp_path / "a.csv", "x,y", [[cell, 1] for cell in cells]))
+    assert common(features(result)["x"]) == {"num_present": 5999, "num_missing": 1}
+    said = "missing" if odd in MARKERS else "types"
+    assert any(one.startswith("1 of 6000 cells of x") for one in reading(result)[said])
+
+
+@pytest.mark.parametrize(
+    "odd", ["nan", "NaN", "inf", "12E5", "1.5", "99.0", "9" * 20, "+7", "5", " 7", "-3", "NA"]
+)
+@pytest.mark.parametrize("form", ["csv", "json", "captures"])
+def test_codes_stay_text_beside_whatever_other_numbers(tmp_path: Path, odd: str, form: str) -> None:
+    cells = [f"{number:05d}" for number in range(0, 90_000, 300)] + [odd]
+    if form == "csv":
+        source = csv_table(tmp_path / "a.csv", "x,y", [[cell, 1] for cell in cells])
+        settings = {}
+    elif form == "json":
+        source = write(
+            tmp_path / "a.jsonl", "".join(json.dumps({"x": cell, "y": 1}) + "\n" for cell in cells)
+        )
+        settings = {"dataset_format": LINES}
+    else:
+        source = write(tmp_path / "a.jsonl", "".join(captured(f"{cell},1") for cell in cells))
+        settings = {"dataset_format": CAPTURES}
+    found = features(run_job(tmp_path, source, **settings))
+    assert "String" in {feature["inferred_type"] for feature in found.values()}
+
+
+def test_codes_of_twenty_digits_are_text(tmp_path: Path) -> None:
+    rows = [[f"{number:020d}", number / 7, f"2026-03-02 0{number % 10}:00:00"] for number in range(300)]
+    found = features(run_job(tmp_path, csv_table(tmp_path / "a.csv", "x,y,t", rows)))
+    assert (found["x"]["inferred_type"], found["y"]["inferred_type"]) == ("String", "Fractional")
+
+
+def test_labels_that_are_codes_stay_text_in_bias(tmp_path: Path) -> None:
+    groups, labels = ["a", "b", "a", "b", "b"], ["01", "02", "02", "01", "01"]
+    calls, truth = [], []
+    for number in range(300):
+        group, label = groups[number % 5], labels[number % 5]
+        calls.append(captured({"g": group, "x": number}, {"out": label}, number))
+        data = {"data": label, "encoding": "CSV"}
+        truth.append(json.dumps({"groundTruthData": data, "eventMetadata": {"eventId": f"e{number}"}}) + "\n")
+    config = {
+        "label": "groundTruthData",
+        "predictor": {"label": "out"},
+        "label_values_or_threshold": ["01"],
+        "facet": [{"name_or_index": "g", "value_or_threshold": ["b"]}],
+        "methods": {"pre_training_bias": {"methods": ["DPL"]}},
+    }
+    write(tmp_path / "config/analysis_config.json", json.dumps(config))
+    result = run_job(
+        tmp_path,
+        write(tmp_path / "calls/a.jsonl", "".join(calls)),
+        command=monitor_bias,
+        dataset_format=CAPTURES,
+        analysis_config=tmp_path / "config",
+        inference_attribute="out",
+        ground_truth_source=write(tmp_path / "labels/a.jsonl", "".join(truth)).parent,
+    )
+    assert result.exit_code == 0, result.message
+    [facet] = result.document("analysis.json")["pre_training_bias_metrics"]["facets"]["g"]
+    assert facet["metrics"][0]["value"] == pytest.approx(1 / 2 - 2 / 3)
+
+
+def test_decimals_with_leading_zeros_are_numbers(tmp_path: Path) -> None:
+    rows = [[f"{number / 8:08.3f}", f"{number}"] for number in range(300)]
+    assert (
+        features(run_job(tmp_path, csv_table(tmp_path / "a.csv", "x,y", rows)))["x"]["inferred_type"]
+        == "Fractional"
+    )
+
+
+def test_a_later_code_among_numbers_is_counted_once(tmp_path: Path) -> None:
+    rows = [[number, 1] for number in range(6000)]
+    rows[5000][0] = "007"
+    result = run_job(tmp_path, csv_table(tmp_path / "a.csv", "x,y", rows))
+    assert "cells of x that are codes, unlike the first ones: 1" in reading(result)["types"]
 
 
 def test_missing_short_floats_stay_missing():

@@ -78,6 +78,31 @@ def test_each_row_has_its_own_answer(
     assert document["regression_metrics"]["rmse"]["value"] == pytest.approx(0, abs=1e-9)
 
 
+FAILURES = {"html": "<html>502</html>", "object": {"error": "busy"}, "text": "Internal Server Error"}
+BATCHES: dict[str, Callable[[Rows], Any]] = {
+    "instances": lambda rows: {"instances": rows},
+    "objects": lambda rows: {"instances": [{"a": a, "b": b} for a, b in rows]},
+    "columns": lambda rows: {"a": [a for a, _ in rows], "b": [b for _, b in rows]},
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("answer", [lambda p: {"predictions": p}, lambda p: p], ids=["predictions", "list"])
+@pytest.mark.parametrize("request_form", BATCHES)
+@pytest.mark.parametrize("sizes", [[4] * 60, [1, 3, 2, 4, 1, 5] * 10], ids=["alike", "any"])
+def test_some_failed_calls_do_not_make_one_row_of_the_batches_of_the_others(
+    tmp_path: Path, sizes: list[int], request_form: str, answer: Callable[[list[float]], Any], failure: str
+) -> None:
+    lines = calls_of(sizes, BATCHES[request_form], answer).splitlines(keepends=True)
+    for number in (13, 27, 45):
+        request = json.loads(json.loads(lines[number])["captureData"]["endpointInput"]["data"])
+        lines[number] = captured(request, FAILURES[failure], number)
+    source = write(tmp_path / "a.jsonl", "".join(lines))
+    result = run_job(tmp_path, source, dataset_format=CAPTURES)
+    assert "in 3 of 60 calls one side has a single row" in reading(result)["decided_by"]
+    assert result.document("statistics.json")["dataset"]["item_count"] == sum(sizes)
+
+
 @pytest.mark.parametrize("sizes", [SIZES["as many"], SIZES["any"]])
 def test_answers_that_hold_rows_in_an_unknown_form_are_refused(tmp_path: Path, sizes: list[int]) -> None:
     def answer(p: list[float]) -> Any:
