@@ -239,7 +239,7 @@ def check_type(pair: columns.FeaturePair, alpha: float) -> columns.Found | None:
     before = _wrong_kinds(known, expected) if known is not None else {}
     total = sum(before.values())
     asked = threshold < 1.0 or _TYPE_THRESHOLD in pair.expected.all_overrides
-    if known is None or edited or ratio >= threshold or (asked and not total):
+    if known is None or not known.num_present or edited or ratio >= threshold or (asked and not total):
         p_value, state = _tail(now, 1.0 - threshold, dependence(pair), 1.0 if edited else alpha)
     else:
         rows = known.num_present

@@ -217,11 +217,12 @@ def _test(
     error = _error(name, metric, window)
     baseline_error = _error(name, before, known) if known and before else 0.0
     if known and baseline_error and known.statistics.item_count:
-        # Few rows may lack those that show how far the metric varies, on either side. What the window shows
-        # of it is an error beside its own value, which the scale makes too little of beside a smaller one.
+        # The side of fewer rows may lack those that show how far the metric varies. What the window shows of
+        # that is an error beside its own value, which the scale makes too little of beside a smaller one.
         ratio = math.sqrt(known.statistics.item_count / window.statistics.item_count)
         bent = worse / (scale.slope(metric.value) * short) if scale in _RATIOS and short > 0.0 else 1.0
-        error, baseline_error = max(error, baseline_error * ratio), max(baseline_error, error / ratio * bent)
+        least = error / ratio * bent if ratio < 1.0 else 0.0
+        error, baseline_error = max(error, baseline_error * ratio), max(baseline_error, least)
     relevant = RELEVANT_RATIO if scale in _RATIOS else RELEVANT_POINTS * scale.slope(metric.value)
     if scale is _SHARE:
         drawn, threshold = window.draws.get(name), known.draws.get(name) if known else None
