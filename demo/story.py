@@ -334,5 +334,8 @@ def write_year(data: Data, layout: Layout) -> int:
     times = data.year["asked_at"].dt.tz_localize("UTC")
     is_in = (times >= pd.Timestamp(YEAR_START, tz=YEAR_ZONE)) & (times < pd.Timestamp(YEAR_END, tz=YEAR_ZONE))
     table = data.year.assign(asked_at=times)[["flight_id", "asked_at", *ANSWER, *FEATURES, LABEL]][is_in]
-    table.to_parquet(layout.flights_of_the_year, index=False)
+    # Whoever reads it meanwhile sees the whole of it.
+    unfinished = layout.flights_of_the_year.with_suffix(".unfinished")
+    table.to_parquet(unfinished, index=False)
+    unfinished.replace(layout.flights_of_the_year)
     return len(table)
