@@ -54,7 +54,7 @@ def count_rows(plan: Plan, request: Dataset) -> int | None:
     """Return the number of rows, None where finding out would take long or run a user's script twice."""
     if plan.total_bytes <= MOST_BYTES_COUNTED and request.preprocessor is None:
         with contextlib.suppress(NotSplittable):
-            return int(sum(batch.num_rows for batch in _batches(plan)))
+            return int(sum(batch.num_rows for batch in plan.batches()))
     return None
 
 
@@ -78,9 +78,9 @@ def sample_rows(
     """
     most = most or SAMPLED_ROWS
     try:
-        return _sample(_batches(plan), features, seed, most)
+        return _sample(plan.batches(), features, seed, most)
     except NotSplittable:
-        return _sample(_batches(plan_dataset(request, whole_files=True)), features, seed, most)
+        return _sample(plan_dataset(request, whole_files=True).batches(), features, seed, most)
 
 
 def _sample(
@@ -105,11 +105,6 @@ def _sample(
             kept = [joined(kept).take(pa.array(chosen))]
             keys = keys[chosen]
     return joined(kept)
-
-
-def _batches(plan: Plan) -> Iterator[pa.RecordBatch]:
-    for split in plan.splits:
-        yield from split.batches()
 
 
 INTERVAL = 10.0
