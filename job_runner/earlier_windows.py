@@ -60,6 +60,11 @@ def _read_effects(members: schema.JsonObject, key: str) -> Effects:
     return {name: effects.number(name, 1.0) for name in effects.members} if effects else {}
 
 
+def _then(ends: list[float], start: datetime) -> float:
+    """Return the number for windows that start then."""
+    return ends[_GROUPS[len(ends)](start)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Usual:
     """How far one part of a comparison moves by itself, in each group of windows.
@@ -76,15 +81,12 @@ class Usual:
 
     def takes(self, part: Part, start: datetime) -> bool:
         """Return whether a window that starts then moves so by itself."""
-
-        def then(ends: list[float]) -> float:
-            return ends[_GROUPS[len(ends)](start)]
-
-        return (self.least is None or then(self.least) <= part.excess) and part.excess <= then(self.most)
+        is_more = self.least is None or _then(self.least, start) <= part.excess
+        return is_more and part.excess <= _then(self.most, start)
 
     def middle(self, start: datetime) -> tuple[float, float]:
         """Return where a window that starts then lies by itself, and by what deviation it misses that."""
-        least, most = ((ends := of or [0.0])[_GROUPS[len(ends)](start)] for of in (self.least, self.most))
+        least, most = (_then(ends or [0.0], start) for ends in (self.least, self.most))
         return (most + least) / 2.0, (most - least) / 2.0 / _DEVIATIONS
 
 
@@ -141,7 +143,7 @@ def _moved(one: Comparison) -> dict[str, Part]:
     return {"": Part(far / one.limit if one.limit else far, one.state is State.VIOLATED)}
 
 
-def _key(one: Comparison, part: str) -> tuple[str, str, str, str]:
+def _key(one: Comparison | Usual, part: str) -> tuple[str, str, str, str]:
     return one.subject, str(one.check), part, str(dict(one.segment))
 
 
@@ -171,7 +173,7 @@ def _checked(
 def within(decision: Decision, variation: Variation, window: Window) -> Decision:
     """Return the decision without violations that windows of that hour or day make by themselves."""
     start = window.start.astimezone(read_zone("time_zone", variation.time_zone))
-    known = {(one.subject, one.check, one.part, str(dict(one.segment))): one for one in variation.usual}
+    known = {_key(one, one.part): one for one in variation.usual}
 
     def is_usual(one: Comparison) -> bool:
         """Return whether windows do by themselves what violates."""
