@@ -23,7 +23,7 @@ from analyzers.feature_attribution.rows import FeatureStream, cluster_baselines
 from analyzers.feature_attribution.summary import MOST_ROWS, AttributionRequest, Budget, Dependence
 from containers.feature_attribution.shortcut import open_shortcut
 from contract.analysis_config import AnalysisConfig, Locator, Methods, PartialDependenceConfig, ShapConfig
-from contract.api import AnyAnalyzer, Dataset, MakeAnalyzer, Plan, Replay, Rules, Settings
+from contract.api import AnyAnalyzer, Arranged, Dataset, Plan, Replay, Rules, Settings
 from contract.dataset_format import DatasetFormat
 from contract.errors import ConfigurationError, wording
 from contract.schema import Mistakes
@@ -450,7 +450,7 @@ def _wanted(
     return wanted, pdp and replace(pdp, features=among_features(pdp.features, "methods.pdp.features"))
 
 
-def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer]:
+def arrange(settings: Settings, request: Dataset) -> Arranged:
     """Return what ``analysis_config.json`` says to read, and how to make the analyzer it asks for.
 
     Raises
