@@ -169,8 +169,7 @@ def finish(job: Job, analyzer: api.AnyAnalyzer, found: Found, learn: Learn | Non
     published = analyzer.metrics(found.statistics, found.compared, found.decision)
     seconds = time.monotonic() - job.started
     told = found.facts, found.decision, published, contents
-    run = completed_run(settings, monitor, seconds, found.rows, *told)
-    run = run.compared_with(before)
+    run = completed_run(settings, monitor, seconds, found.rows, *told).compared_with(before)
     # A gate is about this window alone.
     if settings.alert_after and found.decision is not None and not settings.register_new_baseline:
         run = replace(run, alert=alert_of(settings.alert_after, earlier, run))
@@ -491,25 +490,21 @@ def _outcome(
         text = wording("outcome.violated", violations=violations)
     else:
         text = wording("outcome.holds")
-    exit_code = exit_code_of(settings, decision, undelivered, waits=run.waits)
+    exit_code = exit_code_of(settings, decision, is_delivered=not undelivered, waits=run.waits)
     # A decision repeats what its statistics note.
     notes = found.facts.notes if decision is None else decision.notes
     return Outcome(exit_code, " ".join([text, *said]), decision, files, notes, run.waits)
 
 
 def exit_code_of(
-    settings: Settings,
-    decision: api.Decision | None,
-    undelivered: tuple[Undelivered, ...] = (),
-    *,
-    waits: bool = False,
+    settings: Settings, decision: api.Decision | None, *, is_delivered: bool = True, waits: bool = False
 ) -> int:
     """Return the exit code that the settings ask for; violations whose alert waits fail nothing."""
     violations = len(decision.violations.violations) if decision else 0
     ends = {
         EXIT_VIOLATIONS: settings.fail_on_violations and violations > 0 and not waits,
         EXIT_UNDECIDED: settings.fail_on_undecided and decision is not None and decision.fails_gate,
-        EXIT_NOT_DELIVERED: settings.fail_on_sink_error and len(undelivered) > 0,
+        EXIT_NOT_DELIVERED: settings.fail_on_sink_error and not is_delivered,
     }
     return next((code for code, is_so in ends.items() if is_so), EXIT_COMPLETED)
 
