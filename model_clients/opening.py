@@ -97,8 +97,7 @@ def open_model(
 # ``model_fn(model_dir)`` loads the model. A request goes through ``input_fn(body, content_type)``,
 # ``predict_fn(data, model)`` and ``output_fn(prediction, accept)``, or through
 # ``transform_fn(model, body, content_type, accept)`` in their place. By default `input_fn` makes an array
-# of
-# CSV or JSON, `predict_fn` calls ``model.predict``, and `output_fn` writes CSV, JSON or JSON Lines. Every
+# of CSV or JSON, `predict_fn` calls ``model.predict``, and `output_fn` writes CSV, JSON or JSON Lines. Every
 # function may take the toolkit's context as an additional last parameter; it is None here.
 
 
