@@ -155,6 +155,9 @@ class Checker[Statistics, Constraints](ABC):
         return statistics
 
 
+AnyChecker = Checker[Any, Any]
+
+
 class Analyzer[Summary, Statistics, Constraints](Checker[Statistics, Constraints]):
     """One kind of monitoring. Implementations are picklable: they travel to the workers."""
 

@@ -603,7 +603,7 @@ def named_alike(segments: Sequence[Segment[Any]], expected: Sequence[Segment[Any
 
 
 def check_segments(
-    analyzer: api.Checker[Any, Any], statistics: SegmentedStatistics[Any], segmented: SegmentedBaseline
+    analyzer: api.AnyChecker, statistics: SegmentedStatistics[Any], segmented: SegmentedBaseline
 ) -> api.Decision:
     """Compare the whole with its baseline and each segment with the same segment of the baseline.
 
