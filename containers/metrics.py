@@ -9,8 +9,10 @@ from typing import Any
 from contract.page import Cell, Chart, Row, Table, number
 from reporting.report import charts
 
+# An object in a document as JSON values: a feature, a group, a segment, or the whole.
+Entry = Mapping[str, Any]
 # As the documents have them, by name: ``value`` and ``confidence_interval``.
-Metrics = Mapping[str, Mapping[str, Any]]
+Metrics = Mapping[str, Entry]
 Text = Callable[[Any], str]
 TABLES = tomllib.loads(Path(__file__).with_name("tables.toml").read_text("utf-8"))
 

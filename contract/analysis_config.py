@@ -39,13 +39,10 @@ _BASELINE = "the URI of a file, or a list of rows, each a list of text, numbers 
 _locators = values(schema.is_locator, "names and zero-based positions")
 
 
-def _metrics(known: tuple[str, ...]) -> Callable[[JsonObject, str], Any]:
+def _metrics(known: tuple[str, ...]) -> schema.Reader:
     """Return what reads an object with the names of metrics; ``all`` becomes all names."""
 
-    def read(parent: JsonObject, key: str) -> tuple[str, ...] | None:
-        members = parent.child(key)
-        if members is None:
-            return None
+    def read(members: JsonObject) -> tuple[str, ...]:
         asked = members.raw("methods")
         members.finish()
         if asked is None or (isinstance(asked, str) and asked.strip().casefold() == "all"):
@@ -61,7 +58,7 @@ def _metrics(known: tuple[str, ...]) -> Callable[[JsonObject, str], Any]:
             members.note("methods", "analysis_config.metric", name=names[name], hint=hint)
         return tuple(name for name in known if name in names)
 
-    return read
+    return schema.nested(read)
 
 
 def _is_baseline(value: Any) -> bool:
@@ -86,7 +83,7 @@ def _is_template(value: Any) -> bool:
     return all(isinstance(text, str) for text in texts)
 
 
-def _once(is_name: Callable[[Any], bool], what: str) -> Callable[[JsonObject, str], tuple[Any, ...]]:
+def _once(is_name: Callable[[Any], bool], what: str) -> schema.Reader:
     """Return a reader of names of which no two are the same."""
 
     def read(members: JsonObject, key: str) -> tuple[Any, ...]:

@@ -155,6 +155,9 @@ class Checker[Statistics, Constraints](ABC):
         return statistics
 
 
+AnyChecker = Checker[Any, Any]
+
+
 class Analyzer[Summary, Statistics, Constraints](Checker[Statistics, Constraints]):
     """One kind of monitoring. Implementations are picklable: they travel to the workers."""
 
@@ -226,6 +229,8 @@ class _MergingPass:
 
 
 MakeAnalyzer = Callable[[Settings, Plan], AnyAnalyzer]
+# What to read, and how to make the analyzer.
+Arranged = tuple[Dataset, MakeAnalyzer]
 
 
 class Replay(NamedTuple):
@@ -285,7 +290,7 @@ class Monitor(Program):
     lead: str = "The window is not as the baseline was."
     load_documents: Callable[[], AnyDocuments] = DocumentSet
     make_analyzer: MakeAnalyzer | None = None
-    arrange: Callable[[Settings, Dataset], tuple[Dataset, MakeAnalyzer]] | None = None
+    arrange: Callable[[Settings, Dataset], Arranged] | None = None
     adjust: Callable[[Settings], Settings] | None = None
     load_body: Callable[[], Callable[[Source], Body]] | None = None
     load_replay: Callable[[], Replay] | None = None
@@ -318,7 +323,7 @@ class Monitor(Program):
         """
         return settings if self.adjust is None else self.adjust(settings)
 
-    def arranged(self, settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer]:
+    def arranged(self, settings: Settings, request: Dataset) -> Arranged:
         """Return what to read, and how to make the analyzer.
 
         Raises

@@ -555,6 +555,11 @@ class Plan(NamedTuple):
     total_bytes: int
     small: bool
 
+    def batches(self, most_splits: int | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in order: of the first splits, or of all."""
+        for split in self.splits[:most_splits]:
+            yield from split.batches()
+
 
 _INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+(\.\d+)?")
 _UNNAMED = re.compile(r"_c\d+")

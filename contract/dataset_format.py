@@ -117,8 +117,7 @@ def _indices(members: JsonObject, key: str) -> tuple[str, ...]:
     known = {_normalized(index): index for index in CAPTURE_INDICES}
     for name in names:
         if _normalized(name) not in known:
-            hint = suggestion(name, CAPTURE_INDICES)
-            members.note(key, "dataset_format.index", name=name, hint=hint)
+            members.note(key, "dataset_format.index", name=name, hint=suggestion(name, CAPTURE_INDICES))
     return tuple(dict.fromkeys(known.get(_normalized(name), "") for name in names))
 
 

@@ -475,8 +475,7 @@ def in_order(members: dict[str, Any], extra: dict[str, Any], order: Iterable[str
     if not extra and not order:
         return members
     everything = {**members, **extra}
-    ordered = {key: everything[key] for key in order if key in everything}
-    return {**ordered, **everything}
+    return {key: everything[key] for key in order if key in everything} | everything
 
 
 def checked(fits: Callable[[Any], bool], expected: str, example: str = "") -> Reader:

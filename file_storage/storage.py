@@ -68,8 +68,7 @@ def cause_of(problem: OSError) -> str:
 
 # Files and folders that are not whole yet: held by whoever writes them, removed when nobody does any more.
 #
-# Jobs in containers all have the same process number, so names are random and owners hold a lock
-# (``flock``).
+# Jobs in containers all have the same process number, so names are random and owners hold a lock (``flock``).
 # Where a lock says nothing, on network file systems and of other machines, only age tells who is gone.
 
 

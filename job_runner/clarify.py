@@ -42,11 +42,9 @@ from readers.plan import CAPTURES, files_of, plan_dataset
 def batches_of(request: Dataset, most_splits: int | None = None) -> Iterator[pa.RecordBatch]:
     """Yield the rows of the first splits, of whole files where the first rows show that to be necessary."""
     try:
-        for split in plan_dataset(request).splits[:most_splits]:
-            yield from split.batches()
+        yield from plan_dataset(request).batches(most_splits)
     except NotSplittable:
-        for split in plan_dataset(request, whole_files=True).splits[:most_splits]:
-            yield from split.batches()
+        yield from plan_dataset(request, whole_files=True).batches(most_splits)
 
 
 def first_batch(request: Dataset) -> pa.RecordBatch | None:

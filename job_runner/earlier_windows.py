@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from analyzers.shared.significance import binomial_tail, chi_squared_tail, student_quantile
-from contract import api, schema
-from contract.api import SHIFT, VARIATION, AnyBaseline, Checker, Comparison, Decision, Part, State, Violation
+from contract import schema
+from contract.api import LASTING_CHECK, PRESENCE_CHECK, VARIATION, AnyBaseline, AnyChecker, Monitor, Settings
+from contract.decision import SHIFT, Comparison, Decision, Facts, Part, Shift, State, Violation
 from contract.errors import MonitorError, wording
 from contract.window import FEWEST_WINDOWS, LONGER, Window, parse_duration, read_zone
 from contract.wording import chance, percent
@@ -60,6 +61,11 @@ def _read_effects(members: schema.JsonObject, key: str) -> Effects:
     return {name: effects.number(name, 1.0) for name in effects.members} if effects else {}
 
 
+def _then(ends: list[float], start: datetime) -> float:
+    """Return the number for windows that start then."""
+    return ends[_GROUPS[len(ends)](start)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Usual:
     """How far one part of a comparison moves by itself, in each group of windows.
@@ -76,15 +82,12 @@ class Usual:
 
     def takes(self, part: Part, start: datetime) -> bool:
         """Return whether a window that starts then moves so by itself."""
-
-        def then(ends: list[float]) -> float:
-            return ends[_GROUPS[len(ends)](start)]
-
-        return (self.least is None or then(self.least) <= part.excess) and part.excess <= then(self.most)
+        is_more = self.least is None or _then(self.least, start) <= part.excess
+        return is_more and part.excess <= _then(self.most, start)
 
     def middle(self, start: datetime) -> tuple[float, float]:
         """Return where a window that starts then lies by itself, and by what deviation it misses that."""
-        least, most = ((ends := of or [0.0])[_GROUPS[len(ends)](start)] for of in (self.least, self.most))
+        least, most = (_then(ends or [0.0], start) for ends in (self.least, self.most))
         return (most + least) / 2.0, (most - least) / 2.0 / _DEVIATIONS
 
 
@@ -141,13 +144,11 @@ def _moved(one: Comparison) -> dict[str, Part]:
     return {"": Part(far / one.limit if one.limit else far, one.state is State.VIOLATED)}
 
 
-def _key(one: Comparison, part: str) -> tuple[str, str, str, str]:
+def _key(one: Comparison | Usual, part: str) -> tuple[str, str, str, str]:
     return one.subject, str(one.check), part, str(dict(one.segment))
 
 
-def check(
-    checker: Checker[Any, Any], statistics: Any, baseline: AnyBaseline, window: Window | None
-) -> Decision:
+def check(checker: AnyChecker, statistics: Any, baseline: AnyBaseline, window: Window | None) -> Decision:
     """Compare a window with a baseline that knows what its windows do by themselves.
 
     How much the rows of a baseline depend on each other is mostly how its windows differ. So rows count by
@@ -161,9 +162,7 @@ def check(
     return within(_checked(checker, statistics, baseline, variation.design_effects), variation, window)
 
 
-def _checked(
-    checker: Checker[Any, Any], statistics: Any, baseline: AnyBaseline, effects: Effects
-) -> Decision:
+def _checked(checker: AnyChecker, statistics: Any, baseline: AnyBaseline, effects: Effects) -> Decision:
     of_windows = baseline.statistics and checker.with_design_effects(baseline.statistics, effects)
     return checker.check(statistics, replace(baseline, statistics=of_windows))
 
@@ -171,7 +170,7 @@ def _checked(
 def within(decision: Decision, variation: Variation, window: Window) -> Decision:
     """Return the decision without violations that windows of that hour or day make by themselves."""
     start = window.start.astimezone(read_zone("time_zone", variation.time_zone))
-    known = {(one.subject, one.check, one.part, str(dict(one.segment))): one for one in variation.usual}
+    known = {_key(one, one.part): one for one in variation.usual}
 
     def is_usual(one: Comparison) -> bool:
         """Return whether windows do by themselves what violates."""
@@ -203,7 +202,7 @@ def _comparison_of(violation: Violation, decision: Decision) -> Comparison | Non
 
 
 def variation_of(
-    each: Iterable[tuple[Checker[Any, Any], Window, Any]], baseline: AnyBaseline, length: str, zone: tzinfo
+    each: Iterable[tuple[AnyChecker, Window, Any]], baseline: AnyBaseline, length: str, zone: tzinfo
 ) -> Variation:
     """Return what windows of a baseline do by themselves; each has what checks it, and its statistics."""
     moved: dict[tuple[str, str, str, str], tuple[Mapping[str, Any], list[tuple[datetime, Part]]]] = {}
@@ -285,9 +284,7 @@ def _usual(found: Sequence[tuple[datetime, Part]]) -> tuple[list[float], list[fl
 _NOTHING_YET = ("stored_file.missing", "stored_file.no_prefix")
 
 
-def earlier_of(
-    settings: api.Settings, monitor: api.Monitor, facts: api.Facts, compared: Mapping[str, bytes]
-) -> Earlier:
+def earlier_of(settings: Settings, monitor: Monitor, facts: Facts, compared: Mapping[str, bytes]) -> Earlier:
     """Return the runs of the same monitor, model, endpoint and schedule about an earlier time.
 
     `compared` are the baseline's documents, by their members of a record.
@@ -329,9 +326,7 @@ def alert_of(after: tuple[int, int], earlier: Earlier, now: Run) -> Alert:
     return Alert(f"{least}/{of}", violated, len(counted), passed_over, due, earlier.problem)
 
 
-def with_label_coverage(
-    settings: api.Settings, earlier: Earlier, facts: api.Facts, decision: Decision
-) -> Decision:
+def with_label_coverage(settings: Settings, earlier: Earlier, facts: Facts, decision: Decision) -> Decision:
     """Add whether as many labels came as to earlier windows by that age, where the history knows some.
 
     A violation is a share of labelled rows that lies below that of every one of them by more than ten points,
@@ -355,8 +350,8 @@ def with_label_coverage(
     text = wording("labels.fewer", labelled=labelled, rows=rows, windows=len(usual), **told)
     figures: dict[str, Any] = {"value": share, "expected": lowest, "p_value": p_value, "rows": rows}
     figures |= {"effect": lowest - share, "limit": _FEWER_LABELS}
-    comparison = Comparison("labels", api.PRESENCE_CHECK, State.HOLDS, text, **figures)
-    of = Violation(api.PRESENCE_CHECK, "", metric_name="labels")
+    comparison = Comparison("labels", PRESENCE_CHECK, State.HOLDS, text, **figures)
+    of = Violation(PRESENCE_CHECK, "", metric_name="labels")
     return decision.with_tested(comparison, of, _LABELS_RATE)
 
 
@@ -364,9 +359,7 @@ def with_label_coverage(
 _FEWEST_WITH_LABELS, _FEWER_LABELS, _LABELS_RATE = 3, 0.1, 0.0005
 
 
-def with_lasting(
-    settings: api.Settings, earlier: Earlier, baseline: AnyBaseline, decision: Decision
-) -> Decision:
+def with_lasting(settings: Settings, earlier: Earlier, baseline: AnyBaseline, decision: Decision) -> Decision:
     """Add what moved to one side in windows that are each too small to show it.
 
     The windows of the last day, week and four weeks are pooled. A violation is a pooled shift beyond its
@@ -409,12 +402,12 @@ def with_lasting(
         tested = known if 2.0 * math.copysign(latest, latest * longest) > shift.limit else known[:1]
         # What is beyond the limit first, then what is least likely by chance.
         worst = min(tested, key=lambda one: ((one.effect or 0.0) <= shift.limit, one.p_value or 0.0))
-        of = Violation(api.LASTING_CHECK, "", feature_name=subject)
+        of = Violation(LASTING_CHECK, "", feature_name=subject)
         decision = decision.with_tested(worst, of, rate)
     return decision
 
 
-def _pooled(subject: str, shift: api.Shift, pool: Sequence[tuple[datetime, float, float]]) -> Comparison:
+def _pooled(subject: str, shift: Shift, pool: Sequence[tuple[datetime, float, float]]) -> Comparison:
     """Return how far windows moved together, given when each begins, its shift and its weight."""
     weight = sum(one[2] for one in pool)
     by = sum(one[1] * one[2] for one in pool) / weight
@@ -424,7 +417,7 @@ def _pooled(subject: str, shift: api.Shift, pool: Sequence[tuple[datetime, float
     text = wording("lasting.moved", **told, chance=chance(p_value))
     figures: dict[str, Any] = {"effect": abs(by), "limit": shift.limit, "p_value": p_value}
     figures |= {"value": 0.5 + by, "expected": 0.5}
-    return Comparison(subject, api.LASTING_CHECK, State.HOLDS, text, **figures)
+    return Comparison(subject, LASTING_CHECK, State.HOLDS, text, **figures)
 
 
 # Windows are pooled over whole days and weeks, whose hours and days even out, where these have enough.

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from analyzers.shared.rules import with_presence
-from contract import api, json_layout
+from contract import json_layout
+from contract.api import VARIATION, AnyAnalyzer, AnyBaseline, AnyDocuments, Baseline, MakeAnalyzer, Monitor
 from contract.dataset import MARKERS, CellRules, Dataset, LabelPlaces, Plan, Preprocessor, RowKeys, Tally
-from contract.decision import dump_comparisons
+from contract.decision import PRESENCE_CHECK, Decision, Facts, State, Violation, Violations, dump_comparisons
 from contract.errors import DatasetError, DocumentError, OutputError, wording
 from contract.outcome import EXIT_COMPLETED, EXIT_NOT_DELIVERED, EXIT_UNDECIDED, EXIT_VIOLATIONS
 from contract.schema import gathered, write_document
@@ -51,7 +52,7 @@ class Outcome(NamedTuple):
 
     exit_code: int
     message: str
-    decision: api.Decision | None = None
+    decision: Decision | None = None
     files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     waits: bool = False
@@ -63,14 +64,14 @@ class Found(NamedTuple):
     rows: int
     statistics: Any
     constraints: Any
-    compared: api.AnyBaseline | None
-    decision: api.Decision | None
-    facts: api.Facts
+    compared: AnyBaseline | None
+    decision: Decision | None
+    facts: Facts
     apart: str = ""
 
 
 def run(
-    settings: Settings, monitor: api.Monitor, cluster: Cluster | None = None, learn: Learn | None = None
+    settings: Settings, monitor: Monitor, cluster: Cluster | None = None, learn: Learn | None = None
 ) -> Outcome:
     """Run a baseline job (no baseline given, or no check wanted) or a monitoring job (baseline given).
 
@@ -102,11 +103,11 @@ class Job:
     """What a job knows before it reads: its settings, and what they led to; `started` is monotonic."""
 
     settings: Settings
-    monitor: api.Monitor
-    files: api.AnyDocuments
-    baseline: api.AnyBaseline | None
+    monitor: Monitor
+    files: AnyDocuments
+    baseline: AnyBaseline | None
     request: Dataset
-    make: api.MakeAnalyzer
+    make: MakeAnalyzer
     sinks: publishing.Sinks | None
     cluster: Cluster | None
     started: float
@@ -114,10 +115,10 @@ class Job:
     shown: Callable[[], tuple[dict[str, Any], dict[str, Any]]]
 
 
-Learn = Callable[[Job, Mapping[str, bytes]], api.AnyBaseline]
+Learn = Callable[[Job, Mapping[str, bytes]], AnyBaseline]
 
 
-def prepare(settings: Settings, monitor: api.Monitor, cluster: Cluster | None = None) -> Job:
+def prepare(settings: Settings, monitor: Monitor, cluster: Cluster | None = None) -> Job:
     """Read what the settings name besides the data; their mistakes show before the work."""
     started = time.monotonic()
     s3.encrypt_with(settings.output_kms_key)
@@ -134,16 +135,16 @@ def prepare(settings: Settings, monitor: api.Monitor, cluster: Cluster | None = 
         load_postprocessor(settings.post_analytics_processor_script)
     request, make = monitor.arranged(settings, request)
     make = functools.partial(make_analyzer, make=make)
-    shown = functools.cache(functools.partial(_shown, files, baseline or api.Baseline()))
+    shown = functools.cache(functools.partial(_shown, files, baseline or Baseline()))
     return Job(settings, monitor, files, baseline, request, make, sinks, cluster, started, shown)
 
 
-def _shown(files: api.AnyDocuments, baseline: api.AnyBaseline) -> tuple[dict[str, Any], dict[str, Any]]:
+def _shown(files: AnyDocuments, baseline: AnyBaseline) -> tuple[dict[str, Any], dict[str, Any]]:
     known = files.write_statistics(baseline.statistics, True) if baseline.statistics else {}
     return known, files.write_constraints(baseline.constraints) if baseline.constraints else {}
 
 
-def finish(job: Job, analyzer: api.AnyAnalyzer, found: Found, learn: Learn | None = None) -> Outcome:
+def finish(job: Job, analyzer: AnyAnalyzer, found: Found, learn: Learn | None = None) -> Outcome:
     """Write the files of what was found in a window, and tell others."""
     settings, monitor, files = job.settings, job.monitor, job.files
     before: dict[str, bytes] = {}
@@ -160,7 +161,7 @@ def finish(job: Job, analyzer: api.AnyAnalyzer, found: Found, learn: Learn | Non
             decision = with_lasting(settings, earlier, found.compared, decision)
             found = found._replace(decision=decision)
     documents = _documents(job, found)
-    known = job.baseline or api.Baseline()
+    known = job.baseline or Baseline()
     if learn is not None:
         known = learn(job, {name: _content(documents[name]) for name in (STATISTICS, CONSTRAINTS)})
     documents[CONSTRAINTS] |= known.natural_variation
@@ -169,8 +170,7 @@ def finish(job: Job, analyzer: api.AnyAnalyzer, found: Found, learn: Learn | Non
     published = analyzer.metrics(found.statistics, found.compared, found.decision)
     seconds = time.monotonic() - job.started
     told = found.facts, found.decision, published, contents
-    run = completed_run(settings, monitor, seconds, found.rows, *told)
-    run = run.compared_with(before)
+    run = completed_run(settings, monitor, seconds, found.rows, *told).compared_with(before)
     # A gate is about this window alone.
     if settings.alert_after and found.decision is not None and not settings.register_new_baseline:
         run = replace(run, alert=alert_of(settings.alert_after, earlier, run))
@@ -213,7 +213,7 @@ def require_excluded(settings: Settings, request: Dataset) -> None:
         request.said.say("reading.excluded", text=text)
 
 
-def conclude(job: Job, plan: Plan, analyzer: api.AnyAnalyzer, summary: Any) -> Found:
+def conclude(job: Job, plan: Plan, analyzer: AnyAnalyzer, summary: Any) -> Found:
     """Describe and check a window by its summary; that depends on no other window."""
     settings, baseline, rows = job.settings, job.baseline, analyzer.row_count(summary)
     seconds = time.monotonic() - job.started
@@ -234,7 +234,7 @@ def conclude(job: Job, plan: Plan, analyzer: api.AnyAnalyzer, summary: Any) -> F
     if compared is not None and not rows:
         where = f"{settings.dataset_source}{between(settings.window)}"
         reason, notes = f"there are no rows in {where}", (f"No rows in {where}, so nothing was checked.",)
-        decision = api.Decision(api.Violations(), (), notes, analyzer.unanswered(compared, reason), reason)
+        decision = Decision(Violations(), (), notes, analyzer.unanswered(compared, reason), reason)
     elif compared is not None and (compared.variation is None or settings.rules == "sagemaker"):
         decision = analyzer.check(statistics, compared)
     elif compared is not None:
@@ -252,8 +252,8 @@ def conclude(job: Job, plan: Plan, analyzer: api.AnyAnalyzer, summary: Any) -> F
 
 
 def _with_payloads(
-    job: Job, analyzer: api.AnyAnalyzer, rows: int, compared: api.AnyBaseline, decision: api.Decision
-) -> api.Decision:
+    job: Job, analyzer: AnyAnalyzer, rows: int, compared: AnyBaseline, decision: Decision
+) -> Decision:
     """Add whether more payloads than at the baseline could not be decoded, where some could not."""
     unread, before, known = job.request.said.undecodable, compared.undecodable, compared.statistics
     # A call of which nothing can be decoded has no row.
@@ -262,7 +262,7 @@ def _with_payloads(
         return decision
     if known and (rows_before := analyzer.facts(known).rows) is None:
         rows_before = job.files.write_statistics(known, False).get("dataset", {}).get("item_count")
-    of = api.Violation(api.PRESENCE_CHECK, "payloads could not be decoded", metric_name="payloads")
+    of = Violation(PRESENCE_CHECK, "payloads could not be decoded", metric_name="payloads")
     return with_presence(decision, of, (unread, rows), (before, max(before, rows_before or 0)), 1.0)
 
 
@@ -294,7 +294,7 @@ def _page(job: Job, documents: dict[str, Any], found: Found, run: Run, earlier: 
     known, expected = job.shown() if found.compared else ({}, {})
     source = view.Source(documents[STATISTICS], documents[CONSTRAINTS], known, expected, found.decision)
     notes = (*(found.decision.notes if found.decision else ()), *job.request.said.lines())
-    if found.decision is None and (usual := documents[CONSTRAINTS].get(api.VARIATION)):
+    if found.decision is None and (usual := documents[CONSTRAINTS].get(VARIATION)):
         notes = (wording("variation.learned", **usual), *notes)
     content = page.make_report(job.settings, job.monitor, run, source, notes, earlier)
     return {} if content is None else {REPORT: content}
@@ -307,7 +307,7 @@ def _content(document: Any) -> bytes:
     return document.encode() if isinstance(document, str) else json_layout.dumps(document)
 
 
-def load_documents(settings: Settings, monitor: api.Monitor) -> api.AnyDocuments:
+def load_documents(settings: Settings, monitor: Monitor) -> AnyDocuments:
     """Return how the job's documents are read and written."""
     documents = monitor.load_documents()
     if not settings.segment_by:
@@ -317,7 +317,7 @@ def load_documents(settings: Settings, monitor: api.Monitor) -> api.AnyDocuments
     return segmented_documents(documents)
 
 
-def make_analyzer(settings: Settings, plan: Plan, make: api.MakeAnalyzer) -> api.AnyAnalyzer:
+def make_analyzer(settings: Settings, plan: Plan, make: MakeAnalyzer) -> AnyAnalyzer:
     """Return the monitor's analyzer, repeated by segment when the settings ask for it."""
     analyzer = make(settings, plan)
     if not settings.segment_by:
@@ -330,7 +330,7 @@ def make_analyzer(settings: Settings, plan: Plan, make: api.MakeAnalyzer) -> api
 _NO_BASELINE = ("stored_file.missing", "stored_file.no_document", "stored_file.folder")
 
 
-def read_baseline(settings: Settings, documents: api.AnyDocuments) -> api.AnyBaseline | None:
+def read_baseline(settings: Settings, documents: AnyDocuments) -> AnyBaseline | None:
     """Read the baseline documents the settings name, None in a baseline job.
 
     Where the check is skipped, a baseline still lends its names and an expert's additions, if it is there.
@@ -358,7 +358,7 @@ def read_baseline(settings: Settings, documents: api.AnyDocuments) -> api.AnyBas
             cause = error.message.rstrip(".")
             raise DocumentError.of("baseline.first", file=given, field=variable, cause=cause) from error
         value = json_layout.loads(storage.read_bytes(path, DocumentError), path)
-        if (found := value.pop(api.VARIATION, None)) is not None:
+        if (found := value.pop(VARIATION, None)) is not None:
             # Imported late, as few constraints have it.
             from job_runner.earlier_windows import read_variation
 
@@ -373,14 +373,11 @@ def read_baseline(settings: Settings, documents: api.AnyDocuments) -> api.AnyBas
     told: dict[str, Any] = {}
     constraints = read("baseline_constraints", documents.constraints_names, documents.read_constraints)
     statistics = read("baseline_statistics", (STATISTICS,), documents.read_statistics)
-    return api.Baseline(statistics, constraints, **told) if constraints or statistics else None
+    return Baseline(statistics, constraints, **told) if constraints or statistics else None
 
 
 def dataset_request(
-    settings: Settings,
-    files: api.AnyDocuments,
-    baseline: api.AnyBaseline | None,
-    preprocessor: Preprocessor | None,
+    settings: Settings, files: AnyDocuments, baseline: AnyBaseline | None, preprocessor: Preprocessor | None
 ) -> Dataset:
     """Return what to read; columns that come without names get those of the baseline, and cells its types."""
     keys = RowKeys(settings.id_attribute, settings.time_attribute)
@@ -402,9 +399,7 @@ def dataset_request(
     )
 
 
-def _cell_rules(
-    settings: Settings, files: api.AnyDocuments, baseline: api.AnyBaseline | None
-) -> CellRules | None:
+def _cell_rules(settings: Settings, files: AnyDocuments, baseline: AnyBaseline | None) -> CellRules | None:
     if settings.rules == "sagemaker":
         return None  # the originals take every cell as it is
     written: list[Any] = [settings.positive_label]
@@ -422,7 +417,7 @@ def _cell_rules(
     )
 
 
-def summarize(job: Job) -> tuple[Plan, api.AnyAnalyzer, Any]:
+def summarize(job: Job) -> tuple[Plan, AnyAnalyzer, Any]:
     """Read the data and return how, the analyzer, and its summary."""
     settings, request = job.settings, job.request
     plan = plan_dataset(request)
@@ -491,25 +486,21 @@ def _outcome(
         text = wording("outcome.violated", violations=violations)
     else:
         text = wording("outcome.holds")
-    exit_code = exit_code_of(settings, decision, undelivered, waits=run.waits)
+    exit_code = exit_code_of(settings, decision, is_delivered=not undelivered, waits=run.waits)
     # A decision repeats what its statistics note.
     notes = found.facts.notes if decision is None else decision.notes
     return Outcome(exit_code, " ".join([text, *said]), decision, files, notes, run.waits)
 
 
 def exit_code_of(
-    settings: Settings,
-    decision: api.Decision | None,
-    undelivered: tuple[Undelivered, ...] = (),
-    *,
-    waits: bool = False,
+    settings: Settings, decision: Decision | None, *, is_delivered: bool = True, waits: bool = False
 ) -> int:
     """Return the exit code that the settings ask for; violations whose alert waits fail nothing."""
     violations = len(decision.violations.violations) if decision else 0
     ends = {
         EXIT_VIOLATIONS: settings.fail_on_violations and violations > 0 and not waits,
         EXIT_UNDECIDED: settings.fail_on_undecided and decision is not None and decision.fails_gate,
-        EXIT_NOT_DELIVERED: settings.fail_on_sink_error and len(undelivered) > 0,
+        EXIT_NOT_DELIVERED: settings.fail_on_sink_error and not is_delivered,
     }
     return next((code for code, is_so in ends.items() if is_so), EXIT_COMPLETED)
 
@@ -518,7 +509,7 @@ def exit_code_of(
 
 
 def register_baseline_if_decided(
-    settings: Settings, decision: api.Decision | None, documents: Mapping[str, bytes]
+    settings: Settings, decision: Decision | None, documents: Mapping[str, bytes]
 ) -> str | None:
     """Register the run's documents as the new baseline, if the settings ask for it and the check allows it.
 
@@ -547,7 +538,7 @@ def register_baseline_if_decided(
     if decision is not None and decision.undecided and settings.baseline_statistics is None:
         return wording("baseline_kept.no_statistics", file=folder)
     for one in () if decision is None else decision.comparisons:
-        if one.state is api.State.UNDECIDED and one.limit is not None and (one.effect or 0.0) > one.limit:
+        if one.state is State.UNDECIDED and one.limit is not None and (one.effect or 0.0) > one.limit:
             return wording("baseline_kept.untold", file=folder, subject=one.subject)
     register_baseline(folder, documents, datetime.now(UTC))
     return None

@@ -216,7 +216,7 @@ def merge(settings: Settings) -> str:
         storage.write_files_atomically(settings.output_path, contents)
     _log_report(report)
     _log.info("Merged %s in %.1f s", several(report["joined"], "record"), time.monotonic() - started)
-    return _message(report, settings, labels_source, (merged.example, index.example))
+    return _message(report, settings, (merged.example, index.example))
 
 
 def _captures(settings: Settings) -> list[storage.SourceFile]:
@@ -310,15 +310,13 @@ def _coverage_table(hours: list[dict[str, Any]], totals: tuple[int, ...]) -> str
     return "\n".join([*lines, f"{'total':<20}" + "".join(f"{total:>12}" for total in totals)])
 
 
-def _message(
-    report: dict[str, Any], settings: Settings, labels_source: str, examples: tuple[str | None, str]
-) -> str:
+def _message(report: dict[str, Any], settings: Settings, examples: tuple[str | None, str]) -> str:
     if report["joined"]:
         return ""  # as the originals
     if not report["captures"]:
         return wording("merge.no_captures", source=settings.dataset_source, window=between(settings.window))
     if not report["labels"]:
-        return wording("merge.no_labels", source=labels_source)
+        return wording("merge.no_labels", source=settings.ground_truth_source)
     counts = {"captures": report["captures"], "labels": report["labels"]}
     return wording("merge.no_common_id", **counts, example=examples[0], known=examples[1])
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.api import AnyBaseline, AnyDocuments, Baseline, MakeAnalyzer, Monitor
+from contract.api import AnyBaseline, AnyDocuments, Arranged, Baseline, Monitor
 from contract.dataset import GROUND_TRUTH, Dataset, Preprocessor, Tally, counting
 from contract.errors import ConfigurationError, DatasetError, ModelError, OutputError, wording
 from contract.outcome import Line, attempt, obtain
@@ -248,7 +248,7 @@ def _rows(
     monitor: Monitor,
     files: AnyDocuments,
     baseline: AnyBaseline | None,
-    arranged: tuple[Dataset, MakeAnalyzer],
+    arranged: Arranged,
 ) -> Iterator[Line]:
     """Read the first rows, and hold settings, baseline and model to them."""
     request = arranged[0]
@@ -306,10 +306,7 @@ def _first_rows(request: Dataset, source: str) -> pa.RecordBatch:
 
 
 def _trial(
-    settings: Settings,
-    baseline: AnyBaseline | None,
-    arranged: tuple[Dataset, MakeAnalyzer],
-    first: pa.RecordBatch | None,
+    settings: Settings, baseline: AnyBaseline | None, arranged: Arranged, first: pa.RecordBatch | None
 ) -> Iterator[str]:
     """Analyse rows and compare them with the baseline, as the job does.
 

@@ -333,8 +333,7 @@ def _compile(expression: str, field: str) -> Callable[[Any], Any]:
         try:
             return search(document)
         except JMESPathError as error:
-            reason = one_line(error, 200)
-            raise AnswerError(f"does not suit {field} {expression!r}: {reason}") from error
+            raise AnswerError(f"does not suit {field} {expression!r}: {one_line(error, 200)}") from error
 
     return find
 

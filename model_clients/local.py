@@ -318,8 +318,7 @@ def open_lightgbm(content: bytes, where: str, threads: int) -> LocalModel:
     def load() -> Any:
         text = content.decode()
         # Asked for damaged parameters of training, LightGBM at times reads memory that is not its own.
-        booster = lightgbm.Booster(model_str=_TRAINING.sub("", text))
-        return booster, text
+        return lightgbm.Booster(model_str=_TRAINING.sub("", text)), text
 
     def alone() -> Any:
         # Threads of the original do not exist in the copy, and LightGBM remembers how many it last used.

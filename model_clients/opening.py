@@ -75,7 +75,7 @@ def open_model(
         require("boto3", "boto3", f"the endpoint for predictor.model_name {predictor.model_name!r}")
         from model_clients.temporary_endpoint import open_shadow
 
-        return open_shadow(predictor, policy, progress, start=start)
+        return open_shadow(predictor, policy, progress, start)
     if location is None:
         raise ConfigurationError.of("model_address.none", field="model")
     if location.startswith(("http://", "https://")):
@@ -97,12 +97,13 @@ def open_model(
 # ``model_fn(model_dir)`` loads the model. A request goes through ``input_fn(body, content_type)``,
 # ``predict_fn(data, model)`` and ``output_fn(prediction, accept)``, or through
 # ``transform_fn(model, body, content_type, accept)`` in their place. By default `input_fn` makes an array
-# of
-# CSV or JSON, `predict_fn` calls ``model.predict``, and `output_fn` writes CSV, JSON or JSON Lines. Every
+# of CSV or JSON, `predict_fn` calls ``model.predict``, and `output_fn` writes CSV, JSON or JSON Lines. Every
 # function may take the toolkit's context as an additional last parameter; it is None here.
 
 
 _TEXTS = ("text/csv", "application/json")
+
+Answer = Callable[[bytes], bytes]
 
 
 @dataclass
@@ -110,7 +111,7 @@ class _ScriptChannel:
     """Requests answered by functions in this process."""
 
     where: str
-    answer: Callable[[bytes], bytes]
+    answer: Answer
 
     def send(self, body: bytes) -> Reply:
         return Reply(200, self.answer(body))
@@ -119,9 +120,7 @@ class _ScriptChannel:
         """Do nothing."""
 
 
-def _handler(
-    module: ModuleType, name: str, folder: Path, codec: Codec
-) -> tuple[Callable[[bytes], bytes], list[str]]:
+def _handler(module: ModuleType, name: str, folder: Path, codec: Codec) -> tuple[Answer, list[str]]:
     """Return what answers a request, and the names of the features that the loaded model knows."""
     names = ("model_fn", "input_fn", "predict_fn", "output_fn", "transform_fn")
     load, read, ask, write, transform = (getattr(module, name, None) for name in names)
@@ -322,9 +321,7 @@ _PICKLE_NAMES = (".pkl", ".pickle", ".joblib")
 _TAR_NAMES = (".tar.gz", ".tgz", ".tar")
 
 
-def open_file(
-    path: str, predictor: PredictorConfig, policy: Policy, allow_pickled_model: bool = False
-) -> Model:
+def open_file(path: str, predictor: PredictorConfig, policy: Policy, allow_pickled_model: bool) -> Model:
     """Return the model of a file.
 
     Parameters

@@ -108,9 +108,7 @@ _OUTAGE_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
-def open_shadow(
-    predictor: PredictorConfig, policy: Policy, progress: Progress | None = None, *, start: bool = True
-) -> Model:
+def open_shadow(predictor: PredictorConfig, policy: Policy, progress: Progress | None, start: bool) -> Model:
     """Start an endpoint for ``predictor.model_name``, wait until it is in service, and return the model.
 
     Closing the model deletes endpoint and endpoint configuration; so does the end of the job at the latest.

@@ -6,7 +6,7 @@ from dataclasses import replace
 from analyzers.bias.analyzer import BiasAnalyzer
 from analyzers.bias.summary import ALL_POST, ALL_PRE, BiasRequest, FacetRequest
 from contract.analysis_config import AnalysisConfig, Methods
-from contract.api import Dataset, MakeAnalyzer, Replay, Settings
+from contract.api import Arranged, Dataset, Replay, Settings
 from contract.errors import wording
 from contract.schema import Mistakes
 from contract.wording import listing
@@ -16,7 +16,7 @@ from readers.cell_types import texts_in
 _log = logging.getLogger("monitor.bias")
 
 
-def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer]:
+def arrange(settings: Settings, request: Dataset) -> Arranged:
     """Return what ``analysis_config.json`` says to read, and how to make the analyzer it asks for."""
     config = clarify.load_analysis_config(settings, "groups")
     # Captures hold answers, whether or not a model is to be asked.

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from containers.metrics import Metrics, Scope, table
+from containers.metrics import Entry, Metrics, Scope, table
 from contract import page
 from contract.api import Violation
 from contract.errors import topic, wording
@@ -47,11 +47,11 @@ def _spelt_out(names: Iterable[str]) -> str:
     return page.sentence(", ".join(f"{name} is {titles[name]}" for name in titles if name in found))
 
 
-def _groups(statistics: Mapping[str, Any]) -> dict[Key, Mapping[str, Any]]:
+def _groups(statistics: Entry) -> dict[Key, Entry]:
     return {(one["facet"], str(one["value_or_threshold"])): one for one in statistics.get("facets", ())}
 
 
-def _groups_of_constraints(constraints: Mapping[str, Any]) -> dict[Key, Mapping[str, Any]]:
+def _groups_of_constraints(constraints: Entry) -> dict[Key, Entry]:
     """Return the groups as a baseline without statistics has them: Clarify's shape."""
     groups: dict[Key, Any] = {}
     for stage, _ in _STAGES:
@@ -70,16 +70,14 @@ def _group_text(key: Key) -> str:
     return f"{page.short(key[0], 60)} = {page.short(key[1], 60)}"
 
 
-def _scope(now: Mapping[str, Any], then: Mapping[str, Any], *members: str) -> Scope:
-    def metrics(side: Mapping[str, Any]) -> Metrics:
+def _scope(now: Entry, then: Entry, *members: str) -> Scope:
+    def metrics(side: Entry) -> Metrics:
         return {one["name"]: one for name in members for one in side.get(name) or ()}
 
     return Scope(metrics(now), metrics(then))
 
 
-def _group_section(
-    key: Key, group: Mapping[str, Any], before: Mapping[str, Any], source: page.Source
-) -> page.Section:
+def _group_section(key: Key, group: Entry, before: Entry, source: page.Source) -> page.Section:
     drawn, tables = [], []
     for stage, title in _STAGES:
         scope = _scope(group, before, stage)
@@ -106,7 +104,7 @@ def _chart(title: str, names: list[str], scope: Scope) -> page.Chart | None:
     return chart | {"zero": True} if chart else None
 
 
-def _counts_text(key: Key, group: Mapping[str, Any]) -> str:
+def _counts_text(key: Key, group: Entry) -> str:
     counts = group.get("counts")
     if not counts:
         return ""
@@ -127,9 +125,7 @@ def _model_section(source: page.Source) -> list[page.Section]:
     return [page.Section("All rows", tables=[table("model", rows)])] if rows else []
 
 
-def _cards(
-    source: page.Source, now: Mapping[Key, Mapping[str, Any]], then: Mapping[Key, Mapping[str, Any]]
-) -> Iterator[page.Card]:
+def _cards(source: page.Source, now: Mapping[Key, Entry], then: Mapping[Key, Entry]) -> Iterator[page.Card]:
     """Yield one card per group: the same gap shows in many metrics."""
     groups = source.grouped(lambda violation: (_key(violation), charts.segment_text(violation)))
     for (key, where), found in groups.items():

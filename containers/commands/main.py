@@ -313,10 +313,8 @@ def monitor_backtest(arguments: Sequence[str] | None = None) -> int:
 def _add_replay(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say which windows are checked again, and how; ``action`` runs it."""
     parser.set_defaults(action=_replay)
-    windows = parser.add_argument_group("which windows")
-    add_flags(windows, "folders", "history", "selection", "checked")
-    edit = parser.add_argument_group("what is tried; what is not given stays as it was")
-    add_flags(edit, "edit")
+    add_flags(parser.add_argument_group("which windows"), "folders", "history", "selection", "checked")
+    add_flags(parser.add_argument_group("what is tried; what is not given stays as it was"), "edit")
     add_flags(parser, "replay")
 
 

@@ -2,14 +2,14 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any
 
 from analyzers.data_quality.check_sound import FALSE_ALARM_RATES
 from analyzers.data_quality.documents import read_constraints
 from analyzers.shared.significance import rows_to_tell
-from containers.metrics import TABLES, table
+from containers.metrics import TABLES, Entry, table
 from contract import page
 from contract.api import CheckType, Finding, Violation
 from contract.errors import topic, wording
@@ -21,7 +21,7 @@ _WEIGHT_OF_DISTANCE = 50.0
 # What the original's parsers read from the end of a description; the page says it in a sentence of its own.
 _DISTANCE = re.compile(r"\s*Baseline drift distance: (?P<distance>\S+) exceeds threshold: (?P<limit>\S+)\s*$")
 
-Features = dict[str, Mapping[str, Any]]
+Features = dict[str, Entry]
 
 
 def body(source: page.Source) -> page.Body:
@@ -75,13 +75,11 @@ def _review(source: page.Source, now: Features) -> Iterator[tuple[str, list[page
         yield one.name, cells
 
 
-def _features(statistics: Mapping[str, Any]) -> Features:
+def _features(statistics: Entry) -> Features:
     return {feature["name"]: feature for feature in statistics.get("features", ())}
 
 
-def _cells(
-    name: str, now: Mapping[str, Any] | None, then: Mapping[str, Any] | None, finding: Finding | None
-) -> list[page.Cell]:
+def _cells(name: str, now: Entry | None, then: Entry | None, finding: Finding | None) -> list[page.Cell]:
     before, after = _summary(then), _summary(now)
     means = [before["mean"], after["mean"]]
     kind = (now or then or {}).get("inferred_type", "")
@@ -97,7 +95,7 @@ def _cells(
     ]
 
 
-def _summary(feature: Mapping[str, Any] | None) -> dict[str, Any]:
+def _summary(feature: Entry | None) -> dict[str, Any]:
     numerical = (feature or {}).get("numerical_statistics") or {}
     common = (numerical or (feature or {}).get("string_statistics") or {}).get("common", {})
     present, missing = common.get("num_present", 0), common.get("num_missing", 0)

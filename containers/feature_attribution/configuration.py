@@ -23,7 +23,7 @@ from analyzers.feature_attribution.rows import FeatureStream, cluster_baselines
 from analyzers.feature_attribution.summary import MOST_ROWS, AttributionRequest, Budget, Dependence
 from containers.feature_attribution.shortcut import open_shortcut
 from contract.analysis_config import AnalysisConfig, Locator, Methods, PartialDependenceConfig, ShapConfig
-from contract.api import AnyAnalyzer, Dataset, MakeAnalyzer, Plan, Replay, Rules, Settings
+from contract.api import AnyAnalyzer, Arranged, Dataset, Plan, Replay, Rules, Settings
 from contract.dataset_format import DatasetFormat
 from contract.errors import ConfigurationError, wording
 from contract.schema import Mistakes
@@ -55,7 +55,7 @@ def count_rows(plan: Plan, request: Dataset) -> int | None:
     """Return the number of rows, None where finding out would take long or run a user's script twice."""
     if plan.total_bytes <= MOST_BYTES_COUNTED and request.preprocessor is None:
         with contextlib.suppress(NotSplittable):
-            return int(sum(batch.num_rows for batch in _batches(plan)))
+            return int(sum(batch.num_rows for batch in plan.batches()))
     return None
 
 
@@ -79,9 +79,9 @@ def sample_rows(
     """
     most = most or SAMPLED_ROWS
     try:
-        return _sample(_batches(plan), features, seed, most)
+        return _sample(plan.batches(), features, seed, most)
     except NotSplittable:
-        return _sample(_batches(plan_dataset(request, whole_files=True)), features, seed, most)
+        return _sample(plan_dataset(request, whole_files=True).batches(), features, seed, most)
 
 
 def _sample(
@@ -106,11 +106,6 @@ def _sample(
             kept = [joined(kept).take(pa.array(chosen))]
             keys = keys[chosen]
     return joined(kept)
-
-
-def _batches(plan: Plan) -> Iterator[pa.RecordBatch]:
-    for split in plan.splits:
-        yield from split.batches()
 
 
 INTERVAL = 10.0
@@ -456,7 +451,7 @@ def _wanted(
     return wanted, pdp and replace(pdp, features=among_features(pdp.features, "methods.pdp.features"))
 
 
-def arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer]:
+def arrange(settings: Settings, request: Dataset) -> Arranged:
     """Return what ``analysis_config.json`` says to read, and how to make the analyzer it asks for.
 
     Raises

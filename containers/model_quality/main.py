@@ -5,11 +5,11 @@ from functools import partial
 from pkgutil import resolve_name
 from typing import Any
 
-from contract.api import AnyAnalyzer, Dataset, MakeAnalyzer, Monitor, Plan, Replay, Rules, Settings
+from contract.api import AnyAnalyzer, Arranged, Dataset, Monitor, Plan, Replay, Rules, Settings
 from job_runner.console import run_command
 
 
-def _arrange(settings: Settings, request: Dataset) -> tuple[Dataset, MakeAnalyzer]:
+def _arrange(settings: Settings, request: Dataset) -> Arranged:
     # What somebody or the baseline lists is a label; "NaN" in a baseline is a metric.
     listed = {text.lower() for text in request.cells.listed} - {"nan"} if request.cells else set()
     return request, partial(_make_analyzer, frozenset(listed))

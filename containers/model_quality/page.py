@@ -4,10 +4,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any
 
 from analyzers.model_quality.documents import CONFUSION_MATRIX, PR_CURVE, ROC_CURVE
-from containers.metrics import Metrics, Scope, table
+from containers.metrics import Entry, Metrics, Scope, table
 from contract import page
 from contract.api import State, Violation
 from contract.errors import topic, wording
@@ -21,20 +20,18 @@ FIRST = ("accuracy", "f1", "recall", "precision", "auc", *_OF_NUMBERS, "weighted
 SHARES = re.compile(r"^(weighted_)?(accuracy|recall|precision|f\d.*|true_.*|false_.*)$")
 
 
-def _of_problem(document: Mapping[str, Any], ending: str) -> Mapping[str, Any]:
+def _of_problem(document: Entry, ending: str) -> Entry:
     """Return the member that each problem type calls by its own name, such as ``regression_metrics``."""
     return next((member for name, member in document.items() if name.endswith(ending)), {})
 
 
-def metrics_of(document: Mapping[str, Any]) -> Metrics:
+def metrics_of(document: Entry) -> Metrics:
     """Return the metrics of a statistics document, of the whole or of a segment."""
     members = _of_problem(document, "_metrics")
     return {name: one for name, one in members.items() if isinstance(one, Mapping) and "value" in one}
 
 
-def scope_of(
-    now: Mapping[str, Any], then: Mapping[str, Any], limits: dict[str, tuple[float, str]] | None = None
-) -> Scope:
+def scope_of(now: Entry, then: Entry, limits: dict[str, tuple[float, str]] | None = None) -> Scope:
     """Return the metrics of two statistics documents."""
     return Scope(metrics_of(now), metrics_of(then), limits or {}, title_of)
 
@@ -64,7 +61,7 @@ def ordered(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: rank.get(name, len(rank)))
 
 
-def segments_of(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+def segments_of(document: Entry) -> dict[str, Entry]:
     """Return each segment's statistics, by its text."""
     return {charts.values_text(entry["segment"]): entry for entry in document.get("segments") or ()}
 
@@ -194,7 +191,7 @@ def _metric_section(whole: Scope, source: page.Source) -> list[page.Section]:
     return [page.Section("Metrics", text, charts=[chart] if chart else [], tables=[table("metrics", rows)])]
 
 
-def _curve_section(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[page.Section]:
+def _curve_section(now: Entry, then: Entry) -> list[page.Section]:
     def drawn(name: str, across: str, up: str, title: str, diagonal: bool) -> page.Chart | None:
         curves = [_of_problem(side, "_metrics").get(name) for side in (now, then)]
         points = [(found[across], found[up]) if found else None for found in curves]
@@ -214,7 +211,7 @@ def _curve_section(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[page
     return [page.Section("Curves", charts=shown)] if shown else []
 
 
-def _calibration(document: Mapping[str, Any]) -> tuple[list[float], list[float]] | None:
+def _calibration(document: Entry) -> tuple[list[float], list[float]] | None:
     known = document.get("score_calibration") or {}
     scores, rates = known.get("scores"), known.get("positive_rates")
     if not scores or not rates or not all(0.0 <= score <= 1.0 for score in scores):
@@ -222,7 +219,7 @@ def _calibration(document: Mapping[str, Any]) -> tuple[list[float], list[float]]
     return list(scores), list(rates)
 
 
-def _matrix_section(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[page.Section]:
+def _matrix_section(now: Entry, then: Entry) -> list[page.Section]:
     matrices = {"Now": now, "Baseline": then}.items()
     found = ((name, _of_problem(side, "_metrics").get(CONFUSION_MATRIX)) for name, side in matrices)
     tables = [_matrix(name, matrix) for name, matrix in found if matrix and len(matrix) <= _LARGEST_MATRIX]
@@ -249,7 +246,7 @@ def _matrix(name: str, matrix: Mapping[str, Mapping[str, int]]) -> page.Table:
     return page.Table(name, columns, rows, frozenset(range(1, len(columns))))
 
 
-def _estimated_section(statistics: Mapping[str, Any], whole: Scope) -> list[page.Section]:
+def _estimated_section(statistics: Entry, whole: Scope) -> list[page.Section]:
     estimated = statistics.get("estimated")
     if not isinstance(estimated, Mapping):
         return []
@@ -272,7 +269,7 @@ def _segment_section(source: page.Source) -> list[page.Section]:
     names = [name for name in FIRST if any(name in one.now for one in scopes.values())][:_SEGMENT_METRICS]
     drawn = [chart for name in names if (chart := _segment_chart(name, scopes))]
 
-    def cells(text: str, entry: Mapping[str, Any]) -> list[page.Cell]:
+    def cells(text: str, entry: Entry) -> list[page.Cell]:
         size = entry["item_count"]
         metrics = (cell for name in names for cell in _cells(scopes[text], name))
         return [page.Cell(page.count(size), size), *metrics]

@@ -88,12 +88,6 @@ def names_of(client: Any) -> dict[str, str]:
     return {address: str(worker["name"]).partition(NAME_SEPARATOR)[0] for address, worker in workers.items()}
 
 
-# What runs on the workers: functions that Dask calls by name, with values that were pickled here.
-#
-# Summaries are pickled by hand: Dask would hand out arrays that cannot be written to, and merging writes
-# into the memory of a summary.
-
-
 # Whether hosts see the same files: what the leader found is looked for on every host that works.
 
 
@@ -170,6 +164,12 @@ def _difference(path: str, known: tuple[int, str] | None) -> str:
 
 def _digest(path: str) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+# What runs on the workers: functions that Dask calls by name, with values that were pickled here.
+#
+# Summaries are pickled by hand: Dask would hand out arrays that cannot be written to, and merging writes
+# into the memory of a summary.
 
 
 _MOST_PARCELS = 2
@@ -467,9 +467,6 @@ def _own_address(leader: str) -> str:
                 with contextlib.suppress(OSError), socket.create_server((str(address[0]), 0)):
                     return str(address[0])
     return "0.0.0.0"  # noqa: S104 - the last resort, for hosts that do not know their own name
-
-
-# Running a job on several hosts: one leads and writes, the others work for it.
 
 
 # Working for a leader: connect, summarize what is sent, leave when the leader is done.
