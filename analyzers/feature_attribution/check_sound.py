@@ -248,7 +248,10 @@ class Pair(NamedTuple):
     notes: tuple[str, ...] = ()
 
     def compared(self, subject: str, check: str, state: State, text: str, **figures: Any) -> Comparison:
-        """Return a comparison of both sides."""
+        """Return a comparison of both sides; of a few rows nearly any result is one that holds."""
+        few = [side for side in (self.live, self.baseline) if side.rows and side.rows < _FEWEST_ROWS]
+        if few and state is State.HOLDS:
+            state, figures["reason"] = State.UNDECIDED, _NOT_TOLD
         figures |= {"rows": self.live.rows, "baseline_rows": self.baseline.rows}
         return Comparison(subject, check, state, text, **figures)
 
@@ -424,6 +427,9 @@ _NAMED = 3
 _ROUNDING = 1e-9
 # By how much the share of rows without a value of a feature may grow before nothing of it holds.
 _MOST_MISSING = 0.5
+# Of fewer rows on either side nothing is said to hold.
+_FEWEST_ROWS = 30
+_NOT_TOLD = "too few rows or coalitions were explained to tell changes from chance"
 # Rounding apart, an NDCG of 1: the order is the same.
 _ALIKE = 1.0 - 1e-9
 
@@ -521,7 +527,7 @@ def _state(violated: bool, changed: bool, is_told: bool) -> tuple[State, str]:
     What is beyond its limit and may be chance is not told.
     """
     if not is_told:
-        return State.UNDECIDED, "too few rows or coalitions were explained to tell changes from chance"
+        return State.UNDECIDED, _NOT_TOLD
     return State.VIOLATED if violated else State.CHANGED if changed else State.HOLDS, ""
 
 
@@ -624,10 +630,12 @@ def _size(
 
 
 def _relative(change: SizeChange, total: SizeChange) -> SizeChange:
-    """Return what a feature's change is beside that of all."""
+    """Return what a feature's change is beside that of all, which may be one that chance leaves possible."""
     if total.ratio == 0.0 or math.isinf(total.ratio):
         return SizeChange(1.0, 1.0)
-    return SizeChange(change.ratio / total.ratio, change.nearest / total.ratio)
+    least, most = sorted(change)
+    nearest = min(most, max(least, total.ratio))
+    return SizeChange(change.ratio / total.ratio, nearest / total.ratio)
 
 
 def _is_beyond(change: SizeChange, factor: float) -> bool:
