@@ -396,9 +396,8 @@ def check_sound(
         if state is State.HOLDS and statistics.item_count < _FEWEST_ROWS:
             # Of so few rows nearly any result is one that holds.
             state, reason = State.UNDECIDED, wording("quality_notes.few_rows")
-        comparison = compared(found[name], constraint, statistics)
-        comparison = replace(comparison, state=state, reason=reason if state is State.UNDECIDED else "")
-        rows = None if baseline is None else baseline.item_count
+        rows, reason = baseline and baseline.item_count, reason if state is State.UNDECIDED else ""
+        comparison = replace(compared(found[name], constraint, statistics), state=state, reason=reason)
         comparisons.append(replace(comparison, p_value=test.p_value, baseline_rows=rows))
     return Decision(Violations(violations), tuple(findings), tuple(notes), tuple(comparisons))
 
@@ -548,16 +547,14 @@ def suggest(
         Whether sound rules apply.
     """
     operators = {**CONSTRAINED[statistics.problem_type], **(documents.FACTS["losses"] if sound else {})}
-    known = baseline.constraints if baseline is not None and sound else None
-    if known is None:
+    if baseline is None or not sound or baseline.constraints is None:
         metrics = {
             name: MetricConstraint(value, operator)
             for name, operator in operators.items()
             if (value := statistics.value(name)) is not None
         }
         return QualityConstraints(statistics.problem_type, metrics)
-    metrics = {}
-    before = baseline.statistics if baseline is not None else None
+    known, before, metrics = baseline.constraints, baseline.statistics, {}
     for name, constraint in known.metrics.items():
         value = statistics.value(name)
         decided = before is not None and not is_own_value(constraint, before.value(name))
