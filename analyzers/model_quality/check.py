@@ -396,7 +396,8 @@ def check_sound(
         if state is State.HOLDS and statistics.item_count < _FEWEST_ROWS:
             # Of so few rows nearly any result is one that holds.
             state, reason = State.UNDECIDED, wording("quality_notes.few_rows")
-        rows, reason = baseline and baseline.item_count, reason if state is State.UNDECIDED else ""
+        rows = None if baseline is None else baseline.item_count
+        reason = reason if state is State.UNDECIDED else ""
         comparison = replace(compared(found[name], constraint, statistics), state=state, reason=reason)
         comparisons.append(replace(comparison, p_value=test.p_value, baseline_rows=rows))
     return Decision(Violations(violations), tuple(findings), tuple(notes), tuple(comparisons))
