@@ -35,14 +35,13 @@ def _other_reference(before: documents.Former, statistics: AttributionStatistics
     """Note when the model's mean answer on the baseline rows is not what it was."""
     if len(before.labels) != len(statistics.labels):
         return []
-    formers = checks.counterparts(before.labels, statistics.labels).items()
-    found = ((name, one.expected_value, statistics.labels[name].expected_value) for name, one in formers)
-    known = [(name, then, now) for name, then, now in found if then is not None and now is not None]
-    moved = [one for one in known if not math.isclose(*one[1:], rel_tol=_SAME, abs_tol=1e-9)]
-    told = ((name, number(then), number(now)) for name, then, now in moved)
-    return [
-        wording("attributions.other_reference", label=name, then=then, now=now) for name, then, now in told
-    ]
+    notes = []
+    for name, former in checks.counterparts(before.labels, statistics.labels).items():
+        then, now = former.expected_value, statistics.labels[name].expected_value
+        if then is not None and now is not None and not math.isclose(then, now, rel_tol=_SAME, abs_tol=1e-9):
+            told = {"label": name, "then": number(then), "now": number(now)}
+            notes.append(wording("attributions.other_reference", **told))
+    return notes
 
 
 @dataclass(frozen=True)

@@ -180,10 +180,14 @@ def _constrained_order(before: NDArray[np.bool_], priority: Floats) -> NDArray[n
 
 
 class SizeChange(NamedTuple):
-    """How a size changed: the ratio, and the ratio nearest to 1 that chance leaves possible."""
+    """How a size changed: the ratio, and the ratio nearest to 1 that chance leaves possible.
+
+    `is_known` is whether the errors of both sides are.
+    """
 
     ratio: float
     nearest: float
+    is_known: bool = True
 
 
 # A size with its standard error.
@@ -211,9 +215,8 @@ def size_change(before: Size, after: Size, quantile: float) -> SizeChange | None
     def explained(candidate: float) -> bool:
         return abs(value - candidate * was) <= quantile * math.hypot(error, candidate * error_before)
 
-    if explained(1.0):
-        return SizeChange(ratio, 1.0)
-    return SizeChange(ratio, border(min(ratio, _FROM_NOTHING), 1.0, explained))
+    nearest = 1.0 if explained(1.0) else border(min(ratio, _FROM_NOTHING), 1.0, explained)
+    return SizeChange(ratio, nearest, math.isfinite(error) and math.isfinite(error_before))
 
 
 # Which labels and features of a window answer to which of the baseline.
@@ -248,8 +251,11 @@ class Pair(NamedTuple):
     notes: tuple[str, ...] = ()
 
     def compared(self, subject: str, check: str, state: State, text: str, **figures: Any) -> Comparison:
-        """Return a comparison of both sides."""
-        figures |= {"rows": self.live.rows, "baseline_rows": self.baseline.rows}
+        """Return a comparison of both sides; of a few rows nearly any result is one that holds."""
+        rows = self.live.rows, self.baseline.rows
+        if state is State.HOLDS and min(filter(None, rows), default=_FEWEST_ROWS) < _FEWEST_ROWS:
+            state, figures["reason"] = State.UNDECIDED, _NOT_TOLD
+        figures |= {"rows": rows[0], "baseline_rows": rows[1]}
         return Comparison(subject, check, state, text, **figures)
 
 
@@ -424,6 +430,9 @@ _NAMED = 3
 _ROUNDING = 1e-9
 # By how much the share of rows without a value of a feature may grow before nothing of it holds.
 _MOST_MISSING = 0.5
+# Of fewer rows on either side nothing is said to hold.
+_FEWEST_ROWS = 30
+_NOT_TOLD = "too few rows or coalitions were explained to tell changes from chance"
 # Rounding apart, an NDCG of 1: the order is the same.
 _ALIKE = 1.0 - 1e-9
 
@@ -521,7 +530,7 @@ def _state(violated: bool, changed: bool, is_told: bool) -> tuple[State, str]:
     What is beyond its limit and may be chance is not told.
     """
     if not is_told:
-        return State.UNDECIDED, "too few rows or coalitions were explained to tell changes from chance"
+        return State.UNDECIDED, _NOT_TOLD
     return State.VIOLATED if violated else State.CHANGED if changed else State.HOLDS, ""
 
 
@@ -607,12 +616,8 @@ def _size(
     subject, is_new = feature or f"{pair.label} total", change.ratio >= _FROM_NOTHING
     ratio = "appeared where there was none" if is_new else f"is {number(change.ratio)} times the baseline's"
     moved = abs(math.log(max(change.nearest, 1e-9)))
-    place = pair.features.index(feature) if feature else None
-    sides = (pair.baseline, pair.live)
-    errors = [side.total_error if place is None else float(side.errors[place]) for side in sides]
     is_open = _is_beyond(SizeChange(change.ratio, change.ratio), factor) and not _is_beyond(change, factor)
-    is_told = all(map(math.isfinite, errors)) and not is_open
-    state, reason = _state(violated, change.nearest != 1.0, is_told)
+    state, reason = _state(violated, change.nearest != 1.0, change.is_known and not is_open)
     about = {"reason": reason, "effect": moved, "limit": math.log(factor)}
     yield pair.compared(subject, MAGNITUDE_CHECK, state, f"The attribution {ratio}.", **about)
     if violated or not feature:
@@ -624,10 +629,11 @@ def _size(
 
 
 def _relative(change: SizeChange, total: SizeChange) -> SizeChange:
-    """Return what a feature's change is beside that of all."""
+    """Return what a feature's change is beside that of all, which may be one that chance leaves possible."""
     if total.ratio == 0.0 or math.isinf(total.ratio):
         return SizeChange(1.0, 1.0)
-    return SizeChange(change.ratio / total.ratio, change.nearest / total.ratio)
+    _, nearest, _ = sorted((change.ratio, change.nearest, total.ratio))
+    return SizeChange(change.ratio / total.ratio, nearest / total.ratio)
 
 
 def _is_beyond(change: SizeChange, factor: float) -> bool:

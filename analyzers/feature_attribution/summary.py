@@ -261,6 +261,8 @@ def global_values(summary: GlobalSummary, effect: float = 1.0) -> GlobalValues:
         instance_error = (ordered[high] - ordered[low]) / 2.0
         total = np.abs(values).sum(axis=1)
         total_instance = np.sqrt((instance_error**2).sum(axis=1))
+    # What the model ignores is worth nothing, which sums of floats miss by their last digits.
+    values = np.where(np.abs(values) > 1e-13 * np.abs(values).sum(axis=1, keepdims=True), values, 0.0)
     instance_error, total_instance = np.sqrt(effect) * instance_error, np.sqrt(effect) * total_instance
     sizes, signed, squares, products, signed_squares, errors = summary.directed
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -257,7 +257,25 @@ def _drawn_p_value(drawn: Floats, constraint: MetricConstraint, threshold: Float
     # No draw is beyond, and a small share of the budget may ask for less than one in so many.
     apart = _log_odds(drawn) - _log_odds(limit)
     ratio = abs(float(apart.mean())) / max(1e-12, float(apart.std()))
-    return max(_SMALLEST_P, min(p_value, NormalDist().cdf(-ratio)))
+    likely = min(NormalDist().cdf(-ratio), _chance_of_meeting(drawn, np.array(limit)))
+    return max(_SMALLEST_P, min(p_value, likely))
+
+
+def _chance_of_meeting(drawn: Floats, limit: Floats) -> float:
+    """Return a bound of the chance that two shares change places: Chernoff's, of beta distributions.
+
+    The log-odds of a share of 0 or 1 are so uncertain that they never get far from any other, however many
+    rows there are (Hauck and Donner 1977).
+    """
+    between = np.linspace(drawn.mean(), limit.mean(), 101)[1:-1]
+    chances = np.zeros(between.size)
+    for side in (drawn, limit):
+        inside = np.clip(side.mean(), 1e-9, 1.0 - 1e-9)
+        rows = inside * (1.0 - inside) / max(1e-15, float(side.var())) - 1.0
+        divergence = inside * np.log(inside / between)
+        divergence += (1.0 - inside) * np.log((1.0 - inside) / (1.0 - between))
+        chances += np.exp(-rows * divergence)
+    return float(np.min(chances))
 
 
 def _worse(name: str, value: float, constraint: MetricConstraint) -> float:
@@ -379,9 +397,9 @@ def check_sound(
         if state is State.HOLDS and statistics.item_count < _FEWEST_ROWS:
             # Of so few rows nearly any result is one that holds.
             state, reason = State.UNDECIDED, wording("quality_notes.few_rows")
-        comparison = compared(found[name], constraint, statistics)
-        comparison = replace(comparison, state=state, reason=reason if state is State.UNDECIDED else "")
         rows = None if baseline is None else baseline.item_count
+        reason = reason if state is State.UNDECIDED else ""
+        comparison = replace(compared(found[name], constraint, statistics), state=state, reason=reason)
         comparisons.append(replace(comparison, p_value=test.p_value, baseline_rows=rows))
     return Decision(Violations(violations), tuple(findings), tuple(notes), tuple(comparisons))
 
@@ -477,18 +495,14 @@ _VERDICTS = {
 
 
 def _finding(test: MetricTest) -> Finding:
-    value, constraint = test.value, test.constraint
-    limit = "at least" if constraint.operator == documents.LESS else "at most"
-    verdict = _VERDICTS[test.state] if shortfall(value, constraint) > 0.0 else "holds"
-    expected = f"expected {limit} {number(constraint.threshold)}"
-    text = f"{test.name} {number(value)}{test.interval_text}, {expected}: {verdict}"
-    worse = shortfall(value, constraint)
-    if is_loss(test.name) and constraint.threshold > 0.0:
-        worse /= constraint.threshold  # what has a unit of its own compares by its relative increase
-    found = Finding(
-        test.name, text, worse, test.state is State.VIOLATED, value=value, expected=constraint.threshold
-    )
-    return replace(found, interval=test.metric.interval)
+    value, threshold, worse = test.value, test.constraint.threshold, shortfall(test.value, test.constraint)
+    limit = "at least" if test.constraint.operator == documents.LESS else "at most"
+    verdict = _VERDICTS[test.state] if worse > 0.0 else "holds"
+    text = f"{test.name} {number(value)}{test.interval_text}, expected {limit} {number(threshold)}: {verdict}"
+    if is_loss(test.name) and threshold > 0.0:
+        worse /= threshold  # what has a unit of its own compares by its relative increase
+    figures: dict[str, Any] = {"value": value, "expected": threshold, "interval": test.metric.interval}
+    return Finding(test.name, text, worse, test.state is State.VIOLATED, **figures)
 
 
 def _small_window(statistics: QualityStatistics, tests: list[MetricTest]) -> list[str]:
@@ -535,16 +549,14 @@ def suggest(
         Whether sound rules apply.
     """
     operators = {**CONSTRAINED[statistics.problem_type], **(documents.FACTS["losses"] if sound else {})}
-    known = baseline.constraints if baseline is not None and sound else None
-    if known is None:
+    if baseline is None or not sound or baseline.constraints is None:
         metrics = {
             name: MetricConstraint(value, operator)
             for name, operator in operators.items()
             if (value := statistics.value(name)) is not None
         }
         return QualityConstraints(statistics.problem_type, metrics)
-    metrics = {}
-    before = baseline.statistics if baseline is not None else None
+    known, before, metrics = baseline.constraints, baseline.statistics, {}
     for name, constraint in known.metrics.items():
         value = statistics.value(name)
         decided = before is not None and not is_own_value(constraint, before.value(name))

@@ -188,6 +188,32 @@ def test_a_collapse_of_all_sizes_is_seen() -> None:
     )
 
 
+def test_features_that_chance_lets_move_as_all_did_are_not_named_again() -> None:
+    baseline, live = label({"a": 0.5, "b": 0.0}, 0.01), label({"a": 0.005, "b": 0.0}, 0.01)
+    decision = decide({"x": baseline}, {"x": live})
+    assert [violation.feature_name for violation in decision.violations.violations] == [None]
+
+
+@pytest.mark.parametrize(
+    ("rows", "baseline_rows", "state"),
+    [(2, 500, "not_decided"), (29, 500, "not_decided"), (500, 29, "not_decided"), (30, 30, "holds")],
+)
+def test_of_a_few_rows_nothing_holds_and_a_collapse_is_found(
+    rows: int, baseline_rows: int, state: str
+) -> None:
+    members = {"directions": {"a": 1.0, "b": 1.0}, "direction_errors": {"a": 0.01, "b": 0.01}}
+    before = label({"a": 0.5, "b": 0.3}, 0.001, **members)
+    known = Baseline(None, AttributionConstraints({"x": before}, SamplingDesign(rows=baseline_rows)))
+
+    def decided(after: LabelAttributions) -> Decision:
+        window = AttributionStatistics({"x": after}, Explained(rows=rows, rows_read=rows))
+        return AttributionChecker("sound").check(window, known)
+
+    assert {str(one.state) for one in decided(before).comparisons} == {state}
+    lost = label({"a": 0.0, "b": 0.3}, 0.001, **members)
+    assert "feature_attribution_magnitude_check" in kinds(decided(lost))
+
+
 @pytest.mark.parametrize("before", [{"a": 0.5}, {"a": 0.5, "new": 0.0}, {"a": 0.5, "new": 1e-17}])
 def test_a_feature_that_was_worth_nothing_is_said_in_words(before: dict[str, float | None]) -> None:
     decision = decide({"x": label(before)}, {"x": label({"a": 0.5, "new": 0.5})})

@@ -41,6 +41,15 @@ def test_values_are_those_of_the_guide(method: aggregate.Aggregation) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_a_feature_that_the_model_ignores_is_worth_nothing(method: aggregate.Aggregation) -> None:
+    given, model = shapley_models.draw(5, 40), shapley_models.logistic(4)
+    (part,) = explain_windows(lambda rows: model(rows[:, :4]), given, given[:1], Sampling())
+    found = aggregate.global_values(aggregate.sums_of(part, method)).values
+    assert found[0, 4] == 0.0
+    assert found[0, :4].all()
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_empty_is_the_identity_and_merging_is_associative(method: aggregate.Aggregation) -> None:
     first, second = (aggregate.sums_of(part, method) for part in windows())
     nothing = aggregate.sums_of(windows(rows=0)[0], method)

@@ -17,9 +17,11 @@ from quality_tables import (
     regression_analyzer,
 )
 from refusals import refused
+from scipy.stats import beta
 from sentences import said
 
 from analyzers.model_quality.analyzer import ModelQualityAnalyzer
+from analyzers.model_quality.check import _chance_of_meeting
 from analyzers.model_quality.documents import (
     MODEL_QUALITY,
     MetricConstraint,
@@ -211,6 +213,38 @@ def test_the_share_of_one_of_many_segments_suffices_for_a_collapse() -> None:
     window = measure(analyzer, turned(binary_batch(generator, 2000), 0.3, generator))
     decision = analyzer.with_error_share(0.5 / 50).check(window, baseline)
     assert "accuracy" in {violation.metric_name for violation in decision.violations.violations}
+
+
+@pytest.mark.parametrize("segments", [1, 50, 5_000])
+@pytest.mark.parametrize("rows", [100, 1_000, 10_000])
+def test_a_share_that_fell_to_nothing_is_found_however_many_segments_there_are(
+    rows: int, segments: int
+) -> None:
+    generator = np.random.default_rng(16)
+    analyzer = binary_analyzer()
+    baseline = baseline_of(analyzer, binary_batch(generator, 5000))
+    table = binary_batch(generator, rows)
+    never = batch(label=table.column("label"), prediction=np.zeros(rows, int), score=table.column("score"))
+    decision = analyzer.with_error_share(0.5 / segments).check(measure(analyzer, never), baseline)
+    found = next(one for one in decision.comparisons if one.subject == "recall")
+    assert (found.state, found.value) == (State.VIOLATED, 0.0)
+    assert (found.p_value or 0.0) < 1e-6
+
+
+@pytest.mark.parametrize("hits", [0, 1, 40])
+@pytest.mark.parametrize("others", [2, 300, 900])
+def test_a_bound_of_chance_is_no_less_than_the_chance(hits: int, others: int) -> None:
+    generator = np.random.default_rng(17)
+    window, before = beta(hits + 0.5, 60.5), beta(others + 0.5, 1_000.5 - others)
+    draws = [side.rvs(20_000, random_state=generator) for side in (window, before)]
+    steps = np.linspace(0.0, 1.0, 100_001)[1:-1]
+    low = window if window.mean() < before.mean() else before
+    high = before if low is window else window
+    chance = np.trapezoid(high.pdf(steps) * low.sf(steps), steps)
+    assert _chance_of_meeting(*draws) > 0.95 * chance
+    assert _chance_of_meeting(draws[0], np.array(before.mean())) > 0.95 * min(
+        window.sf(before.mean()), window.cdf(before.mean())
+    )
 
 
 @pytest.mark.parametrize("problem", ["multiclass", "regression"])
