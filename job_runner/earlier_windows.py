@@ -294,12 +294,11 @@ def earlier_of(
     """
     window = settings.window
     names = settings.model_name, settings.sagemaker_endpoint_name, settings.sagemaker_monitoring_schedule_name
-    until = window.start if window else datetime.now(UTC)
+    wanted = Selection(monitor.name, *names, until=window.start if window else datetime.now(UTC))
     try:
         if settings.alert_after:  # no window is counted where none can be kept
             storage.prepare_output(settings.history_path or "", "history_path")
-        read = read_runs(settings.history_path or "", Selection(monitor.name, *names, until=until))
-        runs = [run for run in read if run.names == names]
+        runs = [run for run in read_runs(settings.history_path or "", wanted) if run.names == names]
     except MonitorError as error:
         if error.code in _NOTHING_YET:
             return Earlier()
@@ -371,7 +370,7 @@ def with_lasting(
 
     The windows of the last day, week and four weeks are pooled. A violation is a pooled shift beyond its
     limit that chance, in these windows and in the baseline, does not explain. Windows in which the feature
-    violates by itself were told of, and are left out.
+    violates by itself were told of, and are left out. Where the history cannot be read, this is not decided.
     """
     now, zone = settings.window, settings.time_zone or UTC
     shifts = {one.subject: one.shift for one in decision.findings if one.shift and not one.violated}
@@ -382,6 +381,10 @@ def with_lasting(
     spans = [span + length / 2 for span in _SPANS if length <= LONGER * span / _FEWEST_POOLED]
     if not spans:
         return decision
+    if earlier.problem:
+        reason = wording("lasting.unknown", cause=earlier.problem.rstrip("."))
+        unknown = Comparison("earlier windows", api.LASTING_CHECK, State.UNDECIDED, reason=reason)
+        return replace(decision, comparisons=(*decision.comparisons, unknown))
     moved: dict[str, list[tuple[datetime, float, float]]] = defaultdict(list)
     every: list[tuple[Window, Sequence[RunFinding]]] = [(now, [*map(found_in, decision.findings)])]
     edge = now.start
@@ -409,8 +412,7 @@ def with_lasting(
         tested = known if 2.0 * math.copysign(latest, latest * longest) > shift.limit else known[:1]
         # What is beyond the limit first, then what is least likely by chance.
         worst = min(tested, key=lambda one: ((one.effect or 0.0) <= shift.limit, one.p_value or 0.0))
-        of = Violation(api.LASTING_CHECK, "", feature_name=subject)
-        decision = decision.with_tested(worst, of, rate)
+        decision = decision.with_tested(worst, Violation(api.LASTING_CHECK, "", feature_name=subject), rate)
     return decision
 
 
@@ -423,8 +425,7 @@ def _pooled(subject: str, shift: api.Shift, pool: Sequence[tuple[datetime, float
     told = {"windows": len(pool), "since": pool[-1][0], "share": shares[0], "limit": shares[1]}
     text = wording("lasting.moved", **told, chance=chance(p_value))
     figures: dict[str, Any] = {"effect": abs(by), "limit": shift.limit, "p_value": p_value}
-    figures |= {"value": 0.5 + by, "expected": 0.5}
-    return Comparison(subject, api.LASTING_CHECK, State.HOLDS, text, **figures)
+    return Comparison(subject, api.LASTING_CHECK, State.HOLDS, text, value=0.5 + by, expected=0.5, **figures)
 
 
 # Windows are pooled over whole days and weeks, whose hours and days even out, where these have enough.

@@ -169,8 +169,7 @@ def finish(job: Job, analyzer: api.AnyAnalyzer, found: Found, learn: Learn | Non
     published = analyzer.metrics(found.statistics, found.compared, found.decision)
     seconds = time.monotonic() - job.started
     told = found.facts, found.decision, published, contents
-    run = completed_run(settings, monitor, seconds, found.rows, *told)
-    run = run.compared_with(before)
+    run = completed_run(settings, monitor, seconds, found.rows, *told).compared_with(before)
     # A gate is about this window alone.
     if settings.alert_after and found.decision is not None and not settings.register_new_baseline:
         run = replace(run, alert=alert_of(settings.alert_after, earlier, run))
