@@ -145,6 +145,9 @@ def _seconds(variable: Variable, text: str) -> float:
     seconds = as_float(text)
     if seconds is None:
         seconds = parse_duration(variable.name, text, example).total_seconds()
+    elif variable.default and 100.0 * _seconds(variable, variable.default) <= seconds < math.inf:
+        # May be milliseconds.
+        raise ConfigurationError.of("setting.unit", field=variable.name, text=text, example=variable.default)
     if not 0.0 < seconds < math.inf:
         raise ConfigurationError.of("setting.seconds", field=variable.name, text=text, example=example)
     return seconds

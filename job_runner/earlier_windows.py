@@ -291,12 +291,11 @@ def earlier_of(settings: Settings, monitor: Monitor, facts: Facts, compared: Map
     """
     window = settings.window
     names = settings.model_name, settings.sagemaker_endpoint_name, settings.sagemaker_monitoring_schedule_name
-    until = window.start if window else datetime.now(UTC)
+    wanted = Selection(monitor.name, *names, until=window.start if window else datetime.now(UTC))
     try:
         if settings.alert_after:  # no window is counted where none can be kept
             storage.prepare_output(settings.history_path or "", "history_path")
-        read = read_runs(settings.history_path or "", Selection(monitor.name, *names, until=until))
-        runs = [run for run in read if run.names == names]
+        runs = [run for run in read_runs(settings.history_path or "", wanted) if run.names == names]
     except MonitorError as error:
         if error.code in _NOTHING_YET:
             return Earlier()
@@ -364,7 +363,7 @@ def with_lasting(settings: Settings, earlier: Earlier, baseline: AnyBaseline, de
 
     The windows of the last day, week and four weeks are pooled. A violation is a pooled shift beyond its
     limit that chance, in these windows and in the baseline, does not explain. Windows in which the feature
-    violates by itself were told of, and are left out.
+    violates by itself were told of, and are left out. Where the history cannot be read, this is not decided.
     """
     now, zone = settings.window, settings.time_zone or UTC
     shifts = {one.subject: one.shift for one in decision.findings if one.shift and not one.violated}
@@ -375,6 +374,10 @@ def with_lasting(settings: Settings, earlier: Earlier, baseline: AnyBaseline, de
     spans = [span + length / 2 for span in _SPANS if length <= LONGER * span / _FEWEST_POOLED]
     if not spans:
         return decision
+    if earlier.problem:
+        reason = wording("lasting.unknown", cause=earlier.problem.rstrip("."))
+        unknown = Comparison("earlier windows", LASTING_CHECK, State.UNDECIDED, reason=reason)
+        return replace(decision, comparisons=(*decision.comparisons, unknown))
     moved: dict[str, list[tuple[datetime, float, float]]] = defaultdict(list)
     every: list[tuple[Window, Sequence[RunFinding]]] = [(now, [*map(found_in, decision.findings)])]
     edge = now.start

@@ -151,8 +151,7 @@ def _carry_over(suggested: Constraints, previous: Constraints, untouched: Constr
         for one in suggested.features
     ]
     config = copy.deepcopy(previous.monitoring_config) or suggested.monitoring_config
-    extra = copy.deepcopy(previous.extra)
-    return Constraints(features, monitoring_config=config, extra=extra, order=previous.order)
+    return Constraints(features, config, extra=copy.deepcopy(previous.extra), order=previous.order)
 
 
 def _carry_over_feature(
@@ -201,8 +200,7 @@ def _carry_over_domains(
     added = [value for value in previous.domains if value not in own]
     if suggested.domains is None:
         return list(previous.domains) if added else None
-    known = set(suggested.domains)
-    return suggested.domains + [value for value in added if value not in known]
+    return list(dict.fromkeys(suggested.domains + added))
 
 
 # Checks of limits.

@@ -51,7 +51,7 @@ class _Call:
         status, self._status = self._status, 0
         if not 200 <= status < 300:
             return
-        if {side.get("content-encoding", "") for side in (self._headers, self._answer)} - set(PLAIN):
+        if {side.get("content-encoding", "").lower() for side in (self._headers, self._answer)} - set(PLAIN):
             self._writer.counts["encoded"] += 1
         elif len(self.request) < self._announced():
             self._writer.counts["unread"] += 1

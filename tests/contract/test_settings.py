@@ -160,6 +160,19 @@ def test_the_message_file_is_found_without_the_rest() -> None:
     assert message_file([], {"output_message_file": "/n"}) == "/n"
 
 
+@pytest.mark.parametrize(
+    ("wait", "seconds"), [("30000", None), ("3000", None), ("2999", 2999), ("PT2H", 7200)]
+)
+def test_waits_that_may_be_milliseconds_are_refused(wait: str, seconds: float | None) -> None:
+    given = {**NEEDED, "metrics_sinks": "otlp+http://localhost:4318", "sink_timeout": wait}
+    if seconds is not None:
+        assert read(**given).sink_timeout == seconds
+        return
+    with pytest.raises(ConfigurationError) as caught:
+        read(**given)
+    assert says(caught.value.message, "setting.unit", field="sink_timeout", text=wait, example="PT30S")
+
+
 def test_every_setting_is_documented() -> None:
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     for variable in VARIABLES:

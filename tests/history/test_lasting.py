@@ -115,6 +115,16 @@ def test_a_change_too_small_for_a_day_is_found_in_a_week() -> None:
     assert "the last 168 windows" in week.text
 
 
+def test_a_history_that_cannot_be_read_leaves_it_undecided() -> None:
+    settings = replace(SETTINGS, window=Window(FIRST, FIRST + HOUR))
+    decision = decided(Shift(0.138, 0.09, 0.002, LIMIT))
+    found = with_lasting(settings, Earlier(problem="runs.jsonl, line 1: no JSON."), Baseline(), decision)
+    (unknown,) = found.undecided
+    assert unknown.check == "lasting_change_check"
+    assert "runs.jsonl, line 1" in unknown.reason
+    assert not found.fails_gate
+
+
 def test_windows_that_were_told_of_are_left_out() -> None:
     assert lasting(hours(23, 0.4, violated=True), 0.01) is None
     assert lasting(hours(23, 0.4), 0.4, violated=True) is None
