@@ -110,7 +110,7 @@ def _values(what: str, field: str, first: int, last: int, names: tuple[str, ...]
     for part in field.split(","):
         span, slash, step = part.partition("/")
         low, dash, high = (str(first), "-", str(last)) if span in ("*", "?") else span.partition("-")
-        found = re.fullmatch(r"\d{1,2}", step or "1") and [
+        found = re.fullmatch(r"\d{1,2}", step if slash else "1") and [
             names.index(text) + 1 if text in names else int(text) if re.fullmatch(r"\d{1,2}", text) else -1
             for text in (low, high if dash else str(last) if slash else low)
         ]

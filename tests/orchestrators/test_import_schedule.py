@@ -321,7 +321,13 @@ def test_a_member_at_another_place_is_not_called_kept() -> None:
             "cron(x * ? * * *)",
             "cron(0 24 ? * * *)",
         ),
-        *("cron(0 0 1 * MON *)", "cron(0/30 * ? * * *)", "cron(0 0/0 ? * * *)", "cron(0 0 31 FEB ? *)"),
+        *(
+            "cron(0 0 1 * MON *)",
+            "cron(0/30 * ? * * *)",
+            "cron(0 0/0 ? * * *)",
+            "cron(0 17/ ? * * *)",
+            "cron(0 0 31 FEB ? *)",
+        ),
     ],
 )
 def test_what_five_fields_cannot_say_is_refused(expression: str) -> None:
