@@ -129,11 +129,13 @@ class Masking:
         return text if encoding != "BASE64" or not (self.members or self.cells) else None
 
     def _without(self, value: Any, path: str) -> Any:
-        if any(path.endswith(f".{member}") for member in self.members):
-            return None
         if isinstance(value, dict):
-            return {name: self._without(entry, f"{path}.{name}") for name, entry in value.items()}
+            return {name: self._hidden(entry, f"{path}.{name}") for name, entry in value.items()}
         return [self._without(entry, path) for entry in value] if isinstance(value, list) else value
+
+    def _hidden(self, value: Any, path: str) -> Any:
+        is_named = any(path.endswith(f".{member}") for member in self.members)
+        return None if is_named else self._without(value, path)
 
 
 def _require_several(name: str, value: object) -> None:
@@ -413,7 +415,8 @@ class CaptureWriter:
 
     def _write(self, batch: deque[tuple[float, bytes]]) -> None:
         """Write what waits, hour by hour: calls that end as an hour does come with those of the next."""
-        for hour, group in itertools.groupby(sorted(batch, key=_hour_of), _hour_of):
+        by_hour = sorted(batch, key=lambda call: _hour_of(call[0]))
+        for hour, group in itertools.groupby(by_hour, lambda call: _hour_of(call[0])):
             calls = list(group)
             try:
                 file = self._files.pop(hour, None) or _OpenFile(self._base, calls[0][0])
@@ -459,15 +462,15 @@ class CaptureWriter:
                     complete_if_abandoned(path)
 
 
-def _hour_of(call: tuple[float, bytes]) -> int:
-    return int(call[0] // 3600)
+def _hour_of(seconds: float) -> int:
+    return int(seconds // 3600)
 
 
 class _OpenFile:
     """An unfinished file of one hour, with its lock held."""
 
     def __init__(self, base: Path, seconds: float) -> None:
-        self.hour = _hour_of((seconds, b""))
+        self.hour = _hour_of(seconds)
         folder = base / time.strftime("%Y/%m/%d/%H", time.gmtime(seconds))
         folder.mkdir(parents=True, exist_ok=True)
         moment = f"{time.strftime('%M-%S', time.gmtime(seconds))}-{int(seconds * 1000) % 1000:03d}"

@@ -127,7 +127,8 @@ def add_flags(parser: argparse._ActionsContainer, *groups: str) -> None:
     """Add the flags of some groups of ``flags.toml``."""
     for name, options in (flag for group in groups for flag in _FLAGS[group].items()):
         parser.add_argument(name, **{**options, "type": _TYPES[options.get("type", "text")]})
-    parser.set_defaults(history_path=os.environ.get("history_path") or None)  # noqa: SIM112 - lower-case is ours
+    history = os.environ.get("history_path")  # noqa: SIM112 - the contract's are lower-case
+    parser.set_defaults(history_path=history or None)
 
 
 def selection_of(given: argparse.Namespace) -> Selection:
