@@ -164,7 +164,9 @@ def comparisons(
             reason, lost = ("", False) if violation else _obstacle(pair, check, drift, moved)
             state = State.VIOLATED if violation else State.UNDECIDED if reason else moved
             is_of_all = check is CheckType.COMPLETENESS
-            value, expected, p_value = limit[1:4] if limit else (None, None, None)
+            value, expected, p_value = None, None, None
+            if limit is not None:
+                value, expected, p_value = limit.value, limit.expected, limit.p_value
             if limit is None and pair and is_of_all:
                 value, expected = pair.current.completeness, feature.completeness
             rows = [None if side is None else side.rows if is_of_all else side.num_present for side in sides]

@@ -148,8 +148,6 @@ class MetricTest:
     @property
     def worse(self) -> float:
         """Return by how much the metric is beyond its threshold, on the scale of the comparison."""
-        if (scale := _scale_of(self.name)) is _SHARE:
-            return scale.slope(self.value) * shortfall(self.value, self.constraint)
         return _worse(self.name, self.value, self.constraint)
 
     @property
@@ -279,7 +277,10 @@ def _chance_of_meeting(drawn: Floats, limit: Floats) -> float:
 
 
 def _worse(name: str, value: float, constraint: MetricConstraint) -> float:
+    """Return by how much a metric is beyond its threshold, in units of its errors."""
     scale = _scale_of(name)
+    if scale is _SHARE:
+        return scale.slope(value) * shortfall(value, constraint)
     gap = scale.to(constraint.threshold) - scale.to(value)
     return gap if constraint.operator == documents.LESS else -gap
 
