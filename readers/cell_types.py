@@ -38,7 +38,7 @@ MOSTLY = 0.9
 _HALF = 0.5
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^(?i:[+-]?(inf|infinity|nan))$"
-_CODE = r"^[+-]?0\d+$"
+CODE = r"^\s*[+-]?0\d+\s*$"
 _CURRENCY = r"[$€£¥₹]|USD|EUR|GBP|JPY|CHF|INR|CNY|kr"
 # Numbers as people write them: with a currency, a sign of percent, or separators of thousands and decimals.
 _AMOUNT = (
@@ -194,7 +194,7 @@ def say_kinds(batches: Sequence[pa.RecordBatch], kinds: Kinds, rules: CellRules,
         elif kind == "text":
             _say_why_text(name, texts, rules, say, is_known=is_known)
         elif kind == "number" and is_known:
-            if _any(texts, _CODE):
+            if _any(texts, CODE):
                 say("reading.padded", field=name)
             elif is_typed and len(texts) and _share(texts, _NUMBER) == 1.0:
                 say("reading.texts", field=name)
@@ -229,7 +229,7 @@ def _say_other_readings(name: str, column: pa.Array, rules: CellRules, say: Say)
 def _say_why_text(name: str, texts: pa.Array, rules: CellRules, say: Say, *, is_known: bool) -> None:
     """Say why cells that look like something else are text."""
     if _share(texts, _NUMBER) == 1.0:
-        if _any(texts, _CODE):
+        if _any(texts, CODE):
             say("reading.codes", field=name)
         return
     if is_known:
@@ -332,7 +332,7 @@ def _kind(columns: list[pa.Array], rules: CellRules) -> ColumnKind | None:
     if not any(is_text):
         return None if is_boolean[0] else "number"
     if _share(texts, _NUMBER) >= (1.0 if rules.like_pandas else MOSTLY):
-        return "text" if not rules.like_pandas and _any(texts, _CODE) else "number"
+        return "text" if not rules.like_pandas and _any(texts, CODE) else "number"
     is_dates = rules.dates and all(is_text) and _only_dates(texts).null_count <= (1.0 - MOSTLY) * len(texts)
     return "date" if is_dates else "text"
 
@@ -401,9 +401,9 @@ def _without_numbers(name: str, column: pa.Array, rules: CellRules) -> pa.Array:
 
 def _numbers(name: str, column: pa.Array, declared: Declared | None, rules: CellRules) -> pa.Array:
     column = _without(name, column, rules.markers)
-    if declared is None and not rules.like_pandas and _any(_distinct(column), _CODE):
+    if declared is None and not rules.like_pandas and _any(_distinct(column), CODE):
         texts = _present(column, ())
-        _say_unlike(name, texts.filter(pc.match_substring_regex(texts, _CODE)), "codes")
+        _say_unlike(name, texts.filter(pc.match_substring_regex(texts, CODE)), "codes")
         return column  # whoever summarizes knows them
     if _share(_distinct(column), _NUMBER) == 1.0:
         return _convert(column, _parse_numbers)
@@ -440,7 +440,7 @@ def _parse_numbers(texts: pa.Array) -> pa.Array:
 
 def typed_text(column: pa.Array) -> pa.Array:
     """Return text as numbers where every cell is one, and none a code such as ``007``; else as it is."""
-    if not _is_text(column.type) or column.null_count == len(column) or _any(_distinct(column), _CODE):
+    if not _is_text(column.type) or column.null_count == len(column) or _any(_distinct(column), CODE):
         return column
     return _convert(column, _parse_numbers)
 

@@ -18,6 +18,7 @@ from pyarrow import csv
 from contract.dataset import notice
 from contract.errors import DatasetError
 from file_storage.storage import lines_before
+from readers.cell_types import CODE
 from readers.lanes import NotBulkError, found_in
 
 # A quoted field longer than this is a quote that somebody forgot to close.
@@ -163,7 +164,6 @@ _CELLS = {"null_values": [""], "strings_can_be_null": True, "true_values": [], "
 _MOSTLY_DISTINCT = 0.5
 _TOO_FEW = 4
 _SCANNED = 1 << 17
-_CODE = r"^\s*[+-]?0\d+\s*$"
 
 
 @dataclass
@@ -286,7 +286,7 @@ def _keep_codes_text(data: Text, columns: CsvColumns) -> None:
         numeric = [name for at, name in enumerate(columns.names) if at in begun and name in numeric]
     followers = {chr(mark) for mark in np.unique(text[places + 1])}
     patterns = [r"0[xX]"] if followers & {*"xX"} else []
-    patterns += [_CODE] if columns.numbers is not None and followers & {*"0123456789"} else []
+    patterns += [CODE] if columns.numbers is not None and followers & {*"0123456789"} else []
     if not patterns or not numeric:
         return
     table = _read(data, columns.names, dict.fromkeys(numeric, pa.string()))
@@ -295,7 +295,7 @@ def _keep_codes_text(data: Text, columns: CsvColumns) -> None:
         for pattern in patterns:
             if not pc.any(pc.match_substring_regex(column, pattern)).as_py():
                 continue
-            if pattern == _CODE and name in (columns.numbers or ()):
+            if pattern == CODE and name in (columns.numbers or ()):
                 notice("reading.padded", field=name)
             else:
                 columns.types[name] = _text_type(column)
